@@ -1,0 +1,93 @@
+//! Further attempts: `retry`, and the stall verdict.
+
+use crate::beat::Beat;
+use crate::error::{RetryError, WouldDeadlock};
+use crate::inner::{Inner, Locked};
+use crate::slot::{NEVER, Removal, Target};
+use crate::word::{Ending, LAST_ATTEMPT};
+use crate::{Snapshot, Status};
+use std::time::Duration;
+
+impl<T> Inner<T> {
+    pub(crate) fn retry(&self, target: Target) -> Result<Target, RetryError> {
+        let mut locked = self.lock::<RetryError>(target)?;
+        let word = locked.word();
+        target.admit(word)?;
+        if self.table.is_closed() {
+            return Err(RetryError::Closed);
+        }
+        if word.attempt() == LAST_ATTEMPT {
+            return Err(RetryError::AttemptsExhausted);
+        }
+        match word.status() {
+            Some(Status::Failed | Status::Cancelled) => {}
+            Some(Status::Running) if self.fail_if_stalled(&mut locked, target).is_some() => {}
+            Some(status) => return Err(RetryError::NotRetryable(status)),
+            None => return Err(RetryError::Gone),
+        }
+        let body = &mut *locked.body;
+        body.error = None;
+        body.started = NEVER;
+        body.ended = NEVER;
+        body.removal = Removal::Default;
+        let open = locked.slot.reopen(self.now());
+        let wake = locked.slot.settle(open);
+        self.wake(locked.index, wake);
+        Ok(Target { attempt: Some(word.attempt() + 1), ..target })
+    }
+
+    pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
+        let now = self.now();
+        self.snapshots().filter(move |seen| {
+            seen.status() == Status::Running && self.is_stale(seen.last_heartbeat(), now)
+        })
+    }
+
+    fn is_stale(&self, last_heartbeat: Duration, now: u64) -> bool {
+        let last = crate::clock::millis(last_heartbeat);
+        now.saturating_sub(last) > self.settings.stall_after
+    }
+
+    /// Fails what is stalled, and returns it as it is then. A job whose lock is held is left for the
+    /// next time: its holder may be about to end it, and nobody should wait for one that hangs.
+    pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
+        let mut failed = Vec::new();
+        for seen in self.stalled() {
+            let Ok(target) = self.find(seen.id()) else { continue };
+            let target = Target { attempt: Some(seen.word().attempt()), ..target };
+            let verdict = match self.try_lock::<WouldDeadlock>(target.slot) {
+                Ok(Some(mut locked)) => self.fail_if_stalled(&mut locked, target),
+                Ok(None) | Err(WouldDeadlock) => None,
+            };
+            failed.extend(verdict);
+        }
+        failed
+    }
+
+    /// The verdict on one job. It seals the very beat that it judged: a beat that came in between
+    /// makes the exchange fail, and one that comes later finds the seal.
+    fn fail_if_stalled(&self, locked: &mut Locked<'_, T>, target: Target) -> Option<Snapshot> {
+        let beat = self.judge(locked, target)?;
+        let before = (locked.body.ended, locked.body.removal);
+        let silence = Duration::from_millis(self.now().saturating_sub(beat.millis()));
+        self.write_ending(locked, Some(format!("stalled: no heartbeat for {silence:?}")));
+        let Ok(sealed) = locked.slot.seal_exactly(beat, Ending::Failed) else {
+            locked.body.error = None;
+            (locked.body.ended, locked.body.removal) = before;
+            return None;
+        };
+        let wake = locked.slot.settle(sealed);
+        self.wake(locked.index, wake);
+        self.snapshot(target).ok()
+    }
+
+    /// The beat of the running, stale job that `target` means.
+    fn judge(&self, locked: &Locked<'_, T>, target: Target) -> Option<Beat> {
+        let (word, beat, wake) = locked.slot.observe();
+        self.wake(locked.index, wake);
+        target.admit(word).ok()?;
+        let last = Duration::from_millis(beat.millis());
+        let stalled = word.status() == Some(Status::Running) && self.is_stale(last, self.now());
+        stalled.then_some(beat)
+    }
+}

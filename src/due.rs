@@ -1,0 +1,98 @@
+//! The due queue: which slots to look at when.
+//!
+//! Entries are hints and four bytes each. What counts is in the job's body: an entry whose time is not
+//! the body's `filed` is left over from an earlier deadline, or from an earlier job, and is dropped when
+//! its time comes. A job is filed once, at or before its deadline; one that turns out not to be due
+//! yet is filed again.
+
+use crate::slot::NEVER;
+use crate::sync::Mutex;
+use std::collections::BTreeMap;
+
+/// At most so many entries are taken out under one hold of the queue's lock.
+pub(crate) const BATCH: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct DueQueue {
+    by_time: Mutex<BTreeMap<u64, Vec<u32>>>,
+}
+
+/// A slot, and the time it was filed under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) time: u64,
+    pub(crate) slot: u32,
+}
+
+impl DueQueue {
+    pub(crate) fn new() -> Self {
+        Self { by_time: Mutex::new(BTreeMap::new()) }
+    }
+
+    pub(crate) fn file(&self, entries: impl IntoIterator<Item = Entry>) {
+        let mut by_time = self.by_time.lock();
+        for Entry { time, slot } in entries {
+            debug_assert!(time != NEVER);
+            by_time.entry(time).or_default().push(slot);
+        }
+    }
+
+    /// Takes out up to `most` entries whose time has come by `now`, earliest first.
+    pub(crate) fn take_due(&self, now: u64, most: usize) -> Vec<Entry> {
+        let mut due = Vec::new();
+        let mut by_time = self.by_time.lock();
+        while let Some(mut first) = by_time.first_entry() {
+            let time = *first.key();
+            if time > now || due.len() == most {
+                break;
+            }
+            let slots = first.get_mut();
+            let rest = slots.len().saturating_sub(most - due.len());
+            due.extend(slots.drain(rest..).map(|slot| Entry { time, slot }));
+            if slots.is_empty() {
+                first.remove();
+            }
+        }
+        due
+    }
+
+    /// Whether any entry's time has come.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.by_time.lock().first_key_value().is_some_and(|(time, _)| *time <= now)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// P6: every entry comes out once, none early, earlier times first.
+        #[test]
+        fn entries_come_out_once_and_not_early(
+            times in prop::collection::vec(0u64..40, 0..200),
+            most in 1usize..80,
+        ) {
+            let queue = DueQueue::new();
+            queue.file(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot }));
+            let mut seen = Vec::new();
+            for now in 0..40 {
+                prop_assert_eq!(queue.is_due(now), times.contains(&now));
+                loop {
+                    let batch = queue.take_due(now, most);
+                    prop_assert!(batch.len() <= most);
+                    if batch.is_empty() {
+                        break;
+                    }
+                    for entry in batch {
+                        prop_assert_eq!(entry.time, now);
+                        seen.push(entry.slot);
+                    }
+                }
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..u32::try_from(times.len()).unwrap()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! [`JobGuard`]: exclusive access to the payload of a live job.
+
+use crate::error::{LockError, StepError};
+use crate::inner::{Inner, Locked};
+use crate::slot::Target;
+use crate::thread::panic_message;
+use crate::word::Ending;
+use crate::{JobId, Progress, Snapshot, Status};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Exclusive access to the payload of a live job. From [`JobRegistry::lock`] or [`Job::lock`].
+///
+/// While it is held, nobody else locks, ends, retries or removes the job; everybody else still sees it,
+/// advances it and records its heartbeats. An ending therefore goes through the guard, and uses it
+/// up: an ended job's payload does not change.
+///
+/// It stays on its thread (`!Send`), so that it cannot be held across an `await` in a task that a
+/// runtime may move, and its thread may hold no second one. If the thread panics while it holds the guard,
+/// the job fails and the lock is free.
+///
+/// Leaking a guard (`std::mem::forget`) leaves the job locked for good, and its thread with it.
+///
+/// [`JobRegistry::lock`]: crate::JobRegistry::lock
+/// [`Job::lock`]: crate::Job::lock
+///
+/// ```
+/// use job_registry::{JobRegistry, Status};
+///
+/// let jobs = JobRegistry::new();
+/// let job = jobs.register(vec!["intro.png"]).unwrap();
+/// job.start()?;
+/// let mut pages = job.lock()?;
+/// pages.push("summary.png");
+/// pages.complete()?;
+/// assert_eq!(jobs.snapshot(job.id())?.status(), Status::Completed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct JobGuard<'a, T> {
+    inner: &'a Inner<T>,
+    target: Target,
+    locked: Locked<'a, T>,
+    was_panicking: bool,
+}
+
+impl<'a, T> JobGuard<'a, T> {
+    /// Of a live job only; and `target` is fixed to its attempt, which cannot change any more.
+    pub(crate) fn new(
+        inner: &'a Inner<T>,
+        target: Target,
+        locked: Locked<'a, T>,
+    ) -> Result<Self, LockError> {
+        let word = locked.word();
+        target.admit(word)?;
+        match word.status() {
+            Some(status) if status.is_ended() => Err(LockError::Ended(status)),
+            None => Err(LockError::Gone),
+            Some(_) => Ok(Self {
+                inner,
+                target: Target { attempt: Some(word.attempt()), ..target },
+                locked,
+                was_panicking: std::thread::panicking(),
+            }),
+        }
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.inner.id(self.target)
+    }
+
+    /// The job as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.snapshot(self.target).expect("a locked job is not removed")
+    }
+
+    /// Starts the job.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::AlreadyStarted`] where it runs already.
+    pub fn start(&mut self) -> Result<(), StepError> {
+        self.inner.start_locked(&mut self.locked, self.target)
+    }
+
+    /// Raises the progress; see [`JobRegistry::advance`](crate::JobRegistry::advance).
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::NotStarted`] where the job is pending.
+    pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
+        self.inner.advance(self.target, progress)
+    }
+
+    /// Records a heartbeat; a live job takes it always, unless a stall verdict has just been decided.
+    ///
+    /// # Errors
+    ///
+    /// None while the guard is held; the type is that of [`JobRegistry::heartbeat`](crate::JobRegistry::heartbeat).
+    pub fn heartbeat(&self) -> Result<(), StepError> {
+        self.inner.heartbeat(self.target)
+    }
+
+    /// Completes the job, at 100 %, and releases the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError::NotStarted`] where the job is pending. It stays so, and the lock is released.
+    pub fn complete(mut self) -> Result<(), StepError> {
+        self.end(Ending::Completed, None)
+    }
+
+    /// Fails the job and releases the lock.
+    pub fn fail(mut self, reason: impl Into<String>) {
+        // Evaluated before anything is touched: `into` is the caller's code.
+        let reason = reason.into();
+        let ended = self.end(Ending::Failed, Some(reason));
+        debug_assert!(ended.is_ok(), "a locked live job can be failed");
+    }
+
+    /// Cancels the job and releases the lock.
+    pub fn cancel(mut self) {
+        let ended = self.end(Ending::Cancelled, None);
+        debug_assert!(ended.is_ok(), "a locked live job can be cancelled");
+    }
+
+    fn end(&mut self, ending: Ending, reason: Option<String>) -> Result<(), StepError> {
+        self.inner.end_locked(&mut self.locked, self.target, ending, reason)
+    }
+
+    /// Runs `f` on the payload; a panic in it fails the job, with its message, and goes on.
+    pub(crate) fn update<R>(mut self, f: impl FnOnce(&mut T) -> R) -> R {
+        match catch_unwind(AssertUnwindSafe(|| f(&mut self))) {
+            Ok(value) => value,
+            Err(panic) => {
+                let reason = format!("panicked: {}", panic_message(&*panic));
+                let _ = self.end(Ending::Failed, Some(reason));
+                // The lock is released before the panic goes on.
+                drop(self);
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+impl<T> Deref for JobGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.locked.body.payload.as_ref().expect("a live job has a payload")
+    }
+}
+
+impl<T> DerefMut for JobGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.locked.body.payload.as_mut().expect("a live job has a payload")
+    }
+}
+
+impl<T> Drop for JobGuard<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.was_panicking {
+            // Refused where the guard itself has ended the job before the panic.
+            let _ = self.end(
+                Ending::Failed,
+                Some("panicked: while the job's lock was held".to_owned()),
+            );
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for JobGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobGuard")
+            .field("snapshot", &self.snapshot())
+            .field("payload", &**self)
+            .finish()
+    }
+}
+
+impl<T> Inner<T> {
+    /// An early look spares a wait for the lock of a job that has ended anyway.
+    fn is_lockable(&self, target: Target) -> Result<(), LockError> {
+        let word = self.slot(target.slot).state();
+        target.admit(word)?;
+        match word.status().filter(|status| Status::is_ended(*status)) {
+            Some(ended) => Err(LockError::Ended(ended)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn guard(&self, target: Target) -> Result<JobGuard<'_, T>, LockError> {
+        if !crate::thread::holds_lock() {
+            self.is_lockable(target)?;
+        }
+        JobGuard::new(self, target, self.lock::<LockError>(target)?)
+    }
+
+    pub(crate) fn try_guard(&self, target: Target) -> Result<JobGuard<'_, T>, LockError> {
+        match self.try_lock::<LockError>(target.slot)? {
+            Some(locked) => JobGuard::new(self, target, locked),
+            None => {
+                self.is_lockable(target)?;
+                Err(LockError::Busy)
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What all handles of one registry share, and the part of every call that is the same by id and by
+//! handle.
+
+use crate::clock::{Timeline, millis};
+use crate::due::DueQueue;
+use crate::error::{LookupError, RegisterError};
+use crate::id::{JobId, Mint};
+use crate::removal::Hook;
+use crate::slot::{Body, Slot, Target};
+use crate::snapshot::{Record, Snapshot};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, MutexGuard, Ordering};
+use crate::table::{NoSlot, Table};
+use crate::thread::{Effect, Held, defer};
+use crate::watchers::Watchers;
+use crate::word::Word;
+use std::convert::Infallible;
+use std::fmt;
+
+pub(crate) struct Inner<T> {
+    pub(crate) table: Table<T>,
+    pub(crate) due: DueQueue,
+    pub(crate) watchers: Watchers,
+    pub(crate) timeline: Timeline,
+    pub(crate) mint: Mint,
+    pub(crate) settings: Settings<T>,
+    /// Removals in which the hook or the payload's drop panicked.
+    pub(crate) removal_panics: AtomicU64,
+    /// Reapers at work. Without one, `register` sweeps a little.
+    pub(crate) reapers: AtomicUsize,
+    #[cfg(feature = "tokio")]
+    pub(crate) tasks: crate::task::Tasks,
+}
+
+/// What the builder sets once.
+pub(crate) struct Settings<T> {
+    /// Milliseconds; `NEVER` where ended jobs stay.
+    pub(crate) retention: u64,
+    /// Milliseconds; `NEVER` where no job counts as stalled.
+    pub(crate) stall_after: u64,
+    pub(crate) on_remove: Option<Hook<T>>,
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn now(&self) -> u64 {
+        millis(self.timeline.elapsed())
+    }
+
+    /// The slot of a target, which comes from an id or a handle of this registry.
+    pub(crate) fn slot(&self, index: u32) -> &Slot<T> {
+        self.table.get(index).expect("slots never go away")
+    }
+
+    /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
+    pub(crate) fn find(&self, id: JobId) -> Result<Target, LookupError> {
+        let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
+        // ORDERING: Relaxed. The stored half is a short cut; if it is a stale or a later job's, the
+        // key decides.
+        if slot.nonce.load(Ordering::Relaxed) != id.nonce
+            && self.mint.id(id.slot, id.generation) != id
+        {
+            return Err(LookupError::NotFound);
+        }
+        Ok(Target { slot: id.slot, generation: id.generation, attempt: None })
+    }
+
+    pub(crate) fn id(&self, target: Target) -> JobId {
+        self.mint.id(target.slot, target.generation)
+    }
+
+    /// Takes the target's lock, waiting for it. The right comes first, so that a second lock on this
+    /// thread is refused before it can wait; and it is dropped last.
+    pub(crate) fn lock<E: From<crate::error::WouldDeadlock>>(
+        &self,
+        target: Target,
+    ) -> Result<Locked<'_, T>, E> {
+        let held = Held::enter()?;
+        let slot = self.slot(target.slot);
+        Ok(Locked { body: slot.body.lock(), slot, index: target.slot, _held: held })
+    }
+
+    /// Like `lock`, but `Ok(None)` instead of waiting.
+    pub(crate) fn try_lock<E: From<crate::error::WouldDeadlock>>(
+        &self,
+        index: u32,
+    ) -> Result<Option<Locked<'_, T>>, E> {
+        let held = Held::enter()?;
+        let slot = self.slot(index);
+        Ok(slot.body.try_lock().map(|body| Locked { body, slot, index, _held: held }))
+    }
+
+    /// Puts a payload into a free slot and publishes the job, pending.
+    pub(crate) fn register(&self, payload: T) -> Result<Target, RegisterError<T>> {
+        let (index, slot) = match self.table.take() {
+            Ok(place) => place,
+            Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
+            Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
+        };
+        let generation = slot.state().generation();
+        let now = self.now();
+        // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer
+        // than it takes to see that. That is why registering works under a guard.
+        *slot.body.lock() = Body { payload: Some(payload), registered: now, ..Body::empty() };
+        // ORDERING: Relaxed; see `find`.
+        slot.nonce.store(self.mint.id(index, generation).nonce, Ordering::Relaxed);
+        slot.open(generation, now);
+        self.table.count_in();
+        let published = slot.step::<Infallible>(|word| Ok(word.register()));
+        debug_assert!(published.is_ok_and(|(before, after)| before != after), "the slot was not empty");
+        Ok(Target { slot: index, generation, attempt: Some(1) })
+    }
+
+    pub(crate) fn snapshot(&self, target: Target) -> Result<Snapshot, LookupError> {
+        let (word, beat, wake) = self.slot(target.slot).observe();
+        self.wake(target.slot, wake);
+        // The fence is for writers.
+        let reader = Target { attempt: None, ..target };
+        reader.admit(word).map_err(|fenced| match fenced {
+            crate::error::Fenced::NotFound => LookupError::NotFound,
+            _ => LookupError::Gone,
+        })?;
+        Snapshot::new(self.id(target), word, beat).ok_or(LookupError::Gone)
+    }
+
+    /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
+    pub(crate) fn watch(&self, target: Target, seen: Snapshot) -> bool {
+        let slot = self.slot(target.slot);
+        let word = slot.state();
+        !seen.word().grows_to(word) && slot.watch(word)
+    }
+
+    /// All jobs, as each is when the walk comes by.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
+        self.table.iter().filter_map(|(index, slot)| {
+            let (word, beat, wake) = slot.observe();
+            self.wake(index, wake);
+            word.status()?;
+            Snapshot::new(self.mint.id(index, word.generation()), word, beat)
+        })
+    }
+
+    /// Wakes the slot's watchers if `watched` says that there are any.
+    pub(crate) fn wake(&self, index: u32, watched: bool) {
+        if watched {
+            defer(self.watchers.take_wakers(index).into_iter().map(Effect::Wake));
+        }
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        defer(self.watchers.take_all().into_iter().map(Effect::Wake));
+    }
+}
+
+/// A slot whose lock this thread holds.
+pub(crate) struct Locked<'a, T> {
+    // Dropped in this order: the lock, then the right to it.
+    pub(crate) body: MutexGuard<'a, Body<T>>,
+    pub(crate) slot: &'a Slot<T>,
+    pub(crate) index: u32,
+    _held: Held,
+}
+
+impl<T> Locked<'_, T> {
+    pub(crate) fn word(&self) -> Word {
+        self.slot.state()
+    }
+
+    /// The job and its payload, of the instant at which the two words were read.
+    pub(crate) fn record(&self, inner: &Inner<T>, target: Target) -> Result<Record<&T>, LookupError> {
+        let snapshot = inner.snapshot(target)?;
+        let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
+        Ok(Record {
+            snapshot,
+            times: self.body.times(),
+            error: self.body.error.clone(),
+            payload,
+        })
+    }
+}
+
+impl<T> fmt::Debug for Inner<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("live", &self.table.live()).finish_non_exhaustive()
+    }
+}
+
+/// Shared by every handle of the registry.
+pub(crate) type Shared<T> = Arc<Inner<T>>;

@@ -1,0 +1,209 @@
+//! [`Progress`]: a fraction of the work done that cannot hold a bad value.
+
+use std::fmt;
+
+const WHOLE: u32 = 1_000_000;
+
+/// How much of a job is done, from nothing to all of it, in parts per million.
+///
+/// A value of this type is always within the range: what does not fit is refused when it is made.
+/// Ordering and equality are exact, because the value is an integer.
+///
+/// ```
+/// use job_registry::Progress;
+///
+/// assert_eq!(Progress::percent(12.5)?.to_string(), "12.5 %");
+/// assert_eq!(Progress::ratio(3, 4)?, Progress::percent(75.0)?);
+/// assert!(Progress::percent(f64::NAN).is_err());
+/// # Ok::<(), job_registry::ProgressError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Progress(u32);
+
+impl Progress {
+    /// Nothing is done: 0 %.
+    pub const ZERO: Self = Self(0);
+    /// All is done: 100 %.
+    pub const DONE: Self = Self(WHOLE);
+
+    /// From percent, 0 to 100, rounded to the nearest part per million.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::NotANumber`] for NaN, [`ProgressError::OutOfRange`] for infinities, for
+    /// anything below 0 (-0.0 is 0) and above 100.
+    ///
+    /// ```
+    /// use job_registry::{Progress, ProgressError};
+    ///
+    /// assert_eq!(Progress::percent(100.0), Ok(Progress::DONE));
+    /// assert_eq!(Progress::percent(100.1), Err(ProgressError::OutOfRange));
+    /// ```
+    pub fn percent(percent: f64) -> Result<Self, ProgressError> {
+        if percent.is_nan() {
+            return Err(ProgressError::NotANumber);
+        }
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(ProgressError::OutOfRange);
+        }
+        // In range, so that the cast neither truncates nor loses a sign.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let ppm = (percent * f64::from(WHOLE / 100)).round() as u32;
+        Ok(Self(ppm))
+    }
+
+    /// From `done` of `total` units, by exact integer arithmetic, rounded down: only `done == total`
+    /// is 100 %. Nothing to do at all (`0` of `0`) is 100 %.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::OutOfRange`] where `done` is more than `total`.
+    ///
+    /// ```
+    /// use job_registry::{Progress, ProgressError};
+    ///
+    /// assert_eq!(Progress::ratio(1, 3)?.ppm(), 333_333);
+    /// assert_eq!(Progress::ratio(0, 0)?, Progress::DONE);
+    /// assert_eq!(Progress::ratio(4, 3), Err(ProgressError::OutOfRange));
+    /// # Ok::<(), ProgressError>(())
+    /// ```
+    pub fn ratio(done: u64, total: u64) -> Result<Self, ProgressError> {
+        if done > total {
+            return Err(ProgressError::OutOfRange);
+        }
+        if total == 0 {
+            return Ok(Self::DONE);
+        }
+        let ppm = u128::from(done) * u128::from(WHOLE) / u128::from(total);
+        // `done <= total`, so that this is at most a million.
+        #[allow(clippy::cast_possible_truncation)]
+        let ppm = ppm as u32;
+        Ok(Self(ppm))
+    }
+
+    /// From parts per million, 0 to 1 000 000.
+    ///
+    /// # Errors
+    ///
+    /// [`ProgressError::OutOfRange`] above 1 000 000.
+    ///
+    /// ```
+    /// use job_registry::{Progress, ProgressError};
+    ///
+    /// assert_eq!(Progress::from_ppm(500_000)?, Progress::percent(50.0)?);
+    /// # Ok::<(), ProgressError>(())
+    /// ```
+    pub const fn from_ppm(ppm: u32) -> Result<Self, ProgressError> {
+        if ppm > WHOLE {
+            return Err(ProgressError::OutOfRange);
+        }
+        Ok(Self(ppm))
+    }
+
+    /// Parts per million, 0 to 1 000 000.
+    #[must_use]
+    pub const fn ppm(self) -> u32 {
+        self.0
+    }
+
+    /// Percent, 0.0 to 100.0.
+    ///
+    /// ```
+    /// # use job_registry::Progress;
+    /// assert_eq!(Progress::ratio(1, 8)?.as_percent(), 12.5);
+    /// # Ok::<(), job_registry::ProgressError>(())
+    /// ```
+    #[must_use]
+    pub fn as_percent(self) -> f64 {
+        f64::from(self.0) / f64::from(WHOLE / 100)
+    }
+
+    /// For the state word, whose field is a little wider than the range.
+    pub(crate) fn saturating_ppm(ppm: u32) -> Self {
+        Self(ppm.min(WHOLE))
+    }
+}
+
+/// Percent, as short as it is exact: `40 %`, `33.3333 %`.
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.as_percent())
+    }
+}
+
+/// Why a number is no [`Progress`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProgressError {
+    /// NaN.
+    NotANumber,
+    /// Below nothing or above all of it, infinities included.
+    OutOfRange,
+}
+
+impl fmt::Display for ProgressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotANumber => "progress is not a number",
+            Self::OutOfRange => "progress is outside of 0 to 100 percent",
+        })
+    }
+}
+
+impl std::error::Error for ProgressError {}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Any bit pattern of a double is either refused or within the range.
+        #[test]
+        fn percent_takes_exactly_its_range(bits in any::<u64>()) {
+            let percent = f64::from_bits(bits);
+            match Progress::percent(percent) {
+                Ok(progress) => prop_assert!((progress.as_percent() - percent).abs() <= 0.000_051),
+                Err(ProgressError::NotANumber) => prop_assert!(percent.is_nan()),
+                Err(ProgressError::OutOfRange) => prop_assert!(!(0.0..=100.0).contains(&percent)),
+            }
+        }
+
+        #[test]
+        fn percent_in_range_is_taken(percent in 0.0f64..=100.0) {
+            prop_assert!(Progress::percent(percent).is_ok());
+        }
+
+        #[test]
+        fn ratio_is_exact_and_only_all_is_done(done in any::<u64>(), total in any::<u64>()) {
+            match Progress::ratio(done, total) {
+                Err(_) => prop_assert!(done > total),
+                Ok(progress) => {
+                    prop_assert!(done <= total);
+                    prop_assert_eq!(progress == Progress::DONE, done == total);
+                    let (done, total, ppm) = (u128::from(done), u128::from(total), u128::from(progress.ppm()));
+                    prop_assert!(ppm * total <= done * 1_000_000 || total == 0);
+                    prop_assert!((ppm + 1) * total > done * 1_000_000 || total == 0);
+                }
+            }
+        }
+
+        #[test]
+        fn every_progress_survives_percent(ppm in 0u32..=WHOLE) {
+            let progress = Progress::from_ppm(ppm).unwrap();
+            prop_assert_eq!(Progress::percent(progress.as_percent()), Ok(progress));
+        }
+    }
+
+    #[test]
+    fn edges_are_where_they_are_said_to_be() {
+        for bad in [f64::INFINITY, f64::NEG_INFINITY, -1e-300, 100.000_000_1, -0.1] {
+            assert_eq!(Progress::percent(bad), Err(ProgressError::OutOfRange), "{bad}");
+        }
+        assert_eq!(Progress::percent(f64::NAN), Err(ProgressError::NotANumber));
+        assert_eq!(Progress::percent(-0.0), Ok(Progress::ZERO));
+        assert_eq!(Progress::ratio(u64::MAX, u64::MAX), Ok(Progress::DONE));
+        assert_eq!(Progress::from_ppm(WHOLE + 1), Err(ProgressError::OutOfRange));
+        assert_eq!(Progress::ratio(1, 3).unwrap().to_string(), "33.3333 %");
+    }
+}

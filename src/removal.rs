@@ -1,0 +1,189 @@
+//! Removal: `remove_after`, `remove` and `sweep`.
+//!
+//! A removal is complete in this order: the job's place moves on to its next generation, under the
+//! job's lock; the lock is released; watchers are told; the hook runs; the payload is dropped; the slot
+//! becomes free. A job that comes to live in the slot therefore never meets anything of the last one.
+
+use crate::clock::millis_up;
+use crate::due::{BATCH, Entry};
+use crate::error::{RemoveError, WouldDeadlock};
+use crate::inner::{Inner, Locked};
+use crate::slot::{Body, NEVER, Removal, Target};
+use crate::sync::Ordering;
+use crate::thread::{Effect, defer, panic_message};
+use crate::{JobId, Record, Status};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// What the builder's `on_remove` was given.
+pub(crate) type Hook<T> = Box<dyn Fn(&Record<T>) + Send + Sync>;
+
+/// What a [`sweep`](crate::JobRegistry::sweep) did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Jobs removed.
+    pub removed: usize,
+    /// Jobs that are due but locked by somebody; the next sweep comes back to them.
+    pub busy: usize,
+    /// Of the removed, those whose hook or payload panicked, with the panic's text.
+    pub panics: Vec<(JobId, String)>,
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { removed, busy, panics } = self;
+        write!(f, "{removed} removed, {busy} busy, {} panicked", panics.len())
+    }
+}
+
+/// A job that is out of its slot. The slot becomes free when this is dropped, whatever happens before.
+struct Removed<'a, T> {
+    inner: &'a Inner<T>,
+    target: Target,
+    record: Option<Record<T>>,
+}
+
+impl<T> Drop for Removed<'_, T> {
+    fn drop(&mut self) {
+        self.inner.table.give_back(self.target.slot);
+    }
+}
+
+impl<T> Removed<'_, T> {
+    fn run_hook(&self) {
+        if let (Some(hook), Some(record)) = (&self.inner.settings.on_remove, &self.record) {
+            hook(record);
+        }
+    }
+}
+
+impl<T> Inner<T> {
+    pub(crate) fn remove_after(&self, target: Target, delay: Duration) -> Result<(), RemoveError> {
+        let mut locked = self.lock::<RemoveError>(target)?;
+        let word = locked.word();
+        target.admit(word)?;
+        let delay = millis_up(delay);
+        let now = millis_up(self.timeline.elapsed());
+        locked.body.removal = match word.status() {
+            Some(status) if status.is_ended() => Removal::At(now.saturating_add(delay)),
+            _ => Removal::After(delay),
+        };
+        self.file(&mut locked);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&self, target: Target) -> Result<T, RemoveError> {
+        let locked = self.lock::<RemoveError>(target)?;
+        let word = locked.word();
+        target.admit(word)?;
+        if !word.status().is_some_and(Status::is_ended) {
+            return Err(RemoveError::Live);
+        }
+        let mut removed = self.vacate(locked, target).ok_or(RemoveError::Gone)?;
+        removed.run_hook();
+        let record = removed.record.take().ok_or(RemoveError::Gone)?;
+        Ok(record.payload)
+    }
+
+    /// Moves an ended job out of its slot, lets go of the lock, and tells the watchers.
+    fn vacate<'a>(&'a self, mut locked: Locked<'a, T>, target: Target) -> Option<Removed<'a, T>> {
+        let record = locked.record(self, target).ok()?.map(drop);
+        // Nothing but the watched bit changes on an ended job whose lock is held.
+        locked.slot.step(|word| word.remove().map(Some).ok_or(RemoveError::Live)).ok()?;
+        self.table.count_out();
+        let body = std::mem::replace(&mut *locked.body, Body::empty());
+        drop(locked);
+        let last = record.snapshot;
+        let removed = Removed {
+            inner: self,
+            target,
+            record: body.payload.map(|payload| record.map(|()| payload)),
+        };
+        let wakers = self.watchers.take_removed(target.slot, target.generation, last);
+        defer(wakers.into_iter().map(Effect::Wake));
+        Some(removed)
+    }
+
+    pub(crate) fn sweep(&self) -> Swept {
+        self.sweep_at_most(usize::MAX)
+    }
+
+    /// Removes every ended job whose lock is free, due or not.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn remove_all(&self) -> Swept {
+        let mut swept = Swept::default();
+        for seen in self.snapshots().filter(|seen| seen.status().is_ended()) {
+            let Ok(target) = self.find(seen.id()) else { continue };
+            match self.try_lock::<WouldDeadlock>(target.slot) {
+                Ok(Some(locked)) if target.admit(locked.word()).is_ok() => {
+                    self.remove_locked(locked, target, &mut swept);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(WouldDeadlock) => swept.busy += 1,
+            }
+        }
+        swept
+    }
+
+    /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
+    pub(crate) fn sweep_at_most(&self, most: usize) -> Swept {
+        let mut swept = Swept::default();
+        let mut busy = Vec::new();
+        let now = self.now();
+        let mut left = most;
+        while left > 0 && !crate::thread::holds_lock() {
+            let due = self.due.take_due(now, left.min(BATCH));
+            if due.is_empty() {
+                break;
+            }
+            left -= due.len();
+            for entry in due {
+                match self.try_lock::<WouldDeadlock>(entry.slot) {
+                    Ok(Some(locked)) => self.sweep_one(locked, entry, now, &mut swept),
+                    Ok(None) | Err(WouldDeadlock) => busy.push(entry),
+                }
+            }
+        }
+        swept.busy = busy.len();
+        if !busy.is_empty() {
+            self.due.file(busy);
+        }
+        swept
+    }
+
+    fn sweep_one(&self, mut locked: Locked<'_, T>, entry: Entry, now: u64, swept: &mut Swept) {
+        if locked.body.filed != entry.time {
+            return;
+        }
+        locked.body.filed = NEVER;
+        let word = locked.word();
+        match locked.body.removal {
+            Removal::At(due) if due <= now && word.status().is_some_and(Status::is_ended) => {}
+            _ => return self.file(&mut locked),
+        }
+        let target = Target {
+            slot: entry.slot,
+            generation: word.generation(),
+            attempt: None,
+        };
+        self.remove_locked(locked, target, swept);
+    }
+
+    /// Removes a job that is found ended, with all that belongs to it, whatever panics on the way.
+    fn remove_locked(&self, locked: Locked<'_, T>, target: Target, swept: &mut Swept) {
+        let Some(mut removed) = self.vacate(locked, target) else {
+            return;
+        };
+        swept.removed += 1;
+        let hook = catch_unwind(AssertUnwindSafe(|| removed.run_hook()));
+        let payload = removed.record.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        if let Err(panic) = hook.and(dropped) {
+            // ORDERING: Relaxed. A count.
+            self.removal_panics.fetch_add(1, Ordering::Relaxed);
+            swept.panics.push((self.id(target), panic_message(&*panic).to_owned()));
+        }
+    }
+}

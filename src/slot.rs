@@ -1,0 +1,297 @@
+//! A slot: the two words of a job, and its body behind a lock.
+//!
+//! The beat word leads and the state word follows. An ending and a retry are both *decided* on the beat
+//! word, by the holder of the slot's lock, and then *settled* on the state word, which is the instant
+//! at which the job changes for everybody. Between the two, the words contradict each other in one of
+//! two ways, and whoever has to read both settles what was decided instead of waiting for it:
+//!
+//! | beat   | status  | meaning                                             |
+//! |--------|---------|-----------------------------------------------------|
+//! | open   | live    | a live job                                          |
+//! | sealed | ended   | an ended job                                        |
+//! | sealed | live    | an ending has been decided: the state word goes there |
+//! | open   | ended   | a retry has been decided: likewise                  |
+//! | any    | vacant  | no job                                              |
+//!
+//! The holder of the lock settles before it lets go, so that there is never more than one decision
+//! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
+//! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
+
+use crate::beat::Beat;
+use crate::error::Fenced;
+use crate::snapshot::Times;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::word::{Ending, Word};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// In the fields of a [`Body`] that hold a time: not yet, or never.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// A cache line each, so that two jobs never share one.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Slot<T> {
+    state: AtomicU64,
+    beat: AtomicU64,
+    /// The unguessable half of the present job's id. A filter only: an id that does not match is
+    /// compared with what the registry's key says about it.
+    pub(crate) nonce: AtomicU64,
+    pub(crate) body: Mutex<Body<T>>,
+}
+
+/// What of a job does not fit into two words. All times are milliseconds of the registry.
+#[derive(Debug)]
+pub(crate) struct Body<T> {
+    /// `None` in an empty slot.
+    pub(crate) payload: Option<T>,
+    pub(crate) error: Option<Arc<str>>,
+    pub(crate) registered: u64,
+    pub(crate) started: u64,
+    pub(crate) ended: u64,
+    pub(crate) removal: Removal,
+    /// Under which time the due queue has this job, or `NEVER`.
+    pub(crate) filed: u64,
+}
+
+/// When a job is to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// As the registry does it with every ended job.
+    Default,
+    /// So long after its end, which is still to come.
+    After(u64),
+    /// Not before this time.
+    At(u64),
+}
+
+impl<T> Body<T> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            payload: None,
+            error: None,
+            registered: NEVER,
+            started: NEVER,
+            ended: NEVER,
+            removal: Removal::Default,
+            filed: NEVER,
+        }
+    }
+
+    pub(crate) fn times(&self) -> Times {
+        let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
+        Times {
+            registered: Duration::from_millis(self.registered),
+            started: at(self.started),
+            ended: at(self.ended),
+            removal: match self.removal {
+                Removal::At(due) => at(due),
+                Removal::Default | Removal::After(_) => None,
+            },
+        }
+    }
+}
+
+/// Which job a call means, and as whose writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    /// `None` for a caller by id, who writes to whatever attempt there is.
+    pub(crate) attempt: Option<u16>,
+}
+
+impl Target {
+    /// Whether a slot in this state is still the caller's.
+    pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
+        if word.generation() != self.generation || word.status().is_none() {
+            return Err(if word.generation() > self.generation {
+                Fenced::Gone
+            } else {
+                Fenced::NotFound
+            });
+        }
+        match self.attempt {
+            Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn new(generation: u32) -> Self {
+        Self {
+            state: AtomicU64::new(Word::vacant(generation).bits()),
+            beat: AtomicU64::new(Beat::vacant().bits()),
+            nonce: AtomicU64::new(0),
+            body: Mutex::new(Body::empty()),
+        }
+    }
+
+    // ORDERING, of every access to the two words: loads are Acquire and read-modify-writes are AcqRel,
+    // each pairing with every earlier write of either word. A reader that sees a settled state
+    // therefore also sees the decision on the beat word that came before it, and the other way round;
+    // `observe` depends on both.
+
+    pub(crate) fn state(&self) -> Word {
+        Word::from_bits(self.state.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn beat(&self) -> Beat {
+        Beat::from_bits(self.beat.load(Ordering::Acquire))
+    }
+
+    /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
+    /// `Err` that it is refused and `Ok(None)` that nothing is to be done. Returns the word before and
+    /// after. The caller wakes the watchers where the word before was watched.
+    pub(crate) fn step<E>(
+        &self,
+        mut next: impl FnMut(Word) -> Result<Option<Word>, E>,
+    ) -> Result<(Word, Word), E> {
+        let mut word = self.state();
+        loop {
+            let Some(to) = next(word)? else {
+                return Ok((word, word));
+            };
+            debug_assert!(word.grows_to(to), "{word:?} does not grow to {to:?}");
+            match self.swap_state(word, to) {
+                Ok(()) => return Ok((word, to)),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    fn swap_state(&self, from: Word, to: Word) -> Result<(), Word> {
+        self.state
+            .compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Word::from_bits)
+    }
+
+    fn swap_beat(&self, from: Beat, to: Beat) -> Result<(), Beat> {
+        self.beat
+            .compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Beat::from_bits)
+    }
+
+    /// Sets the watched bit on `word`, if the job has not moved on.
+    pub(crate) fn watch(&self, word: Word) -> bool {
+        word.is_watched() || self.swap_state(word, word.watched()).is_ok()
+    }
+
+    /// Both words as they were at one instant. The second value is whether watchers are to be woken,
+    /// because something was settled on the way.
+    pub(crate) fn observe(&self) -> (Word, Beat, bool) {
+        let mut wake = false;
+        loop {
+            let beat = self.beat();
+            let word = self.state();
+            if self.beat() != beat {
+                continue;
+            }
+            if word.status().is_none_or(|status| status.is_ended() == beat.verdict().is_some()) {
+                return (word, beat, wake);
+            }
+            wake |= self.settle(beat);
+        }
+    }
+
+    /// Carries out what `beat` has decided, unless somebody else has. Returns whether watchers are to
+    /// be woken.
+    pub(crate) fn settle(&self, beat: Beat) -> bool {
+        loop {
+            let word = self.state();
+            let to = match beat.verdict() {
+                Some(ending) => word.end(ending),
+                None => word.retry(),
+            };
+            // Read after the state word: an old decision must not be carried out on what came later.
+            let Some(to) = to.filter(|_| self.beat() == beat) else {
+                return false;
+            };
+            if self.swap_state(word, to).is_ok() {
+                return word.is_watched();
+            }
+        }
+    }
+
+    /// Records a beat at `now` for `target`. `Ok` has the job's status where it has ended, or where
+    /// the beat was recorded nothing; the flag is whether watchers are to be woken.
+    pub(crate) fn record_beat(
+        &self,
+        target: Target,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(Word, bool), Fenced> {
+        let mut now = LazyNow::Unread(now);
+        let mut wake = false;
+        loop {
+            let (word, beat, woken) = self.observe();
+            wake |= woken;
+            target.admit(word)?;
+            if beat.verdict().is_some() {
+                return Ok((word, wake));
+            }
+            // A seal changes the word, and so does the retry after it: if the exchange succeeds, the
+            // job has been live, and on the attempt that was admitted, the whole time.
+            let recorded = match beat.at(now.read()) {
+                None => true,
+                Some(to) => self.swap_beat(beat, to).is_ok(),
+            };
+            if recorded {
+                return Ok((word, wake));
+            }
+        }
+    }
+
+    /// Decides an ending. Only the holder of the lock may, after it has seen a live job under it; and
+    /// it settles before it lets go.
+    pub(crate) fn seal(&self, ending: Ending) -> Beat {
+        loop {
+            let beat = self.beat();
+            if self.seal_exactly(beat, ending).is_ok() {
+                return beat.sealed(ending);
+            }
+        }
+    }
+
+    /// Like `seal`, but refuses if the job has been heard of since `beat` was read.
+    pub(crate) fn seal_exactly(&self, beat: Beat, ending: Ending) -> Result<Beat, Beat> {
+        let sealed = beat.sealed(ending);
+        self.swap_beat(beat, sealed).map(|()| sealed)
+    }
+
+    /// Decides a retry. Only the holder of the lock may, as with `seal`.
+    pub(crate) fn reopen(&self, now: u64) -> Beat {
+        let open = self.beat().reopened(now);
+        // A sealed word has no writer but the holder of the lock.
+        // ORDERING: AcqRel as everywhere.
+        self.beat.swap(open.bits(), Ordering::AcqRel);
+        open
+    }
+
+    /// Prepares an empty slot's beat for the job that is about to be published.
+    pub(crate) fn open(&self, generation: u32, now: u64) {
+        self.beat.swap(Beat::open(generation, now).bits(), Ordering::AcqRel);
+    }
+}
+
+/// A clock costs more than the step it times: it is read once, and only when it is needed.
+enum LazyNow<F> {
+    Unread(F),
+    Read(u64),
+}
+
+impl<F: FnOnce() -> u64> LazyNow<F> {
+    fn read(&mut self) -> u64 {
+        if let Self::Read(now) = self {
+            return *now;
+        }
+        let Self::Unread(read) = std::mem::replace(self, Self::Read(0)) else {
+            unreachable!("checked above")
+        };
+        let now = read();
+        *self = Self::Read(now);
+        now
+    }
+}

@@ -1,0 +1,129 @@
+//! The steps of a job's life: `start`, `advance`, `heartbeat` and the three endings.
+
+use crate::clock::{millis, millis_up};
+use crate::due::Entry;
+use crate::error::StepError;
+use crate::inner::{Inner, Locked};
+use crate::slot::{NEVER, Removal, Target};
+use crate::word::Ending;
+use crate::{Progress, Status};
+use std::sync::Arc;
+
+impl<T> Inner<T> {
+    pub(crate) fn start(&self, target: Target) -> Result<(), StepError> {
+        let mut locked = self.lock::<StepError>(target)?;
+        self.start_locked(&mut locked, target)
+    }
+
+    /// Under the lock, because the start is also a time in the body and a beat: a job that waited
+    /// for long must not be running with an old one for even an instant.
+    pub(crate) fn start_locked(
+        &self,
+        locked: &mut Locked<'_, T>,
+        target: Target,
+    ) -> Result<(), StepError> {
+        let word = locked.word();
+        target.admit(word)?;
+        match word.status() {
+            Some(Status::Pending) => {}
+            Some(Status::Running) => return Err(StepError::AlreadyStarted),
+            Some(ended) => return Err(StepError::Ended(ended)),
+            None => return Err(StepError::Gone),
+        }
+        let now = self.now();
+        locked.body.started = now;
+        let (_, woken) = locked.slot.record_beat(target, || now)?;
+        // Nothing but the watched bit changes on a pending job whose lock is held.
+        let (before, _) = locked.slot.step::<StepError>(|word| Ok(word.start()))?;
+        self.wake(locked.index, woken || before.is_watched());
+        Ok(())
+    }
+
+    pub(crate) fn advance(
+        &self,
+        target: Target,
+        progress: Progress,
+    ) -> Result<Progress, StepError> {
+        let (before, after) = self.slot(target.slot).step(|word| {
+            target.admit(word)?;
+            match word.status() {
+                Some(Status::Running) => Ok(word.advance(progress)),
+                Some(Status::Pending) => Err(StepError::NotStarted),
+                Some(ended) => Err(StepError::Ended(ended)),
+                None => Err(StepError::Gone),
+            }
+        })?;
+        self.wake(target.slot, before != after && before.is_watched());
+        Ok(after.progress())
+    }
+
+    pub(crate) fn heartbeat(&self, target: Target) -> Result<(), StepError> {
+        let (word, wake) = self.slot(target.slot).record_beat(target, || self.now())?;
+        self.wake(target.slot, wake);
+        match word.status() {
+            Some(status) if status.is_ended() => Err(StepError::Ended(status)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn end(
+        &self,
+        target: Target,
+        ending: Ending,
+        reason: Option<String>,
+    ) -> Result<(), StepError> {
+        let mut locked = self.lock::<StepError>(target)?;
+        self.end_locked(&mut locked, target, ending, reason)
+    }
+
+    pub(crate) fn end_locked(
+        &self,
+        locked: &mut Locked<'_, T>,
+        target: Target,
+        ending: Ending,
+        reason: Option<String>,
+    ) -> Result<(), StepError> {
+        let word = locked.word();
+        target.admit(word)?;
+        match word.status() {
+            Some(ended) if ended.is_ended() => return Err(StepError::Ended(ended)),
+            Some(Status::Pending) if ending == Ending::Completed => {
+                return Err(StepError::NotStarted);
+            }
+            _ => {}
+        }
+        // The text first: whoever sees the ending finds it.
+        self.write_ending(locked, reason);
+        let sealed = locked.slot.seal(ending);
+        let wake = locked.slot.settle(sealed);
+        self.wake(locked.index, wake);
+        Ok(())
+    }
+
+    /// What the body says of an ending: why, when, and when the job is to be removed.
+    pub(crate) fn write_ending(&self, locked: &mut Locked<'_, T>, reason: Option<String>) {
+        let now = self.timeline.elapsed();
+        let body = &mut *locked.body;
+        body.error = reason.map(Arc::from);
+        body.ended = millis(now);
+        let delay = match body.removal {
+            Removal::After(delay) => delay,
+            Removal::Default | Removal::At(_) => self.settings.retention,
+        };
+        body.removal = Removal::At(millis_up(now).saturating_add(delay));
+        self.file(locked);
+    }
+
+    /// Has the due queue come by when the job's removal is due.
+    pub(crate) fn file(&self, locked: &mut Locked<'_, T>) {
+        let Removal::At(due) = locked.body.removal else {
+            return;
+        };
+        // An entry before the deadline will do: the sweep files again what it finds too early.
+        if due == NEVER || due >= locked.body.filed {
+            return;
+        }
+        locked.body.filed = due;
+        self.due.file([Entry { time: due, slot: locked.index }]);
+    }
+}

@@ -1,0 +1,100 @@
+//! The facade: every atomic, lock and thread-local of the crate is named here and nowhere else.
+//!
+//! Ordinarily these are the standard library's. Under `--cfg loom` (or `--cfg shuttle`) they are the
+//! checker's, but only in this crate's own tests and where a dependent asks by enabling the feature of
+//! that name: `--cfg loom` is global, and a dependent with models of its own must not find a registry
+//! that panics outside of them.
+//!
+//! `Arc` and `Weak` are always the standard library's, because loom has no `Weak`. What the checkers
+//! therefore do not cover is the reference count itself.
+
+#[cfg(all(loom, any(test, feature = "loom")))]
+mod imp {
+    pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::thread_local;
+}
+
+#[cfg(all(shuttle, not(loom), any(test, feature = "shuttle")))]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+    pub(crate) use shuttle::thread_local;
+}
+
+#[cfg(not(any(
+    all(loom, any(test, feature = "loom")),
+    all(shuttle, not(loom), any(test, feature = "shuttle"))
+)))]
+mod imp {
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::thread_local;
+}
+
+use std::sync::{PoisonError, TryLockError};
+
+pub(crate) use imp::{AtomicU64, AtomicUsize, MutexGuard, thread_local};
+pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{Arc, Weak};
+
+/// A mutex without poisoning: what a panic leaves behind is dealt with job by job, by failing the job.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` while another thread (or this one) holds the lock.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A value that is published once and then read without a lock.
+///
+/// The checkers have no `OnceLock`. The flag gives them the one thing to explore that matters about
+/// it, which is who sees the publication; the standard cell behind it only stores.
+#[derive(Debug)]
+pub(crate) struct Published<T> {
+    cell: std::sync::OnceLock<T>,
+    #[cfg(any(loom, shuttle))]
+    ready: AtomicUsize,
+}
+
+impl<T> Published<T> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            cell: std::sync::OnceLock::new(),
+            #[cfg(any(loom, shuttle))]
+            ready: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // ORDERING: Acquire pairs with the Release in `publish`.
+        #[cfg(any(loom, shuttle))]
+        if self.ready.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.cell.get()
+    }
+
+    /// Publishes `value`; a second publication is dropped. Callers serialise themselves by a lock.
+    pub(crate) fn publish(&self, value: T) {
+        let _ = self.cell.set(value);
+        // ORDERING: Release pairs with the Acquire in `get`.
+        #[cfg(any(loom, shuttle))]
+        self.ready.store(1, Ordering::Release);
+    }
+}

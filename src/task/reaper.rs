@@ -1,0 +1,72 @@
+//! The reaper: a task that sweeps.
+
+use crate::inner::Inner;
+use crate::sync::Ordering;
+use crate::JobRegistry;
+use std::sync::Weak;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+impl<T: Send + 'static> JobRegistry<T> {
+    /// Spawns a task that [sweeps](Self::sweep) every `period` (at least a millisecond), on one of the runtime's
+    /// blocking threads, where hooks and payload drops may take their time. A due job is therefore removed
+    /// within `period` and the time that a sweep takes.
+    ///
+    /// The task does not keep the registry alive and ends soon after it has gone. Abort the returned handle
+    /// to stop it earlier. While it runs, [`register`](Self::register) leaves sweeping to it.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
+    /// jobs.spawn_reaper(Duration::from_millis(1));
+    /// let id = jobs.register("deck").unwrap().detach();
+    /// jobs.cancel(id).unwrap();
+    /// while !jobs.is_empty() {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    /// }
+    /// # }
+    /// ```
+    #[allow(clippy::must_use_candidate)] // dropping the handle is the usual thing
+    pub fn spawn_reaper(&self, period: Duration) -> JoinHandle<()> {
+        let runtime = tokio::runtime::Handle::current();
+        // ORDERING: Relaxed; see `register`.
+        self.inner.reapers.fetch_add(1, Ordering::Relaxed);
+        let reaper = Reaper(std::sync::Arc::downgrade(&self.inner));
+        runtime.spawn(reaper.run(period.max(Duration::from_millis(1))))
+    }
+}
+
+struct Reaper<T>(Weak<Inner<T>>);
+
+impl<T: Send + 'static> Reaper<T> {
+    async fn run(self, period: Duration) {
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(inner) = self.0.upgrade() else { return };
+            if !inner.due.is_due(inner.now()) {
+                continue;
+            }
+            // An error means that the runtime is going away: a sweep does not panic.
+            let _ = tokio::task::spawn_blocking(move || inner.sweep()).await;
+        }
+    }
+}
+
+impl<T> Drop for Reaper<T> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            // ORDERING: Relaxed; see `register`.
+            inner.reapers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

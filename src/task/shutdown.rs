@@ -1,0 +1,113 @@
+//! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
+
+use crate::inner::Inner;
+use crate::slot::Target;
+use crate::word::Ending;
+use crate::{JobRegistry, StepError};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How often a shutdown looks again at jobs that were locked.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What a [`shutdown`](JobRegistry::shutdown) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// Jobs that were pending or running and have been cancelled.
+    pub cancelled: usize,
+    /// Jobs that could not be cancelled in time because somebody held their lock.
+    pub live: usize,
+    /// Spawned tasks that had not returned in time.
+    pub tasks: usize,
+}
+
+impl Shutdown {
+    /// Whether everything ended within the deadline.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.live == 0 && self.tasks == 0
+    }
+}
+
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cancelled, live, tasks } = self;
+        write!(f, "{cancelled} cancelled, {live} still live, {tasks} tasks still running")
+    }
+}
+
+impl<T: Send + 'static> JobRegistry<T> {
+    /// Stops accepting jobs and retries, cancels those that are pending or running, and waits up to `deadline` until
+    /// every task of [`spawn`](Self::spawn) and [`spawn_blocking`](Self::spawn_blocking) has returned. Then every
+    /// ended job is removed, with its hook and its payload's drop, on a blocking thread.
+    ///
+    /// To let running jobs come to their own end first, wait for that (see [`counts`](Self::counts)) before the call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the registry closed and some jobs cancelled; call it again to go on.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let jobs = JobRegistry::new();
+    /// jobs.spawn("deck", async |_job| std::future::pending::<Result<(), String>>().await).unwrap();
+    /// let report = jobs.shutdown(Duration::from_secs(5)).await;
+    /// assert!(report.is_clean() && report.cancelled == 1);
+    /// assert!(jobs.register("another").is_err() && jobs.is_empty());
+    /// # }
+    /// ```
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        self.inner.table.close();
+        let mut cancelled = 0;
+        let mut running = self.inner.tasks.running.subscribe();
+        let drained = async {
+            // Again and again: a job may be locked, or about to be published by a `register` that was under way.
+            loop {
+                let live = self.inner.cancel_all(&mut cancelled);
+                if live == 0 && *running.borrow_and_update() == 0 {
+                    break;
+                }
+                let _ = timeout(PAUSE, running.changed()).await;
+            }
+        };
+        let _ = timeout(deadline, drained).await;
+        let live = self.inner.snapshots().filter(|seen| !seen.status().is_ended()).count();
+        let tasks = *running.borrow();
+        let inner = self.inner.clone();
+        // An error means that the runtime is going away.
+        let _ = tokio::task::spawn_blocking(move || inner.remove_all()).await;
+        Shutdown { cancelled, live, tasks }
+    }
+}
+
+impl<T> Inner<T> {
+    /// Cancels what is live and not locked; returns how many jobs are left live.
+    fn cancel_all(self: &Arc<Self>, cancelled: &mut usize) -> usize {
+        let mut left = 0;
+        for seen in self.snapshots().filter(|seen| !seen.status().is_ended()) {
+            let Ok(target) = self.find(seen.id()) else { continue };
+            match self.cancel_unless_locked(target) {
+                Some(Ok(())) => *cancelled += 1,
+                Some(Err(_)) => {}
+                None => left += 1,
+            }
+        }
+        left
+    }
+
+    /// `None` while somebody holds the lock.
+    fn cancel_unless_locked(&self, target: Target) -> Option<Result<(), StepError>> {
+        match self.try_lock::<StepError>(target.slot) {
+            Ok(Some(mut locked)) => {
+                Some(self.end_locked(&mut locked, target, Ending::Cancelled, None))
+            }
+            Ok(None) | Err(_) => None,
+        }
+    }
+}

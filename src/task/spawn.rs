@@ -1,0 +1,158 @@
+//! `spawn` and `spawn_blocking`: a task that owns its job.
+
+use crate::thread::panic_message;
+use crate::{Job, JobId, JobRegistry, RegisterError};
+use std::any::Any;
+use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::runtime::Handle;
+
+impl<T: Send + 'static> JobRegistry<T> {
+    /// Registers a job and spawns a task that works on it: started before `f` runs, completed where it
+    /// returns `Ok`, failed with the error's text where it returns `Err`, failed with `panicked: …` where it
+    /// panics, and `abandoned` where the task is aborted or its runtime goes away.
+    ///
+    /// When somebody else ends the job (a [`cancel`](Self::cancel), say), the future is dropped at its next
+    /// `await`.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime; nothing is registered then.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Progress, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let jobs = JobRegistry::new();
+    /// let id = jobs
+    ///     .spawn("deck", async |job| {
+    ///         job.advance(Progress::percent(50.0)?)?;
+    ///         tokio::task::yield_now().await;
+    ///         Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    ///     })
+    ///     .unwrap();
+    ///
+    /// let mut watch = jobs.watch(id).unwrap();
+    /// while let Some(seen) = watch.changed().await {
+    ///     println!("{}: {}", seen.status(), seen.progress());
+    /// }
+    /// assert_eq!(jobs.snapshot(id).unwrap().status(), Status::Completed);
+    /// # }
+    /// ```
+    pub fn spawn<F, Fut, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
+    where
+        F: FnOnce(Arc<Job<T>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send,
+        E: Display,
+    {
+        let runtime = Handle::current();
+        let job = Arc::new(self.register(payload)?);
+        let id = job.id();
+        let running = self.inner.tasks.enter();
+        runtime.spawn(async move {
+            let _running = running;
+            run(job, f).await;
+        });
+        Ok(id)
+    }
+
+    /// As [`spawn`](Self::spawn), for code that blocks: `f` runs on one of the runtime's blocking
+    /// threads. It is not stopped when somebody else ends the job; it learns of that from the error of its next
+    /// step.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime; nothing is registered then.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Progress};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let jobs = JobRegistry::new();
+    /// let id = jobs.spawn_blocking(Vec::new(), |job| {
+    ///     for page in 0..10 {
+    ///         job.update(|pages| pages.push(page)).map_err(|error| error.to_string())?;
+    ///         job.advance(Progress::ratio(page, 10).unwrap()).map_err(|error| error.to_string())?;
+    ///     }
+    ///     Ok::<(), String>(())
+    /// }).unwrap();
+    /// # let mut watch = jobs.watch(id).unwrap();
+    /// # while watch.changed().await.is_some() {}
+    /// # assert_eq!(jobs.get(id).unwrap().payload.len(), 10);
+    /// # }
+    /// ```
+    pub fn spawn_blocking<F, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
+    where
+        F: FnOnce(&Job<T>) -> Result<(), E> + Send + 'static,
+        E: Display,
+    {
+        let runtime = Handle::current();
+        let job = self.register(payload)?;
+        let id = job.id();
+        let running = self.inner.tasks.enter();
+        runtime.spawn_blocking(move || {
+            let _running = running;
+            // Refused where the job was ended while it waited for a thread.
+            if job.start().is_ok() {
+                finish(&job, catch_unwind(AssertUnwindSafe(|| f(&job))));
+            }
+        });
+        Ok(id)
+    }
+}
+
+/// Works on the job until the work or the job ends.
+async fn run<T, F, Fut, E>(job: Arc<Job<T>>, f: F)
+where
+    T: Send + 'static,
+    F: FnOnce(Arc<Job<T>>) -> Fut,
+    Fut: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    let Ok(mut watch) = job.watch() else { return };
+    if job.start().is_err() {
+        return;
+    }
+    let mut work = pin!(async { f(job.clone()).await });
+    let mut ended = pin!(async move {
+        while let Some(seen) = watch.changed().await {
+            if seen.status().is_ended() {
+                break;
+            }
+        }
+    });
+    let outcome = poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        match polled {
+            Ok(Poll::Ready(result)) => return Poll::Ready(Some(Ok(result))),
+            Err(panic) => return Poll::Ready(Some(Err(panic))),
+            Ok(Poll::Pending) => {}
+        }
+        ended.as_mut().poll(cx).map(|()| None)
+    })
+    .await;
+    if let Some(outcome) = outcome {
+        finish(&job, outcome);
+    }
+}
+
+/// Ends the job as its work ended. Refused where it has been ended from elsewhere, or retried.
+fn finish<T: Send + 'static, E: Display>(job: &Job<T>, outcome: Result<Result<(), E>, Box<dyn Any + Send>>) {
+    let _ = match outcome {
+        Ok(Ok(())) => job.complete(),
+        Ok(Err(error)) => job.fail(error.to_string()),
+        Err(panic) => job.fail(format!("panicked: {}", panic_message(&*panic))),
+    };
+}

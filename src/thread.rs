@@ -1,0 +1,104 @@
+//! What a thread must know of itself: whether it holds a job's lock, and what it owes others once it
+//! does not.
+//!
+//! This is where the lock rules (invariants 6 and 7 of the crate docs) are kept, for every call at once:
+//! [`Held`] is the only way to a job's lock, a thread has one at most, and effects on foreign code
+//! (wakers, an owner's drop) that come up meanwhile wait in `deferred` until it is gone.
+
+use crate::error::WouldDeadlock;
+use crate::sync::{MutexGuard, thread_local};
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Waker;
+
+thread_local! {
+    // Apart, because this one needs no destructor and is therefore there to the thread's very end.
+    static HELD: Cell<bool> = Cell::new(false);
+    static DEFERRED: RefCell<Vec<Effect>> = RefCell::new(Vec::new());
+}
+
+/// Code that is not ours, or that takes a job's lock: never run while this thread holds one.
+pub(crate) enum Effect {
+    Wake(Waker),
+    Run(Box<dyn FnOnce()>),
+}
+
+impl Effect {
+    fn run(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            Self::Run(f) => f(),
+        }
+    }
+}
+
+/// The right of this thread to take one job's lock. It ends with the value, panic or not, and then
+/// pays what was deferred: so it has to be dropped after the lock.
+#[derive(Debug)]
+pub(crate) struct Held {
+    // A lock is released by the thread that took it.
+    _not_send: PhantomData<MutexGuard<'static, ()>>,
+}
+
+impl Held {
+    /// Must come before the wait for the lock: afterwards would be too late.
+    pub(crate) fn enter() -> Result<Self, WouldDeadlock> {
+        if HELD.with(|held| held.replace(true)) {
+            return Err(WouldDeadlock);
+        }
+        Ok(Self { _not_send: PhantomData })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.with(|held| held.set(false));
+        // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
+        let effects = DEFERRED.try_with(|deferred| deferred.take());
+        run(effects.unwrap_or_default());
+    }
+}
+
+/// Whether this thread holds a job's lock.
+pub(crate) fn holds_lock() -> bool {
+    HELD.with(Cell::get)
+}
+
+/// Runs the effects, now or when this thread lets go of the job's lock it holds.
+pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
+    if holds_lock() {
+        let mut effects = Some(effects);
+        let kept = DEFERRED.try_with(|deferred| deferred.borrow_mut().extend(effects.take().into_iter().flatten()));
+        if kept.is_ok() {
+            return;
+        }
+        // The thread is being torn down: late is better than never.
+        run(effects.into_iter().flatten());
+    } else {
+        run(effects);
+    }
+}
+
+/// Runs all of them even if one panics, and passes the first panic on, unless one is under way.
+fn run(effects: impl IntoIterator<Item = Effect>) {
+    let mut panic = None;
+    for effect in effects {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| effect.run())) {
+            panic.get_or_insert(payload);
+        }
+    }
+    match panic {
+        Some(payload) if !std::thread::panicking() => resume_unwind(payload),
+        _ => {}
+    }
+}
+
+/// The text of a panic, where it has one.
+pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

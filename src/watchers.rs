@@ -1,0 +1,115 @@
+//! Who waits for which slot. A slot that nobody watches has nothing in here.
+//!
+//! A watcher enters its waker, then sets the watched bit on the state word it has seen; a writer
+//! whose step clears that bit comes here and wakes. If the exchange of the watcher succeeds, every later
+//! step finds the bit, and the waker was in before it: no change is missed between check and wait.
+//!
+//! A removal leaves the last snapshot with every watcher of the job, which is how a slow one
+//! still learns the end.
+
+use crate::Snapshot;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use std::collections::HashMap;
+use std::task::Waker;
+
+const SHARDS: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 16 };
+
+#[derive(Debug)]
+pub(crate) struct Watchers {
+    shards: [Mutex<HashMap<u32, Vec<Entry>>>; SHARDS],
+    next_key: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: u64,
+    generation: u32,
+    waker: Option<Waker>,
+    /// What the job was when it was removed.
+    last: Option<Snapshot>,
+}
+
+/// A watcher's place in the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    slot: u32,
+    key: u64,
+}
+
+impl Watchers {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            next_key: AtomicU64::new(0),
+        }
+    }
+
+    fn shard(&self, slot: u32) -> &Mutex<HashMap<u32, Vec<Entry>>> {
+        &self.shards[slot as usize % SHARDS]
+    }
+
+    pub(crate) fn enter(&self, slot: u32, generation: u32) -> Seat {
+        // ORDERING: Relaxed. Keys only have to differ.
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        let entry = Entry { key, generation, waker: None, last: None };
+        self.shard(slot).lock().entry(slot).or_default().push(entry);
+        Seat { slot, key }
+    }
+
+    /// Has `waker` woken by the next change, in place of the one before. If the job has been removed
+    /// meanwhile, returns what it was.
+    pub(crate) fn wait(&self, seat: Seat, waker: &Waker) -> Option<Snapshot> {
+        // Cloning and dropping a waker is foreign code: before and after the lock.
+        let mut waker = Some(waker.clone());
+        let mut shard = self.shard(seat.slot).lock();
+        let entry = shard.get_mut(&seat.slot)?.iter_mut().find(|entry| entry.key == seat.key)?;
+        std::mem::swap(&mut entry.waker, &mut waker);
+        let last = entry.last.take();
+        drop(shard);
+        drop(waker);
+        last
+    }
+
+    pub(crate) fn leave(&self, seat: Seat) {
+        let mut shard = self.shard(seat.slot).lock();
+        let Some(entries) = shard.get_mut(&seat.slot) else {
+            return;
+        };
+        let left = entries
+            .iter()
+            .position(|entry| entry.key == seat.key)
+            .map(|place| entries.swap_remove(place));
+        if entries.is_empty() {
+            shard.remove(&seat.slot);
+        }
+        drop(shard);
+        drop(left);
+    }
+
+    /// The wakers of a slot, for the caller to wake.
+    pub(crate) fn take_wakers(&self, slot: u32) -> Vec<Waker> {
+        let mut shard = self.shard(slot).lock();
+        let entries = shard.get_mut(&slot).into_iter().flatten();
+        entries.filter_map(|entry| entry.waker.take()).collect()
+    }
+
+    /// Leaves `last` with every watcher of the removed job, and returns their wakers.
+    pub(crate) fn take_removed(&self, slot: u32, generation: u32, last: Snapshot) -> Vec<Waker> {
+        let mut shard = self.shard(slot).lock();
+        let entries = shard.get_mut(&slot).into_iter().flatten();
+        entries
+            .filter(|entry| entry.generation == generation)
+            .filter_map(|entry| {
+                entry.last = Some(last);
+                entry.waker.take()
+            })
+            .collect()
+    }
+
+    /// Everybody's, when the registry goes away.
+    pub(crate) fn take_all(&mut self) -> Vec<Waker> {
+        let drain = |shard: &Mutex<HashMap<u32, Vec<Entry>>>| std::mem::take(&mut *shard.lock());
+        let entries = self.shards.iter().map(drain).flat_map(HashMap::into_values).flatten();
+        entries.filter_map(|entry| entry.waker).collect()
+    }
+}
