@@ -44,3 +44,7 @@ pub use snapshot::{Counts, Record, Snapshot, Status, Times};
 #[cfg(feature = "tokio")]
 pub use task::{Heartbeat, Shutdown};
 pub use watch::Watch;
+
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "../loom_tests/mod.rs"]
+mod loom_tests;

@@ -1,0 +1,91 @@
+//! P2, one ending: exactly one of several endings wins, and nothing about the attempt changes after it.
+//!
+//! The smallest program that could violate it: one thread completes, one cancels. A violation looks like
+//! two `Ok`, none, or a final status that is not the winner's.
+
+use super::harness::{check, claim, percent, race, registry, running};
+use crate::{Status, StepError};
+use std::time::Duration;
+
+#[test]
+fn second_ending_never_wins() {
+    let claim = claim!(second_ending_never_wins, [P2], [10, 13]);
+    let (completed, cancelled) = (Status::Completed, Status::Cancelled);
+    check(&claim, &[completed, cancelled], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (complete, cancel) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.complete(id)
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.cancel(id)
+            },
+        );
+        let status = jobs.snapshot(id).unwrap().status();
+        let expected = match status {
+            Status::Completed => (Ok(()), Err(StepError::Ended(Status::Completed))),
+            _ => (Err(StepError::Ended(Status::Cancelled)), Ok(())),
+        };
+        assert_eq!((complete, cancel), expected);
+        status
+    });
+}
+
+/// The owner goes away while somebody completes its job.
+#[test]
+fn a_dropped_owner_and_a_completion_make_one_ending() {
+    let claim = claim!(a_dropped_owner_and_a_completion_make_one_ending, [P2], [36]);
+    check(&claim, &[(true, None), (false, Some("abandoned".to_owned()))], &[], || {
+        let (jobs, job) = running(());
+        let id = job.id();
+        let (completed, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.complete(id).is_ok()
+            },
+            move || drop(job),
+        );
+        let record = jobs.get(id).unwrap();
+        assert_eq!(record.snapshot.status() == Status::Completed, completed);
+        (completed, record.error.map(|text| text.to_string()))
+    });
+}
+
+#[test]
+fn exactly_one_starter_wins() {
+    let claim = claim!(exactly_one_starter_wins, [P2], [15]);
+    check(&claim, &[(true, false), (false, true)], &[], || {
+        let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
+        let id = jobs.register(()).unwrap().detach();
+        let start = |jobs: crate::JobRegistry<()>| move || jobs.start(id).is_ok();
+        race(start(jobs.clone()), start(jobs.clone()))
+    });
+}
+
+/// An advance either came before the ending or is refused: an ended job's progress does not move.
+#[test]
+fn nothing_moves_after_the_end() {
+    let claim = claim!(nothing_moves_after_the_end, [P1, P2], [9, 10]);
+    check(&claim, &[(true, true), (false, false)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (advanced, ended) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.advance(id, percent(40.0)).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.fail(id, "disk full").unwrap();
+                    jobs.snapshot(id).unwrap()
+                }
+            },
+        );
+        assert_eq!(jobs.snapshot(id).unwrap(), ended, "an ended job has changed");
+        (advanced, ended.progress() == percent(40.0))
+    });
+}

@@ -1,0 +1,83 @@
+//! P5, no early cleanup: removal never takes a live job, a locked one, or an attempt that was retried.
+//!
+//! The smallest program that could violate it: one thread retries a failed job whose removal is due, one
+//! sweeps. A violation looks like a retry that succeeded on a job that is gone.
+
+use super::harness::{check, claim, race, registry};
+use crate::{JobId, JobRegistry, RetryError, Status};
+use std::time::Duration;
+
+/// A failed job whose removal is due.
+fn due() -> (JobRegistry<&'static str>, JobId) {
+    let (jobs, clock) = registry(|builder| builder.retention(Duration::from_millis(10)));
+    let id = jobs.register("deck").unwrap().detach();
+    jobs.fail(id, "disk full").unwrap();
+    clock.advance(Duration::from_millis(10));
+    (jobs, id)
+}
+
+#[test]
+fn a_sweep_never_takes_a_retried_attempt() {
+    let claim = claim!(a_sweep_never_takes_a_retried_attempt, [P5], [18, 27]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, id) = due();
+        let (retried, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.retry(id).map(crate::Job::detach)
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.sweep()
+            },
+        );
+        match retried {
+            Ok(id) => {
+                assert_eq!(swept.removed, 0);
+                let seen = jobs.get(id).unwrap();
+                assert_eq!((seen.snapshot.status(), seen.payload), (Status::Pending, "deck"));
+                assert_eq!((seen.error, seen.times.removal), (None, None));
+                // What the sweep left in the queue does not take the new attempt either.
+                assert_eq!(jobs.sweep().removed, 0);
+            }
+            Err(error) => {
+                assert_eq!((error, swept.removed), (RetryError::Gone, 1));
+            }
+        }
+        retried.is_ok()
+    });
+}
+
+/// P6 as well: two sweeps, and a reader that holds the lock, remove the job once and do not forget it.
+#[test]
+fn a_due_job_is_removed_once_and_not_forgotten() {
+    let claim = claim!(a_due_job_is_removed_once_and_not_forgotten, [P5, P6], [25, 30]);
+    check(&claim, &[(1, true), (1, false), (0, true)], &[], || {
+        let (jobs, id) = due();
+        let (swept, read) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.sweep()
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.read(id, |record| *record.payload).ok()
+            },
+        );
+        assert_eq!(swept.removed + swept.busy, 1);
+        assert_eq!(jobs.sweep().removed, swept.busy, "a job that was locked has been forgotten");
+        assert!(jobs.is_empty());
+        assert!(jobs.register("next").is_ok());
+        (swept.removed, read.is_some())
+    });
+}
+
+#[test]
+fn two_sweeps_remove_a_job_once() {
+    let claim = claim!(two_sweeps_remove_a_job_once, [P5, P6], [25]);
+    check(&claim, &[(1, 0), (0, 1)], &[], || {
+        let (jobs, _) = due();
+        let sweep = |jobs: JobRegistry<&'static str>| move || jobs.sweep().removed;
+        race(sweep(jobs.clone()), sweep(jobs.clone()))
+    });
+}

@@ -1,0 +1,123 @@
+//! P9, no lost wakeup: a watcher that waits after a change has seen it or is woken, and always learns
+//! the end.
+//!
+//! The smallest program that could violate it: one thread watches to the end, one ends the job. A
+//! violation looks like a deadlock report: a watcher that nobody wakes.
+
+use super::harness::{block_on, check, claim, percent, race, running, spawn};
+use crate::{Status, Watch};
+
+/// Watches to the end; how many items came, and the last one's status.
+fn follow<T: Send + 'static>(mut watch: Watch<T>) -> (usize, Option<Status>) {
+    let mut items = 0;
+    let mut last = None;
+    while let Some(seen) = block_on(watch.changed()) {
+        if let Some(before) = last {
+            assert!(before < seen.version(), "an item that is no news");
+        }
+        items += 1;
+        last = Some(seen.version());
+        if seen.status().is_ended() {
+            assert_eq!(block_on(watch.changed()), None);
+            return (items, Some(seen.status()));
+        }
+    }
+    (items, None)
+}
+
+#[test]
+fn the_end_is_never_missed() {
+    let claim = claim!(the_end_is_never_missed, [P9], [29, 39]);
+    let completed = Some(Status::Completed);
+    check(&claim, &[(1, completed), (2, completed)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let watching = jobs.clone();
+        let (seen, ()) = race(
+            move || follow(watching.watch(id).unwrap()),
+            {
+                let jobs = jobs.clone();
+                move || jobs.complete(id).unwrap()
+            },
+        );
+        seen
+    });
+}
+
+/// The last progress is not lost when the end follows at once.
+#[test]
+fn changes_in_a_row_lead_to_the_end() {
+    let claim = claim!(changes_in_a_row_lead_to_the_end, [P1, P9], [22]);
+    let failed = Some(Status::Failed);
+    check(&claim, &[(1, failed), (2, failed), (3, failed)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let watching = jobs.clone();
+        let (seen, ()) = race(
+            move || follow(watching.watch(id).unwrap()),
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.advance(id, percent(40.0)).unwrap();
+                    jobs.fail(id, "disk full").unwrap();
+                }
+            },
+        );
+        seen
+    });
+}
+
+/// A watcher that comes to look after the removal still learns how the job ended.
+#[test]
+fn the_end_is_learned_after_the_removal() {
+    let claim = claim!(the_end_is_learned_after_the_removal, [P9], [28]);
+    let completed = Some(Status::Completed);
+    check(&claim, &[(1, completed), (2, completed)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let watch = jobs.watch(id).unwrap();
+        let (seen, ()) = race(
+            move || follow(watch),
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.complete(id).unwrap();
+                    jobs.remove(id).unwrap();
+                }
+            },
+        );
+        seen
+    });
+}
+
+/// The registry's last handle goes while somebody watches a detached job.
+#[test]
+fn a_watch_finishes_with_the_registry() {
+    let claim = claim!(a_watch_finishes_with_the_registry, [P9], [38]);
+    check(&claim, &[(0, None), (1, None)], &[], || {
+        let (jobs, job) = running(());
+        let watch = jobs.watch(job.detach()).unwrap();
+        let (seen, ()) = race(move || follow(watch), move || drop(jobs));
+        seen
+    });
+}
+
+/// Two watchers of one job share the watched bit, and neither takes the other's wake.
+#[test]
+fn every_watcher_learns_the_end() {
+    let claim = claim!(every_watcher_learns_the_end, [P9], [39]);
+    let completed = Some(Status::Completed);
+    let seen = |a, b| ((a, completed), (b, completed));
+    check(&claim, &[seen(1, 1), seen(1, 2), seen(2, 1), seen(2, 2)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (first, second) = (jobs.watch(id).unwrap(), jobs.watch(id).unwrap());
+        let ender = {
+            let jobs = jobs.clone();
+            spawn(move || jobs.complete(id).unwrap())
+        };
+        let seen = race(move || follow(first), move || follow(second));
+        ender.join().unwrap();
+        seen
+    });
+}

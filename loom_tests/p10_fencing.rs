@@ -1,0 +1,118 @@
+//! P10, fencing: a write of an old attempt is refused, never applied.
+//!
+//! The smallest program that could violate it: one thread retries a failed job, one writes through the handle of the
+//! first attempt. A violation looks like a second attempt that is not as it began.
+
+use super::harness::{check, claim, percent, race, registry};
+use crate::{Job, RetryError, Status, StepError};
+use std::time::Duration;
+
+/// A job whose first attempt is running, and the clock.
+fn first_attempt() -> (Job<()>, crate::ManualClock) {
+    let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    (job, clock)
+}
+
+/// Fails the first attempt and starts the second; what the second is then.
+fn supersede(first: &Job<()>) -> crate::Snapshot {
+    first.registry().fail(first.id(), "lost").unwrap();
+    let second = first.registry().retry(first.id()).unwrap();
+    second.start().unwrap();
+    let seen = second.snapshot().unwrap();
+    let _ = second.detach();
+    seen
+}
+
+#[test]
+fn an_old_attempt_never_advances_the_new_one() {
+    let claim = claim!(an_old_attempt_never_advances_the_new_one, [P10], [16, 21]);
+    let (ended, superseded) = (StepError::Ended(Status::Failed), StepError::Superseded);
+    check(&claim, &[None, Some(ended), Some(superseded)], &[], || {
+        let (first, _) = first_attempt();
+        let first = std::sync::Arc::new(first);
+        let (advanced, second) = race(
+            {
+                let first = first.clone();
+                move || first.advance(percent(40.0))
+            },
+            {
+                let first = first.clone();
+                move || supersede(&first)
+            },
+        );
+        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        advanced.err()
+    });
+}
+
+/// A beat of the first attempt, with a later time than the retry's own, does not land on the second.
+#[test]
+fn an_old_attempt_never_beats_for_the_new_one() {
+    let claim = claim!(an_old_attempt_never_beats_for_the_new_one, [P8, P10], [16, 17]);
+    let outcomes = [Ok(()), Err(StepError::Ended(Status::Failed)), Err(StepError::Superseded)];
+    check(&claim, &outcomes, &[], || {
+        let (first, clock) = first_attempt();
+        let first = std::sync::Arc::new(first);
+        let (beat, second) = race(
+            {
+                let first = first.clone();
+                move || {
+                    clock.advance(Duration::from_millis(5));
+                    first.heartbeat()
+                }
+            },
+            {
+                let first = first.clone();
+                move || supersede(&first)
+            },
+        );
+        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        beat
+    });
+}
+
+#[test]
+fn an_old_attempt_never_ends_the_new_one() {
+    let claim = claim!(an_old_attempt_never_ends_the_new_one, [P2, P10], [16]);
+    let outcomes = [Err(StepError::Ended(Status::Failed)), Err(StepError::Superseded)];
+    check(&claim, &outcomes, &[], || {
+        let (first, _) = first_attempt();
+        first.fail("lost").unwrap();
+        let first = std::sync::Arc::new(first);
+        let (ended, second) = race(
+            {
+                let first = first.clone();
+                move || first.complete()
+            },
+            {
+                let first = first.clone();
+                move || {
+                    let second = first.retry().unwrap();
+                    let seen = second.snapshot().unwrap();
+                    let _ = second.detach();
+                    seen
+                }
+            },
+        );
+        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        ended
+    });
+}
+
+#[test]
+fn an_attempt_is_retried_once() {
+    let claim = claim!(an_attempt_is_retried_once, [P10, P2], [21]);
+    check(&claim, &[true, false], &[], || {
+        let (first, _) = first_attempt();
+        first.fail("lost").unwrap();
+        let first = std::sync::Arc::new(first);
+        let retry = |first: std::sync::Arc<Job<()>>| move || first.retry().map(Job::detach);
+        let (one, two) = race(retry(first.clone()), retry(first.clone()));
+        let refused = if one.is_ok() { two } else { one };
+        assert_eq!(refused, Err(RetryError::Superseded));
+        assert_eq!(first.snapshot().unwrap().attempt(), 2);
+        one.is_ok()
+    });
+}

@@ -1,0 +1,267 @@
+//! The sequential specification: what every call promises, as plain data and `match`es.
+//!
+//! It knows nothing of the implementation, and each [`Call`] is one instant of it. What the registry does in
+//! several instants is several calls here: a `sweep` that others can come between is a
+//! [`Call::Collect`] for each job it takes, and a `register` without a reaper is up to two of those, of due
+//! jobs of its own choice, and then the [`Call::Register`].
+//!
+//! The module around this one says where the types come from: `mod api { pub use job_registry::*; }`.
+
+#![allow(dead_code)] // each suite uses its own part
+
+use super::api::{Progress, Status};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[path = "spec/calls.rs"]
+mod calls;
+#[path = "spec/job.rs"]
+mod job;
+pub(crate) use calls::{Call, Millis, Name, Record, Refusal, Ret, Version, View, Who};
+pub(crate) use job::Job;
+
+/// What a registry is built with. `Duration::MAX` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Limits {
+    pub(crate) capacity: usize,
+    pub(crate) retention: Duration,
+    pub(crate) stall_after: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Spec {
+    pub(crate) limits: Limits,
+    pub(crate) now: Millis,
+    /// All that ever were.
+    pub(crate) jobs: BTreeMap<Name, Job>,
+    /// By thread: one has one guard at most.
+    held: BTreeMap<u32, Held>,
+    watches: BTreeMap<u32, Watch>,
+}
+
+/// A guard, and the owners that its thread dropped meanwhile: those jobs fail once it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Held {
+    job: Name,
+    abandoned: Vec<(Name, u32)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Watch {
+    job: Name,
+    seen: Option<Version>,
+    finished: bool,
+}
+
+impl Spec {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let (jobs, held, watches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { limits, now: 0, jobs, held, watches }
+    }
+
+    pub(crate) fn apply(&mut self, call: &Call) -> Ret {
+        self.apply_from(0, call)
+    }
+
+    /// A call on one of several threads. What is refused changes nothing.
+    pub(crate) fn apply_from(&mut self, thread: u32, call: &Call) -> Ret {
+        self.perform(thread, call).unwrap_or_else(Ret::Refused)
+    }
+
+    fn perform(&mut self, thread: u32, call: &Call) -> Result<Ret, Refusal> {
+        let (now, limits) = (self.now, self.limits);
+        let holds = self.held.contains_key(&thread);
+        Ok(match *call {
+            Call::Tick(millis) => {
+                self.now += millis;
+                Ret::Done
+            }
+            Call::Register(name, payload) => self.register(name, payload),
+
+            // These take no lock.
+            Call::Advance(who, progress) => Ret::Progress(self.reach(thread, who)?.advance(progress)?),
+            Call::Heartbeat(who) => self.reach(thread, who)?.heartbeat(now).map(done)?,
+            Call::Snapshot(Who::Handle(name, _)) => Ret::View(self.reach(thread, Who::Id(name))?.record.view),
+            Call::Snapshot(who) => Ret::View(self.reach(thread, who)?.record.view),
+            Call::Watch(name, watch) => self.watch(name, watch)?,
+            Call::Poll(watch) => self.poll(watch)?,
+            Call::Unwatch(watch) => {
+                self.watches.remove(&watch).ok_or(Refusal::Impossible)?;
+                Ret::Done
+            }
+            Call::Iter => self.views(|_| true),
+            Call::Stalled => self.views(|job| job.is_stalled(now, &limits)),
+            Call::Len => Ret::Count(self.present().count()),
+            Call::Counts => self.counts(),
+
+            // These take the job's, or have it already.
+            Call::Lock(who) => self.guard(thread, who)?,
+            Call::TryLock(who) => self.guard(thread, who).map_err(|refusal| match refusal {
+                Refusal::Impossible => Refusal::Busy,
+                other => other,
+            })?,
+            Call::Unlock => self.unlock(thread),
+            Call::Start(who) => self.lock(thread, who)?.start(now).map(done)?,
+            Call::Update(who, digit) => {
+                let payload = &mut self.lock(thread, who)?.live()?.record.payload;
+                *payload = payload.wrapping_mul(10).wrapping_add(digit.into());
+                Ret::Payload(*payload)
+            }
+            Call::Complete(who) => self.end(thread, who, Status::Completed, None)?,
+            Call::Fail(who, why) => self.end(thread, who, Status::Failed, Some(why))?,
+            Call::Cancel(who) => self.end(thread, who, Status::Cancelled, None)?,
+            Call::Panic(who) => {
+                let why = match who {
+                    Who::Guard => "panicked: while the job's lock was held",
+                    Who::Id(_) | Who::Handle(..) => "panicked: boom",
+                };
+                self.end(thread, who, Status::Failed, Some(why))?;
+                Ret::Panicked
+            }
+            Call::DropOwner(name, attempt) => self.abandon(thread, name, attempt)?,
+            Call::Detach(..) => Ret::Done,
+            Call::Get(name) => Ret::Record(Box::new(self.lock(thread, Who::Id(name))?.record.clone())),
+            Call::RemoveAfter(who, delay) => {
+                self.lock(thread, who)?.remove_after(now, delay);
+                Ret::Done
+            }
+            Call::Remove(who) => Ret::Payload(self.lock(thread, who)?.remove()?),
+            Call::Retry(who) => Ret::Attempt(self.lock(thread, who)?.retry(now, &limits)?),
+
+            // These never wait, and do nothing under a guard of the thread.
+            Call::Sweep | Call::Collect(_) if holds => Ret::Count(0),
+            Call::Sweep => self.collect(|_| true),
+            Call::Collect(name) => self.collect(|job| job.record.view.job == name),
+            Call::FailStalled if holds => Ret::Views(Vec::new()),
+            Call::FailStalled => self.fail_stalled(),
+        })
+    }
+
+    /// The job of a call that takes no lock. The fence is for handles: an id means whatever attempt there is.
+    fn reach(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
+        let (name, attempt) = match who {
+            Who::Id(name) => (name, None),
+            Who::Handle(name, attempt) => (name, Some(attempt)),
+            Who::Guard => (self.held.get(&thread).ok_or(Refusal::Impossible)?.job, None),
+        };
+        match self.jobs.get_mut(&name) {
+            None => Err(Refusal::NotFound),
+            Some(job) if job.removed => Err(Refusal::Gone),
+            Some(job) if attempt.is_some_and(|attempt| attempt != job.attempt()) => Err(Refusal::Superseded),
+            Some(job) => Ok(job),
+        }
+    }
+
+    /// The job of a call that takes its lock. What never was is told from what the thread must not
+    /// ask; what is gone or superseded stays so, and needs no wait for whoever has the lock.
+    fn lock(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
+        if let Who::Id(name) | Who::Handle(name, _) = who {
+            if self.jobs.contains_key(&name) && self.held.contains_key(&thread) {
+                return Err(Refusal::WouldDeadlock);
+            }
+            self.reach(thread, who)?;
+            if self.held.values().any(|held| held.job == name) {
+                return Err(Refusal::Impossible);
+            }
+        }
+        self.reach(thread, who)
+    }
+
+    fn guard(&mut self, thread: u32, who: Who) -> Result<Ret, Refusal> {
+        let job = self.lock(thread, who)?.live()?.record.view.job;
+        self.held.insert(thread, Held { job, abandoned: Vec::new() });
+        Ok(Ret::Done)
+    }
+
+    fn unlock(&mut self, thread: u32) -> Ret {
+        for (name, attempt) in self.held.remove(&thread).into_iter().flat_map(|held| held.abandoned) {
+            let _ = self.abandon(thread, name, attempt);
+        }
+        Ret::Done
+    }
+
+    /// An ending through a guard uses it up, also where it is refused.
+    fn end(&mut self, thread: u32, who: Who, status: Status, why: Option<&str>) -> Result<Ret, Refusal> {
+        let (now, limits) = (self.now, self.limits);
+        let ending = (status, why.map(str::to_owned));
+        let ended = self.lock(thread, who).and_then(|job| job.end(now, &limits, ending));
+        if who == Who::Guard {
+            self.unlock(thread);
+        }
+        ended.map(done)
+    }
+
+    /// A live job whose owner goes away fails; under a guard of the thread, as soon as that is gone.
+    fn abandon(&mut self, thread: u32, name: Name, attempt: u32) -> Result<Ret, Refusal> {
+        let owner = Who::Handle(name, attempt);
+        if self.reach(thread, owner).and_then(Job::live).is_err() {
+            return Ok(Ret::Done);
+        }
+        if let Some(held) = self.held.get_mut(&thread) {
+            held.abandoned.push((name, attempt));
+            return Ok(Ret::Done);
+        }
+        self.end(thread, owner, Status::Failed, Some("abandoned"))
+    }
+
+    fn register(&mut self, name: Name, payload: u64) -> Ret {
+        if self.present().count() >= self.limits.capacity {
+            return Ret::Full(payload);
+        }
+        self.jobs.insert(name, Job::register(name, self.now, payload));
+        Ret::Done
+    }
+
+    /// Those that are due, of a kind. A job that is held lives, and is not among them.
+    fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
+        let due = self.jobs.values_mut().filter(|job| job.is_due(self.now) && which(job));
+        Ret::Count(due.map(|job| job.removed = true).count())
+    }
+
+    /// A job that another thread holds is left for the next time.
+    fn fail_stalled(&mut self) -> Ret {
+        let Self { limits, now, jobs, held, .. } = self;
+        let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
+        let failed = jobs.values_mut().filter(|job| !job.removed).filter(free);
+        let failed = failed.filter_map(|job| job.fail_if_stalled(*now, limits).then_some(job.record.view));
+        Ret::Views(failed.collect())
+    }
+
+    fn watch(&mut self, job: Name, watch: u32) -> Result<Ret, Refusal> {
+        self.reach(0, Who::Id(job))?;
+        self.watches.insert(watch, Watch { job, seen: None, finished: false });
+        Ok(Ret::Done)
+    }
+
+    /// The state, if it is new; at last the end, also of a job that has been removed; then nothing.
+    fn poll(&mut self, watch: u32) -> Result<Ret, Refusal> {
+        let watch = self.watches.get_mut(&watch).ok_or(Refusal::Impossible)?;
+        if watch.finished {
+            return Ok(Ret::Next(None));
+        }
+        let view = self.jobs[&watch.job].record.view;
+        if watch.seen == Some(view.version) {
+            return Ok(Ret::Waits);
+        }
+        watch.seen = Some(view.version);
+        watch.finished = view.version.1.is_ended();
+        Ok(Ret::Next(Some(view)))
+    }
+
+    fn present(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(|job| !job.removed)
+    }
+
+    fn views(&self, which: impl Fn(&Job) -> bool) -> Ret {
+        Ret::Views(self.present().filter(|job| which(job)).map(|job| job.record.view).collect())
+    }
+
+    fn counts(&self) -> Ret {
+        let of = |status| self.present().filter(|job| job.status() as usize == status).count();
+        Ret::Counts(std::array::from_fn(of))
+    }
+}
+
+fn done((): ()) -> Ret {
+    Ret::Done
+}

@@ -1,0 +1,143 @@
+//! The words of the specification: calls, what they return, and what is seen of a job.
+
+use super::{Progress, Status};
+use std::time::Duration;
+
+/// What a test calls a job. It stands for one id and is never given twice.
+pub(crate) type Name = u32;
+/// The registry's time.
+pub(crate) type Millis = u64;
+/// What the version of a snapshot counts, in this order: attempt, status, progress.
+pub(crate) type Version = (u32, Status, Progress);
+
+/// As whom a call is made: by id, by the owner's handle of one attempt, or by the thread's guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    Id(Name),
+    Handle(Name, u32),
+    Guard,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Call {
+    /// Time passes.
+    Tick(Millis),
+    Register(Name, u64),
+    Start(Who),
+    Advance(Who, Progress),
+    Heartbeat(Who),
+    Complete(Who),
+    Fail(Who, &'static str),
+    Cancel(Who),
+    Lock(Who),
+    TryLock(Who),
+    Unlock,
+    /// Appends a decimal digit to the payload, which then shows what was done, and in which order.
+    Update(Who, u8),
+    /// The closure of an `update`, or the holder of a guard, panics with `boom`.
+    Panic(Who),
+    Snapshot(Who),
+    Get(Name),
+    RemoveAfter(Who, Duration),
+    Remove(Who),
+    Sweep,
+    /// A sweep comes by this one job.
+    Collect(Name),
+    Retry(Who),
+    DropOwner(Name, u32),
+    Detach(Name, u32),
+    Stalled,
+    FailStalled,
+    /// Begins to watch a job. The watch gets a name of its own.
+    Watch(Name, u32),
+    Poll(u32),
+    Unwatch(u32),
+    Iter,
+    Len,
+    Counts,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ret {
+    Done,
+    Refused(Refusal),
+    /// There is no room, and the payload comes back.
+    Full(u64),
+    Progress(Progress),
+    Payload(u64),
+    /// A retry began this attempt.
+    Attempt(u32),
+    Panicked,
+    Count(usize),
+    /// By status, in the order of the statuses.
+    Counts([usize; 5]),
+    View(View),
+    /// Sorted by name.
+    Views(Vec<View>),
+    Record(Box<Record>),
+    /// What a watch yields: a state, or the end of the stream.
+    Next(Option<View>),
+    /// The watch has nothing new.
+    Waits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Refusal {
+    NotFound,
+    Gone,
+    Superseded,
+    NotStarted,
+    AlreadyStarted,
+    Ended(Status),
+    Live,
+    NotRetryable(Status),
+    AttemptsExhausted,
+    Busy,
+    WouldDeadlock,
+    /// Not an answer of the registry: the call cannot be made at this point, because there is no such
+    /// guard or watch, or cannot return, because another thread has the lock.
+    Impossible,
+}
+
+/// A snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct View {
+    pub(crate) job: Name,
+    pub(crate) version: Version,
+    pub(crate) beat: Millis,
+}
+
+/// A job with its payload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Record {
+    pub(crate) view: View,
+    pub(crate) registered: Millis,
+    pub(crate) started: Option<Millis>,
+    pub(crate) ended: Option<Millis>,
+    /// From when on an ended job may be removed; `None` is never.
+    pub(crate) removal: Option<Millis>,
+    pub(crate) error: Option<String>,
+    pub(crate) payload: u64,
+}
+
+impl Call {
+    /// What kind of call it is, and as whom: for what has to be seen in a set of histories.
+    pub(crate) fn kind(&self) -> String {
+        let debug = format!("{self:?}");
+        let (call, rest) = debug.split_once('(').unwrap_or((&debug, ""));
+        let who = ["Id", "Handle", "Guard"].into_iter().find(|who| rest.starts_with(who));
+        who.map_or(call.to_owned(), |who| format!("{call} by {who}"))
+    }
+}
+
+impl Ret {
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Refused(refusal) => format!("{refusal:?}"),
+            Self::Count(0) => "Count(0)".to_owned(),
+            Self::Views(views) if views.is_empty() => "Views(0)".to_owned(),
+            Self::Next(None) => "Next(None)".to_owned(),
+            other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
+        }
+    }
+}
