@@ -67,15 +67,21 @@ where
     }
 }
 
-/// To the end: no bound on preemptions, no limit that would end the check silently.
+/// To the end: no bound on preemptions, no limit that would end the check silently. Once for every
+/// order of accesses and once for stale values; see `sync/loom_atomic.rs`.
 #[cfg(loom)]
 fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.max_permutations = None;
-    builder.max_duration = None;
-    builder.preemption_bound = None;
-    builder.max_branches = 10_000;
-    builder.check(model);
+    let model = Arc::new(model);
+    for plain_loads in [false, true] {
+        crate::sync::loom_atomic::set_plain_loads(plain_loads);
+        let mut builder = loom::model::Builder::new();
+        builder.max_permutations = None;
+        builder.max_duration = None;
+        builder.preemption_bound = None;
+        builder.max_branches = 10_000;
+        let model = model.clone();
+        builder.check(move || model());
+    }
 }
 
 #[cfg(all(shuttle, not(loom)))]

@@ -94,7 +94,8 @@ fn the_end_is_learned_after_the_removal() {
 #[test]
 fn a_watch_finishes_with_the_registry() {
     let claim = claim!(a_watch_finishes_with_the_registry, [P9], [38]);
-    check(&claim, &[(0, None), (1, None)], &[], || {
+    // loom sees no switch at an upgrade of a `Weak`, so that the registry never goes first there.
+    check(&claim, &[(1, None)], &[(0, None)], || {
         let (jobs, job) = running(());
         let watch = jobs.watch(job.detach()).unwrap();
         let (seen, ()) = race(move || follow(watch), move || drop(jobs));

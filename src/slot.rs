@@ -20,7 +20,7 @@
 use crate::beat::Beat;
 use crate::error::Fenced;
 use crate::snapshot::Times;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
 use crate::word::{Ending, Word};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Slot<T> {
-    state: AtomicU64,
-    beat: AtomicU64,
+    state: AtomicWord,
+    beat: AtomicWord,
     /// The unguessable half of the present job's id. A filter only: an id that does not match is
     /// compared with what the registry's key says about it.
     pub(crate) nonce: AtomicU64,
@@ -121,8 +121,8 @@ impl Target {
 impl<T> Slot<T> {
     pub(crate) fn new(generation: u32) -> Self {
         Self {
-            state: AtomicU64::new(Word::vacant(generation).bits()),
-            beat: AtomicU64::new(Beat::vacant().bits()),
+            state: AtomicWord::new(Word::vacant(generation).bits()),
+            beat: AtomicWord::new(Beat::vacant().bits()),
             nonce: AtomicU64::new(0),
             body: Mutex::new(Body::empty()),
         }

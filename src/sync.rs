@@ -9,7 +9,11 @@
 //! therefore do not cover is the reference count itself.
 
 #[cfg(all(loom, any(test, feature = "loom")))]
+pub(crate) mod loom_atomic;
+
+#[cfg(all(loom, any(test, feature = "loom")))]
 mod imp {
+    pub(crate) use super::loom_atomic::AtomicWord;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread_local;
@@ -17,7 +21,7 @@ mod imp {
 
 #[cfg(all(shuttle, not(loom), any(test, feature = "shuttle")))]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicU64 as AtomicWord, AtomicUsize};
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
     pub(crate) use shuttle::thread_local;
 }
@@ -27,14 +31,14 @@ mod imp {
     all(shuttle, not(loom), any(test, feature = "shuttle"))
 )))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicU64 as AtomicWord, AtomicUsize};
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread_local;
 }
 
 use std::sync::{PoisonError, TryLockError};
 
-pub(crate) use imp::{AtomicU64, AtomicUsize, MutexGuard, thread_local};
+pub(crate) use imp::{AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
 

@@ -121,12 +121,25 @@ pub(crate) struct Record {
 }
 
 impl Call {
+    /// As whom it is made; `None` for a call to the registry as a whole.
+    pub(crate) fn who(&self) -> Option<Who> {
+        match *self {
+            Self::Start(who) | Self::Advance(who, _) | Self::Heartbeat(who) => Some(who),
+            Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) | Self::Retry(who) => Some(who),
+            Self::Lock(who) | Self::TryLock(who) | Self::Update(who, _) | Self::Panic(who) => Some(who),
+            Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
+            Self::Get(name) | Self::Collect(name) | Self::Watch(name, _) => Some(Who::Id(name)),
+            Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => Some(Who::Handle(name, attempt)),
+            Self::Tick(_) | Self::Register(..) | Self::Unlock | Self::Sweep | Self::Stalled => None,
+            Self::FailStalled | Self::Poll(_) | Self::Unwatch(_) => None,
+            Self::Iter | Self::Len | Self::Counts => None,
+        }
+    }
+
     /// What kind of call it is, and as whom: for what has to be seen in a set of histories.
     pub(crate) fn kind(&self) -> String {
-        let debug = format!("{self:?}");
-        let (call, rest) = debug.split_once('(').unwrap_or((&debug, ""));
-        let who = ["Id", "Handle", "Guard"].into_iter().find(|who| rest.starts_with(who));
-        who.map_or(call.to_owned(), |who| format!("{call} by {who}"))
+        let call = head(&format!("{self:?}"));
+        self.who().map_or(call.clone(), |who| format!("{call} by {}", head(&format!("{who:?}"))))
     }
 }
 
@@ -137,7 +150,11 @@ impl Ret {
             Self::Count(0) => "Count(0)".to_owned(),
             Self::Views(views) if views.is_empty() => "Views(0)".to_owned(),
             Self::Next(None) => "Next(None)".to_owned(),
-            other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
+            other => head(&format!("{other:?}")),
         }
     }
+}
+
+fn head(debug: &str) -> String {
+    debug.split('(').next().unwrap_or(debug).to_owned()
 }

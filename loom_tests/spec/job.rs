@@ -141,8 +141,9 @@ impl Job {
     }
 }
 
-/// `delay` from `then` on, in whole milliseconds, rather late than early; `None` is never.
+/// `delay` from `then` on, in whole milliseconds, rather late than early. `None` is never, and so is the
+/// last millisecond that can be counted.
 fn after(then: Millis, delay: Duration) -> Option<Millis> {
-    let millis = delay.as_nanos().div_ceil(1_000_000);
-    u64::try_from(millis).ok().and_then(|millis| then.checked_add(millis))
+    let millis = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).ok()?;
+    then.checked_add(millis).filter(|&moment| moment < Millis::MAX)
 }

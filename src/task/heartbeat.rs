@@ -158,9 +158,10 @@ impl Beats {
     }
 
     fn ensure_task<T: Send + 'static>(&self, runtime: &Handle, inner: &Arc<Inner<T>>) {
-        let mut state = self.lock();
-        if !std::mem::replace(&mut state.has_task, true) {
-            let task = Task(Arc::downgrade(inner));
+        let has_task = std::mem::replace(&mut self.lock().has_task, true);
+        // Not under the lock: a runtime that is going away drops the task right here.
+        if !has_task {
+            let task = Task { inner: Arc::downgrade(inner), is_over: false };
             runtime.spawn(task.run(self.earlier.clone()));
         }
     }
@@ -206,18 +207,23 @@ impl Beats {
 
 /// The task of one registry. If its runtime goes away with entries left, the next heartbeat starts
 /// another that takes them over.
-struct Task<T>(Weak<Inner<T>>);
+struct Task<T> {
+    inner: Weak<Inner<T>>,
+    /// Came to its own end, and has said so: another may be at work already.
+    is_over: bool,
+}
 
 impl<T> Task<T> {
-    async fn run(self, earlier: Arc<Notify>) {
+    async fn run(mut self, earlier: Arc<Notify>) {
         while let Some(next) = self.beat() {
             // Either is a reason to look again.
             let _ = timeout_at(next, earlier.notified()).await;
         }
+        self.is_over = true;
     }
 
     fn beat(&self) -> Option<Instant> {
-        let inner = self.0.upgrade()?;
+        let inner = self.inner.upgrade()?;
         let beats = &inner.tasks.beats;
         let now = Instant::now();
         for (at, key, ticking) in beats.take_due(now) {
@@ -233,7 +239,10 @@ impl<T> Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if let Some(inner) = self.0.upgrade() {
+        if self.is_over {
+            return;
+        }
+        if let Some(inner) = self.inner.upgrade() {
             inner.tasks.beats.lock().has_task = false;
         }
     }

@@ -1,0 +1,246 @@
+//! The routes. A handler translates: a request into one or two calls of the registry, and what
+//! they answer into a response.
+
+use crate::deck::{Deck, DeckLimits};
+use crate::download::Download;
+use crate::errors::ApiError;
+use crate::jobs::{Presentation, Run};
+use crate::render::Studio;
+use crate::views::{Listing, View};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use job_registry::{JobId, JobRegistry, RegisterError};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the service allows and how it works.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Presentations at a time, ended ones included until they are removed.
+    pub capacity: usize,
+    /// How long an ended presentation and its files stay.
+    pub retention: Duration,
+    /// How often a running presentation tells that it lives.
+    pub heartbeat: Duration,
+    /// How often removed presentations are looked for.
+    pub sweep: Duration,
+    /// Where the directories of the files are made.
+    pub files: PathBuf,
+    /// What a deck may be.
+    pub deck: DeckLimits,
+    /// Bytes in a request's body.
+    pub body: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            capacity: 64,
+            retention: Duration::from_secs(5 * 60),
+            heartbeat: Duration::from_secs(5),
+            sweep: Duration::from_millis(500),
+            files: std::env::temp_dir(),
+            deck: DeckLimits::default(),
+            body: 1 << 20,
+        }
+    }
+}
+
+/// What every handler has: the registry is the only state of the service.
+#[derive(Clone)]
+pub struct AppState {
+    /// The presentations.
+    pub registry: JobRegistry<Presentation>,
+    /// What draws them.
+    pub studio: Arc<dyn Studio>,
+    /// The limits.
+    pub config: Arc<Config>,
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AppState {
+    /// The state of a service without presentations.
+    #[must_use]
+    pub fn new(config: Config, studio: Arc<dyn Studio>) -> Self {
+        let registry = JobRegistry::builder()
+            .capacity(config.capacity)
+            .retention(config.retention)
+            .build();
+        Self {
+            registry,
+            studio,
+            config: Arc::new(config),
+        }
+    }
+}
+
+/// The service's routes.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/api/presentations", get(list).post(submit))
+        .route("/api/presentations/{id}", get(show).delete(cancel))
+        .route("/api/presentations/{id}/file", get(animation))
+        .route("/api/presentations/{id}/slides/{number}", get(picture))
+        .fallback(async || ApiError::unknown_path())
+        .method_not_allowed_fallback(async || ApiError::method())
+        .layer(DefaultBodyLimit::max(state.config.body))
+        .with_state(state)
+}
+
+/// The body of `POST /api/presentations`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submission {
+    title: String,
+    deck: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Accepted {
+    id: String,
+    slides: usize,
+    location: String,
+}
+
+async fn submit(
+    State(state): State<AppState>,
+    submission: Result<Json<Submission>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(submission) = submission?;
+    let limits = state.config.deck;
+    let read = move || Deck::parse(&submission.title, &submission.deck, &limits);
+    let read = tokio::task::spawn_blocking(read).await;
+    let deck = read.map_err(|error| ApiError::internal("a deck cannot be read", &error))??;
+    let slides = deck.slides.len();
+    let payload = Presentation::new(&deck);
+    let AppState {
+        registry,
+        studio,
+        config,
+    } = state;
+    let (capacity, retention) = (config.capacity, config.retention);
+    // From here on nothing is awaited: a client that hangs up cannot stop between the two.
+    let run = move |job: &_| {
+        let run = Run {
+            deck: &deck,
+            studio: &*studio,
+            root: &config.files,
+            heartbeat: config.heartbeat,
+        };
+        run.render(job)
+    };
+    let id = registry
+        .spawn_blocking(payload, run)
+        .map_err(|error| match error {
+            RegisterError::Full(_) => {
+                ApiError::full(capacity, retention.min(Duration::from_secs(30)))
+            }
+            _ => ApiError::closed(),
+        })?;
+    let location = format!("/api/presentations/{id}");
+    let header = [(header::LOCATION, location.clone())];
+    let accepted = Accepted {
+        id: id.to_string(),
+        slides,
+        location,
+    };
+    Ok((StatusCode::ACCEPTED, header, Json(accepted)).into_response())
+}
+
+async fn list(State(state): State<AppState>) -> Json<Listing> {
+    Json(Listing::of(&state.registry))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    // A client that has this version is answered without the job's lock.
+    let version = state.registry.snapshot(id)?.version().to_string();
+    if has_version(&headers, &version) {
+        return Ok((StatusCode::NOT_MODIFIED, [etag(&version)]).into_response());
+    }
+    shown(&state, id)
+}
+
+async fn cancel(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    state.registry.cancel(id)?;
+    shown(&state, id)
+}
+
+async fn animation(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    let open = |payload: &Presentation| payload.open_gif().map_err(ApiError::unreadable);
+    let (kind, name) = ("image/gif", format!("{id}.gif"));
+    Download { kind, name }
+        .send(&state.registry, id, open)
+        .await
+}
+
+async fn picture(
+    State(state): State<AppState>,
+    Path((id, slide)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    let number = slide.parse().unwrap_or(0);
+    let open = move |payload: &Presentation| match payload.slides() {
+        slides if (1..=slides).contains(&number) => {
+            payload.open_png(number).map_err(ApiError::unreadable)
+        }
+        slides => Err(ApiError::unknown_slide(slides)),
+    };
+    let (kind, name) = ("image/png", format!("{id}-{number}.png"));
+    Download { kind, name }
+        .send(&state.registry, id, open)
+        .await
+}
+
+/// The whole of a presentation, with its version.
+fn shown(state: &AppState, id: JobId) -> Result<Response, ApiError> {
+    let view = View::of(&state.registry, id)?;
+    Ok(([etag(&view.version)], Json(view)).into_response())
+}
+
+/// Anything that is not an id is an id that nobody has.
+fn parse(id: &str) -> Result<JobId, ApiError> {
+    id.parse().map_err(|_| ApiError::unknown_id())
+}
+
+/// The version as a validator, and a weak one: it does not count heartbeats.
+fn etag(version: &str) -> (header::HeaderName, String) {
+    (header::ETAG, format!("W/\"{version}\""))
+}
+
+/// Whether the client says that it has this version, in `If-None-Match`.
+fn has_version(headers: &HeaderMap, version: &str) -> bool {
+    let current = format!("\"{version}\"");
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value: &HeaderValue| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
+}

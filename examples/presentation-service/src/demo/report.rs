@@ -1,0 +1,171 @@
+//! The check list at the end of the demo.
+
+use super::sources::Source;
+use super::track::Followed;
+use std::time::Duration;
+
+/// Everything the checks look at.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    pub(super) decks: &'a [Source],
+    pub(super) followed: &'a [Followed],
+    /// The most files that were there at a time.
+    pub(super) most_files: usize,
+    /// The files that were left in the end.
+    pub(super) left: usize,
+    /// What an id that nobody has was answered with.
+    pub(super) unknown: u16,
+    pub(super) took: Duration,
+    pub(super) retention: Duration,
+}
+
+/// One line of the list.
+struct Check {
+    passed: bool,
+    claim: String,
+    numbers: String,
+}
+
+impl Report<'_> {
+    /// Prints the list; says whether every check passed.
+    pub(super) fn print(&self) -> bool {
+        println!("\nseen from outside:");
+        let checks = self.checks();
+        for check in &checks {
+            let mark = if check.passed { "ok  " } else { "FAIL" };
+            println!("  {mark}  {:<58} {}", check.claim, check.numbers);
+        }
+        for sentence in self
+            .followed
+            .iter()
+            .flat_map(|job| job.fell.iter().chain(&job.revived))
+        {
+            println!("        {sentence}");
+        }
+        for error in self.followed.iter().filter_map(|job| job.error.as_ref()) {
+            println!("        a job failed: {error}");
+        }
+        let failed = checks.iter().filter(|check| !check.passed).count();
+        let seconds = self.took.as_secs_f64();
+        match failed {
+            0 => println!("\nall {} checks passed in {seconds:.1} s", checks.len()),
+            _ => println!(
+                "\n{failed} of {} checks FAILED ({seconds:.1} s)",
+                checks.len()
+            ),
+        }
+        failed == 0
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = self.while_running();
+        checks.extend(self.after_the_end());
+        checks
+    }
+
+    fn while_running(&self) -> Vec<Check> {
+        let jobs = self.followed.len();
+        let polls = self.sum(|job| job.polls);
+        let fell = self.sum(|job| job.fell.len());
+        let values = self.least(|job| job.progress.len());
+        let versions = self.least(|job| job.versions.len());
+        let beats = self.least(|job| job.heartbeats.len());
+        vec![
+            check(
+                jobs == self.decks.len(),
+                "every deck was accepted (202)",
+                format!("{jobs} jobs, {} slides", self.slides()),
+            ),
+            check(
+                fell == 0 && polls > 0,
+                "no progress, version or heartbeat ever fell",
+                format!("{polls} polls, {fell} falls"),
+            ),
+            check(
+                values > 3 && versions > 3,
+                "every job was seen to move",
+                format!("at least {values} values of progress, {versions} versions each"),
+            ),
+            check(
+                beats > 1,
+                "every job's heartbeat was seen to move",
+                format!("at least {beats} heartbeats each"),
+            ),
+        ]
+    }
+
+    fn after_the_end(&self) -> Vec<Check> {
+        let jobs = self.followed.len();
+        let completed = self.count(|job| job.ending.as_deref() == Some("completed"));
+        let revived = self.sum(|job| job.revived.len());
+        let after = self.sum(|job| job.after_end);
+        let unchanged = self.sum(|job| job.unchanged);
+        let frames = self.sum(|job| job.frames);
+        let bytes = self.sum(|job| job.bytes) / 1024;
+        let complete = self
+            .followed
+            .iter()
+            .zip(self.decks)
+            .all(|(job, deck)| job.frames == deck.slides);
+        let gone = self.count(|job| job.gone);
+        let early = self.count(|job| job.early);
+        let retention = humantime::format_duration(self.retention);
+        vec![
+            check(
+                completed == jobs && revived == 0 && after > 0,
+                "every job ended once, and stayed as it ended",
+                format!("{completed} completed, {after} polls after the end, {revived} changes"),
+            ),
+            check(
+                unchanged > 0,
+                "a version that still stands is answered 304",
+                format!("{unchanged} times"),
+            ),
+            check(
+                complete,
+                "every animation decodes and has a frame for each slide",
+                format!("{frames} frames, {bytes} KiB"),
+            ),
+            check(
+                gone == jobs && early == 0,
+                "every id answered 410 after the retention, none sooner",
+                format!("{gone} of {jobs} after {retention}, {early} early"),
+            ),
+            check(
+                self.left == 0 && self.most_files > 0,
+                "no file is left on disk",
+                format!("{} of up to {}", self.left, self.most_files),
+            ),
+            check(
+                self.unknown == 404,
+                "an id that was never given out is answered 404",
+                format!("{}", self.unknown),
+            ),
+        ]
+    }
+
+    fn slides(&self) -> usize {
+        self.decks.iter().map(|deck| deck.slides).sum()
+    }
+
+    fn sum(&self, of: impl Fn(&Followed) -> usize) -> usize {
+        self.followed.iter().map(of).sum()
+    }
+
+    fn least(&self, of: impl Fn(&Followed) -> usize) -> usize {
+        self.followed.iter().map(of).min().unwrap_or(0)
+    }
+
+    fn count(&self, which: impl Fn(&Followed) -> bool) -> usize {
+        self.followed.iter().filter(|job| which(job)).count()
+    }
+}
+
+fn check(passed: bool, claim: &str, numbers: String) -> Check {
+    let claim = claim.to_owned();
+    Check {
+        passed,
+        claim,
+        numbers,
+    }
+}

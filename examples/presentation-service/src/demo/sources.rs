@@ -1,0 +1,105 @@
+//! The decks of the demo: documents made into slides.
+
+use super::Failure;
+use crate::deck::{Deck, DeckLimits, split_document};
+use std::path::{Path, PathBuf};
+
+/// How many decks are submitted at once, when no more are given.
+const DECKS: usize = 5;
+/// A document of fewer slides is followed by the next one, so that a job lasts long enough to be
+/// watched; a longer deck is cut after the most.
+const FEWEST: usize = 24;
+const MOST: usize = 36;
+
+/// Documents of this repository, from its root; those that are there are taken.
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "examples/presentation-service/README.md",
+    "examples/presentation-service/decks/races.md",
+];
+
+/// Part of the program, so that there is always one.
+const EMBEDDED: &str = include_str!("../../decks/races.md");
+
+/// A deck to submit.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) title: String,
+    pub(super) markdown: String,
+    pub(super) slides: usize,
+}
+
+/// A document that was read: its title, and the Markdown of each slide.
+struct Document {
+    title: String,
+    slides: Vec<String>,
+}
+
+/// Decks from the given documents, or from the repository's.
+pub(super) fn decks(given: &[PathBuf], limits: &DeckLimits) -> Result<Vec<Source>, Failure> {
+    let mut documents = Vec::new();
+    for path in given {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+        documents.extend(Document::read(&text, path));
+    }
+    if given.is_empty() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let found = DOCUMENTS.iter().filter_map(|path| {
+            let text = std::fs::read_to_string(root.join(path)).ok()?;
+            Document::read(&text, Path::new(path))
+        });
+        documents.extend(found);
+    }
+    if documents.is_empty() {
+        documents.extend(Document::read(EMBEDDED, Path::new("races.md")));
+    }
+    (0..DECKS.max(given.len()))
+        .map(|number| source(&documents, number, limits))
+        .collect()
+}
+
+/// Deck number `number`: its document, and the ones after it while it is too short.
+fn source(documents: &[Document], number: usize, limits: &DeckLimits) -> Result<Source, Failure> {
+    let at = |offset: usize| documents.get((number + offset) % documents.len().max(1));
+    let first = at(0).ok_or("no document has a slide")?;
+    let most = MOST.min(limits.slides);
+    let mut slides: Vec<&str> = Vec::new();
+    for document in (0..).map_while(at) {
+        slides.extend(document.slides.iter().map(String::as_str));
+        if slides.len() >= FEWEST.min(most) {
+            break;
+        }
+    }
+    slides.truncate(most);
+    let markdown = slides.join("\n---\n\n");
+    let title = format!("{} {}", number + 1, first.title);
+    let deck = Deck::parse(&title, &markdown, limits)?;
+    Ok(Source {
+        title: deck.title,
+        slides: deck.slides.len(),
+        markdown,
+    })
+}
+
+impl Document {
+    /// Reads a document; `None` when it would have no slide.
+    fn read(text: &str, path: &Path) -> Option<Self> {
+        let split = split_document(text);
+        let slides: Vec<String> = crate::deck::slide_sources(&split)
+            .map(str::to_owned)
+            .collect();
+        let name = path
+            .file_stem()
+            .map(|name| name.to_string_lossy().into_owned());
+        let heading = text.lines().find_map(|line| line.strip_prefix("# "));
+        let title = heading
+            .map(|text| text.replace(['`', '*', '#'], ""))
+            .or(name)?;
+        let title = title.trim().chars().take(32).collect();
+        (!slides.is_empty()).then_some(Self { title, slides })
+    }
+}

@@ -1,0 +1,167 @@
+//! One presentation followed from its submission until it is gone, every answer compared with the
+//! one before.
+
+use super::Failure;
+use super::client::{Client, Polled};
+use super::progress::Bar;
+use crate::views::View;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+const POLL: Duration = Duration::from_millis(20);
+/// How much later than the retention a removal may come.
+const LATE: Duration = Duration::from_secs(5);
+
+/// What following a presentation showed.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// Answers read.
+    pub(super) polls: usize,
+    /// How many of them were "unchanged", as the client asked for.
+    pub(super) unchanged: usize,
+    /// Answers after the first that showed an end.
+    pub(super) after_end: usize,
+    /// The different values seen of each.
+    pub(super) progress: BTreeSet<u64>,
+    pub(super) versions: BTreeSet<u64>,
+    pub(super) heartbeats: BTreeSet<String>,
+    /// How it ended.
+    pub(super) ending: Option<String>,
+    /// Its error.
+    pub(super) error: Option<String>,
+    /// Frames in the downloaded file, and the bytes of it.
+    pub(super) frames: usize,
+    pub(super) bytes: usize,
+    /// Whether it was removed in the end, and no sooner than the retention allows.
+    pub(super) gone: bool,
+    pub(super) early: bool,
+    /// What must never be seen: each a sentence.
+    pub(super) fell: Vec<String>,
+    pub(super) revived: Vec<String>,
+}
+
+/// Follows a presentation until it is gone, or is late to go.
+pub(super) async fn follow(
+    client: &Client,
+    id: String,
+    bar: Bar,
+    retention: Duration,
+) -> Result<Followed, Failure> {
+    let mut seen = Followed::default();
+    let mut before: Option<View> = None;
+    // The end was after this moment, because an answer given after it still showed a running job.
+    let mut not_ended_at = Instant::now();
+    let mut ended_by: Option<Instant> = None;
+    loop {
+        let asked = Instant::now();
+        // Every other poll of an ended job names the version it has, as a thrifty client would.
+        let known = before
+            .as_ref()
+            .filter(|_| ended_by.is_some() && seen.polls % 2 == 0);
+        let known = known.map(|view| view.version.clone());
+        let polled = client.poll(&id, known.as_deref()).await?;
+        seen.polls += 1;
+        seen.after_end += usize::from(ended_by.is_some());
+        match polled {
+            Polled::Gone => {
+                seen.gone = true;
+                seen.early = not_ended_at.elapsed() < retention;
+                bar.gone();
+                return Ok(seen);
+            }
+            Polled::Unchanged => seen.unchanged += 1,
+            Polled::There(view) => {
+                if let Some(before) = &before {
+                    seen.compare(before, &view)?;
+                }
+                seen.note(&view)?;
+                bar.show(&view, seen.heartbeats.len());
+                if ended(&view) {
+                    if ended_by.is_none() {
+                        ended_by = Some(Instant::now());
+                        seen.end(client, &view).await?;
+                    }
+                } else {
+                    not_ended_at = asked;
+                }
+                before = Some(*view);
+            }
+        }
+        if ended_by.is_some_and(|at| at.elapsed() > retention + LATE) {
+            return Ok(seen);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+impl Followed {
+    /// What must not happen between one answer and the next.
+    fn compare(&mut self, before: &View, now: &View) -> Result<(), Failure> {
+        if now.progress < before.progress {
+            self.fell.push(format!(
+                "progress fell from {} to {}",
+                before.progress, now.progress
+            ));
+        }
+        if number(now)? < number(before)? {
+            self.fell.push(format!(
+                "the version fell from {} to {}",
+                before.version, now.version
+            ));
+        }
+        if now.last_heartbeat < before.last_heartbeat {
+            self.fell
+                .push(format!("the heartbeat fell to {}", now.last_heartbeat));
+        }
+        let same = now.status == before.status && now.version == before.version;
+        if ended(before) && !same {
+            self.revived
+                .push(format!("{} became {}", before.status, now.status));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, view: &View) -> Result<(), Failure> {
+        // Progress has six digits; as an integer it can be counted.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 100"
+        )]
+        self.progress
+            .insert((view.progress * 10_000.0).round() as u64);
+        self.versions.insert(number(view)?);
+        self.heartbeats.insert(view.last_heartbeat.clone());
+        Ok(())
+    }
+
+    /// The first answer that shows an end: its file has to be there at once.
+    async fn end(&mut self, client: &Client, view: &View) -> Result<(), Failure> {
+        self.ending = Some(view.status.clone());
+        self.error.clone_from(&view.error);
+        if let Some(path) = &view.file {
+            let file = client.download(path).await?;
+            self.bytes = file.len();
+            self.frames = tokio::task::spawn_blocking(move || frames(&file)).await??;
+        }
+        Ok(())
+    }
+}
+
+fn ended(view: &View) -> bool {
+    ["completed", "failed", "cancelled"].contains(&&*view.status)
+}
+
+fn number(view: &View) -> Result<u64, Failure> {
+    Ok(view.version.parse()?)
+}
+
+/// Decodes an animation; returns how many frames it has.
+fn frames(file: &[u8]) -> Result<usize, gif::DecodingError> {
+    let mut reader = gif::DecodeOptions::new().read_info(file)?;
+    let mut frames = 0;
+    while reader.read_next_frame()?.is_some() {
+        frames += 1;
+    }
+    Ok(frames)
+}

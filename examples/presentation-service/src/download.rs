@@ -1,0 +1,52 @@
+//! A presentation's files on their way to a client.
+
+use crate::errors::ApiError;
+use crate::jobs::Presentation;
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use job_registry::{JobId, JobRegistry, Status};
+use std::fs::File;
+use tokio_util::io::ReaderStream;
+
+/// What a file is sent as.
+#[derive(Debug)]
+pub(crate) struct Download {
+    /// Its media type.
+    pub(crate) kind: &'static str,
+    /// The name it is saved under.
+    pub(crate) name: String,
+}
+
+impl Download {
+    /// Streams the file that `open` opens. It is opened under the job's lock, where the job cannot be
+    /// removed; once it is open its bytes stay until the last reader is done, whatever happens to its
+    /// name.
+    pub(crate) async fn send(
+        self,
+        registry: &JobRegistry<Presentation>,
+        id: JobId,
+        open: impl FnOnce(&Presentation) -> Result<File, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let registry = registry.clone();
+        let opened = move || {
+            registry.read(id, |record| match record.snapshot.status() {
+                Status::Completed => open(record.payload),
+                status => Err(ApiError::no_file(status)),
+            })
+        };
+        let opened = tokio::task::spawn_blocking(opened).await;
+        let file = opened.map_err(ApiError::unreadable)???;
+        let file = tokio::fs::File::from_std(file);
+        let length = file.metadata().await.map_err(ApiError::unreadable)?.len();
+        let headers = [
+            (header::CONTENT_TYPE, self.kind.to_owned()),
+            (header::CONTENT_LENGTH, length.to_string()),
+            (
+                header::CONTENT_DISPOSITION,
+                format!("inline; filename=\"{}\"", self.name),
+            ),
+        ];
+        Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+    }
+}

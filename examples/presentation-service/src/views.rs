@@ -1,0 +1,144 @@
+//! What the service tells about presentations, as JSON.
+
+use crate::jobs::Presentation;
+use job_registry::{Counts, JobId, JobRegistry, ReadError, Snapshot};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One presentation. Times are RFC 3339, in UTC.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct View {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// How many slides it has.
+    pub slides: usize,
+    /// `pending`, `running`, `completed`, `failed` or `cancelled`.
+    pub status: String,
+    /// How far it is, in percent.
+    pub progress: f64,
+    /// The attempt, counted from 1.
+    pub attempt: u32,
+    /// Grows with every change of status, progress or attempt; it does not count heartbeats. A
+    /// string, because it has more digits than a number in JSON keeps.
+    pub version: String,
+    /// When it was submitted.
+    pub registered_at: String,
+    /// When drawing began.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// When it last told that it lives.
+    pub last_heartbeat: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Where its file is, once there is one.
+    pub file: Option<String>,
+}
+
+impl View {
+    /// Everything about one presentation, all of one instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] as the registry gives it.
+    pub fn of(registry: &JobRegistry<Presentation>, id: JobId) -> Result<Self, ReadError> {
+        let at = |time: Duration| {
+            humantime::format_rfc3339_millis(registry.system_time(time)).to_string()
+        };
+        registry.read(id, |record| {
+            let snapshot = record.snapshot;
+            let completed = snapshot.status() == job_registry::Status::Completed;
+            Self {
+                id: id.to_string(),
+                title: record.payload.title().to_owned(),
+                slides: record.payload.slides(),
+                status: snapshot.status().to_string(),
+                progress: snapshot.progress().as_percent(),
+                attempt: snapshot.attempt(),
+                version: snapshot.version().to_string(),
+                registered_at: at(record.times.registered),
+                started_at: record.times.started.map(at),
+                ended_at: record.times.ended.map(at),
+                last_heartbeat: at(snapshot.last_heartbeat()),
+                error: record.error.map(|error| error.to_string()),
+                file: completed.then(|| format!("/api/presentations/{id}/file")),
+            }
+        })
+    }
+}
+
+/// All presentations, in few words each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Listing {
+    /// How many the service takes.
+    pub capacity: usize,
+    /// How many there are of each status.
+    pub counts: ByStatus,
+    /// Each of them; `GET` its id for the rest.
+    pub presentations: Vec<Line>,
+}
+
+/// Numbers of presentations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByStatus {
+    /// Not begun.
+    pub pending: usize,
+    /// Being drawn.
+    pub running: usize,
+    /// With a file.
+    pub completed: usize,
+    /// With an error.
+    pub failed: usize,
+    /// Cancelled by a client.
+    pub cancelled: usize,
+}
+
+/// One presentation in a [`Listing`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Line {
+    /// Its id.
+    pub id: String,
+    /// Its status.
+    pub status: String,
+    /// How far it is, in percent.
+    pub progress: f64,
+    /// Its version.
+    pub version: String,
+}
+
+impl Listing {
+    /// Walks the registry. No job's lock is taken, so that a client who lists slows nobody down.
+    #[must_use]
+    pub fn of(registry: &JobRegistry<Presentation>) -> Self {
+        Self {
+            capacity: registry.capacity(),
+            counts: registry.counts().into(),
+            presentations: registry.iter().map(Line::from).collect(),
+        }
+    }
+}
+
+impl From<Counts> for ByStatus {
+    fn from(counts: Counts) -> Self {
+        Self {
+            pending: counts.pending,
+            running: counts.running,
+            completed: counts.completed,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+        }
+    }
+}
+
+impl From<Snapshot> for Line {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            id: snapshot.id().to_string(),
+            status: snapshot.status().to_string(),
+            progress: snapshot.progress().as_percent(),
+            version: snapshot.version().to_string(),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A service on a free port with a painter that does what the test says, and a client for it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "every test file uses a part of this one"
+)]
+
+use job_registry::{JobRegistry, ManualClock};
+use presentation_service::api::{AppState, Config};
+use presentation_service::deck::Deck;
+use presentation_service::jobs::Presentation;
+use presentation_service::render::{Canvas, PageSize, Painter, Studio};
+use presentation_service::server::Server;
+use presentation_service::views::View;
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::mpsc as async_mpsc;
+
+/// How long something may take that has to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const RETENTION: Duration = Duration::from_secs(300);
+
+pub type Painting = Result<Canvas, Box<dyn Error + Send + Sync>>;
+
+/// A studio whose painters call a function with the number of the slide.
+pub struct Scripted<F>(pub Arc<F>);
+
+impl<F: Fn(usize) -> Painting + Send + Sync + 'static> Scripted<F> {
+    pub fn studio(paint: F) -> Arc<dyn Studio> {
+        Arc::new(Self(Arc::new(paint)))
+    }
+}
+
+impl<F: Fn(usize) -> Painting + Send + Sync + 'static> Studio for Scripted<F> {
+    fn painter(&self) -> Box<dyn Painter> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+}
+
+impl<F: Fn(usize) -> Painting + Send + Sync + 'static> Painter for Scripted<F> {
+    fn paint(&mut self, _: &Deck, slide: usize) -> Painting {
+        (self.0)(slide)
+    }
+}
+
+/// A small picture; a different one for each slide.
+pub fn picture(slide: usize) -> Canvas {
+    let size = PageSize {
+        width: 32,
+        height: 18,
+    };
+    Canvas::new(size, [u8::try_from(slide % 256).unwrap(), 100, 200])
+}
+
+/// A studio that just draws.
+pub fn quick() -> Arc<dyn Studio> {
+    Scripted::studio(|slide| Ok(picture(slide)))
+}
+
+/// The test's end of a studio that asks before each slide.
+pub struct Gate {
+    arrived: async_mpsc::UnboundedReceiver<usize>,
+    go: mpsc::Sender<()>,
+    /// How many slides were asked for.
+    pub asked: Arc<AtomicUsize>,
+}
+
+/// A studio whose painter waits at every slide until the test lets it go on. When the test is over,
+/// a painter that still waits fails.
+pub fn gated() -> (Arc<dyn Studio>, Gate) {
+    let (arrive, arrived) = async_mpsc::unbounded_channel();
+    let (go, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let studio = Scripted::studio(move |slide| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        arrive.send(slide)?;
+        wait.lock().unwrap().recv()?;
+        Ok(picture(slide))
+    });
+    (studio, Gate { arrived, go, asked })
+}
+
+impl Gate {
+    /// Waits until a painter is at a slide; returns its number.
+    pub async fn arrived(&mut self) -> usize {
+        let arrived = tokio::time::timeout(PATIENCE, self.arrived.recv());
+        arrived
+            .await
+            .expect("a painter arrives")
+            .expect("the studio is there")
+    }
+
+    /// Lets it draw one slide.
+    pub fn pass(&self) {
+        self.go.send(()).expect("the studio is there");
+    }
+}
+
+/// A running service, its clock, and where its files are.
+pub struct Service {
+    pub server: Server,
+    pub state: AppState,
+    pub clock: ManualClock,
+    pub files: TempDir,
+    http: reqwest::Client,
+}
+
+impl Service {
+    pub async fn start(studio: Arc<dyn Studio>) -> Self {
+        Self::with(studio, |_| {}).await
+    }
+
+    /// With the defaults changed. Its time stands still until the test moves it.
+    pub async fn with(studio: Arc<dyn Studio>, change: impl FnOnce(&mut Config)) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            retention: RETENTION,
+            heartbeat: Duration::from_millis(5),
+            sweep: Duration::from_millis(5),
+            files: files.path().to_owned(),
+            ..Config::default()
+        };
+        change(&mut config);
+        let clock = ManualClock::new();
+        let registry: JobRegistry<Presentation> = JobRegistry::builder()
+            .capacity(config.capacity)
+            .retention(config.retention)
+            .clock(clock.clone())
+            .build();
+        let state = AppState {
+            registry,
+            ..AppState::new(config, studio)
+        };
+        let server = Server::start(0, state.clone()).await.unwrap();
+        let http = reqwest::Client::new();
+        Self {
+            server,
+            state,
+            clock,
+            files,
+            http,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address())
+    }
+
+    pub async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
+        let request = self.http.post(self.url("/api/presentations"));
+        let request = request.header("content-type", "application/json");
+        request.body(body).send().await.unwrap()
+    }
+
+    pub async fn post_deck(&self, title: &str, deck: &str) -> Response {
+        self.post(json!({"title": title, "deck": deck}).to_string())
+            .await
+    }
+
+    /// Submits a deck of so many slides; returns where it is.
+    pub async fn submit(&self, slides: usize) -> String {
+        let slides: Vec<String> = (1..=slides)
+            .map(|slide| format!("# Slide {slide}"))
+            .collect();
+        let response = self.post_deck("A deck", &slides.join("\n\n---\n\n")).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        response.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.http.get(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn get_unless(&self, path: &str, version: &str) -> Response {
+        let request = self.http.get(self.url(path));
+        request
+            .header("if-none-match", version)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn delete(&self, path: &str) -> Response {
+        self.http.delete(self.url(path)).send().await.unwrap()
+    }
+
+    pub async fn request(&self, method: reqwest::Method, path: &str) -> Response {
+        self.http
+            .request(method, self.url(path))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn view(&self, path: &str) -> View {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
+    }
+
+    /// Waits until a presentation has ended.
+    pub async fn ended(&self, path: &str) -> View {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let view = self.view(path).await;
+            if view.ended_at.is_some() {
+                return view;
+            }
+            assert!(Instant::now() < deadline, "{path} does not end: {view:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until a presentation is gone.
+    pub async fn gone(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get(path).await.status() != StatusCode::GONE {
+            assert!(Instant::now() < deadline, "{path} is not removed");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The directories of presentations that are there.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.files.path()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Waits until no file is left; a removed job is gone for clients a moment earlier.
+    pub async fn no_files_left(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.directories().is_empty() {
+            assert!(Instant::now() < deadline, "left: {:?}", self.directories());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// Checks a refusal: its status, and that its body is the JSON every refusal has.
+pub async fn refused(response: Response, status: StatusCode) -> String {
+    assert_eq!(response.status(), status);
+    let body: Value = response.json().await.expect("a refusal is JSON");
+    let text = |key: &str| {
+        body[key]
+            .as_str()
+            .expect("a refusal has this text")
+            .to_owned()
+    };
+    assert!(!text("what_to_do").is_empty());
+    assert_eq!(body.as_object().unwrap().len(), 2);
+    text("error")
+}
+
+/// The frames of an animation.
+pub fn frames(file: &[u8]) -> usize {
+    let mut reader = gif::DecodeOptions::new().read_info(file).unwrap();
+    let mut frames = 0;
+    while reader.read_next_frame().unwrap().is_some() {
+        frames += 1;
+    }
+    frames
+}
