@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 #[cfg(loom)]
-pub(super) use loom::{future::block_on, thread::spawn};
+pub(super) use loom::future::block_on;
 #[cfg(all(shuttle, not(loom)))]
 pub(super) use shuttle::{future::block_on, thread::spawn};
 
@@ -21,6 +21,22 @@ pub(super) struct Claim {
     pub(super) properties: &'static [&'static str],
     /// Numbers of the scenarios it covers.
     pub(super) scenarios: &'static [u32],
+    /// Preemptions in one execution under loom. Shuttle, which runs the same bodies, has no bound.
+    pub(super) preemptions: usize,
+}
+
+impl Claim {
+    /// For models that are too large for the usual bound.
+    pub(super) fn preemptions(self, preemptions: usize) -> Self {
+        Self {
+            preemptions,
+            ..self
+        }
+    }
+
+    fn bound(&self) -> Option<usize> {
+        cfg!(loom).then_some(self.preemptions)
+    }
 }
 
 /// Explores every execution of `model` and collects what it returns.
@@ -29,8 +45,12 @@ pub(super) struct Claim {
 ///
 /// If the model does, in any execution; if an outcome of `must_see` never came, for then the race that
 /// the model is about did not happen in it; or if one came that is not in `must_see` or `may_see`.
-pub(super) fn check<O>(claim: &Claim, must_see: &[O], may_see: &[O], model: impl Fn() -> O + Send + Sync + 'static)
-where
+pub(super) fn check<O>(
+    claim: &Claim,
+    must_see: &[O],
+    may_see: &[O],
+    model: impl Fn() -> O + Send + Sync + 'static,
+) where
     O: PartialEq + Clone + Debug + Send + 'static,
 {
     let executions = Arc::new(AtomicU64::new(0));
@@ -47,7 +67,7 @@ where
             }
         }
     };
-    explore(counted);
+    explore(claim.bound(), counted);
     let executions = executions.load(Ordering::Relaxed);
     let outcomes = outcomes.lock().unwrap().clone();
     write_ledger(claim, executions, outcomes.len(), began.elapsed());
@@ -67,25 +87,41 @@ where
     }
 }
 
-/// To the end: no bound on preemptions, no limit that would end the check silently. Once for every
-/// order of accesses and once for stale values; see `sync/loom_atomic.rs`.
+/// To the end, with at most `bound` preemptions in one execution, and with no limit that would end the check
+/// silently. Once for the orders of accesses and once for stale values; see `sync/loom_atomic.rs`.
 #[cfg(loom)]
-fn explore(model: impl Fn() + Send + Sync + 'static) {
+fn explore(bound: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     let model = Arc::new(model);
-    for plain_loads in [false, true] {
-        crate::sync::loom_atomic::set_plain_loads(plain_loads);
+    for weak in [false, true] {
+        crate::sync::loom_atomic::set_weak(weak);
         let mut builder = loom::model::Builder::new();
         builder.max_permutations = None;
         builder.max_duration = None;
-        builder.preemption_bound = None;
+        builder.preemption_bound = bound;
         builder.max_branches = 10_000;
         let model = model.clone();
-        builder.check(move || model());
+        builder.check(move || {
+            SPAWNED.set(0);
+            model();
+        });
     }
 }
 
+#[cfg(loom)]
+thread_local! {
+    static SPAWNED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// A thread of the model. All are spawned before the first join, and loom runs none before that.
+#[cfg(loom)]
+pub(super) fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) -> loom::thread::JoinHandle<R> {
+    SPAWNED.set(SPAWNED.get() + 1);
+    crate::sync::loom_atomic::set_threads(SPAWNED.get());
+    loom::thread::spawn(f)
+}
+
 #[cfg(all(shuttle, not(loom)))]
-fn explore(model: impl Fn() + Send + Sync + 'static) {
+fn explore(_: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
     shuttle::check_dfs(model, None);
 }
 
@@ -93,18 +129,30 @@ const CHECKER: &str = if cfg!(loom) { "loom" } else { "shuttle" };
 
 /// One line of JSON for each model, to the file that `JOB_REGISTRY_LEDGER` names.
 fn write_ledger(claim: &Claim, executions: u64, outcomes: usize, took: Duration) {
-    let Claim { name, properties, scenarios } = claim;
+    let Claim {
+        name,
+        properties,
+        scenarios,
+        ..
+    } = claim;
+    let bound = claim
+        .bound()
+        .map_or("null".to_owned(), |bound| bound.to_string());
     let line = format!(
         "{{\"checker\":\"{CHECKER}\",\"model\":\"{name}\",\"properties\":{properties:?},\
-         \"scenarios\":{scenarios:?},\"bound\":null,\"completed\":true,\"executions\":{executions},\
+         \"scenarios\":{scenarios:?},\"bound\":{bound},\"completed\":true,\"executions\":{executions},\
          \"outcomes\":{outcomes},\"seconds\":{:.3}}}\n",
         took.as_secs_f64()
     );
     print!("{line}");
     if let Some(path) = std::env::var_os("JOB_REGISTRY_LEDGER") {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
         // One write, so that tests that run beside each other do not mix their lines.
-        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the ledger can be written");
+        file.and_then(|mut file| file.write_all(line.as_bytes()))
+            .expect("the ledger can be written");
     }
 }
 
@@ -149,6 +197,7 @@ macro_rules! claim {
             name: stringify!($name),
             properties: &[$(stringify!($property)),*],
             scenarios: &[$($scenario),*],
+            preemptions: 3,
         }
     };
 }

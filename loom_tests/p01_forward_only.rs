@@ -13,13 +13,10 @@ fn the_larger_of_two_advances_stands() {
         let (jobs, job) = running(());
         let id = job.detach();
         let other = jobs.clone();
-        let (high, low) = race(
-            move || other.advance(id, percent(40.0)).unwrap(),
-            {
-                let jobs = jobs.clone();
-                move || jobs.advance(id, percent(30.0)).unwrap()
-            },
-        );
+        let (high, low) = race(move || other.advance(id, percent(40.0)).unwrap(), {
+            let jobs = jobs.clone();
+            move || jobs.advance(id, percent(30.0)).unwrap()
+        });
         assert_eq!(jobs.snapshot(id).unwrap().progress(), percent(40.0));
         (high.ppm() / 10_000, low.ppm() / 10_000)
     });
@@ -29,29 +26,37 @@ fn the_larger_of_two_advances_stands() {
 #[test]
 fn no_observer_sees_the_version_fall() {
     let claim = claim!(no_observer_sees_the_version_fall, [P1, P2], [6, 9, 22]);
-    check(&claim, &[(false, false), (false, true), (true, true)], &[], || {
-        let (jobs, job) = running(());
-        let id = job.detach();
-        let observer = {
-            let jobs = jobs.clone();
-            spawn(move || {
-                let first = jobs.snapshot(id).unwrap();
-                let second = jobs.snapshot(id).unwrap();
-                assert!(first.version() <= second.version(), "{first:?} and then {second:?}");
-                (first.status().is_ended(), second.status().is_ended())
-            })
-        };
-        let (_, completed) = race(
-            {
+    check(
+        &claim,
+        &[(false, false), (false, true), (true, true)],
+        &[],
+        || {
+            let (jobs, job) = running(());
+            let id = job.detach();
+            let observer = {
                 let jobs = jobs.clone();
-                move || jobs.advance(id, percent(40.0)).is_ok()
-            },
-            {
-                let jobs = jobs.clone();
-                move || jobs.complete(id)
-            },
-        );
-        completed.unwrap();
-        observer.join().unwrap()
-    });
+                spawn(move || {
+                    let first = jobs.snapshot(id).unwrap();
+                    let second = jobs.snapshot(id).unwrap();
+                    assert!(
+                        first.version() <= second.version(),
+                        "{first:?} and then {second:?}"
+                    );
+                    (first.status().is_ended(), second.status().is_ended())
+                })
+            };
+            let (_, completed) = race(
+                {
+                    let jobs = jobs.clone();
+                    move || jobs.advance(id, percent(40.0)).is_ok()
+                },
+                {
+                    let jobs = jobs.clone();
+                    move || jobs.complete(id)
+                },
+            );
+            completed.unwrap();
+            observer.join().unwrap()
+        },
+    );
 }

@@ -38,20 +38,25 @@ fn second_ending_never_wins() {
 #[test]
 fn a_dropped_owner_and_a_completion_make_one_ending() {
     let claim = claim!(a_dropped_owner_and_a_completion_make_one_ending, [P2], [36]);
-    check(&claim, &[(true, None), (false, Some("abandoned".to_owned()))], &[], || {
-        let (jobs, job) = running(());
-        let id = job.id();
-        let (completed, ()) = race(
-            {
-                let jobs = jobs.clone();
-                move || jobs.complete(id).is_ok()
-            },
-            move || drop(job),
-        );
-        let record = jobs.get(id).unwrap();
-        assert_eq!(record.snapshot.status() == Status::Completed, completed);
-        (completed, record.error.map(|text| text.to_string()))
-    });
+    check(
+        &claim,
+        &[(true, None), (false, Some("abandoned".to_owned()))],
+        &[],
+        || {
+            let (jobs, job) = running(());
+            let id = job.id();
+            let (completed, ()) = race(
+                {
+                    let jobs = jobs.clone();
+                    move || jobs.complete(id).is_ok()
+                },
+                move || drop(job),
+            );
+            let record = jobs.get(id).unwrap();
+            assert_eq!(record.snapshot.status() == Status::Completed, completed);
+            (completed, record.error.map(|text| text.to_string()))
+        },
+    );
 }
 
 #[test]
@@ -85,7 +90,11 @@ fn nothing_moves_after_the_end() {
                 }
             },
         );
-        assert_eq!(jobs.snapshot(id).unwrap(), ended, "an ended job has changed");
+        assert_eq!(
+            jobs.snapshot(id).unwrap(),
+            ended,
+            "an ended job has changed"
+        );
         (advanced, ended.progress() == percent(40.0))
     });
 }

@@ -28,7 +28,11 @@ fn replace(jobs: &JobRegistry<&'static str>, old: crate::JobId) -> Snapshot {
 
 fn untouched(jobs: &JobRegistry<&'static str>, new: Snapshot) {
     let record = jobs.get(new.id()).unwrap();
-    assert_eq!((record.payload, record.snapshot), ("new", new), "the new job was touched");
+    assert_eq!(
+        (record.payload, record.snapshot),
+        ("new", new),
+        "the new job was touched"
+    );
     assert_eq!(new.status(), Status::Running);
 }
 
@@ -54,10 +58,18 @@ fn a_late_advance_never_touches_the_next_job() {
 
 #[test]
 fn a_late_heartbeat_never_touches_the_next_job() {
-    let claim = claim!(a_late_heartbeat_never_touches_the_next_job, [P4, P8], [7, 17]);
+    let claim = claim!(
+        a_late_heartbeat_never_touches_the_next_job,
+        [P4, P8],
+        [7, 17]
+    );
     check(&claim, &[true, false], &[], || {
         let clock = crate::ManualClock::new();
-        let jobs = JobRegistry::builder().capacity(1).retention(Duration::MAX).clock(clock.clone()).build();
+        let jobs = JobRegistry::builder()
+            .capacity(1)
+            .retention(Duration::MAX)
+            .clock(clock.clone())
+            .build();
         let old = jobs.register("old").unwrap().detach();
         jobs.start(old).unwrap();
         let (beat, new) = race(

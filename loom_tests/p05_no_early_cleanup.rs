@@ -35,7 +35,10 @@ fn a_sweep_never_takes_a_retried_attempt() {
             Ok(id) => {
                 assert_eq!(swept.removed, 0);
                 let seen = jobs.get(id).unwrap();
-                assert_eq!((seen.snapshot.status(), seen.payload), (Status::Pending, "deck"));
+                assert_eq!(
+                    (seen.snapshot.status(), seen.payload),
+                    (Status::Pending, "deck")
+                );
                 assert_eq!((seen.error, seen.times.removal), (None, None));
                 // What the sweep left in the queue does not take the new attempt either.
                 assert_eq!(jobs.sweep().removed, 0);
@@ -51,7 +54,11 @@ fn a_sweep_never_takes_a_retried_attempt() {
 /// P6 as well: two sweeps, and a reader that holds the lock, remove the job once and do not forget it.
 #[test]
 fn a_due_job_is_removed_once_and_not_forgotten() {
-    let claim = claim!(a_due_job_is_removed_once_and_not_forgotten, [P5, P6], [25, 30]);
+    let claim = claim!(
+        a_due_job_is_removed_once_and_not_forgotten,
+        [P5, P6],
+        [25, 30]
+    );
     check(&claim, &[(1, true), (1, false), (0, true)], &[], || {
         let (jobs, id) = due();
         let (swept, read) = race(
@@ -65,7 +72,11 @@ fn a_due_job_is_removed_once_and_not_forgotten() {
             },
         );
         assert_eq!(swept.removed + swept.busy, 1);
-        assert_eq!(jobs.sweep().removed, swept.busy, "a job that was locked has been forgotten");
+        assert_eq!(
+            jobs.sweep().removed,
+            swept.busy,
+            "a job that was locked has been forgotten"
+        );
         assert!(jobs.is_empty());
         assert!(jobs.register("next").is_ok());
         (swept.removed, read.is_some())

@@ -29,7 +29,10 @@ fn crosswise_locks_are_refused_not_hung() {
                 refused
             }
         };
-        race(nest(jobs.clone(), first, second), nest(jobs.clone(), second, first))
+        race(
+            nest(jobs.clone(), first, second),
+            nest(jobs.clone(), second, first),
+        )
     });
 }
 
@@ -69,7 +72,11 @@ fn calls_without_a_lock_pass_a_held_one() {
 /// An owner that is dropped under another job's guard is failed when the guard goes, not before and not never.
 #[test]
 fn an_owner_dropped_under_a_guard_ends_its_job_afterwards() {
-    let claim = claim!(an_owner_dropped_under_a_guard_ends_its_job_afterwards, [P7, P2], [36, 37]);
+    let claim = claim!(
+        an_owner_dropped_under_a_guard_ends_its_job_afterwards,
+        [P7, P2],
+        [36, 37]
+    );
     check(&claim, &[true, false], &[], || {
         let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
         let owned = jobs.register(1).unwrap();

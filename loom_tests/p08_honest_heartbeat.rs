@@ -11,7 +11,9 @@ use std::time::Duration;
 /// A running job that has been silent for too long.
 fn silent() -> (JobRegistry<()>, JobId) {
     let (jobs, clock) = registry(|builder| {
-        builder.retention(Duration::MAX).stall_after(Duration::from_millis(5))
+        builder
+            .retention(Duration::MAX)
+            .stall_after(Duration::from_millis(5))
     });
     let id = jobs.register(()).unwrap().detach();
     jobs.start(id).unwrap();
@@ -36,11 +38,18 @@ fn an_accepted_beat_prevents_the_verdict() {
         );
         let seen = jobs.snapshot(id).unwrap();
         if beat.is_ok() {
-            assert_eq!(seen.status(), Status::Running, "failed although the beat was taken");
+            assert_eq!(
+                seen.status(),
+                Status::Running,
+                "failed although the beat was taken"
+            );
             assert_eq!(seen.last_heartbeat(), Duration::from_millis(10));
         } else {
             assert_eq!(beat, Err(StepError::Ended(Status::Failed)));
-            assert_eq!((seen.status(), seen.last_heartbeat()), (Status::Failed, Duration::ZERO));
+            assert_eq!(
+                (seen.status(), seen.last_heartbeat()),
+                (Status::Failed, Duration::ZERO)
+            );
             assert_eq!(failed, [seen]);
         }
         (beat.is_ok(), !failed.is_empty())
@@ -51,25 +60,34 @@ fn an_accepted_beat_prevents_the_verdict() {
 #[test]
 fn a_refused_beat_means_that_the_job_has_ended() {
     let claim = claim!(a_refused_beat_means_that_the_job_has_ended, [P8, P2], [14]);
-    check(&claim, &[(true, Status::Running), (true, Status::Completed), (false, Status::Completed)], &[], || {
-        let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
-        let id = jobs.register(()).unwrap().detach();
-        jobs.start(id).unwrap();
-        let (seen, ()) = race(
-            {
-                let jobs = jobs.clone();
-                move || {
-                    let beat = jobs.heartbeat(id).is_ok();
-                    (beat, jobs.snapshot(id).unwrap().status())
-                }
-            },
-            {
-                let jobs = jobs.clone();
-                move || jobs.complete(id).unwrap()
-            },
-        );
-        seen
-    });
+    check(
+        &claim,
+        &[
+            (true, Status::Running),
+            (true, Status::Completed),
+            (false, Status::Completed),
+        ],
+        &[],
+        || {
+            let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
+            let id = jobs.register(()).unwrap().detach();
+            jobs.start(id).unwrap();
+            let (seen, ()) = race(
+                {
+                    let jobs = jobs.clone();
+                    move || {
+                        let beat = jobs.heartbeat(id).is_ok();
+                        (beat, jobs.snapshot(id).unwrap().status())
+                    }
+                },
+                {
+                    let jobs = jobs.clone();
+                    move || jobs.complete(id).unwrap()
+                },
+            );
+            seen
+        },
+    );
 }
 
 /// Nothing of an ended job moves, its last beat included.
@@ -93,7 +111,11 @@ fn no_beat_lands_on_an_ended_job() {
                 }
             },
         );
-        assert_eq!(jobs.snapshot(id).unwrap(), ended, "an ended job has changed");
+        assert_eq!(
+            jobs.snapshot(id).unwrap(),
+            ended,
+            "an ended job has changed"
+        );
         (beat, ended.last_heartbeat() == Duration::from_millis(10))
     });
 }
@@ -101,7 +123,11 @@ fn no_beat_lands_on_an_ended_job() {
 /// A step other than a beat does not prevent the verdict, and survives it.
 #[test]
 fn an_advance_beside_the_verdict_is_kept_or_refused() {
-    let claim = claim!(an_advance_beside_the_verdict_is_kept_or_refused, [P1, P8], [14]);
+    let claim = claim!(
+        an_advance_beside_the_verdict_is_kept_or_refused,
+        [P1, P8],
+        [14]
+    );
     check(&claim, &[true, false], &[], || {
         let (jobs, id) = silent();
         let (advanced, failed) = race(

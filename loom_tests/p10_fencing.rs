@@ -42,7 +42,11 @@ fn an_old_attempt_never_advances_the_new_one() {
                 move || supersede(&first)
             },
         );
-        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        assert_eq!(
+            first.snapshot(),
+            Ok(second),
+            "the second attempt was touched"
+        );
         advanced.err()
     });
 }
@@ -50,8 +54,16 @@ fn an_old_attempt_never_advances_the_new_one() {
 /// A beat of the first attempt, with a later time than the retry's own, does not land on the second.
 #[test]
 fn an_old_attempt_never_beats_for_the_new_one() {
-    let claim = claim!(an_old_attempt_never_beats_for_the_new_one, [P8, P10], [16, 17]);
-    let outcomes = [Ok(()), Err(StepError::Ended(Status::Failed)), Err(StepError::Superseded)];
+    let claim = claim!(
+        an_old_attempt_never_beats_for_the_new_one,
+        [P8, P10],
+        [16, 17]
+    );
+    let outcomes = [
+        Ok(()),
+        Err(StepError::Ended(Status::Failed)),
+        Err(StepError::Superseded),
+    ];
     check(&claim, &outcomes, &[], || {
         let (first, clock) = first_attempt();
         let first = std::sync::Arc::new(first);
@@ -68,7 +80,11 @@ fn an_old_attempt_never_beats_for_the_new_one() {
                 move || supersede(&first)
             },
         );
-        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        assert_eq!(
+            first.snapshot(),
+            Ok(second),
+            "the second attempt was touched"
+        );
         beat
     });
 }
@@ -76,7 +92,10 @@ fn an_old_attempt_never_beats_for_the_new_one() {
 #[test]
 fn an_old_attempt_never_ends_the_new_one() {
     let claim = claim!(an_old_attempt_never_ends_the_new_one, [P2, P10], [16]);
-    let outcomes = [Err(StepError::Ended(Status::Failed)), Err(StepError::Superseded)];
+    let outcomes = [
+        Err(StepError::Ended(Status::Failed)),
+        Err(StepError::Superseded),
+    ];
     check(&claim, &outcomes, &[], || {
         let (first, _) = first_attempt();
         first.fail("lost").unwrap();
@@ -96,7 +115,11 @@ fn an_old_attempt_never_ends_the_new_one() {
                 }
             },
         );
-        assert_eq!(first.snapshot(), Ok(second), "the second attempt was touched");
+        assert_eq!(
+            first.snapshot(),
+            Ok(second),
+            "the second attempt was touched"
+        );
         ended
     });
 }

@@ -11,7 +11,13 @@ use std::time::Duration;
 fn a_snapshot_is_of_one_instant() {
     let claim = claim!(a_snapshot_is_of_one_instant, [P12], [5, 42]);
     let seen = |percent, beat| (percent, beat, Status::Running);
-    let outcomes = [seen(0, 0), seen(10, 0), seen(10, 5), seen(20, 5), (20, 5, Status::Failed)];
+    let outcomes = [
+        seen(0, 0),
+        seen(10, 0),
+        seen(10, 5),
+        seen(20, 5),
+        (20, 5, Status::Failed),
+    ];
     check(&claim, &outcomes, &[], || {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
         let id = jobs.register(()).unwrap().detach();
@@ -32,7 +38,11 @@ fn a_snapshot_is_of_one_instant() {
                 }
             },
         );
-        (seen.progress().ppm() / 10_000, seen.last_heartbeat().as_millis(), seen.status())
+        (
+            seen.progress().ppm() / 10_000,
+            seen.last_heartbeat().as_millis(),
+            seen.status(),
+        )
     });
 }
 
@@ -40,7 +50,11 @@ fn a_snapshot_is_of_one_instant() {
 #[test]
 fn a_retry_is_one_step() {
     let claim = claim!(a_retry_is_one_step, [P2, P12], [5]);
-    let outcomes = [(1, 0, Status::Failed), (2, 5, Status::Pending), (2, 9, Status::Running)];
+    let outcomes = [
+        (1, 0, Status::Failed),
+        (2, 5, Status::Pending),
+        (2, 9, Status::Running),
+    ];
     check(&claim, &outcomes, &[], || {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
         let first = jobs.register(()).unwrap();
@@ -61,7 +75,11 @@ fn a_retry_is_one_step() {
                 }
             },
         );
-        (seen.attempt(), seen.last_heartbeat().as_millis(), seen.status())
+        (
+            seen.attempt(),
+            seen.last_heartbeat().as_millis(),
+            seen.status(),
+        )
     });
 }
 
@@ -82,7 +100,10 @@ fn a_failure_comes_with_its_text() {
                 move || jobs.fail(id, "disk full").unwrap()
             },
         );
-        assert_eq!(seen.error.is_some(), seen.snapshot.status() == Status::Failed);
+        assert_eq!(
+            seen.error.is_some(),
+            seen.snapshot.status() == Status::Failed
+        );
         assert_eq!(seen.times.ended.is_some(), seen.error.is_some());
         seen.error.map(|text| text.to_string())
     });

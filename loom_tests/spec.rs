@@ -56,7 +56,13 @@ struct Watch {
 impl Spec {
     pub(crate) fn new(limits: Limits) -> Self {
         let (jobs, held, watches) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { limits, now: 0, jobs, held, watches }
+        Self {
+            limits,
+            now: 0,
+            jobs,
+            held,
+            watches,
+        }
     }
 
     pub(crate) fn apply(&mut self, call: &Call) -> Ret {
@@ -76,12 +82,23 @@ impl Spec {
                 self.now += millis;
                 Ret::Done
             }
+            // A name is given once.
+            Call::Register(name, _) if self.jobs.contains_key(&name) => {
+                return Err(Refusal::Impossible);
+            }
+            Call::Watch(_, watch) if self.watches.contains_key(&watch) => {
+                return Err(Refusal::Impossible);
+            }
             Call::Register(name, payload) => self.register(name, payload),
 
             // These take no lock.
-            Call::Advance(who, progress) => Ret::Progress(self.reach(thread, who)?.advance(progress)?),
+            Call::Advance(who, progress) => {
+                Ret::Progress(self.reach(thread, who)?.advance(progress)?)
+            }
             Call::Heartbeat(who) => self.reach(thread, who)?.heartbeat(now).map(done)?,
-            Call::Snapshot(Who::Handle(name, _)) => Ret::View(self.reach(thread, Who::Id(name))?.record.view),
+            Call::Snapshot(Who::Handle(name, _)) => {
+                Ret::View(self.reach(thread, Who::Id(name))?.record.view)
+            }
             Call::Snapshot(who) => Ret::View(self.reach(thread, who)?.record.view),
             Call::Watch(name, watch) => self.watch(name, watch)?,
             Call::Poll(watch) => self.poll(watch)?,
@@ -120,7 +137,9 @@ impl Spec {
             }
             Call::DropOwner(name, attempt) => self.abandon(thread, name, attempt)?,
             Call::Detach(..) => Ret::Done,
-            Call::Get(name) => Ret::Record(Box::new(self.lock(thread, Who::Id(name))?.record.clone())),
+            Call::Get(name) => {
+                Ret::Record(Box::new(self.lock(thread, Who::Id(name))?.record.clone()))
+            }
             Call::RemoveAfter(who, delay) => {
                 self.lock(thread, who)?.remove_after(now, delay);
                 Ret::Done
@@ -147,7 +166,9 @@ impl Spec {
         match self.jobs.get_mut(&name) {
             None => Err(Refusal::NotFound),
             Some(job) if job.removed => Err(Refusal::Gone),
-            Some(job) if attempt.is_some_and(|attempt| attempt != job.attempt()) => Err(Refusal::Superseded),
+            Some(job) if attempt.is_some_and(|attempt| attempt != job.attempt()) => {
+                Err(Refusal::Superseded)
+            }
             Some(job) => Ok(job),
         }
     }
@@ -169,22 +190,41 @@ impl Spec {
 
     fn guard(&mut self, thread: u32, who: Who) -> Result<Ret, Refusal> {
         let job = self.lock(thread, who)?.live()?.record.view.job;
-        self.held.insert(thread, Held { job, abandoned: Vec::new() });
+        self.held.insert(
+            thread,
+            Held {
+                job,
+                abandoned: Vec::new(),
+            },
+        );
         Ok(Ret::Done)
     }
 
     fn unlock(&mut self, thread: u32) -> Ret {
-        for (name, attempt) in self.held.remove(&thread).into_iter().flat_map(|held| held.abandoned) {
+        for (name, attempt) in self
+            .held
+            .remove(&thread)
+            .into_iter()
+            .flat_map(|held| held.abandoned)
+        {
             let _ = self.abandon(thread, name, attempt);
         }
         Ret::Done
     }
 
     /// An ending through a guard uses it up, also where it is refused.
-    fn end(&mut self, thread: u32, who: Who, status: Status, why: Option<&str>) -> Result<Ret, Refusal> {
+    fn end(
+        &mut self,
+        thread: u32,
+        who: Who,
+        status: Status,
+        why: Option<&str>,
+    ) -> Result<Ret, Refusal> {
         let (now, limits) = (self.now, self.limits);
         let ending = (status, why.map(str::to_owned));
-        let ended = self.lock(thread, who).and_then(|job| job.end(now, &limits, ending));
+        let ended = self
+            .lock(thread, who)
+            .and_then(|job| job.end(now, &limits, ending));
         if who == Who::Guard {
             self.unlock(thread);
         }
@@ -208,28 +248,46 @@ impl Spec {
         if self.present().count() >= self.limits.capacity {
             return Ret::Full(payload);
         }
-        self.jobs.insert(name, Job::register(name, self.now, payload));
+        self.jobs
+            .insert(name, Job::register(name, self.now, payload));
         Ret::Done
     }
 
     /// Those that are due, of a kind. A job that is held lives, and is not among them.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
-        let due = self.jobs.values_mut().filter(|job| job.is_due(self.now) && which(job));
+        let due = self
+            .jobs
+            .values_mut()
+            .filter(|job| job.is_due(self.now) && which(job));
         Ret::Count(due.map(|job| job.removed = true).count())
     }
 
     /// A job that another thread holds is left for the next time.
     fn fail_stalled(&mut self) -> Ret {
-        let Self { limits, now, jobs, held, .. } = self;
+        let Self {
+            limits,
+            now,
+            jobs,
+            held,
+            ..
+        } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
         let failed = jobs.values_mut().filter(|job| !job.removed).filter(free);
-        let failed = failed.filter_map(|job| job.fail_if_stalled(*now, limits).then_some(job.record.view));
+        let failed =
+            failed.filter_map(|job| job.fail_if_stalled(*now, limits).then_some(job.record.view));
         Ret::Views(failed.collect())
     }
 
     fn watch(&mut self, job: Name, watch: u32) -> Result<Ret, Refusal> {
         self.reach(0, Who::Id(job))?;
-        self.watches.insert(watch, Watch { job, seen: None, finished: false });
+        self.watches.insert(
+            watch,
+            Watch {
+                job,
+                seen: None,
+                finished: false,
+            },
+        );
         Ok(Ret::Done)
     }
 
@@ -253,11 +311,20 @@ impl Spec {
     }
 
     fn views(&self, which: impl Fn(&Job) -> bool) -> Ret {
-        Ret::Views(self.present().filter(|job| which(job)).map(|job| job.record.view).collect())
+        Ret::Views(
+            self.present()
+                .filter(|job| which(job))
+                .map(|job| job.record.view)
+                .collect(),
+        )
     }
 
     fn counts(&self) -> Ret {
-        let of = |status| self.present().filter(|job| job.status() as usize == status).count();
+        let of = |status| {
+            self.present()
+                .filter(|job| job.status() as usize == status)
+                .count()
+        };
         Ret::Counts(std::array::from_fn(of))
     }
 }

@@ -33,7 +33,10 @@ impl<T> Inner<T> {
         let open = locked.slot.reopen(self.now());
         let wake = locked.slot.settle(open);
         self.wake(locked.index, wake);
-        Ok(Target { attempt: Some(word.attempt() + 1), ..target })
+        Ok(Target {
+            attempt: Some(word.attempt() + 1),
+            ..target
+        })
     }
 
     pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
@@ -53,8 +56,13 @@ impl<T> Inner<T> {
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
         for seen in self.stalled() {
-            let Ok(target) = self.find(seen.id()) else { continue };
-            let target = Target { attempt: Some(seen.word().attempt()), ..target };
+            let Ok(target) = self.find(seen.id()) else {
+                continue;
+            };
+            let target = Target {
+                attempt: Some(seen.word().attempt()),
+                ..target
+            };
             let verdict = match self.try_lock::<WouldDeadlock>(target.slot) {
                 Ok(Some(mut locked)) => self.fail_if_stalled(&mut locked, target),
                 Ok(None) | Err(WouldDeadlock) => None,
@@ -70,7 +78,10 @@ impl<T> Inner<T> {
         let beat = self.judge(locked, target)?;
         let before = (locked.body.ended, locked.body.removal);
         let silence = Duration::from_millis(self.now().saturating_sub(beat.millis()));
-        self.write_ending(locked, Some(format!("stalled: no heartbeat for {silence:?}")));
+        self.write_ending(
+            locked,
+            Some(format!("stalled: no heartbeat for {silence:?}")),
+        );
         let Ok(sealed) = locked.slot.seal_exactly(beat, Ending::Failed) else {
             locked.body.error = None;
             (locked.body.ended, locked.body.removal) = before;

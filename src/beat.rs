@@ -1,29 +1,31 @@
-//! The beat word: when a job was last heard of, and whether its ending has been decided.
+//! The beat word: when a job was last heard of, and what has been decided about it.
 //!
 //! ```text
-//!  63        40 39          2 1      0
-//! +------------+-------------+---------+
-//! | generation | milliseconds| verdict |
-//! |   24 bits  |   38 bits   | 2 bits  |
-//! +------------+-------------+---------+
+//!  63        40 39          3  2  1      0
+//! +------------+-------------+---+---------+
+//! | generation | milliseconds| s | verdict |
+//! |   24 bits  |   37 bits   |   | 2 bits  |
+//! +------------+-------------+---+---------+
 //! ```
 //!
 //! It only grows, like the state word, and therefore never holds the same value twice. An *open* word
 //! (verdict 0) takes beats. An ending is decided by sealing it with its verdict: from that
 //! instruction on a beat is refused, so a beat that was accepted came before the ending, and the stall
 //! verdict, which seals by compare-and-exchange from the very value it judged, cannot overlook one. A
-//! retry opens the word again, at a later millisecond than the sealed one.
+//! start is decided by setting *s* together with its own beat. A retry opens the word again, unstarted, at a later
+//! millisecond than the sealed one.
 //!
 //! The state word follows what this one has decided; see `slot.rs`.
 
 use crate::word::Ending;
 
 const VERDICT_MASK: u64 = 3;
-const MILLIS_SHIFT: u32 = 2;
+const STARTED: u64 = 1 << 2;
+const MILLIS_SHIFT: u32 = 3;
 const GENERATION_SHIFT: u32 = 40;
-const MILLIS_MASK: u64 = (1 << 38) - 1;
+const MILLIS_MASK: u64 = (1 << 37) - 1;
 
-/// The latest time a beat records, 8.7 years after the registry was built. Every retry needs one more
+/// The latest time a beat records, 4.3 years after the registry was built. Every retry needs one more
 /// millisecond than the attempt before, so the room of all attempts stays free above it.
 pub(crate) const LATEST: u64 = MILLIS_MASK - u16::MAX as u64;
 
@@ -66,11 +68,25 @@ impl Beat {
         }
     }
 
+    pub(crate) fn is_started(self) -> bool {
+        self.0 & STARTED != 0
+    }
+
+    fn with_millis(self, millis: u64) -> Self {
+        Self(self.0 & !(MILLIS_MASK << MILLIS_SHIFT) | millis << MILLIS_SHIFT)
+    }
+
     /// A beat at `millis`; `None` where one at least as late stands already.
     pub(crate) fn at(self, millis: u64) -> Option<Self> {
         debug_assert!(self.verdict().is_none());
         let millis = millis.min(LATEST);
-        (millis > self.millis()).then(|| Self::open(self.generation(), millis))
+        (millis > self.millis()).then(|| self.with_millis(millis))
+    }
+
+    /// A start at `millis`, which is a beat as well.
+    pub(crate) fn started(self, millis: u64) -> Self {
+        let beaten = self.at(millis).unwrap_or(self);
+        Self(beaten.0 | STARTED)
     }
 
     pub(crate) fn sealed(self, ending: Ending) -> Self {
@@ -93,7 +109,8 @@ impl Beat {
 
 impl std::fmt::Debug for Beat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "g{} {} ms", self.generation(), self.millis())?;
+        let started = if self.is_started() { " started" } else { "" };
+        write!(f, "g{} {} ms{started}", self.generation(), self.millis())?;
         match self.verdict() {
             None => Ok(()),
             Some(ending) => write!(f, " sealed {ending:?}"),
@@ -131,12 +148,21 @@ mod tests {
             } else {
                 prop_assert!(then.min(LATEST) <= start);
             }
+            let started = open.started(then);
+            prop_assert!(started.bits() > open.bits() && started.is_started());
+            prop_assert_eq!(started.millis(), then.min(LATEST).max(start));
+            if let Some(next) = started.at(u64::MAX) {
+                prop_assert!(next.bits() > started.bits() && next.is_started());
+            }
+            let sealed = started.sealed(ending);
+            prop_assert!(sealed.bits() > started.bits() && sealed.is_started());
             let sealed = open.sealed(ending);
             prop_assert!(sealed.bits() > open.bits());
             prop_assert_eq!((sealed.generation(), sealed.millis(), sealed.verdict()), (generation, start, Some(ending)));
             let reopened = sealed.reopened(then);
             prop_assert!(reopened.bits() > sealed.bits());
-            prop_assert_eq!((reopened.generation(), reopened.verdict()), (generation, None));
+            prop_assert_eq!((reopened.generation(), reopened.verdict(), reopened.is_started()), (generation, None, false));
+            prop_assert!(started.sealed(ending).reopened(then).bits() > started.sealed(ending).bits());
             prop_assert!(Beat::open(generation + 1, 0).bits() > reopened.bits());
         }
     }
@@ -147,7 +173,10 @@ mod tests {
         let mut beat = Beat::open(7, u64::MAX);
         for _ in 0..u16::MAX {
             let next = beat.sealed(Ending::Failed).reopened(u64::MAX);
-            assert!(next.bits() > beat.bits() && next.generation() == 7, "{next:?} does not follow {beat:?}");
+            assert!(
+                next.bits() > beat.bits() && next.generation() == 7,
+                "{next:?} does not follow {beat:?}"
+            );
             beat = next;
         }
     }

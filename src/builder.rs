@@ -104,7 +104,9 @@ impl<T: Send + 'static> Builder<T> {
             #[cfg(feature = "tokio")]
             tasks: crate::task::Tasks::default(),
         };
-        JobRegistry { inner: Arc::new(inner) }
+        JobRegistry {
+            inner: Arc::new(inner),
+        }
     }
 }
 

@@ -69,9 +69,11 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let by = millis(by);
         // SeqCst and the standard atomic also in a model: time is the environment, not what is checked.
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
-            Some(now.saturating_add(by))
-        });
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
+                Some(now.saturating_add(by))
+            });
     }
 }
 
@@ -129,7 +131,11 @@ pub(crate) struct Timeline {
 impl Timeline {
     pub(crate) fn new(clock: Box<dyn Clock>) -> Self {
         let origin = clock.now();
-        Self { clock, origin, wall: std::time::SystemTime::now() }
+        Self {
+            clock,
+            origin,
+            wall: std::time::SystemTime::now(),
+        }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

@@ -26,7 +26,9 @@ pub(crate) struct Entry {
 
 impl DueQueue {
     pub(crate) fn new() -> Self {
-        Self { by_time: Mutex::new(BTreeMap::new()) }
+        Self {
+            by_time: Mutex::new(BTreeMap::new()),
+        }
     }
 
     pub(crate) fn file(&self, entries: impl IntoIterator<Item = Entry>) {
@@ -58,7 +60,10 @@ impl DueQueue {
 
     /// Whether any entry's time has come.
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.by_time.lock().first_key_value().is_some_and(|(time, _)| *time <= now)
+        self.by_time
+            .lock()
+            .first_key_value()
+            .is_some_and(|(time, _)| *time <= now)
     }
 }
 

@@ -221,18 +221,3 @@ impl<T> fmt::Display for RegisterError<T> {
 }
 
 impl<T> std::error::Error for RegisterError<T> {}
-
-/// So that a worker which steps and locks has one error to deal with.
-impl From<LockError> for StepError {
-    /// [`LockError::Busy`], which only `try_lock` gives, becomes [`StepError::WouldDeadlock`]: either says
-    /// that a lock is in the way.
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::NotFound => Self::NotFound,
-            LockError::Gone => Self::Gone,
-            LockError::Superseded => Self::Superseded,
-            LockError::Ended(status) => Self::Ended(status),
-            LockError::Busy | LockError::WouldDeadlock => Self::WouldDeadlock,
-        }
-    }
-}

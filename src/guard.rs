@@ -59,7 +59,10 @@ impl<'a, T> JobGuard<'a, T> {
             None => Err(LockError::Gone),
             Some(_) => Ok(Self {
                 inner,
-                target: Target { attempt: Some(word.attempt()), ..target },
+                target: Target {
+                    attempt: Some(word.attempt()),
+                    ..target
+                },
                 locked,
                 was_panicking: std::thread::panicking(),
             }),
@@ -75,7 +78,9 @@ impl<'a, T> JobGuard<'a, T> {
     /// The job as it is now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.inner.snapshot(self.target).expect("a locked job is not removed")
+        self.inner
+            .snapshot(self.target)
+            .expect("a locked job is not removed")
     }
 
     /// Starts the job.
@@ -129,7 +134,8 @@ impl<'a, T> JobGuard<'a, T> {
     }
 
     fn end(&mut self, ending: Ending, reason: Option<String>) -> Result<(), StepError> {
-        self.inner.end_locked(&mut self.locked, self.target, ending, reason)
+        self.inner
+            .end_locked(&mut self.locked, self.target, ending, reason)
     }
 
     /// Runs `f` on the payload; a panic in it fails the job, with its message, and goes on.
@@ -151,13 +157,21 @@ impl<T> Deref for JobGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.locked.body.payload.as_ref().expect("a live job has a payload")
+        self.locked
+            .body
+            .payload
+            .as_ref()
+            .expect("a live job has a payload")
     }
 }
 
 impl<T> DerefMut for JobGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.locked.body.payload.as_mut().expect("a live job has a payload")
+        self.locked
+            .body
+            .payload
+            .as_mut()
+            .expect("a live job has a payload")
     }
 }
 

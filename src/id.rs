@@ -119,7 +119,11 @@ impl Mint {
     pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u64(u64::from(slot) << 32 | u64::from(generation));
-        JobId { nonce: hasher.finish(), generation, slot }
+        JobId {
+            nonce: hasher.finish(),
+            generation,
+            slot,
+        }
     }
 }
 
@@ -154,10 +158,17 @@ mod tests {
 
     #[test]
     fn the_largest_id_fits_and_one_more_does_not() {
-        let largest = JobId { nonce: u64::MAX, generation: u32::MAX, slot: u32::MAX };
+        let largest = JobId {
+            nonce: u64::MAX,
+            generation: u32::MAX,
+            slot: u32::MAX,
+        };
         let text = largest.to_string();
         assert_eq!(text.parse(), Ok(largest));
-        assert_eq!("zzzzzzzzzzzzzzzzzzzzzz".parse::<JobId>(), Err(ParseIdError(())));
+        assert_eq!(
+            "zzzzzzzzzzzzzzzzzzzzzz".parse::<JobId>(),
+            Err(ParseIdError(()))
+        );
     }
 
     /// P4: two registries agree on no id, and the key is not a constant.

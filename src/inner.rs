@@ -60,7 +60,11 @@ impl<T> Inner<T> {
         {
             return Err(LookupError::NotFound);
         }
-        Ok(Target { slot: id.slot, generation: id.generation, attempt: None })
+        Ok(Target {
+            slot: id.slot,
+            generation: id.generation,
+            attempt: None,
+        })
     }
 
     pub(crate) fn id(&self, target: Target) -> JobId {
@@ -75,7 +79,12 @@ impl<T> Inner<T> {
     ) -> Result<Locked<'_, T>, E> {
         let held = Held::enter()?;
         let slot = self.slot(target.slot);
-        Ok(Locked { body: slot.body.lock(), slot, index: target.slot, _held: held })
+        Ok(Locked {
+            body: slot.body.lock(),
+            slot,
+            index: target.slot,
+            _held: held,
+        })
     }
 
     /// Like `lock`, but `Ok(None)` instead of waiting.
@@ -85,7 +94,12 @@ impl<T> Inner<T> {
     ) -> Result<Option<Locked<'_, T>>, E> {
         let held = Held::enter()?;
         let slot = self.slot(index);
-        Ok(slot.body.try_lock().map(|body| Locked { body, slot, index, _held: held }))
+        Ok(slot.body.try_lock().map(|body| Locked {
+            body,
+            slot,
+            index,
+            _held: held,
+        }))
     }
 
     /// Puts a payload into a free slot and publishes the job, pending.
@@ -99,21 +113,36 @@ impl<T> Inner<T> {
         let now = self.now();
         // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer
         // than it takes to see that. That is why registering works under a guard.
-        *slot.body.lock() = Body { payload: Some(payload), registered: now, ..Body::empty() };
+        *slot.body.lock() = Body {
+            payload: Some(payload),
+            registered: now,
+            ..Body::empty()
+        };
         // ORDERING: Relaxed; see `find`.
-        slot.nonce.store(self.mint.id(index, generation).nonce, Ordering::Relaxed);
+        slot.nonce
+            .store(self.mint.id(index, generation).nonce, Ordering::Relaxed);
         slot.open(generation, now);
         self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
-        debug_assert!(published.is_ok_and(|(before, after)| before != after), "the slot was not empty");
-        Ok(Target { slot: index, generation, attempt: Some(1) })
+        debug_assert!(
+            published.is_ok_and(|(before, after)| before != after),
+            "the slot was not empty"
+        );
+        Ok(Target {
+            slot: index,
+            generation,
+            attempt: Some(1),
+        })
     }
 
     pub(crate) fn snapshot(&self, target: Target) -> Result<Snapshot, LookupError> {
         let (word, beat, wake) = self.slot(target.slot).observe();
         self.wake(target.slot, wake);
         // The fence is for writers.
-        let reader = Target { attempt: None, ..target };
+        let reader = Target {
+            attempt: None,
+            ..target
+        };
         reader.admit(word).map_err(|fenced| match fenced {
             crate::error::Fenced::NotFound => LookupError::NotFound,
             _ => LookupError::Gone,
@@ -141,7 +170,12 @@ impl<T> Inner<T> {
     /// Wakes the slot's watchers if `watched` says that there are any.
     pub(crate) fn wake(&self, index: u32, watched: bool) {
         if watched {
-            defer(self.watchers.take_wakers(index).into_iter().map(Effect::Wake));
+            defer(
+                self.watchers
+                    .take_wakers(index)
+                    .into_iter()
+                    .map(Effect::Wake),
+            );
         }
     }
 }
@@ -167,7 +201,11 @@ impl<T> Locked<'_, T> {
     }
 
     /// The job and its payload, of the instant at which the two words were read.
-    pub(crate) fn record(&self, inner: &Inner<T>, target: Target) -> Result<Record<&T>, LookupError> {
+    pub(crate) fn record(
+        &self,
+        inner: &Inner<T>,
+        target: Target,
+    ) -> Result<Record<&T>, LookupError> {
         let snapshot = inner.snapshot(target)?;
         let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
         Ok(Record {
@@ -181,7 +219,9 @@ impl<T> Locked<'_, T> {
 
 impl<T> fmt::Debug for Inner<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("live", &self.table.live()).finish_non_exhaustive()
+        f.debug_struct("Inner")
+            .field("live", &self.table.live())
+            .finish_non_exhaustive()
     }
 }
 

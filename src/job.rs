@@ -42,7 +42,11 @@ pub struct Job<T: Send + 'static> {
 
 impl<T: Send + 'static> Job<T> {
     pub(crate) fn new(registry: JobRegistry<T>, target: Target) -> Self {
-        Self { registry, target, owns: true }
+        Self {
+            registry,
+            target,
+            owns: true,
+        }
     }
 
     /// The job's id, for clients.
@@ -97,7 +101,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn complete(&self) -> Result<(), StepError> {
-        self.registry.inner.end(self.target, Ending::Completed, None)
+        self.registry
+            .inner
+            .end(self.target, Ending::Completed, None)
     }
 
     /// [`JobRegistry::fail`], fenced.
@@ -106,7 +112,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn fail(&self, reason: impl Into<String>) -> Result<(), StepError> {
-        self.registry.inner.end(self.target, Ending::Failed, Some(reason.into()))
+        self.registry
+            .inner
+            .end(self.target, Ending::Failed, Some(reason.into()))
     }
 
     /// [`JobRegistry::cancel`], fenced.
@@ -115,7 +123,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn cancel(&self) -> Result<(), StepError> {
-        self.registry.inner.end(self.target, Ending::Cancelled, None)
+        self.registry
+            .inner
+            .end(self.target, Ending::Cancelled, None)
     }
 
     /// [`JobRegistry::lock`], fenced.

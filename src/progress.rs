@@ -197,13 +197,26 @@ mod tests {
 
     #[test]
     fn edges_are_where_they_are_said_to_be() {
-        for bad in [f64::INFINITY, f64::NEG_INFINITY, -1e-300, 100.000_000_1, -0.1] {
-            assert_eq!(Progress::percent(bad), Err(ProgressError::OutOfRange), "{bad}");
+        for bad in [
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            -1e-300,
+            100.000_000_1,
+            -0.1,
+        ] {
+            assert_eq!(
+                Progress::percent(bad),
+                Err(ProgressError::OutOfRange),
+                "{bad}"
+            );
         }
         assert_eq!(Progress::percent(f64::NAN), Err(ProgressError::NotANumber));
         assert_eq!(Progress::percent(-0.0), Ok(Progress::ZERO));
         assert_eq!(Progress::ratio(u64::MAX, u64::MAX), Ok(Progress::DONE));
-        assert_eq!(Progress::from_ppm(WHOLE + 1), Err(ProgressError::OutOfRange));
+        assert_eq!(
+            Progress::from_ppm(WHOLE + 1),
+            Err(ProgressError::OutOfRange)
+        );
         assert_eq!(Progress::ratio(1, 3).unwrap().to_string(), "33.3333 %");
     }
 }

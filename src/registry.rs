@@ -28,7 +28,9 @@ pub struct JobRegistry<T> {
 
 impl<T> Clone for JobRegistry<T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone() }
+        Self {
+            inner: self.inner.clone(),
+        }
     }
 }
 
@@ -164,7 +166,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Waits for this job's lock. [`StepError::WouldDeadlock`] on a thread that holds a job's lock
     /// (use the guard's [`complete`](JobGuard::complete)).
     pub fn complete(&self, id: JobId) -> Result<(), StepError> {
-        self.inner.end(self.inner.find(id)?, Ending::Completed, None)
+        self.inner
+            .end(self.inner.find(id)?, Ending::Completed, None)
     }
 
     /// Ends a pending or running job with an error. Its progress stays where it was.
@@ -173,7 +176,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`complete`](Self::complete), except that a pending job is failed, too.
     pub fn fail(&self, id: JobId, reason: impl Into<String>) -> Result<(), StepError> {
-        self.inner.end(self.inner.find(id)?, Ending::Failed, Some(reason.into()))
+        self.inner
+            .end(self.inner.find(id)?, Ending::Failed, Some(reason.into()))
     }
 
     /// Ends a pending or running job on request. Its worker learns of it from the `Ended` error of its next step;
@@ -183,7 +187,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`complete`](Self::complete), except that a pending job is cancelled, too.
     pub fn cancel(&self, id: JobId) -> Result<(), StepError> {
-        self.inner.end(self.inner.find(id)?, Ending::Cancelled, None)
+        self.inner
+            .end(self.inner.find(id)?, Ending::Cancelled, None)
     }
 
     /// Takes the lock of a live job, for exclusive access to its payload. The job is neither ended nor

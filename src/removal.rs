@@ -33,8 +33,16 @@ pub struct Swept {
 
 impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { removed, busy, panics } = self;
-        write!(f, "{removed} removed, {busy} busy, {} panicked", panics.len())
+        let Self {
+            removed,
+            busy,
+            panics,
+        } = self;
+        write!(
+            f,
+            "{removed} removed, {busy} busy, {} panicked",
+            panics.len()
+        )
     }
 }
 
@@ -91,7 +99,10 @@ impl<T> Inner<T> {
     fn vacate<'a>(&'a self, mut locked: Locked<'a, T>, target: Target) -> Option<Removed<'a, T>> {
         let record = locked.record(self, target).ok()?.map(drop);
         // Nothing but the watched bit changes on an ended job whose lock is held.
-        locked.slot.step(|word| word.remove().map(Some).ok_or(RemoveError::Live)).ok()?;
+        locked
+            .slot
+            .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
+            .ok()?;
         self.table.count_out();
         let body = std::mem::replace(&mut *locked.body, Body::empty());
         drop(locked);
@@ -101,7 +112,9 @@ impl<T> Inner<T> {
             target,
             record: body.payload.map(|payload| record.map(|()| payload)),
         };
-        let wakers = self.watchers.take_removed(target.slot, target.generation, last);
+        let wakers = self
+            .watchers
+            .take_removed(target.slot, target.generation, last);
         defer(wakers.into_iter().map(Effect::Wake));
         Some(removed)
     }
@@ -115,7 +128,9 @@ impl<T> Inner<T> {
     pub(crate) fn remove_all(&self) -> Swept {
         let mut swept = Swept::default();
         for seen in self.snapshots().filter(|seen| seen.status().is_ended()) {
-            let Ok(target) = self.find(seen.id()) else { continue };
+            let Ok(target) = self.find(seen.id()) else {
+                continue;
+            };
             match self.try_lock::<WouldDeadlock>(target.slot) {
                 Ok(Some(locked)) if target.admit(locked.word()).is_ok() => {
                     self.remove_locked(locked, target, &mut swept);
@@ -183,7 +198,9 @@ impl<T> Inner<T> {
         if let Err(panic) = hook.and(dropped) {
             // ORDERING: Relaxed. A count.
             self.removal_panics.fetch_add(1, Ordering::Relaxed);
-            swept.panics.push((self.id(target), panic_message(&*panic).to_owned()));
+            swept
+                .panics
+                .push((self.id(target), panic_message(&*panic).to_owned()));
         }
     }
 }

@@ -1,22 +1,25 @@
 //! A slot: the two words of a job, and its body behind a lock.
 //!
-//! The beat word leads and the state word follows. An ending and a retry are both *decided* on the beat
-//! word, by the holder of the slot's lock, and then *settled* on the state word, which is the instant
-//! at which the job changes for everybody. Between the two, the words contradict each other in one of
-//! two ways, and whoever has to read both settles what was decided instead of waiting for it:
+//! The beat word leads and the state word follows. A start, an ending and a retry are *decided* on the
+//! beat word, by the holder of the slot's lock, and then *settled* on the state word, which is the
+//! instant at which the job changes for everybody. Between the two, the words contradict each other,
+//! and whoever has to read both settles what was decided instead of waiting for it:
 //!
-//! | beat   | status  | meaning                                             |
-//! |--------|---------|-----------------------------------------------------|
-//! | open   | live    | a live job                                          |
-//! | sealed | ended   | an ended job                                        |
-//! | sealed | live    | an ending has been decided: the state word goes there |
-//! | open   | ended   | a retry has been decided: likewise                  |
-//! | any    | vacant  | no job                                              |
+//! | beat            | status  | meaning                                                |
+//! |-----------------|---------|--------------------------------------------------------|
+//! | open, unstarted | pending | a pending job                                          |
+//! | open, started   | running | a running job                                          |
+//! | sealed          | ended   | an ended job                                           |
+//! | open, started   | pending | a start has been decided: the state word goes there    |
+//! | sealed          | live    | an ending has been decided: likewise                   |
+//! | open, unstarted | ended   | a retry has been decided: likewise                     |
+//! | any             | vacant  | no job                                                 |
 //!
 //! The holder of the lock settles before it lets go, so that there is never more than one decision
 //! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
 //! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
 
+use crate::Status;
 use crate::beat::Beat;
 use crate::error::Fenced;
 use crate::snapshot::Times;
@@ -190,7 +193,7 @@ impl<T> Slot<T> {
             if self.beat() != beat {
                 continue;
             }
-            if word.status().is_none_or(|status| status.is_ended() == beat.verdict().is_some()) {
+            if is_settled(word, beat) {
                 return (word, beat, wake);
             }
             wake |= self.settle(beat);
@@ -204,6 +207,7 @@ impl<T> Slot<T> {
             let word = self.state();
             let to = match beat.verdict() {
                 Some(ending) => word.end(ending),
+                None if beat.is_started() => word.start(),
                 None => word.retry(),
             };
             // Read after the state word: an old decision must not be carried out on what came later.
@@ -216,8 +220,8 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Records a beat at `now` for `target`. `Ok` has the job's status where it has ended, or where
-    /// the beat was recorded nothing; the flag is whether watchers are to be woken.
+    /// Records a beat for `target`, unless the job has ended: the word that is returned tells. The flag
+    /// is whether watchers are to be woken, because something was settled on the way.
     pub(crate) fn record_beat(
         &self,
         target: Target,
@@ -244,8 +248,19 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Decides an ending. Only the holder of the lock may, after it has seen a live job under it; and
-    /// it settles before it lets go.
+    /// Decides a start, at `now`. Only the holder of the lock may, after it has seen a pending job under
+    /// it; and it settles before it lets go.
+    pub(crate) fn begin(&self, now: u64) -> Beat {
+        loop {
+            let beat = self.beat();
+            let started = beat.started(now);
+            if self.swap_beat(beat, started).is_ok() {
+                return started;
+            }
+        }
+    }
+
+    /// Decides an ending. Only the holder of the lock may, as with `begin`, of a live job.
     pub(crate) fn seal(&self, ending: Ending) -> Beat {
         loop {
             let beat = self.beat();
@@ -261,7 +276,7 @@ impl<T> Slot<T> {
         self.swap_beat(beat, sealed).map(|()| sealed)
     }
 
-    /// Decides a retry. Only the holder of the lock may, as with `seal`.
+    /// Decides a retry. Only the holder of the lock may, as with `begin`, of an ended job.
     pub(crate) fn reopen(&self, now: u64) -> Beat {
         let open = self.beat().reopened(now);
         // A sealed word has no writer but the holder of the lock.
@@ -272,7 +287,19 @@ impl<T> Slot<T> {
 
     /// Prepares an empty slot's beat for the job that is about to be published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
-        self.beat.swap(Beat::open(generation, now).bits(), Ordering::AcqRel);
+        self.beat
+            .swap(Beat::open(generation, now).bits(), Ordering::AcqRel);
+    }
+}
+
+/// Whether the two words agree; see the table above.
+fn is_settled(word: Word, beat: Beat) -> bool {
+    let open = beat.verdict().is_none();
+    match word.status() {
+        None => true,
+        Some(Status::Pending) => open && !beat.is_started(),
+        Some(Status::Running) => open && beat.is_started(),
+        Some(_) => !open,
     }
 }
 

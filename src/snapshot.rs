@@ -86,7 +86,12 @@ impl Snapshot {
         let status = word.status()?;
         // The bit is no part of what a job is.
         let word = Word::from_bits(word.bits() & !1);
-        Some(Self { id, word, beat, status })
+        Some(Self {
+            id,
+            word,
+            beat,
+            status,
+        })
     }
 
     /// The job.

@@ -15,8 +15,8 @@ impl<T> Inner<T> {
         self.start_locked(&mut locked, target)
     }
 
-    /// Under the lock, because the start is also a time in the body and a beat: a job that waited
-    /// for long must not be running with an old one for even an instant.
+    /// Under the lock, because the start is also a time in the body. And a beat: a job that waited for
+    /// long must not be running with an old one for even an instant.
     pub(crate) fn start_locked(
         &self,
         locked: &mut Locked<'_, T>,
@@ -32,10 +32,9 @@ impl<T> Inner<T> {
         }
         let now = self.now();
         locked.body.started = now;
-        let (_, woken) = locked.slot.record_beat(target, || now)?;
-        // Nothing but the watched bit changes on a pending job whose lock is held.
-        let (before, _) = locked.slot.step::<StepError>(|word| Ok(word.start()))?;
-        self.wake(locked.index, woken || before.is_watched());
+        let started = locked.slot.begin(now);
+        let wake = locked.slot.settle(started);
+        self.wake(locked.index, wake);
         Ok(())
     }
 
@@ -124,6 +123,9 @@ impl<T> Inner<T> {
             return;
         }
         locked.body.filed = due;
-        self.due.file([Entry { time: due, slot: locked.index }]);
+        self.due.file([Entry {
+            time: due,
+            slot: locked.index,
+        }]);
     }
 }

@@ -11,8 +11,16 @@ use crate::word::RETIRED;
 use std::collections::VecDeque;
 
 /// The slots of the first chunk. Small in models, so that growth is part of them.
-const FIRST: u32 = if cfg!(all(test, any(loom, shuttle))) { 2 } else { 64 };
-const CHUNKS: usize = if cfg!(all(test, any(loom, shuttle))) { 3 } else { 26 };
+const FIRST: u32 = if cfg!(all(test, any(loom, shuttle))) {
+    2
+} else {
+    64
+};
+const CHUNKS: usize = if cfg!(all(test, any(loom, shuttle))) {
+    3
+} else {
+    26
+};
 /// The most slots there can be.
 const MOST: usize = (FIRST as usize) * ((1 << CHUNKS) - 1);
 
@@ -80,7 +88,11 @@ impl<T> Table<T> {
         };
         free.taken += 1;
         drop(free);
-        Ok((index, self.get(index).expect("a slot that was handed out is there")))
+        Ok((
+            index,
+            self.get(index)
+                .expect("a slot that was handed out is there"),
+        ))
     }
 
     /// `None` where retired slots have used the table up.
@@ -97,7 +109,9 @@ impl<T> Table<T> {
 
     /// Takes a slot back. It has to be empty, and everybody who cared about its last job told.
     pub(crate) fn give_back(&self, index: u32) {
-        let used_up = self.get(index).is_none_or(|slot| slot.state().generation() == RETIRED);
+        let used_up = self
+            .get(index)
+            .is_none_or(|slot| slot.state().generation() == RETIRED);
         let mut free = self.free.lock();
         free.taken -= 1;
         if !used_up {

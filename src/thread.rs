@@ -47,7 +47,9 @@ impl Held {
         if HELD.with(|held| held.replace(true)) {
             return Err(WouldDeadlock);
         }
-        Ok(Self { _not_send: PhantomData })
+        Ok(Self {
+            _not_send: PhantomData,
+        })
     }
 }
 
@@ -69,7 +71,11 @@ pub(crate) fn holds_lock() -> bool {
 pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
     if holds_lock() {
         let mut effects = Some(effects);
-        let kept = DEFERRED.try_with(|deferred| deferred.borrow_mut().extend(effects.take().into_iter().flatten()));
+        let kept = DEFERRED.try_with(|deferred| {
+            deferred
+                .borrow_mut()
+                .extend(effects.take().into_iter().flatten())
+        });
         if kept.is_ok() {
             return;
         }

@@ -12,7 +12,11 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::HashMap;
 use std::task::Waker;
 
-const SHARDS: usize = if cfg!(all(test, any(loom, shuttle))) { 1 } else { 16 };
+const SHARDS: usize = if cfg!(all(test, any(loom, shuttle))) {
+    1
+} else {
+    16
+};
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
@@ -51,7 +55,12 @@ impl Watchers {
     pub(crate) fn enter(&self, slot: u32, generation: u32) -> Seat {
         // ORDERING: Relaxed. Keys only have to differ.
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry { key, generation, waker: None, last: None };
+        let entry = Entry {
+            key,
+            generation,
+            waker: None,
+            last: None,
+        };
         self.shard(slot).lock().entry(slot).or_default().push(entry);
         Seat { slot, key }
     }
@@ -62,7 +71,10 @@ impl Watchers {
         // Cloning and dropping a waker is foreign code: before and after the lock.
         let mut waker = Some(waker.clone());
         let mut shard = self.shard(seat.slot).lock();
-        let entry = shard.get_mut(&seat.slot)?.iter_mut().find(|entry| entry.key == seat.key)?;
+        let entry = shard
+            .get_mut(&seat.slot)?
+            .iter_mut()
+            .find(|entry| entry.key == seat.key)?;
         std::mem::swap(&mut entry.waker, &mut waker);
         let last = entry.last.take();
         drop(shard);
@@ -109,7 +121,12 @@ impl Watchers {
     /// Everybody's, when the registry goes away.
     pub(crate) fn take_all(&mut self) -> Vec<Waker> {
         let drain = |shard: &Mutex<HashMap<u32, Vec<Entry>>>| std::mem::take(&mut *shard.lock());
-        let entries = self.shards.iter().map(drain).flat_map(HashMap::into_values).flatten();
+        let entries = self
+            .shards
+            .iter()
+            .map(drain)
+            .flat_map(HashMap::into_values)
+            .flatten();
         entries.filter_map(|entry| entry.waker).collect()
     }
 }

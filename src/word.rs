@@ -144,7 +144,8 @@ impl Word {
     }
 
     pub(crate) fn start(self) -> Option<Self> {
-        (self.status() == Some(Status::Pending)).then(|| self.with(Status::Running, self.progress()))
+        (self.status() == Some(Status::Pending))
+            .then(|| self.with(Status::Running, self.progress()))
     }
 
     /// `None` also where `progress` is not larger than what stands.
@@ -166,7 +167,12 @@ impl Word {
     pub(crate) fn retry(self) -> Option<Self> {
         let retryable = matches!(self.status(), Some(Status::Failed | Status::Cancelled));
         (retryable && self.attempt() != LAST_ATTEMPT).then(|| {
-            Self::encode(self.generation(), self.attempt() + 1, Some(Status::Pending), 0)
+            Self::encode(
+                self.generation(),
+                self.attempt() + 1,
+                Some(Status::Pending),
+                0,
+            )
         })
     }
 
@@ -177,7 +183,12 @@ impl Word {
     }
 
     fn with(self, status: Status, progress: Progress) -> Self {
-        Self::encode(self.generation(), self.attempt(), Some(status), progress.ppm())
+        Self::encode(
+            self.generation(),
+            self.attempt(),
+            Some(status),
+            progress.ppm(),
+        )
     }
 }
 

@@ -125,11 +125,17 @@ impl Call {
     pub(crate) fn who(&self) -> Option<Who> {
         match *self {
             Self::Start(who) | Self::Advance(who, _) | Self::Heartbeat(who) => Some(who),
-            Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) | Self::Retry(who) => Some(who),
-            Self::Lock(who) | Self::TryLock(who) | Self::Update(who, _) | Self::Panic(who) => Some(who),
+            Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) | Self::Retry(who) => {
+                Some(who)
+            }
+            Self::Lock(who) | Self::TryLock(who) | Self::Update(who, _) | Self::Panic(who) => {
+                Some(who)
+            }
             Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
             Self::Get(name) | Self::Collect(name) | Self::Watch(name, _) => Some(Who::Id(name)),
-            Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => Some(Who::Handle(name, attempt)),
+            Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => {
+                Some(Who::Handle(name, attempt))
+            }
             Self::Tick(_) | Self::Register(..) | Self::Unlock | Self::Sweep | Self::Stalled => None,
             Self::FailStalled | Self::Poll(_) | Self::Unwatch(_) => None,
             Self::Iter | Self::Len | Self::Counts => None,
@@ -139,7 +145,9 @@ impl Call {
     /// What kind of call it is, and as whom: for what has to be seen in a set of histories.
     pub(crate) fn kind(&self) -> String {
         let call = head(&format!("{self:?}"));
-        self.who().map_or(call.clone(), |who| format!("{call} by {}", head(&format!("{who:?}"))))
+        self.who().map_or(call.clone(), |who| {
+            format!("{call} by {}", head(&format!("{who:?}")))
+        })
     }
 }
 

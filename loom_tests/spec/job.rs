@@ -14,7 +14,11 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn register(job: Name, now: Millis, payload: u64) -> Self {
-        let view = View { job, version: (1, Status::Pending, Progress::ZERO), beat: now };
+        let view = View {
+            job,
+            version: (1, Status::Pending, Progress::ZERO),
+            beat: now,
+        };
         let record = Record {
             view,
             registered: now,
@@ -24,7 +28,11 @@ impl Job {
             error: None,
             payload,
         };
-        Self { record, removed: false, keep: None }
+        Self {
+            record,
+            removed: false,
+            keep: None,
+        }
     }
 
     pub(crate) fn attempt(&self) -> u32 {
@@ -145,5 +153,6 @@ impl Job {
 /// last millisecond that can be counted.
 fn after(then: Millis, delay: Duration) -> Option<Millis> {
     let millis = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).ok()?;
-    then.checked_add(millis).filter(|&moment| moment < Millis::MAX)
+    then.checked_add(millis)
+        .filter(|&moment| moment < Millis::MAX)
 }

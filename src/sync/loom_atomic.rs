@@ -2,56 +2,119 @@
 //!
 //! loom 0.7.3 remembers only the *last* access of an atomic to decide which other order of accesses to
 //! explore. A writer that loads and then exchanges, as nearly every writer does, therefore hides an
-//! earlier plain load of another thread behind its own: the order in which the writer comes first is
-//! never explored, and the model passes with outcomes missing. (`loom_tests/canaries.rs` shows it, and
+//! earlier load of another thread behind its own: the order in which the writer comes first is never
+//! explored, and the model passes with outcomes missing. (`loom_tests/canaries.rs` shows it, and
 //! notices when it is mended.)
 //!
-//! Any two read-modify-writes do depend on each other. So a load comes in two forms. As an exchange of
-//! nothing every order of all accesses is explored, but no stale value is found; as a plain load
-//! stale values are found, but not every order. The harness explores each model in both.
+//! So the two words of a slot come in two forms, and the harness explores each model with both:
+//!
+//! * *ordered*: every order of accesses, no stale values. The value is kept apart from loom, and what loom
+//!   explores is one *turn* for each thread: a load takes the turn of its own thread, an exchange the turns of all.
+//!   Loads are thus independent of each other and dependent on every exchange, and since turns are
+//!   taken by read-modify-writes alone, the last access is enough to know.
+//! * *weak*: loom's own atomic, with every stale value that the memory orders allow, in the orders that
+//!   loom finds.
 
-use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::cell::Cell;
 
 // loom runs all threads of a model on one of the system's.
 thread_local! {
-    static PLAIN_LOADS: Cell<bool> = const { Cell::new(false) };
+    static WEAK: Cell<bool> = const { Cell::new(false) };
+    static THREADS: Cell<usize> = const { Cell::new(MOST_THREADS) };
 }
 
-/// Which form loads take on this thread of the system.
+/// As many as loom allows beside the main thread.
+const MOST_THREADS: usize = 4;
+
+/// Which form the words take that are built on this thread of the system.
 #[cfg(test)]
-pub(crate) fn set_plain_loads(plain: bool) {
-    PLAIN_LOADS.set(plain);
+pub(crate) fn set_weak(weak: bool) {
+    WEAK.set(weak);
+}
+
+/// How many threads the model has, the main thread left out. Fewer turns are quicker.
+#[cfg(test)]
+pub(crate) fn set_threads(threads: usize) {
+    THREADS.set(threads.min(MOST_THREADS));
 }
 
 /// The atomic of the two words, on whose order everything depends.
 #[derive(Debug)]
-pub(crate) struct AtomicWord(AtomicU64);
+pub(crate) enum AtomicWord {
+    Weak(AtomicU64),
+    Ordered {
+        value: std::sync::atomic::AtomicU64,
+        turns: [AtomicUsize; MOST_THREADS],
+    },
+}
 
 impl AtomicWord {
     pub(crate) fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
-    }
-
-    pub(crate) fn load(&self, order: Ordering) -> u64 {
-        if PLAIN_LOADS.get() {
-            self.0.load(order)
-        } else {
-            self.0.fetch_or(0, order)
+        if WEAK.get() {
+            return Self::Weak(AtomicU64::new(value));
+        }
+        Self::Ordered {
+            value: std::sync::atomic::AtomicU64::new(value),
+            turns: std::array::from_fn(|_| AtomicUsize::new(0)),
         }
     }
 
-    pub(crate) fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.0.swap(value, order)
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        match self {
+            Self::Weak(value) => value.load(order),
+            Self::Ordered { value, turns } => {
+                // The main thread is alone, before it spawns and after it has joined.
+                if let Some(own) = this_thread().checked_sub(1) {
+                    turns[own].fetch_add(1, Ordering::Relaxed);
+                }
+                value.load(Ordering::SeqCst)
+            }
+        }
+    }
+
+    pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
+        match self {
+            Self::Weak(value) => value.swap(to, order),
+            Self::Ordered { value, turns } => {
+                take_all(turns);
+                value.swap(to, Ordering::SeqCst)
+            }
+        }
     }
 
     pub(crate) fn compare_exchange(
         &self,
-        current: u64,
-        new: u64,
+        from: u64,
+        to: u64,
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
-        self.0.compare_exchange(current, new, success, failure)
+        match self {
+            Self::Weak(value) => value.compare_exchange(from, to, success, failure),
+            Self::Ordered { value, turns } => {
+                take_all(turns);
+                value.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+            }
+        }
     }
+}
+
+fn take_all(turns: &[AtomicUsize]) {
+    if this_thread() > 0 {
+        for turn in &turns[..THREADS.get()] {
+            turn.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// 0 for the model's main thread. loom shows the number in the id's text only.
+fn this_thread() -> usize {
+    let text = format!("{:?}", loom::thread::current().id());
+    let digits = text
+        .trim_start_matches(|c: char| !c.is_ascii_digit())
+        .trim_end_matches(')');
+    digits
+        .parse()
+        .expect("loom's thread ids print as ThreadId(number)")
 }

@@ -57,7 +57,13 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let target = self.inner.find(id)?;
         let attempt = self.inner.snapshot(target)?.word().attempt();
-        Ok(self.beat(Target { attempt: Some(attempt), ..target }, interval))
+        Ok(self.beat(
+            Target {
+                attempt: Some(attempt),
+                ..target
+            },
+            interval,
+        ))
     }
 
     fn beat(&self, target: Target, interval: Duration) -> Heartbeat {
@@ -75,7 +81,9 @@ impl<T: Send + 'static> JobRegistry<T> {
                 inner.tasks.beats.remove(key);
             }
         };
-        Heartbeat { stop: Some(Box::new(stop)) }
+        Heartbeat {
+            stop: Some(Box::new(stop)),
+        }
     }
 }
 
@@ -140,7 +148,10 @@ impl Beats {
         let Some(at) = Instant::now().checked_add(ticking.interval) else {
             return key; // never
         };
-        let is_first = state.by_time.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        let is_first = state
+            .by_time
+            .first_key_value()
+            .is_none_or(|((first, _), _)| at < *first);
         state.by_time.insert((at, key), ticking);
         state.going.insert(key, at);
         drop(state);
@@ -161,7 +172,10 @@ impl Beats {
         let has_task = std::mem::replace(&mut self.lock().has_task, true);
         // Not under the lock: a runtime that is going away drops the task right here.
         if !has_task {
-            let task = Task { inner: Arc::downgrade(inner), is_over: false };
+            let task = Task {
+                inner: Arc::downgrade(inner),
+                is_over: false,
+            };
             runtime.spawn(task.run(self.earlier.clone()));
         }
     }
@@ -170,7 +184,11 @@ impl Beats {
     fn take_due(&self, now: Instant) -> Vec<(Instant, u64, Ticking)> {
         let mut state = self.lock();
         let mut due = Vec::new();
-        while let Some(first) = state.by_time.first_entry().filter(|first| first.key().0 <= now) {
+        while let Some(first) = state
+            .by_time
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
             let ((at, key), ticking) = first.remove_entry();
             due.push((at, key, ticking));
             if due.len() == BATCH {

@@ -1,8 +1,8 @@
 //! The reaper: a task that sweeps.
 
+use crate::JobRegistry;
 use crate::inner::Inner;
 use crate::sync::Ordering;
-use crate::JobRegistry;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -52,7 +52,9 @@ impl<T: Send + 'static> Reaper<T> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let Some(inner) = self.0.upgrade() else { return };
+            let Some(inner) = self.0.upgrade() else {
+                return;
+            };
             if !inner.due.is_due(inner.now()) {
                 continue;
             }

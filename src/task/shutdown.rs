@@ -34,8 +34,15 @@ impl Shutdown {
 
 impl fmt::Display for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cancelled, live, tasks } = self;
-        write!(f, "{cancelled} cancelled, {live} still live, {tasks} tasks still running")
+        let Self {
+            cancelled,
+            live,
+            tasks,
+        } = self;
+        write!(
+            f,
+            "{cancelled} cancelled, {live} still live, {tasks} tasks still running"
+        )
     }
 }
 
@@ -77,12 +84,20 @@ impl<T: Send + 'static> JobRegistry<T> {
             }
         };
         let _ = timeout(deadline, drained).await;
-        let live = self.inner.snapshots().filter(|seen| !seen.status().is_ended()).count();
+        let live = self
+            .inner
+            .snapshots()
+            .filter(|seen| !seen.status().is_ended())
+            .count();
         let tasks = *running.borrow();
         let inner = self.inner.clone();
         // An error means that the runtime is going away.
         let _ = tokio::task::spawn_blocking(move || inner.remove_all()).await;
-        Shutdown { cancelled, live, tasks }
+        Shutdown {
+            cancelled,
+            live,
+            tasks,
+        }
     }
 }
 
@@ -91,7 +106,9 @@ impl<T> Inner<T> {
     fn cancel_all(self: &Arc<Self>, cancelled: &mut usize) -> usize {
         let mut left = 0;
         for seen in self.snapshots().filter(|seen| !seen.status().is_ended()) {
-            let Ok(target) = self.find(seen.id()) else { continue };
+            let Ok(target) = self.find(seen.id()) else {
+                continue;
+            };
             match self.cancel_unless_locked(target) {
                 Some(Ok(())) => *cancelled += 1,
                 Some(Err(_)) => {}

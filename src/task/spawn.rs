@@ -149,7 +149,10 @@ where
 }
 
 /// Ends the job as its work ended. Refused where it has been ended from elsewhere, or retried.
-fn finish<T: Send + 'static, E: Display>(job: &Job<T>, outcome: Result<Result<(), E>, Box<dyn Any + Send>>) {
+fn finish<T: Send + 'static, E: Display>(
+    job: &Job<T>,
+    outcome: Result<Result<(), E>, Box<dyn Any + Send>>,
+) {
     let _ = match outcome {
         Ok(Ok(())) => job.complete(),
         Ok(Err(error)) => job.fail(error.to_string()),
