@@ -67,10 +67,16 @@ pub(super) fn check<O>(
             }
         }
     };
-    explore(claim.bound(), counted);
+    let completed = explore(claim.bound(), counted);
     let executions = executions.load(Ordering::Relaxed);
     let outcomes = outcomes.lock().unwrap().clone();
-    write_ledger(claim, executions, outcomes.len(), began.elapsed());
+    write_ledger(
+        claim,
+        completed,
+        executions,
+        outcomes.len(),
+        began.elapsed(),
+    );
 
     let name = claim.name;
     for expected in must_see {
@@ -90,7 +96,7 @@ pub(super) fn check<O>(
 /// To the end, with at most `bound` preemptions in one execution, and with no limit that would end the check
 /// silently. Once for the orders of accesses and once for stale values; see `sync/loom_atomic.rs`.
 #[cfg(loom)]
-fn explore(bound: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+fn explore(bound: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> bool {
     let model = Arc::new(model);
     for weak in [false, true] {
         crate::sync::loom_atomic::set_weak(weak);
@@ -105,6 +111,7 @@ fn explore(bound: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
             model();
         });
     }
+    true // without a limit, loom returns at the end only
 }
 
 #[cfg(loom)]
@@ -120,15 +127,35 @@ pub(super) fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) -> loom::thread
     loom::thread::spawn(f)
 }
 
+/// Depth first, and where that does not come to its end within `DEPTH_FIRST`, by probabilistic concurrency
+/// testing (Burckhardt et al., ASPLOS 2010) as well, which looks where depth-first search never gets.
 #[cfg(all(shuttle, not(loom)))]
-fn explore(_: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
-    shuttle::check_dfs(model, None);
+fn explore(_: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> bool {
+    use shuttle::scheduler::{DfsScheduler, PctScheduler};
+
+    const DEPTH_FIRST: usize = 100_000;
+    let model = Arc::new(model);
+    let run = |scheduler: Box<dyn shuttle::scheduler::Scheduler + Send>| {
+        let model = model.clone();
+        shuttle::Runner::new(scheduler, shuttle::Config::new()).run(move || model())
+    };
+    let completed = run(Box::new(DfsScheduler::new(Some(DEPTH_FIRST), false))) < DEPTH_FIRST;
+    if !completed {
+        for depth in 2..=4 {
+            run(Box::new(PctScheduler::new_from_seed(
+                depth as u64,
+                depth,
+                4_000,
+            )));
+        }
+    }
+    completed
 }
 
 const CHECKER: &str = if cfg!(loom) { "loom" } else { "shuttle" };
 
 /// One line of JSON for each model, to the file that `JOB_REGISTRY_LEDGER` names.
-fn write_ledger(claim: &Claim, executions: u64, outcomes: usize, took: Duration) {
+fn write_ledger(claim: &Claim, completed: bool, executions: u64, outcomes: usize, took: Duration) {
     let Claim {
         name,
         properties,
@@ -140,7 +167,7 @@ fn write_ledger(claim: &Claim, executions: u64, outcomes: usize, took: Duration)
         .map_or("null".to_owned(), |bound| bound.to_string());
     let line = format!(
         "{{\"checker\":\"{CHECKER}\",\"model\":\"{name}\",\"properties\":{properties:?},\
-         \"scenarios\":{scenarios:?},\"bound\":{bound},\"completed\":true,\"executions\":{executions},\
+         \"scenarios\":{scenarios:?},\"bound\":{bound},\"completed\":{completed},\"executions\":{executions},\
          \"outcomes\":{outcomes},\"seconds\":{:.3}}}\n",
         took.as_secs_f64()
     );

@@ -77,6 +77,7 @@ impl<'a, T> JobGuard<'a, T> {
 
     /// The job as it is now.
     #[must_use]
+    #[allow(clippy::missing_panics_doc)] // it does not
     pub fn snapshot(&self) -> Snapshot {
         self.inner
             .snapshot(self.target)
@@ -101,7 +102,7 @@ impl<'a, T> JobGuard<'a, T> {
         self.inner.advance(self.target, progress)
     }
 
-    /// Records a heartbeat; a live job takes it always, unless a stall verdict has just been decided.
+    /// Records a heartbeat.
     ///
     /// # Errors
     ///
@@ -215,12 +216,10 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn try_guard(&self, target: Target) -> Result<JobGuard<'_, T>, LockError> {
-        match self.try_lock::<LockError>(target.slot)? {
-            Some(locked) => JobGuard::new(self, target, locked),
-            None => {
-                self.is_lockable(target)?;
-                Err(LockError::Busy)
-            }
+        if let Some(locked) = self.try_lock::<LockError>(target.slot)? {
+            return JobGuard::new(self, target, locked);
         }
+        self.is_lockable(target)?;
+        Err(LockError::Busy)
     }
 }

@@ -6,7 +6,7 @@ use crate::registry::JobRegistry;
 use crate::slot::Target;
 use crate::thread::{Effect, defer};
 use crate::word::Ending;
-use crate::{JobId, Progress, Snapshot, Watch};
+use crate::{JobId, Progress, Snapshot, Status, Watch};
 use std::fmt;
 use std::time::Duration;
 
@@ -238,7 +238,7 @@ impl<T: Send + 'static> Job<T> {
     /// Whether there is nothing left to fail: an early look that spares the lock.
     fn is_over(&self) -> bool {
         let word = self.registry.inner.slot(self.target.slot).state();
-        self.target.admit(word).is_err() || word.status().is_none_or(|status| status.is_ended())
+        self.target.admit(word).is_err() || word.status().is_none_or(Status::is_ended)
     }
 }
 

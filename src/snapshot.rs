@@ -152,7 +152,7 @@ impl fmt::Debug for Snapshot {
             .field("attempt", &self.attempt())
             .field("version", &self.version())
             .field("last_heartbeat", &self.last_heartbeat())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

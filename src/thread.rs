@@ -5,6 +5,9 @@
 //! [`Held`] is the only way to a job's lock, a thread has one at most, and effects on foreign code
 //! (wakers, an owner's drop) that come up meanwhile wait in `deferred` until it is gone.
 
+// The checkers' `thread_local!` has no const form.
+#![allow(clippy::missing_const_for_thread_local)]
+
 use crate::error::WouldDeadlock;
 use crate::sync::{MutexGuard, thread_local};
 use std::cell::{Cell, RefCell};
@@ -57,7 +60,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         HELD.with(|held| held.set(false));
         // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
-        let effects = DEFERRED.try_with(|deferred| deferred.take());
+        let effects = DEFERRED.try_with(RefCell::take);
         run(effects.unwrap_or_default());
     }
 }
@@ -69,20 +72,18 @@ pub(crate) fn holds_lock() -> bool {
 
 /// Runs the effects, now or when this thread lets go of the job's lock it holds.
 pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
-    if holds_lock() {
-        let mut effects = Some(effects);
-        let kept = DEFERRED.try_with(|deferred| {
-            deferred
-                .borrow_mut()
-                .extend(effects.take().into_iter().flatten())
-        });
-        if kept.is_ok() {
-            return;
-        }
-        // The thread is being torn down: late is better than never.
+    if !holds_lock() {
+        return run(effects);
+    }
+    let mut effects = Some(effects);
+    let kept = DEFERRED.try_with(|deferred| {
+        deferred
+            .borrow_mut()
+            .extend(effects.take().into_iter().flatten());
+    });
+    if kept.is_err() {
+        // The thread is being torn down: too early is better than never.
         run(effects.into_iter().flatten());
-    } else {
-        run(effects);
     }
 }
 

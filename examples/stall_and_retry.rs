@@ -1,0 +1,60 @@
+//! A worker falls silent, its job is found stalled and given to another, and then it comes back. Its
+//! writes are refused: they are fenced to an attempt that is over.
+//!
+//! `cargo run --example stall_and_retry`
+
+use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
+use std::time::Duration;
+
+fn main() {
+    // A service leaves the clock out and calls `fail_stalled` now and then.
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .stall_after(Duration::from_secs(30))
+        .build();
+
+    let first = jobs.register("deck").unwrap();
+    first.start().unwrap();
+    first.advance(Progress::percent(80.0).unwrap()).unwrap();
+
+    // It beats for a while, and no verdict can overlook that.
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(20));
+        first.heartbeat().unwrap();
+        assert!(jobs.fail_stalled().is_empty());
+    }
+    // Then it hangs.
+    clock.advance(Duration::from_secs(31));
+    let failed = jobs.fail_stalled();
+    let error = jobs.get(first.id()).unwrap().error.unwrap();
+    println!(
+        "attempt {}: {} ({error})",
+        failed[0].attempt(),
+        failed[0].status()
+    );
+    assert_eq!(failed[0].id(), first.id());
+
+    // The next attempt has the same id and payload, and begins at 0 %.
+    let second = jobs.retry(first.id()).unwrap();
+    second.start().unwrap();
+    second.advance(Progress::percent(10.0).unwrap()).unwrap();
+
+    // The first worker wakes up and knows of nothing.
+    let refused = first.advance(Progress::percent(90.0).unwrap());
+    println!("the first worker is told: {}", refused.unwrap_err());
+    assert_eq!(refused, Err(StepError::Superseded));
+    assert_eq!(first.complete(), Err(StepError::Superseded));
+    drop(first);
+
+    let seen = second.snapshot().unwrap();
+    println!(
+        "attempt {}: {} at {}",
+        seen.attempt(),
+        seen.status(),
+        seen.progress()
+    );
+    assert_eq!((seen.attempt(), seen.status()), (2, Status::Running));
+    assert_eq!(seen.progress(), Progress::percent(10.0).unwrap());
+    second.complete().unwrap();
+}

@@ -1,0 +1,51 @@
+//! Two threads work on one job and a third polls it. No runtime, no lock in sight, no update lost.
+//!
+//! `cargo run --example threads`
+
+use job_registry::{JobRegistry, Progress, Status};
+use std::thread;
+use std::time::Duration;
+
+const PAGES: u64 = 20;
+
+fn main() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(Vec::new()).unwrap();
+    job.start().unwrap();
+
+    thread::scope(|s| {
+        // Each has every other page, and the second is slower, so that its reports come late.
+        let workers = [0, 1].map(|first| {
+            let job = &job;
+            s.spawn(move || {
+                for page in (first..PAGES).step_by(2) {
+                    thread::sleep(Duration::from_millis(2 + 3 * first)); // renders it
+                    job.update(|pages| pages.push(page)).unwrap();
+                    job.advance(Progress::ratio(page, PAGES).unwrap()).unwrap();
+                }
+            })
+        });
+        // A poller takes no lock and knows only the id.
+        let (jobs, id) = (&jobs, job.id());
+        s.spawn(move || {
+            let mut seen = jobs.snapshot(id).unwrap();
+            while seen.status() == Status::Running {
+                let next = jobs.snapshot(id).unwrap();
+                assert!(next.progress() >= seen.progress(), "it never goes backward");
+                if next.progress() > seen.progress() {
+                    println!("{}", next.progress());
+                }
+                seen = next;
+            }
+            println!("{}", seen.status());
+        });
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        job.complete().unwrap();
+    });
+
+    let mut pages = jobs.remove(job.id()).unwrap();
+    pages.sort_unstable();
+    assert!(pages.into_iter().eq(0..PAGES), "each page is there once");
+}

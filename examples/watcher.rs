@@ -1,0 +1,38 @@
+//! Following a job to its end, without a runtime: a watch is an ordinary future. The end is seen even by
+//! a watcher that comes to look after the job has been removed.
+//!
+//! `cargo run --example watcher`
+
+use job_registry::{JobRegistry, Progress, Status, Watch};
+use std::thread;
+use std::time::Duration;
+
+/// Prints what it sees, and returns how the job ended.
+fn follow(name: &str, mut watch: Watch<&str>) -> Option<Status> {
+    let mut last = None;
+    while let Some(seen) = pollster::block_on(watch.changed()) {
+        println!("{name}: {} at {}", seen.status(), seen.progress());
+        last = Some(seen.status());
+    }
+    last
+}
+
+fn main() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register("deck").unwrap();
+    let prompt = job.watch().unwrap();
+    let late = job.watch().unwrap();
+
+    let prompt = thread::spawn(|| follow("prompt", prompt));
+    job.start().unwrap();
+    for page in 1..=5 {
+        thread::sleep(Duration::from_millis(10)); // renders it
+        job.advance(Progress::ratio(page, 6).unwrap()).unwrap();
+    }
+    job.fail("the printer is on fire").unwrap();
+    job.remove().unwrap();
+
+    assert!(jobs.is_empty());
+    assert_eq!(prompt.join().unwrap(), Some(Status::Failed));
+    assert_eq!(follow("late", late), Some(Status::Failed));
+}
