@@ -98,7 +98,7 @@ impl<T: Send + 'static> Job<T> {
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let jobs = JobRegistry::new();
     /// let job = jobs.register("deck").unwrap();
     /// let heartbeat = job.heartbeat_every(Duration::from_millis(1));
@@ -106,7 +106,7 @@ impl<T: Send + 'static> Job<T> {
     /// tokio::time::sleep(Duration::from_millis(50)).await;
     /// assert!(job.snapshot().unwrap().last_heartbeat() > before);
     /// drop(heartbeat);
-    /// # }
+    /// # });
     /// ```
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
         self.registry().beat(self.target(), interval)

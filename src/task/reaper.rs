@@ -24,7 +24,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
     /// jobs.spawn_reaper(Duration::from_millis(1));
     /// let id = jobs.register("deck").unwrap().detach();
@@ -32,7 +32,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// while !jobs.is_empty() {
     ///     tokio::time::sleep(Duration::from_millis(1)).await;
     /// }
-    /// # }
+    /// # });
     /// ```
     #[allow(clippy::must_use_candidate)] // dropping the handle is the usual thing
     pub fn spawn_reaper(&self, period: Duration) -> JoinHandle<()> {

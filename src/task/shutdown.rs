@@ -61,13 +61,13 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let jobs = JobRegistry::new();
     /// jobs.spawn("deck", async |_job| std::future::pending::<Result<(), String>>().await).unwrap();
     /// let report = jobs.shutdown(Duration::from_secs(5)).await;
     /// assert!(report.is_clean() && report.cancelled == 1);
     /// assert!(jobs.register("another").is_err() && jobs.is_empty());
-    /// # }
+    /// # });
     /// ```
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         self.inner.table.close();

@@ -30,7 +30,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// ```
     /// use job_registry::{JobRegistry, Progress, Status};
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let jobs = JobRegistry::new();
     /// let id = jobs
     ///     .spawn("deck", async |job| {
@@ -45,7 +45,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///     println!("{}: {}", seen.status(), seen.progress());
     /// }
     /// assert_eq!(jobs.snapshot(id).unwrap().status(), Status::Completed);
-    /// # }
+    /// # });
     /// ```
     pub fn spawn<F, Fut, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
@@ -79,7 +79,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// ```
     /// use job_registry::{JobRegistry, Progress};
     ///
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
     /// let jobs = JobRegistry::new();
     /// let id = jobs.spawn_blocking(Vec::new(), |job| {
     ///     for page in 0..10 {
@@ -91,7 +91,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # let mut watch = jobs.watch(id).unwrap();
     /// # while watch.changed().await.is_some() {}
     /// # assert_eq!(jobs.get(id).unwrap().payload.len(), 10);
-    /// # }
+    /// # });
     /// ```
     pub fn spawn_blocking<F, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
