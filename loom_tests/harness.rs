@@ -133,7 +133,7 @@ pub(super) fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) -> loom::thread
 fn explore(_: Option<usize>, model: impl Fn() + Send + Sync + 'static) -> bool {
     use shuttle::scheduler::{DfsScheduler, PctScheduler};
 
-    const DEPTH_FIRST: usize = 100_000;
+    const DEPTH_FIRST: usize = 50_000;
     let model = Arc::new(model);
     let run = |scheduler: Box<dyn shuttle::scheduler::Scheduler + Send>| {
         let model = model.clone();
