@@ -1,9 +1,10 @@
 //! Further attempts: `retry`, and the stall verdict.
 
 use crate::beat::Beat;
+use crate::body::{NEVER, Removal};
 use crate::error::{RetryError, WouldDeadlock};
 use crate::inner::{Inner, Locked};
-use crate::slot::{NEVER, Removal, Target};
+use crate::slot::Target;
 use crate::word::{Ending, LAST_ATTEMPT};
 use crate::{Snapshot, Status};
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! [`Builder`]: a registry's limits.
 
+use crate::body::NEVER;
 use crate::clock::{Clock, SystemClock, Timeline, millis_up};
 use crate::due::DueQueue;
 use crate::id::Mint;
 use crate::inner::{Inner, Settings};
 use crate::registry::JobRegistry;
 use crate::removal::Hook;
-use crate::slot::NEVER;
 use crate::snapshot::Record;
 use crate::sync::{Arc, AtomicU64, AtomicUsize};
 use crate::table::Table;

@@ -5,7 +5,7 @@
 //! its time comes. A job is filed once, at or before its deadline; one that turns out not to be due
 //! yet is filed again.
 
-use crate::slot::NEVER;
+use crate::body::NEVER;
 use crate::sync::Mutex;
 use std::collections::BTreeMap;
 
@@ -59,6 +59,8 @@ impl DueQueue {
     }
 
     /// Whether any entry's time has come.
+    #[cfg(any(test, feature = "tokio"))]
+    #[cfg_attr(any(loom, shuttle), allow(dead_code))]
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.by_time
             .lock()

@@ -1,12 +1,13 @@
 //! What all handles of one registry share, and the part of every call that is the same by id and by
 //! handle.
 
+use crate::body::Body;
 use crate::clock::{Timeline, millis};
 use crate::due::DueQueue;
 use crate::error::{LookupError, RegisterError};
 use crate::id::{JobId, Mint};
 use crate::removal::Hook;
-use crate::slot::{Body, Slot, Target};
+use crate::slot::{Slot, Target};
 use crate::snapshot::{Record, Snapshot};
 use crate::sync::{Arc, AtomicU64, AtomicUsize, MutexGuard, Ordering};
 use crate::table::{NoSlot, Table};

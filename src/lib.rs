@@ -103,6 +103,7 @@
 
 mod attempts;
 mod beat;
+mod body;
 mod builder;
 mod clock;
 mod due;

@@ -4,11 +4,12 @@
 //! job's lock; the lock is released; watchers are told; the hook runs; the payload is dropped; the slot
 //! becomes free. A job that comes to live in the slot therefore never meets anything of the last one.
 
+use crate::body::{Body, NEVER, Removal};
 use crate::clock::millis_up;
 use crate::due::{BATCH, Entry};
 use crate::error::{RemoveError, WouldDeadlock};
 use crate::inner::{Inner, Locked};
-use crate::slot::{Body, NEVER, Removal, Target};
+use crate::slot::Target;
 use crate::sync::Ordering;
 use crate::thread::{Effect, defer, panic_message};
 use crate::{JobId, Record, Status};

@@ -1,10 +1,11 @@
 //! The steps of a job's life: `start`, `advance`, `heartbeat` and the three endings.
 
+use crate::body::{NEVER, Removal};
 use crate::clock::{millis, millis_up};
 use crate::due::Entry;
 use crate::error::StepError;
 use crate::inner::{Inner, Locked};
-use crate::slot::{NEVER, Removal, Target};
+use crate::slot::Target;
 use crate::word::Ending;
 use crate::{Progress, Status};
 use std::sync::Arc;

@@ -119,6 +119,7 @@ impl<T> Table<T> {
         }
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn close(&self) {
         self.free.lock().closed = true;
     }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::task::Waker;
 
 const SHARDS: usize = if cfg!(all(test, any(loom, shuttle))) {
-    1
+    2
 } else {
     16
 };
