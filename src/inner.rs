@@ -16,6 +16,7 @@ use crate::watchers::Watchers;
 use crate::word::Word;
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub(crate) struct Inner<T> {
     pub(crate) table: Table<T>,
@@ -54,11 +55,12 @@ impl<T> Inner<T> {
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
     pub(crate) fn find(&self, id: JobId) -> Result<Target, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
-        // ORDERING: Relaxed. The stored half is a short cut; if it is a stale or a later job's, the
-        // key decides.
-        if slot.nonce.load(Ordering::Relaxed) != id.nonce
-            && self.mint.id(id.slot, id.generation) != id
-        {
+        // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
+        // sees that the slot has come to its generation.
+        let is_present = slot.nonce.load(Ordering::Acquire) == id.nonce
+            && slot.state().generation() == id.generation;
+        // Of what the slot does not hold (any more), the key tells whether it ever did.
+        if !is_present && self.mint.id(id.slot, id.generation) != id {
             return Err(LookupError::NotFound);
         }
         Ok(Target {
@@ -119,9 +121,9 @@ impl<T> Inner<T> {
             registered: now,
             ..Body::empty()
         };
-        // ORDERING: Relaxed; see `find`.
+        // ORDERING: Release; see `find`.
         slot.nonce
-            .store(self.mint.id(index, generation).nonce, Ordering::Relaxed);
+            .store(self.mint.id(index, generation).nonce, Ordering::Release);
         slot.open(generation, now);
         self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
@@ -183,7 +185,23 @@ impl<T> Inner<T> {
 
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
+        // One by one: two payloads that panic in one drop of the table would end the process.
+        let panics: Vec<_> = if std::mem::needs_drop::<T>() {
+            let payloads = self
+                .table
+                .iter()
+                .map(|(_, slot)| slot.body.lock().payload.take());
+            payloads
+                .filter_map(|payload| catch_unwind(AssertUnwindSafe(|| drop(payload))).err())
+                .collect()
+        } else {
+            Vec::new()
+        };
         defer(self.watchers.take_all().into_iter().map(Effect::Wake));
+        match panics.into_iter().next() {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            _ => {}
+        }
     }
 }
 

@@ -206,6 +206,11 @@ impl<T: Send + 'static> Job<T> {
     }
 
     #[cfg(feature = "tokio")]
+    pub(crate) fn is_attempt_of(&self, seen: &Snapshot) -> bool {
+        self.target.attempt == Some(seen.word().attempt())
+    }
+
+    #[cfg(feature = "tokio")]
     pub(crate) fn target(&self) -> Target {
         self.target
     }

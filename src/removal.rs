@@ -6,7 +6,7 @@
 
 use crate::body::{Body, NEVER, Removal};
 use crate::clock::millis_up;
-use crate::due::{BATCH, Entry};
+use crate::due::{BATCH, DueQueue, Entry};
 use crate::error::{RemoveError, WouldDeadlock};
 use crate::inner::{Inner, Locked};
 use crate::slot::Target;
@@ -14,7 +14,7 @@ use crate::sync::Ordering;
 use crate::thread::{Effect, defer, panic_message};
 use crate::{JobId, Record, Status};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 /// What the builder's `on_remove` was given.
@@ -47,23 +47,49 @@ impl fmt::Display for Swept {
     }
 }
 
-/// A job that is out of its slot. The slot becomes free when this is dropped, whatever happens before.
+/// A job that is out of its slot. The slot becomes free when this is dropped, after the payload and
+/// whatever panics.
 struct Removed<'a, T> {
     inner: &'a Inner<T>,
     target: Target,
     record: Option<Record<T>>,
 }
 
+impl<T> Removed<'_, T> {
+    /// Runs the hook; a panic in it is the caller's to pass on.
+    fn run_hook(&self) -> std::thread::Result<()> {
+        let (Some(hook), Some(record)) = (&self.inner.settings.on_remove, &self.record) else {
+            return Ok(());
+        };
+        catch_unwind(AssertUnwindSafe(|| hook(record)))
+    }
+
+    fn drop_payload(&mut self) -> std::thread::Result<()> {
+        let record = self.record.take();
+        catch_unwind(AssertUnwindSafe(|| drop(record)))
+    }
+}
+
 impl<T> Drop for Removed<'_, T> {
     fn drop(&mut self) {
+        // Nothing is left of it, unless something has panicked before this one could.
+        let _ = self.drop_payload();
         self.inner.table.give_back(self.target.slot);
     }
 }
 
-impl<T> Removed<'_, T> {
-    fn run_hook(&self) {
-        if let (Some(hook), Some(record)) = (&self.inner.settings.on_remove, &self.record) {
-            hook(record);
+/// Entries that a sweep has in hand. Those it has not dealt with go back into the queue, however it ends.
+struct InHand<'a> {
+    queue: &'a DueQueue,
+    due: Vec<Entry>,
+    busy: Vec<Entry>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.due.append(&mut self.busy);
+        if !self.due.is_empty() {
+            self.queue.file(self.due.drain(..));
         }
     }
 }
@@ -91,7 +117,10 @@ impl<T> Inner<T> {
             return Err(RemoveError::Live);
         }
         let mut removed = self.vacate(locked, target).ok_or(RemoveError::Gone)?;
-        removed.run_hook();
+        if let Err(panic) = removed.run_hook() {
+            drop(removed);
+            resume_unwind(panic);
+        }
         let record = removed.record.take().ok_or(RemoveError::Gone)?;
         Ok(record.payload)
     }
@@ -146,26 +175,29 @@ impl<T> Inner<T> {
     /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
     pub(crate) fn sweep_at_most(&self, most: usize) -> Swept {
         let mut swept = Swept::default();
-        let mut busy = Vec::new();
+        let mut hand = InHand {
+            queue: &self.due,
+            due: Vec::new(),
+            busy: Vec::new(),
+        };
         let now = self.now();
         let mut left = most;
         while left > 0 && !crate::thread::holds_lock() {
-            let due = self.due.take_due(now, left.min(BATCH));
-            if due.is_empty() {
+            hand.due = self.due.take_due(now, left.min(BATCH));
+            if hand.due.is_empty() {
                 break;
             }
-            left -= due.len();
-            for entry in due {
+            left -= hand.due.len();
+            // The earliest first.
+            hand.due.reverse();
+            while let Some(entry) = hand.due.pop() {
                 match self.try_lock::<WouldDeadlock>(entry.slot) {
                     Ok(Some(locked)) => self.sweep_one(locked, entry, now, &mut swept),
-                    Ok(None) | Err(WouldDeadlock) => busy.push(entry),
+                    Ok(None) | Err(WouldDeadlock) => hand.busy.push(entry),
                 }
             }
         }
-        swept.busy = busy.len();
-        if !busy.is_empty() {
-            self.due.file(busy);
-        }
+        swept.busy = hand.busy.len();
         swept
     }
 
@@ -193,9 +225,8 @@ impl<T> Inner<T> {
             return;
         };
         swept.removed += 1;
-        let hook = catch_unwind(AssertUnwindSafe(|| removed.run_hook()));
-        let payload = removed.record.take();
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        let hook = removed.run_hook();
+        let dropped = removed.drop_payload();
         if let Err(panic) = hook.and(dropped) {
             // ORDERING: Relaxed. A count.
             self.removal_panics.fetch_add(1, Ordering::Relaxed);

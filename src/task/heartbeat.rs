@@ -3,11 +3,11 @@
 use crate::inner::Inner;
 use crate::slot::Target;
 use crate::{Job, JobId, JobRegistry, LookupError};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -41,7 +41,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Records a heartbeat for the job now and then every `interval` (at least a millisecond), until the returned
     /// guard is dropped or the job's present attempt has ended.
     ///
-    /// All heartbeats of a registry share one task, which runs while there is one. It holds no lock while it
+    /// All heartbeats of a registry share one task (of each runtime), which runs while there is one. It holds no lock while it
     /// sleeps and does not keep the registry alive.
     ///
     /// A timer keeps a job alive that hangs. Where that matters, call [`heartbeat`](Self::heartbeat) from
@@ -127,7 +127,9 @@ struct State {
     /// it in hand.
     going: HashMap<u64, Instant>,
     next_key: u64,
-    has_task: bool,
+    /// The runtimes with a task at work. One, unless a registry is used from several; each can go away
+    /// without the others' jobs falling silent.
+    runtimes: HashSet<Id>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +158,7 @@ impl Beats {
         state.going.insert(key, at);
         drop(state);
         if is_first {
-            self.earlier.notify_one();
+            self.earlier.notify_waiters();
         }
         key
     }
@@ -169,11 +171,12 @@ impl Beats {
     }
 
     fn ensure_task<T: Send + 'static>(&self, runtime: &Handle, inner: &Arc<Inner<T>>) {
-        let has_task = std::mem::replace(&mut self.lock().has_task, true);
+        let is_new = self.lock().runtimes.insert(runtime.id());
         // Not under the lock: a runtime that is going away drops the task right here.
-        if !has_task {
+        if is_new {
             let task = Task {
                 inner: Arc::downgrade(inner),
+                runtime: runtime.id(),
                 is_over: false,
             };
             runtime.spawn(task.run(self.earlier.clone()));
@@ -213,29 +216,33 @@ impl Beats {
     }
 
     /// When to come next; `None` ends the task, which the next heartbeat starts anew.
-    fn next(&self) -> Option<Instant> {
+    fn next(&self, runtime: Id) -> Option<Instant> {
         let mut state = self.lock();
         let next = state.by_time.first_key_value().map(|((at, _), _)| *at);
         if next.is_none() {
-            state.has_task = false;
+            state.runtimes.remove(&runtime);
         }
         next
     }
 }
 
-/// The task of one registry. If its runtime goes away with entries left, the next heartbeat starts
-/// another that takes them over.
+/// The task of one registry, on one runtime. If its runtime goes away with entries left and there is no other,
+/// the next heartbeat starts one that takes them over.
 struct Task<T> {
     inner: Weak<Inner<T>>,
+    runtime: Id,
     /// Came to its own end, and has said so: another may be at work already.
     is_over: bool,
 }
 
 impl<T> Task<T> {
     async fn run(mut self, earlier: Arc<Notify>) {
-        while let Some(next) = self.beat() {
+        loop {
+            // Before the look, so that what comes after it is noticed.
+            let earlier = earlier.notified();
+            let Some(next) = self.beat() else { break };
             // Either is a reason to look again.
-            let _ = timeout_at(next, earlier.notified()).await;
+            let _ = timeout_at(next, earlier).await;
         }
         self.is_over = true;
     }
@@ -251,7 +258,7 @@ impl<T> Task<T> {
             let next = from.checked_add(ticking.interval).filter(|_| alive);
             beats.put_back(key, next.map(|next| (next, ticking)));
         }
-        beats.next()
+        beats.next(self.runtime)
     }
 }
 
@@ -261,7 +268,7 @@ impl<T> Drop for Task<T> {
             return;
         }
         if let Some(inner) = self.inner.upgrade() {
-            inner.tasks.beats.lock().has_task = false;
+            inner.tasks.beats.lock().runtimes.remove(&self.runtime);
         }
     }
 }

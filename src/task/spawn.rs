@@ -126,9 +126,10 @@ where
         return;
     }
     let mut work = pin!(async { f(job.clone()).await });
-    let mut ended = pin!(async move {
+    let mut ended = pin!(async {
         while let Some(seen) = watch.changed().await {
-            if seen.status().is_ended() {
+            // An ending that was followed by a retry at once shows as the next attempt.
+            if seen.status().is_ended() || !job.is_attempt_of(&seen) {
                 break;
             }
         }
