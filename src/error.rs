@@ -91,6 +91,15 @@ pub(crate) enum Fenced {
     Superseded,
 }
 
+impl From<LookupError> for Fenced {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::NotFound => Self::NotFound,
+            LookupError::Gone => Self::Gone,
+        }
+    }
+}
+
 errors! {
     /// Why a step ([`start`], [`advance`], [`heartbeat`], [`complete`], [`fail`], [`cancel`]) was refused.
     ///

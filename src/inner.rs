@@ -57,8 +57,9 @@ impl<T> Inner<T> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
         // sees that the slot has come to its generation.
-        let is_present = slot.nonce.load(Ordering::Acquire) == id.nonce
-            && slot.state().generation() == id.generation;
+        let has_half = slot.nonce.load(Ordering::Acquire) == id.nonce;
+        let word = slot.state();
+        let is_present = has_half && word.generation() == id.generation && word.status().is_some();
         // Of what the slot does not hold (any more), the key tells whether it ever did.
         if !is_present && self.mint.id(id.slot, id.generation) != id {
             return Err(LookupError::NotFound);
@@ -141,15 +142,7 @@ impl<T> Inner<T> {
     pub(crate) fn snapshot(&self, target: Target) -> Result<Snapshot, LookupError> {
         let (word, beat, wake) = self.slot(target.slot).observe();
         self.wake(target.slot, wake);
-        // The fence is for writers.
-        let reader = Target {
-            attempt: None,
-            ..target
-        };
-        reader.admit(word).map_err(|fenced| match fenced {
-            crate::error::Fenced::NotFound => LookupError::NotFound,
-            _ => LookupError::Gone,
-        })?;
+        target.admit_reader(word)?;
         Snapshot::new(self.id(target), word, beat).ok_or(LookupError::Gone)
     }
 

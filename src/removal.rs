@@ -26,7 +26,7 @@ pub(crate) type Hook<T> = Box<dyn Fn(&Record<T>) + Send + Sync>;
 pub struct Swept {
     /// Jobs removed.
     pub removed: usize,
-    /// Jobs that are due but locked by somebody; the next sweep comes back to them.
+    /// Ended jobs that seem due but are locked by somebody (a reader); the next sweep comes back to them.
     pub busy: usize,
     /// Of the removed, those whose hook or payload panicked, with the panic's text.
     pub panics: Vec<(JobId, String)>,
@@ -197,7 +197,12 @@ impl<T> Inner<T> {
                 }
             }
         }
-        swept.busy = hand.busy.len();
+        // A live job that is locked is not due: its entry is left over from before a retry.
+        let seems_due = |entry: &&Entry| {
+            let status = self.slot(entry.slot).state().status();
+            status.is_some_and(Status::is_ended)
+        };
+        swept.busy = hand.busy.iter().filter(seems_due).count();
         swept
     }
 

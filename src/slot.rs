@@ -22,7 +22,7 @@
 use crate::Status;
 use crate::beat::Beat;
 use crate::body::Body;
-use crate::error::Fenced;
+use crate::error::{Fenced, LookupError};
 use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
 use crate::word::{Ending, Word};
 
@@ -48,15 +48,20 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Whether a slot in this state is still the caller's.
-    pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
-        if word.generation() != self.generation || word.status().is_none() {
-            return Err(if word.generation() > self.generation {
-                Fenced::Gone
-            } else {
-                Fenced::NotFound
-            });
+    /// Whether a slot in this state still holds the job.
+    pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
+        if word.generation() == self.generation && word.status().is_some() {
+            Ok(())
+        } else if word.generation() > self.generation {
+            Err(LookupError::Gone)
+        } else {
+            Err(LookupError::NotFound)
         }
+    }
+
+    /// Whether it does, and the caller may still write to it.
+    pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
+        self.admit_reader(word)?;
         match self.attempt {
             Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
             _ => Ok(()),

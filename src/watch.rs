@@ -67,10 +67,8 @@ impl<T> Watch<T> {
             seen: None,
             finished: false,
         };
-        match target.admit(slot.state()) {
-            Ok(()) => Ok(watch),
-            Err(_) => Err(LookupError::Gone),
-        }
+        target.admit_reader(slot.state())?;
+        Ok(watch)
     }
 
     /// The next snapshot: at once if there is one that has not been seen, otherwise when the job changes.
