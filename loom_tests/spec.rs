@@ -36,7 +36,7 @@ pub(crate) struct Spec {
     pub(crate) jobs: BTreeMap<Name, Job>,
     /// By thread: one has one guard at most.
     held: BTreeMap<u32, Held>,
-    watches: BTreeMap<u32, Watch>,
+    pub(crate) watches: BTreeMap<u32, Watch>,
 }
 
 /// A guard, and the owners that its thread dropped meanwhile: those jobs fail once it is gone.
@@ -47,7 +47,7 @@ struct Held {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Watch {
+pub(crate) struct Watch {
     job: Name,
     seen: Option<Version>,
     finished: bool,

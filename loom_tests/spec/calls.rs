@@ -122,6 +122,7 @@ pub(crate) struct Record {
 
 impl Call {
     /// As whom it is made; `None` for a call to the registry as a whole.
+    #[allow(clippy::match_same_arms)] // by subject, which reads better
     pub(crate) fn who(&self) -> Option<Who> {
         match *self {
             Self::Start(who) | Self::Advance(who, _) | Self::Heartbeat(who) => Some(who),

@@ -1,0 +1,73 @@
+//! P1, P2, P4, P5, P6, P8, P9, P10, P11 on one thread at a time: the registry answers every call of every
+//! history as the specification does, and looks the same afterwards.
+//!
+//! `PROPTEST_CASES` tries more histories. One that fails is written to `against_spec.regressions` beside this
+//! file and is tried first from then on: commit it.
+
+#![cfg(not(any(loom, shuttle)))] // proptest is not built under the checkers
+
+mod api {
+    pub(crate) use job_registry::*;
+}
+#[path = "against_spec/coverage.rs"]
+mod coverage;
+#[path = "against_spec/forge.rs"]
+mod forge;
+#[path = "against_spec/pair.rs"]
+mod pair;
+#[path = "against_spec/plan.rs"]
+mod plan;
+#[path = "against_spec/real.rs"]
+mod real;
+#[path = "../loom_tests/spec.rs"]
+mod spec;
+
+use pair::Pair;
+use plan::{Machine, Plan, Step};
+use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+
+/// How many histories, where `PROPTEST_CASES` says nothing.
+const CASES: u32 = 100;
+/// Calls (or sections under a lock) in a history.
+const LONGEST: usize = 200;
+
+struct AgainstSpec;
+
+impl StateMachineTest for AgainstSpec {
+    type SystemUnderTest = Pair;
+    type Reference = Machine;
+
+    fn init_test(plan: &Plan) -> Pair {
+        Pair::new(plan.spec.limits)
+    }
+
+    fn apply(mut pair: Pair, _: &Plan, step: Step) -> Pair {
+        pair.play(&step);
+        pair
+    }
+
+    fn teardown(pair: Pair, _: Plan) {
+        pair.finish();
+    }
+}
+
+fn config() -> Config {
+    let default = Config::default();
+    Config {
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() {
+            default.cases
+        } else {
+            CASES
+        },
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..default
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_history_matches_the_specification(sequential 1..=LONGEST => AgainstSpec);
+}

@@ -1,0 +1,67 @@
+//! Whether the histories come by everything: a call or an answer that is never tried proves nothing.
+
+use crate::pair::Pair;
+use crate::plan::Machine;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use proptest_state_machine::ReferenceStateMachine;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+const HISTORIES: usize = 60;
+const STEPS: usize = 150;
+
+const CALLS: &str = "Tick Register Start Advance Heartbeat Complete Fail Cancel Lock TryLock Unlock Update Panic \
+    Snapshot Get RemoveAfter Remove Sweep Collect Retry DropOwner Detach Stalled FailStalled Watch Poll Unwatch Iter \
+    Len Counts";
+
+/// All but `AttemptsExhausted`, which would take 65 535 retries.
+const ANSWERS: &str = "Done Full Progress Payload Attempt Panicked Count Counts View Views Record Next Waits \
+    NotFound Gone Superseded NotStarted AlreadyStarted Ended(Completed) Ended(Failed) Ended(Cancelled) Live \
+    NotRetryable(Pending) NotRetryable(Running) NotRetryable(Completed) Busy WouldDeadlock";
+
+/// The same histories every time, and every kind of call and of answer in them.
+#[test]
+fn histories_come_by_every_call_and_every_answer() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeSet::new();
+    for _ in 0..HISTORIES {
+        let mut plan = sample(&Machine::init_state(), &mut runner);
+        let mut pair = Pair::new(plan.spec.limits);
+        for _ in 0..STEPS {
+            let step = sample(&Machine::transitions(&plan), &mut runner);
+            pair.play(&step);
+            plan = Machine::apply(plan, &step);
+        }
+        for (_, call, answer) in &pair.history {
+            seen.insert(kind(call));
+            seen.insert(kind(answer));
+        }
+        pair.finish();
+    }
+    let expected = CALLS.split_whitespace().chain(ANSWERS.split_whitespace());
+    let missing: Vec<_> = expected.filter(|kind| !seen.contains(*kind)).collect();
+    assert!(
+        missing.is_empty(),
+        "never tried or never answered: {missing:?}"
+    );
+}
+
+fn sample<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
+    strategy
+        .new_tree(runner)
+        .expect("the strategies reject nothing")
+        .current()
+}
+
+/// A variant's name; for a refusal, all of what it says.
+fn kind(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    if let Some(refusal) = text.strip_prefix("Refused(") {
+        return refusal.strip_suffix(')').unwrap_or(refusal).to_owned();
+    }
+    text.split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

@@ -1,0 +1,24 @@
+//! Ids that no registry gave out: the text of a real one with a bit of it flipped.
+
+use job_registry::JobId;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// An id's text is a number of 128 bits in base 62; whichever of them is flipped, it parses.
+pub(crate) fn flip(id: JobId, bit: u32) -> JobId {
+    let number = id.to_string().bytes().fold(0u128, |number, byte| {
+        let digit = DIGITS
+            .iter()
+            .position(|&known| known == byte)
+            .expect("a digit of base 62");
+        number * 62 + digit as u128
+    });
+    let mut rest = number ^ 1 << bit;
+    let mut text = [0; 22];
+    for place in text.iter_mut().rev() {
+        *place = DIGITS[(rest % 62) as usize];
+        rest /= 62;
+    }
+    let text = std::str::from_utf8(&text).expect("digits are ASCII");
+    text.parse().expect("128 bits are an id")
+}

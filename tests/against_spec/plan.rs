@@ -1,0 +1,298 @@
+//! Which histories are tried: the specification as the state machine that proptest generates from.
+//!
+//! What is generated fits the state (jobs that are there, handles that were given out, the very
+//! millisecond of a deadline), but nothing depends on it: a history from which calls have been taken away
+//! is a history, and so is one in which the registry chose differently what to sweep.
+
+use crate::real::{FOREIGN, stranger};
+use crate::spec::{Call, Limits, Name, Refusal, Ret, Spec, Who};
+use job_registry::Progress;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest_state_machine::ReferenceStateMachine;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    One(Call),
+    /// `Lock` or `TryLock`; then calls with the guard in hand, or, where the thread is 1, elsewhere.
+    Locked(Call, Vec<(u32, Call)>),
+}
+
+impl Step {
+    /// What happens, in order. A section ends with the release of the lock, if it still has it.
+    fn calls(&self) -> Vec<(u32, Call)> {
+        match self {
+            Self::One(call) => vec![(0, call.clone())],
+            Self::Locked(lock, calls) => {
+                let (lock, unlock) = ((0, lock.clone()), (0, Call::Unlock));
+                [lock]
+                    .into_iter()
+                    .chain(calls.iter().cloned())
+                    .chain([unlock])
+                    .collect()
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) spec: Spec,
+    /// The handles that there are, of all attempts.
+    owners: BTreeSet<(Name, u32)>,
+    /// The next name, of a job or of a watch.
+    next: u32,
+}
+
+pub(crate) struct Machine;
+
+impl ReferenceStateMachine for Machine {
+    type State = Plan;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<Plan> {
+        let retention = select(vec![Duration::ZERO, ms(1), ms(20), ms(100), Duration::MAX]);
+        let stall_after = select(vec![
+            Duration::MAX,
+            ms(0),
+            ms(10),
+            Duration::from_micros(14_500),
+        ]);
+        (1usize..=6, retention, stall_after)
+            .prop_map(|(capacity, retention, stall_after)| Plan {
+                spec: Spec::new(Limits {
+                    capacity,
+                    retention,
+                    stall_after,
+                }),
+                owners: BTreeSet::new(),
+                next: 0,
+            })
+            .boxed()
+    }
+
+    fn transitions(plan: &Plan) -> BoxedStrategy<Step> {
+        let inner = prop_oneof![
+            3 => Plan::guarded().prop_map(|call| (0, call)),
+            2 => plan.call().prop_map(|call| (0, call)),
+            2 => plan.call().prop_map(|call| (1, call)),
+        ];
+        let lock = (any::<bool>(), plan.who()).prop_map(|(waits, who)| {
+            if waits {
+                Call::Lock(who)
+            } else {
+                Call::TryLock(who)
+            }
+        });
+        let next = plan.next;
+        let section = (lock, prop::collection::vec(inner, 0..6));
+        let section = section.prop_map(move |(lock, mut calls)| {
+            // Each of them was made with the same next name.
+            for (name, made) in (next..).zip(&mut calls) {
+                if let (_, Call::Register(new, _) | Call::Watch(_, new)) = made {
+                    *new = name;
+                }
+            }
+            Step::Locked(lock, calls)
+        });
+        prop_oneof![9 => plan.call().prop_map(Step::One), 1 => section].boxed()
+    }
+
+    fn apply(mut plan: Plan, step: &Step) -> Plan {
+        for (thread, call) in step.calls() {
+            plan.follow(thread, &call);
+        }
+        plan
+    }
+}
+
+impl Plan {
+    fn follow(&mut self, thread: u32, call: &Call) {
+        if let Call::Register(..) = call {
+            let due = self
+                .spec
+                .jobs
+                .iter()
+                .filter(|(_, job)| job.is_due(self.spec.now));
+            for name in due.map(|(&name, _)| name).take(2).collect::<Vec<_>>() {
+                self.spec.apply_from(thread, &Call::Collect(name));
+            }
+        }
+        let answer = self.spec.apply_from(thread, call);
+        match (call, answer) {
+            (_, Ret::Refused(Refusal::Impossible)) => {}
+            (Call::Register(name, _), Ret::Done) => drop(self.owners.insert((*name, 1))),
+            (Call::Retry(Who::Id(name) | Who::Handle(name, _)), Ret::Attempt(attempt)) => {
+                self.owners.insert((*name, attempt));
+            }
+            (Call::DropOwner(name, attempt) | Call::Detach(name, attempt), _) => {
+                self.owners.remove(&(*name, *attempt));
+            }
+            _ => {}
+        }
+        if let Call::Register(new, _) | Call::Watch(_, new) = call {
+            self.next = self.next.max(new + 1);
+        }
+    }
+
+    /// Jobs that are there, handles of all attempts of all jobs, what is gone, and what never was.
+    fn who(&self) -> BoxedStrategy<Who> {
+        let owners = self
+            .owners
+            .iter()
+            .map(|&(name, attempt)| Who::Handle(name, attempt));
+        let (here, gone): (Vec<_>, Vec<_>) = owners.partition(|who| match who {
+            Who::Handle(name, _) => self.spec.jobs.get(name).is_some_and(|job| !job.removed),
+            Who::Id(_) | Who::Guard => false,
+        });
+        let id = self.name().prop_map(Who::Id).boxed();
+        one_of(vec![(12, Some(id)), (8, any_of(here)), (1, any_of(gone))])
+    }
+
+    fn name(&self) -> BoxedStrategy<Name> {
+        let jobs = || self.spec.jobs.iter();
+        let here: Vec<_> = jobs()
+            .filter(|(_, job)| !job.removed)
+            .map(|(&name, _)| name)
+            .collect();
+        let gone: Vec<_> = jobs()
+            .filter(|(_, job)| job.removed)
+            .map(|(&name, _)| name)
+            .collect();
+        // The bits of an id from the lowest: slot, generation, secret.
+        let bit = prop_oneof![0u32..128, 32u32..36, 0u32..4];
+        let victims: Vec<_> = jobs()
+            .map(|(&name, _)| name)
+            .filter(|name| *name < 256)
+            .collect();
+        let forged = any_of(victims).map(|victim| {
+            (victim, bit)
+                .prop_map(|(of, bit)| stranger(of, bit))
+                .boxed()
+        });
+        one_of(vec![
+            (16, any_of(here)),
+            (2, any_of(gone)),
+            (1, forged),
+            (1, Some(Just(FOREIGN).boxed())),
+        ])
+    }
+
+    fn owner(&self) -> BoxedStrategy<(Name, u32)> {
+        one_of(vec![
+            (20, any_of(self.owners.iter().copied().collect())),
+            (1, Some(Just((FOREIGN, 1)).boxed())),
+        ])
+    }
+
+    /// Up to something that is about to happen: the millisecond before, the one, and the one after.
+    fn tick(&self) -> BoxedStrategy<u64> {
+        let jobs = self.spec.jobs.values().filter(|job| !job.removed);
+        let soon = jobs.flat_map(|job| {
+            let limit = u64::try_from(self.spec.limits.stall_after.as_millis()).unwrap_or(0);
+            let moments = [
+                job.record.removal.unwrap_or(0),
+                job.record.view.beat + limit,
+            ];
+            moments
+                .into_iter()
+                .flat_map(|moment| [moment.saturating_sub(1), moment, moment + 1])
+        });
+        let soon = soon
+            .filter_map(|moment| moment.checked_sub(self.spec.now))
+            .filter(|wait| *wait < 1_000);
+        one_of(vec![
+            (3, any_of(soon.collect())),
+            (1, Some((0u64..50).boxed())),
+        ])
+    }
+
+    fn call(&self) -> BoxedStrategy<Call> {
+        let (who, next) = (|| self.who(), self.next);
+        let watch = one_of(vec![
+            (20, any_of(self.spec.watches.keys().copied().collect())),
+            (1, Some((0..=next).boxed())),
+        ]);
+        prop_oneof![
+            8 => (0u64..10).prop_map(move |digits| Call::Register(next, digits)),
+            8 => self.tick().prop_map(Call::Tick),
+            9 => who().prop_map(Call::Start),
+            9 => (who(), progress()).prop_map(|(who, to)| Call::Advance(who, to)),
+            6 => who().prop_map(Call::Heartbeat),
+            6 => who().prop_map(Call::Complete),
+            5 => (who(), select(vec!["", "no disk"])).prop_map(|(who, why)| Call::Fail(who, why)),
+            4 => who().prop_map(Call::Cancel),
+            5 => (who(), 0u8..10).prop_map(|(who, digit)| Call::Update(who, digit)),
+            2 => who().prop_map(Call::Panic),
+            2 => who().prop_map(Call::Lock),
+            2 => who().prop_map(Call::TryLock),
+            2 => who().prop_map(Call::Snapshot),
+            2 => self.name().prop_map(Call::Get),
+            5 => (who(), delay()).prop_map(|(who, delay)| Call::RemoveAfter(who, delay)),
+            4 => who().prop_map(Call::Remove),
+            4 => Just(Call::Sweep),
+            6 => who().prop_map(Call::Retry),
+            3 => self.owner().prop_map(|(name, attempt)| Call::DropOwner(name, attempt)),
+            3 => self.owner().prop_map(|(name, attempt)| Call::Detach(name, attempt)),
+            4 => Just(Call::FailStalled),
+            3 => self.name().prop_map(move |name| Call::Watch(name, next)),
+            6 => watch.clone().prop_map(Call::Poll),
+            1 => watch.prop_map(Call::Unwatch),
+            1 => select(vec![Call::Stalled, Call::Iter, Call::Len, Call::Counts]),
+        ]
+        .boxed()
+    }
+
+    /// What a guard can do.
+    fn guarded() -> BoxedStrategy<Call> {
+        let held = Who::Guard;
+        prop_oneof![
+            3 => Just(Call::Start(held)),
+            3 => progress().prop_map(move |to| Call::Advance(held, to)),
+            2 => Just(Call::Heartbeat(held)),
+            2 => (0u8..10).prop_map(move |digit| Call::Update(held, digit)),
+            1 => Just(Call::Snapshot(held)),
+            1 => Just(Call::Complete(held)),
+            1 => Just(Call::Fail(held, "under the lock")),
+            1 => Just(Call::Cancel(held)),
+            1 => Just(Call::Panic(held)),
+        ]
+        .boxed()
+    }
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    let ppm = prop_oneof![0u32..=1_000_000, Just(0), Just(1), 999_999u32..=1_000_000];
+    ppm.prop_map(|ppm| Progress::from_ppm(ppm).expect("at most a million"))
+}
+
+/// Among them one that has to be rounded up, and those that mean never.
+fn delay() -> impl Strategy<Value = Duration> {
+    let ends = vec![
+        Duration::ZERO,
+        Duration::from_nanos(1),
+        ms(u64::MAX),
+        Duration::MAX,
+    ];
+    prop_oneof![(0u64..40).prop_map(ms), select(ends)]
+}
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn any_of<V: Clone + std::fmt::Debug + 'static>(values: Vec<V>) -> Option<BoxedStrategy<V>> {
+    (!values.is_empty()).then(|| select(values).boxed())
+}
+
+/// Of those that there are.
+fn one_of<V: std::fmt::Debug + 'static>(
+    strategies: Vec<(u32, Option<BoxedStrategy<V>>)>,
+) -> BoxedStrategy<V> {
+    let there = strategies
+        .into_iter()
+        .filter_map(|(weight, strategy)| Some((weight, strategy?)));
+    proptest::strategy::Union::new_weighted(there.collect()).boxed()
+}

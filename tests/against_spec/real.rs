@@ -1,0 +1,396 @@
+//! The registry, driven by the calls of the specification and answering in its words.
+
+// `Ret::from(())` is how a call without a value answers.
+#![allow(clippy::unit_arg)]
+
+use crate::forge::flip;
+use crate::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
+use job_registry::{
+    Job, JobGuard, JobId, JobRegistry, LockError, LookupError, ManualClock, ReadError,
+    RegisterError, RemoveError, RetryError, Snapshot, StepError, Watch,
+};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Names from here on are never registered. Each stands for a forged id; see [`Real::id`].
+pub(crate) const STRANGERS: Name = 1 << 16;
+/// The id of a job of another registry.
+pub(crate) const FOREIGN: Name = 1 << 24;
+
+/// The real one with the bit `bit` of the id of `victim` flipped.
+pub(crate) fn stranger(victim: Name, bit: u32) -> Name {
+    STRANGERS | victim << 8 | bit
+}
+
+/// Digits, and a count of how many payloads there are.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    digits: u64,
+    alive: Arc<AtomicUsize>,
+}
+
+impl Payload {
+    fn new(digits: u64, alive: &Arc<AtomicUsize>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self {
+            digits,
+            alive: alive.clone(),
+        }
+    }
+
+    fn push(&mut self, digit: u8) -> Ret {
+        self.digits = self.digits.wrapping_mul(10).wrapping_add(digit.into());
+        Ret::Payload(self.digits)
+    }
+}
+
+impl Clone for Payload {
+    fn clone(&self) -> Self {
+        Self::new(self.digits, &self.alive)
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Remembers whether it was woken.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(AtomicBool);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Bell {
+    pub(crate) fn has_rung(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+type Removals = Arc<Mutex<Vec<job_registry::Record<Payload>>>>;
+pub(crate) type Guard<'a> = Option<JobGuard<'a, Payload>>;
+
+pub(crate) struct Real {
+    pub(crate) registry: JobRegistry<Payload>,
+    clock: ManualClock,
+    pub(crate) ids: BTreeMap<Name, JobId>,
+    names: BTreeMap<JobId, Name>,
+    /// In an `Arc`, so that a guard can be held that borrows from one of them.
+    pub(crate) owners: BTreeMap<(Name, u32), Arc<Job<Payload>>>,
+    watches: BTreeMap<u32, Watch<Payload>>,
+    pub(crate) bells: BTreeMap<u32, Arc<Bell>>,
+    removals: Removals,
+    pub(crate) alive: Arc<AtomicUsize>,
+    foreign: JobId,
+}
+
+impl Real {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let clock = ManualClock::new();
+        let removals = Removals::default();
+        let log = removals.clone();
+        let registry = JobRegistry::builder()
+            .capacity(limits.capacity)
+            .retention(limits.retention)
+            .stall_after(limits.stall_after)
+            .clock(clock.clone())
+            .on_remove(move |record| log.lock().unwrap().push(record.clone()))
+            .build();
+        let foreign = JobRegistry::new().register(()).unwrap().detach();
+        Self {
+            registry,
+            clock,
+            ids: BTreeMap::new(),
+            names: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            bells: BTreeMap::new(),
+            removals,
+            alive: Arc::default(),
+            foreign,
+        }
+    }
+
+    pub(crate) fn perform(&mut self, call: &Call) -> Ret {
+        self.try_perform(call).unwrap_or_else(Ret::Refused)
+    }
+
+    fn try_perform(&mut self, call: &Call) -> Result<Ret, Refusal> {
+        // The same call by id and by handle.
+        macro_rules! by {
+            ($who:expr, $call:ident $(, $argument:expr)*) => {
+                match $who {
+                    Who::Id(name) => self.registry.$call(self.id(name) $(, $argument)*)?,
+                    Who::Handle(name, attempt) => self.owner(name, attempt)?.$call($($argument),*)?,
+                    Who::Guard => return Err(Refusal::Impossible),
+                }
+            };
+        }
+        Ok(match *call {
+            Call::Tick(millis) => Ret::from(self.clock.advance(Duration::from_millis(millis))),
+            Call::Register(name, digits) => {
+                match self.registry.register(Payload::new(digits, &self.alive)) {
+                    Ok(owner) => {
+                        self.ids.insert(name, owner.id());
+                        assert_eq!(
+                            self.names.insert(owner.id(), name),
+                            None,
+                            "an id was given twice"
+                        );
+                        self.own(name, owner);
+                        Ret::Done
+                    }
+                    Err(RegisterError::Full(payload)) => Ret::Full(payload.digits),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Call::Start(who) => by!(who, start).into(),
+            Call::Advance(who, progress) => Ret::Progress(by!(who, advance, progress)),
+            Call::Heartbeat(who) => by!(who, heartbeat).into(),
+            Call::Complete(who) => by!(who, complete).into(),
+            Call::Fail(who, why) => by!(who, fail, why).into(),
+            Call::Cancel(who) => by!(who, cancel).into(),
+            Call::Lock(who) => drop(by!(who, lock)).into(),
+            Call::TryLock(who) => drop(by!(who, try_lock)).into(),
+            Call::Update(who, digit) => by!(who, update, |payload| payload.push(digit)),
+            Call::Panic(who) => {
+                // Without the panic hook, which would print each of them.
+                let update = || {
+                    Ok(by!(who, update, |_| -> Ret {
+                        resume_unwind(Box::new("boom"))
+                    }))
+                };
+                catch_unwind(AssertUnwindSafe(update)).unwrap_or(Ok(Ret::Panicked))?
+            }
+            Call::Snapshot(who) => {
+                let seen = by!(who, snapshot);
+                Ret::View(self.view(&seen))
+            }
+            Call::Get(name) => {
+                Ret::Record(Box::new(self.record(&self.registry.get(self.id(name))?)))
+            }
+            Call::RemoveAfter(who, delay) => by!(who, remove_after, delay).into(),
+            Call::Remove(who) => Ret::Payload(by!(who, remove).digits),
+            Call::Sweep => Ret::Count(self.sweep()),
+            Call::Retry(who) => {
+                let owner = by!(who, retry);
+                let attempt = self.own(self.names[&owner.id()], owner);
+                Ret::Attempt(attempt)
+            }
+            Call::DropOwner(name, attempt) => drop(self.disown(name, attempt)?).into(),
+            Call::Detach(name, attempt) => {
+                assert_eq!(self.disown(name, attempt)?.detach(), self.ids[&name]);
+                Ret::Done
+            }
+            Call::Stalled => self.views(self.registry.stalled()),
+            Call::FailStalled => self.views(self.registry.fail_stalled()),
+            Call::Watch(name, watch) => {
+                self.watches
+                    .insert(watch, self.registry.watch(self.id(name))?);
+                Ret::Done
+            }
+            Call::Poll(watch) => self.poll(watch)?,
+            Call::Unwatch(watch) => {
+                self.bells.remove(&watch);
+                drop(self.watches.remove(&watch).ok_or(Refusal::Impossible)?).into()
+            }
+            Call::Iter => self.views(self.registry.iter()),
+            Call::Len => Ret::Count(self.registry.len()),
+            Call::Counts => {
+                let seen = self.registry.counts();
+                Ret::Counts([
+                    seen.pending,
+                    seen.running,
+                    seen.completed,
+                    seen.failed,
+                    seen.cancelled,
+                ])
+            }
+            Call::Collect(_) | Call::Unlock => return Err(Refusal::Impossible),
+        })
+    }
+
+    /// The id that a name stands for, forged where the name is nobody's.
+    pub(crate) fn id(&self, name: Name) -> JobId {
+        let victim = self
+            .ids
+            .get(&(name >> 8 & 0xff))
+            .filter(|_| (STRANGERS..FOREIGN).contains(&name));
+        let forged = victim.map(|&victim| flip(victim, name & 0x7f));
+        self.ids
+            .get(&name)
+            .copied()
+            .or(forged)
+            .unwrap_or(self.foreign)
+    }
+
+    fn own(&mut self, name: Name, owner: Job<Payload>) -> u32 {
+        let attempt = owner.snapshot().expect("the job has just begun").attempt();
+        assert_eq!(owner.id(), self.ids[&name]);
+        self.owners.insert((name, attempt), Arc::new(owner));
+        attempt
+    }
+
+    fn owner(&self, name: Name, attempt: u32) -> Result<&Job<Payload>, Refusal> {
+        self.owners
+            .get(&(name, attempt))
+            .map(|owner| &**owner)
+            .ok_or(Refusal::Impossible)
+    }
+
+    /// Impossible while a guard borrows from it.
+    fn disown(&mut self, name: Name, attempt: u32) -> Result<Job<Payload>, Refusal> {
+        let owner = self
+            .owners
+            .remove(&(name, attempt))
+            .ok_or(Refusal::Impossible)?;
+        Arc::try_unwrap(owner).map_err(|owner| {
+            self.owners.insert((name, attempt), owner);
+            Refusal::Impossible
+        })
+    }
+
+    fn sweep(&self) -> usize {
+        let swept = self.registry.sweep();
+        assert!(
+            swept.panics.is_empty() && swept.busy == 0,
+            "a sweep met what nobody made: {swept:?}"
+        );
+        swept.removed
+    }
+
+    /// Polls with a fresh bell, which rings when the watch is woken.
+    fn poll(&mut self, watch: u32) -> Result<Ret, Refusal> {
+        let watched = self.watches.get_mut(&watch).ok_or(Refusal::Impossible)?;
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(bell.clone());
+        let next = pin!(watched.changed()).poll(&mut Context::from_waker(&waker));
+        self.bells.insert(watch, bell);
+        Ok(match next {
+            Poll::Ready(seen) => Ret::Next(seen.map(|seen| self.view(&seen))),
+            Poll::Pending => Ret::Waits,
+        })
+    }
+
+    fn view(&self, seen: &Snapshot) -> View {
+        let version = (seen.attempt(), seen.status(), seen.progress());
+        View {
+            job: self.names[&seen.id()],
+            version,
+            beat: millis(seen.last_heartbeat()),
+        }
+    }
+
+    fn views(&self, seen: impl IntoIterator<Item = Snapshot>) -> Ret {
+        let mut views: Vec<_> = seen.into_iter().map(|seen| self.view(&seen)).collect();
+        views.sort_unstable();
+        Ret::Views(views)
+    }
+
+    fn record(&self, seen: &job_registry::Record<Payload>) -> Record {
+        Record {
+            view: self.view(&seen.snapshot),
+            registered: millis(seen.times.registered),
+            started: seen.times.started.map(millis),
+            ended: seen.times.ended.map(millis),
+            removal: seen.times.removal.map(millis),
+            error: seen.error.as_deref().map(str::to_owned),
+            payload: seen.payload.digits,
+        }
+    }
+
+    /// What the removal hook has been called with since the last time.
+    pub(crate) fn take_removals(&self) -> Vec<Record> {
+        let removals = std::mem::take(&mut *self.removals.lock().unwrap());
+        removals.iter().map(|record| self.record(record)).collect()
+    }
+
+    /// The registry goes away. Returns what every watch then says, and how many payloads are left.
+    pub(crate) fn close(mut self) -> (Vec<(u32, Ret)>, usize) {
+        self.owners.clear();
+        // From here on there is no registry, whatever stands here in its place.
+        self.registry = JobRegistry::new();
+        let watches: Vec<_> = self.watches.keys().copied().collect();
+        let ends = watches
+            .into_iter()
+            .map(|watch| (watch, self.poll(watch).expect("it is there")));
+        let ends = ends.collect();
+        (ends, self.alive.load(Ordering::Relaxed))
+    }
+}
+
+/// A call through the guard, which an ending takes with it.
+pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -> Ret {
+    let Some(mut held) = guard.take() else {
+        return Ret::Refused(Refusal::Impossible);
+    };
+    let answer = match *call {
+        Call::Complete(_) => {
+            return held
+                .complete()
+                .map_or_else(|error| Ret::Refused(error.into()), Ret::from);
+        }
+        Call::Fail(_, why) => return held.fail(why).into(),
+        Call::Cancel(_) => return held.cancel().into(),
+        Call::Unlock => return drop(held).into(),
+        Call::Panic(_) => {
+            let holder = AssertUnwindSafe(move || {
+                let _held = held;
+                resume_unwind(Box::new("boom"))
+            });
+            return catch_unwind(holder).map_or(Ret::Panicked, |()| Ret::Done);
+        }
+        Call::Start(_) => held.start().map(Ret::from),
+        Call::Advance(_, progress) => held.advance(progress).map(Ret::Progress),
+        Call::Heartbeat(_) => held.heartbeat().map(Ret::from),
+        Call::Snapshot(_) => Ok(Ret::View(real.view(&held.snapshot()))),
+        Call::Update(_, digit) => Ok(held.push(digit)),
+        _ => Ok(Ret::Refused(Refusal::Impossible)),
+    };
+    *guard = Some(held);
+    answer.unwrap_or_else(|error| Ret::Refused(error.into()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a test does not last that long")
+}
+
+impl From<()> for Ret {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+/// From the errors of the calls to the words of the specification.
+macro_rules! refusals {
+    ($($error:ident: $($variant:ident $(($status:ident))?)*;)*) => {$(
+        impl From<$error> for Refusal {
+            fn from(error: $error) -> Self {
+                match error {
+                    $($error::$variant $(($status))? => Self::$variant $(($status))?,)*
+                    unknown => panic!("the specification does not know {unknown:?}"),
+                }
+            }
+        }
+    )*};
+}
+
+refusals! {
+    LookupError: NotFound Gone;
+    ReadError: NotFound Gone WouldDeadlock;
+    StepError: NotFound Gone Superseded NotStarted AlreadyStarted Ended(status) WouldDeadlock;
+    LockError: NotFound Gone Superseded Ended(status) Busy WouldDeadlock;
+    RemoveError: NotFound Gone Superseded Live WouldDeadlock;
+    RetryError: NotFound Gone Superseded NotRetryable(status) AttemptsExhausted WouldDeadlock;
+}

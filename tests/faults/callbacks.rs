@@ -1,0 +1,210 @@
+//! P7, scenario 37: wakers, removal hooks and payload drops call back into the registry, and find every
+//! lock free.
+
+use crate::panics::wait;
+use crate::watchdog::{in_time, waker};
+use job_registry::{JobId, JobRegistry, Progress, Status};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
+use std::time::Duration;
+
+/// Goes through calls of every kind. A lock that this thread holds would make the first `unwrap` fail;
+/// one that another holds for good would hang.
+fn use_everything<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
+    let job = jobs.register(T::default()).unwrap();
+    let id = job.id();
+    job.start().unwrap();
+    job.advance(Progress::percent(1.0).unwrap()).unwrap();
+    job.heartbeat().unwrap();
+    jobs.update(id, |payload| *payload = T::default()).unwrap();
+    jobs.read(id, |_| ()).unwrap();
+    drop(jobs.watch(id).unwrap());
+    drop(jobs.lock(id).unwrap());
+    job.fail("reason").unwrap();
+    let job = job.retry().unwrap();
+    jobs.cancel(id).unwrap();
+    job.remove_after(Duration::MAX).unwrap();
+    drop(jobs.remove(id).unwrap());
+    jobs.fail_stalled();
+    assert!(jobs.counts().total() <= jobs.capacity());
+    jobs.sweep();
+}
+
+/// P7: whichever step wakes, the waker runs after the job's lock has been released.
+#[test]
+fn waker_may_call_anything() {
+    type Step = fn(&JobRegistry<u32>, JobId);
+    let steps: [Step; 8] = [
+        |jobs, id| jobs.complete(id).unwrap(),
+        |jobs, id| jobs.fail(id, "reason").unwrap(),
+        |jobs, id| jobs.cancel(id).unwrap(),
+        |jobs, id| assert_eq!(jobs.advance(id, Progress::DONE), Ok(Progress::DONE)),
+        |jobs, id| jobs.lock(id).unwrap().complete().unwrap(),
+        |jobs, id| jobs.lock(id).unwrap().fail("reason"),
+        |jobs, id| jobs.lock(id).unwrap().cancel(),
+        // A step without a lock, on a thread that holds one: the waker waits for the guard to go.
+        |jobs, id| {
+            let job = jobs.lock(id).unwrap();
+            job.advance(Progress::DONE).unwrap();
+            jobs.heartbeat(id).unwrap();
+        },
+    ];
+    for step in steps {
+        in_time(move || {
+            let jobs = JobRegistry::new();
+            let id = jobs.register(0).unwrap().detach();
+            jobs.start(id).unwrap();
+            let mut watch = jobs.watch(id).unwrap();
+            let woken = Arc::new(AtomicUsize::new(0));
+            let waker = waker({
+                let (jobs, woken) = (jobs.clone(), woken.clone());
+                move || {
+                    use_everything(&jobs);
+                    jobs.read(id, |_| ()).unwrap();
+                    woken.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            wait(&mut watch, &waker);
+            step(&jobs, id);
+            assert_eq!(woken.load(Ordering::SeqCst), 1, "woken, and come back");
+        });
+    }
+}
+
+/// P7: a waker's drop is foreign code as well: a task may go with it, and a job with the task.
+#[test]
+fn dropped_waker_may_call_anything() {
+    struct CallsBack(JobRegistry<u32>, Arc<AtomicUsize>);
+
+    impl Wake for CallsBack {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for CallsBack {
+        fn drop(&mut self) {
+            use_everything(&self.0);
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let job = jobs.register(0).unwrap();
+        job.start().unwrap();
+        let waker = || Arc::new(CallsBack(jobs.clone(), dropped.clone())).into();
+
+        // Dropped in the place of another, in two polls of which neither finds a change.
+        let mut watch = job.watch().unwrap();
+        wait(&mut watch, &waker());
+        let poll = pin!(watch.changed()).poll(&mut Context::from_waker(&waker()));
+        assert!(poll.is_pending());
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        // Dropped with its watch, under a guard of the very job.
+        let guard = job.lock().unwrap();
+        std::thread::scope(|s| s.spawn(|| drop(watch)).join()).unwrap();
+        assert_eq!(dropped.load(Ordering::SeqCst), 2);
+        drop(guard);
+    });
+}
+
+/// P7: the hook runs after the lock has been released, in every kind of removal.
+#[test]
+fn hook_may_call_anything() {
+    for removal in [sweep, remove, register] {
+        in_time(move || {
+            let own = Arc::new(Mutex::new(None::<JobRegistry<u32>>));
+            let calls = Arc::new(AtomicUsize::new(0));
+            let jobs = JobRegistry::builder()
+                .retention(Duration::ZERO)
+                .on_remove({
+                    let (own, calls) = (own.clone(), calls.clone());
+                    move |_| {
+                        // `use_everything` removes a job, too.
+                        if calls.fetch_add(1, Ordering::SeqCst) == 0 {
+                            let jobs = own.lock().unwrap().clone();
+                            use_everything(&jobs.expect("is set before the first removal"));
+                        }
+                    }
+                })
+                .build();
+            *own.lock().unwrap() = Some(jobs.clone());
+            removal(&jobs);
+            assert!(
+                calls.load(Ordering::SeqCst) >= 2,
+                "the hook ran, and came back"
+            );
+            *own.lock().unwrap() = None;
+        });
+    }
+}
+
+/// P6 and P7: so does the payload's drop. The payload that `remove` returns is the caller's to drop.
+#[test]
+fn payload_drop_may_call_anything() {
+    #[derive(Default)]
+    struct CallsBack(Option<Arc<Shared>>);
+    type Shared = (Mutex<Option<JobRegistry<CallsBack>>>, AtomicUsize);
+
+    impl Drop for CallsBack {
+        fn drop(&mut self) {
+            let Some(shared) = self.0.take() else { return };
+            let jobs = shared.0.lock().unwrap().clone();
+            use_everything(&jobs.expect("is set until the last drop"));
+            shared.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    for removal in [sweep, remove, register] {
+        in_time(move || {
+            let shared = Arc::new(Shared::default());
+            let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
+            *shared.0.lock().unwrap() = Some(jobs.clone());
+            let id = jobs
+                .register(CallsBack(Some(shared.clone())))
+                .unwrap()
+                .detach();
+            jobs.cancel(id).unwrap();
+            removal(&jobs);
+            assert_eq!(shared.1.load(Ordering::SeqCst), 1, "dropped, and come back");
+            *shared.0.lock().unwrap() = None;
+        });
+    }
+}
+
+// The ways in which an ended job goes. The time stands in the way of none of them.
+
+fn ended_id<T: Send + Default + 'static>(jobs: &JobRegistry<T>) -> JobId {
+    if let Some(seen) = jobs.iter().find(|seen| seen.status().is_ended()) {
+        return seen.id();
+    }
+    let id = jobs.register(T::default()).unwrap().detach();
+    jobs.cancel(id).unwrap();
+    id
+}
+
+fn wait_until_due() {
+    std::thread::sleep(Duration::from_millis(2));
+}
+
+fn sweep<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
+    ended_id(jobs);
+    wait_until_due();
+    assert!(jobs.sweep().removed >= 1);
+}
+
+fn remove<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
+    let id = ended_id(jobs);
+    drop(jobs.remove(id).unwrap());
+}
+
+fn register<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
+    let id = ended_id(jobs);
+    wait_until_due();
+    let job = jobs.register(T::default()).unwrap();
+    assert!(jobs.snapshot(id).is_err(), "register has swept");
+    assert_eq!(job.snapshot().unwrap().status(), Status::Pending);
+}

@@ -1,0 +1,19 @@
+//! What callers do wrong, and what goes wrong in their code: panics, nested locks, calls from within
+//! callbacks, ids that are old or forged, delays without end, watchers left behind, files.
+//!
+//! Every body that could hang runs under [`watchdog::in_time`], so that a deadlock is a failure and not
+//! a build that never ends.
+#![cfg(not(any(loom, shuttle)))]
+
+mod aborts;
+mod callbacks;
+mod drops;
+mod extremes;
+mod files;
+mod hooks;
+mod ids;
+mod leaving;
+mod nested_locks;
+mod panics;
+mod under_a_guard;
+mod watchdog;

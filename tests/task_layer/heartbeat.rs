@@ -1,0 +1,249 @@
+//! `heartbeat_every`: a timer that stops by itself. P8.
+
+use crate::{SECOND, settle};
+use job_registry::{Job, JobRegistry, LookupError, Snapshot, StepError, TokioClock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+const STALL: Duration = Duration::from_secs(10);
+
+pub(crate) fn registry() -> JobRegistry<()> {
+    JobRegistry::builder()
+        .clock(TokioClock::new())
+        .stall_after(STALL)
+        .build()
+}
+
+pub(crate) fn running(jobs: &JobRegistry<()>) -> Job<()> {
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    job
+}
+
+/// How long nothing has been heard of the job.
+pub(crate) fn silence(job: &Job<()>) -> Duration {
+    let last = job.snapshot().unwrap().last_heartbeat();
+    job.registry().now().saturating_sub(last)
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+/// P8: a beat at once, and one each interval, for as long as it takes. It is by id or by handle.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_keeps_a_job_from_stalling() {
+    let jobs = registry();
+    let (by_handle, by_id, without) = (running(&jobs), running(&jobs), running(&jobs));
+    sleep(5 * SECOND).await;
+    let _first = by_handle.heartbeat_every(3 * SECOND);
+    let _second = jobs.heartbeat_every(by_id.id(), 4 * SECOND).unwrap();
+    assert_eq!(
+        (silence(&by_handle), silence(&by_id)),
+        (Duration::ZERO, Duration::ZERO)
+    );
+    for _ in 0..600 {
+        sleep(SECOND).await;
+        settle().await;
+        assert!(
+            silence(&by_handle) < 3 * SECOND,
+            "{:?}",
+            silence(&by_handle)
+        );
+        assert!(silence(&by_id) < 4 * SECOND, "{:?}", silence(&by_id));
+    }
+    let stalled = jobs.fail_stalled();
+    assert_eq!(
+        stalled.iter().map(Snapshot::id).collect::<Vec<_>>(),
+        [without.id()]
+    );
+}
+
+/// P8, scenario 20: the drop of the guard is the end of the beats.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_stops_when_its_guard_is_dropped() {
+    let jobs = registry();
+    let job = running(&jobs);
+    let heartbeat = job.heartbeat_every(SECOND);
+    sleep(3 * SECOND + SECOND / 2).await;
+    assert_eq!(silence(&job), SECOND / 2);
+    drop(heartbeat);
+    sleep(20 * SECOND).await;
+    assert_eq!(silence(&job), 20 * SECOND + SECOND / 2);
+    assert_eq!(jobs.fail_stalled().len(), 1);
+}
+
+/// P8 and the guide's step 3: no beat outlives its job, also with the guard still there.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_stops_when_its_job_ends() {
+    let jobs = registry();
+    let job = running(&jobs);
+    let heartbeat = job.heartbeat_every(SECOND);
+    sleep(SECOND / 2).await;
+    assert_eq!(tasks(), 1);
+    job.complete().unwrap();
+    let at_the_end = job.snapshot();
+    sleep(3 * SECOND).await;
+    assert_eq!(job.snapshot(), at_the_end);
+    assert_eq!(tasks(), 0, "and the task with it");
+    job.remove().unwrap();
+    drop(heartbeat);
+}
+
+/// P8 and P4: a job that is removed and whose slot lives again gets none of the beats of the old one.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_of_a_removed_job_does_not_touch_its_successor() {
+    let jobs = JobRegistry::builder()
+        .clock(TokioClock::new())
+        .capacity(1)
+        .build();
+    let old = running(&jobs);
+    let _heartbeat = old.heartbeat_every(SECOND);
+    old.cancel().unwrap();
+    old.remove().unwrap();
+    let new = running(&jobs);
+    sleep(5 * SECOND).await;
+    assert_eq!(silence(&new), 5 * SECOND);
+}
+
+/// P10, scenario 16: the timer of an old attempt does not keep the next one alive.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_of_an_old_attempt_does_not_touch_the_next() {
+    let jobs = registry();
+    let first = running(&jobs);
+    let _by_handle = first.heartbeat_every(SECOND);
+    let _by_id = jobs.heartbeat_every(first.id(), SECOND).unwrap();
+    first.fail("reason").unwrap();
+    let second = first.retry().unwrap();
+    second.start().unwrap();
+    let late = first.heartbeat_every(SECOND);
+    sleep(5 * SECOND + SECOND / 2).await;
+    // A retry's own first beat may be a millisecond ahead of the clock.
+    assert!(silence(&second) > 5 * SECOND, "{:?}", silence(&second));
+    assert_eq!(first.heartbeat(), Err(StepError::Superseded));
+    drop(late);
+    assert_eq!(tasks(), 0);
+}
+
+/// P8: for an ended job there is nothing to do; for one that is not there, no answer but that.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_of_an_ended_job_does_nothing() {
+    let jobs = registry();
+    let job = running(&jobs);
+    job.cancel().unwrap();
+    let by_handle = job.heartbeat_every(SECOND);
+    let by_id = jobs.heartbeat_every(job.id(), SECOND).unwrap();
+    assert_eq!(tasks(), 0);
+    job.remove().unwrap();
+    assert_eq!(
+        jobs.heartbeat_every(job.id(), SECOND).map(drop),
+        Err(LookupError::Gone)
+    );
+    let foreign = running(&registry()).id();
+    assert_eq!(
+        jobs.heartbeat_every(foreign, SECOND).map(drop),
+        Err(LookupError::NotFound)
+    );
+    drop((by_handle, by_id));
+}
+
+/// P11, scenario 24: all share one task, and each goes its own way in it.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_share_one_task_and_nothing_else() {
+    let jobs = registry();
+    let all: Vec<_> = (1..=100_u32).map(|_| running(&jobs)).collect();
+    let mut guards: Vec<_> = (1..)
+        .zip(&all)
+        .map(|(n, job)| Some(job.heartbeat_every(n * SECOND / 50)))
+        .collect();
+    settle().await;
+    assert_eq!(tasks(), 1);
+    // One third loses its guard, one third ends, one third goes on.
+    for (n, job) in all.iter().enumerate() {
+        match n % 3 {
+            0 => guards[n] = None,
+            1 => job.complete().unwrap(),
+            _ => {}
+        }
+    }
+    sleep(9 * SECOND).await;
+    assert_eq!(tasks(), 1);
+    for (n, job) in all.iter().enumerate() {
+        let silent = silence(job) >= 9 * SECOND;
+        assert_eq!(silent, n % 3 != 2, "number {n}: {:?}", silence(job));
+    }
+    guards.clear();
+    sleep(3 * SECOND).await;
+    assert_eq!(tasks(), 0, "with the last guard the task goes");
+    // And with the next one it comes back.
+    let job = running(&jobs);
+    let _heartbeat = job.heartbeat_every(SECOND);
+    sleep(20 * SECOND).await;
+    assert!(silence(&job) <= SECOND);
+    assert_eq!(tasks(), 1);
+}
+
+/// P8: a short interval that comes later does not wait for a long one that came first.
+#[tokio::test(start_paused = true)]
+async fn shorter_interval_is_not_late_behind_a_longer_one() {
+    let jobs = registry();
+    let (slow, quick) = (running(&jobs), running(&jobs));
+    let _slow = slow.heartbeat_every(3600 * SECOND);
+    sleep(SECOND).await;
+    let _quick = quick.heartbeat_every(SECOND);
+    sleep(5 * SECOND).await;
+    assert!(silence(&quick) <= SECOND);
+    assert_eq!(silence(&slow), 6 * SECOND);
+}
+
+/// P8: two guards of one job are two: it is alive until both have gone.
+#[tokio::test(start_paused = true)]
+async fn second_guard_goes_on_after_the_first() {
+    let jobs = registry();
+    let job = running(&jobs);
+    let first = job.heartbeat_every(SECOND);
+    let second = job.heartbeat_every(2 * SECOND);
+    sleep(4 * SECOND).await;
+    drop(first);
+    sleep(4 * SECOND).await;
+    settle().await;
+    assert!(silence(&job) <= 2 * SECOND);
+    drop(second);
+    sleep(4 * SECOND).await;
+    assert!(silence(&job) >= 4 * SECOND);
+}
+
+/// P8: intervals at the ends of their range: as often as can be, and once.
+#[tokio::test(start_paused = true)]
+async fn extreme_intervals_beat() {
+    let jobs = registry();
+    let (always, never) = (running(&jobs), running(&jobs));
+    let _always = always.heartbeat_every(Duration::ZERO);
+    let _never = never.heartbeat_every(Duration::MAX);
+    let long = never.heartbeat_every(Duration::from_secs(1 << 40));
+    sleep(SECOND).await;
+    settle().await;
+    assert!(
+        silence(&always) <= Duration::from_millis(2),
+        "{:?}",
+        silence(&always)
+    );
+    assert_eq!(silence(&never), SECOND);
+    drop(long);
+}
+
+/// P6: a heartbeat keeps no registry, and its guard is harmless after it.
+#[tokio::test(start_paused = true)]
+async fn heartbeat_does_not_keep_the_registry() {
+    let payload = std::sync::Arc::new(());
+    let jobs = JobRegistry::new();
+    let id = jobs.register(payload.clone()).unwrap().detach();
+    let heartbeat = jobs.heartbeat_every(id, SECOND).unwrap();
+    settle().await;
+    drop(jobs);
+    assert_eq!(std::sync::Arc::strong_count(&payload), 1);
+    sleep(2 * SECOND).await;
+    assert_eq!(tasks(), 0);
+    drop(heartbeat);
+}

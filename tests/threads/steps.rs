@@ -1,0 +1,113 @@
+//! Updates and advances from many threads. P1 and P3.
+
+use crate::watchdog::in_time;
+use job_registry::{Job, JobId, JobRegistry, LockError, Progress};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// P3, scenario 1: in every other round with an ending in the midst. Each update that returned `Ok` is in
+/// the result, and none that was refused.
+#[test]
+fn no_update_is_lost_among_many_writers() {
+    in_time(|| {
+        for round in 0..40 {
+            let jobs = JobRegistry::new();
+            let id = jobs.register(0_u64).unwrap().detach();
+            jobs.start(id).unwrap();
+            let written: u64 = thread::scope(|s| {
+                let writers = [(); 6].map(|()| s.spawn(|| write_until_refused(&jobs, id)));
+                if round % 2 == 1 {
+                    while jobs.get(id).unwrap().payload < 50 {
+                        thread::yield_now();
+                    }
+                    jobs.complete(id).unwrap();
+                }
+                writers
+                    .into_iter()
+                    .map(|writer| writer.join().unwrap())
+                    .sum()
+            });
+            assert_eq!(jobs.get(id).unwrap().payload, written);
+            assert!(round % 2 == 1 || written == 600);
+        }
+    });
+}
+
+/// Adds one, a hundred times at most; returns how often it could.
+fn write_until_refused(jobs: &JobRegistry<u64>, id: JobId) -> u64 {
+    for written in 0..100 {
+        let updated = jobs.update(id, |count| {
+            let read = *count;
+            // Every chance for the others.
+            thread::yield_now();
+            *count = read + 1;
+        });
+        if updated.is_err() {
+            assert!(matches!(updated, Err(LockError::Ended(_))), "{updated:?}");
+            return written;
+        }
+    }
+    100
+}
+
+/// P1, scenario 6: of advances from many threads in any order, over several attempts, nobody ever sees the
+/// version fall: by polling, by watching, or in what `advance` returns.
+#[test]
+fn no_observer_sees_the_version_fall() {
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        let job = jobs.register(()).unwrap();
+        let id = job.id();
+        let over = AtomicBool::new(false);
+        thread::scope(|s| {
+            for _ in 0..2 {
+                s.spawn(|| {
+                    let mut seen = 0;
+                    while !over.load(Ordering::SeqCst) {
+                        let version = jobs.snapshot(id).unwrap().version();
+                        assert!(version >= seen, "{version:x} after {seen:x}");
+                        seen = version;
+                    }
+                });
+            }
+            let mut watch = jobs.watch(id).unwrap();
+            s.spawn(move || {
+                let mut seen = None;
+                while let Some(next) = pollster::block_on(watch.changed()) {
+                    assert!(Some(next.version()) > seen, "{next:?} after {seen:?}");
+                    seen = Some(next.version());
+                }
+            });
+            work_in_attempts(job);
+            over.store(true, Ordering::SeqCst);
+        });
+    });
+}
+
+/// The same job, until the ending, is the watcher's: it may see the end of an attempt and stop there.
+fn work_in_attempts(mut job: Job<()>) {
+    for _ in 0..20 {
+        job.start().unwrap();
+        thread::scope(|s| {
+            for offset in 0..4 {
+                let job = &job;
+                s.spawn(move || advance_out_of_order(job, offset));
+            }
+        });
+        assert_eq!(job.snapshot().unwrap().progress().ppm(), 1_003);
+        job.fail("again").unwrap();
+        job = job.retry().unwrap();
+    }
+    job.cancel().unwrap();
+}
+
+fn advance_out_of_order(job: &Job<()>, offset: u32) {
+    let mut stands = Progress::ZERO;
+    for n in 0..1_000 {
+        // 7 and 1000 have no common divisor: every value comes once.
+        let progress = Progress::from_ppm(n * 7 % 1_000 + 1 + offset).unwrap();
+        let now = job.advance(progress).unwrap();
+        assert!(now >= progress && now >= stands);
+        stands = now;
+    }
+}
