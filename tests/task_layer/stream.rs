@@ -23,7 +23,8 @@ async fn stream_ends_with_the_job() {
         .unwrap();
     // A task beside the worker's, so that they take turns.
     let stream = jobs.watch(id).unwrap().collect();
-    let seen: Vec<Snapshot> = tokio::spawn(stream).await.unwrap();
+    let collected = timeout(30 * SECOND, tokio::spawn(stream)).await;
+    let seen: Vec<Snapshot> = collected.expect("the stream ends").unwrap();
     assert!(
         seen.windows(2)
             .all(|pair| pair[0].version() < pair[1].version())
