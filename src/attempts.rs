@@ -7,6 +7,7 @@ use crate::inner::{Inner, Locked};
 use crate::slot::Target;
 use crate::word::{Ending, LAST_ATTEMPT};
 use crate::{Snapshot, Status};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 impl<T> Inner<T> {
@@ -56,6 +57,7 @@ impl<T> Inner<T> {
     /// next time: its holder may be about to end it, and nobody should wait for one that hangs.
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
+        let mut panicked = Ok(());
         for seen in self.stalled() {
             let Ok(target) = self.find(seen.id()) else {
                 continue;
@@ -64,13 +66,18 @@ impl<T> Inner<T> {
                 attempt: Some(seen.word().attempt()),
                 ..target
             };
-            let verdict = match self.try_lock::<WouldDeadlock>(target.slot) {
-                Ok(Some(mut locked)) => self.fail_if_stalled(&mut locked, target),
-                Ok(None) | Err(WouldDeadlock) => None,
-            };
-            failed.extend(verdict);
+            // A waker that panics, when the lock is released, must not spare the jobs that come after.
+            let judged = catch_unwind(AssertUnwindSafe(|| {
+                if let Ok(Some(mut locked)) = self.try_lock::<WouldDeadlock>(target.slot) {
+                    failed.extend(self.fail_if_stalled(&mut locked, target));
+                }
+            }));
+            panicked = panicked.and(judged);
         }
-        failed
+        match panicked {
+            Ok(()) => failed,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     /// The verdict on one job. It seals the very beat that it judged: a beat that came in between

@@ -192,6 +192,9 @@ errors! {
 #[non_exhaustive]
 pub enum RegisterError<T> {
     /// The registry holds as many jobs as it may. For HTTP: 429.
+    ///
+    /// A removed job's place is free when its hook has run and its payload has been dropped, a little
+    /// after its id has become [`Gone`](LookupError::Gone).
     Full(T),
     /// The registry is shutting down. For HTTP: 503.
     Closed(T),

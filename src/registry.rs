@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 /// [crate docs](crate) for the invariants, and each call for the lock it takes.
 ///
 /// When the last clone and the last [`Job`] are gone the registry is dropped with all payloads;
-/// [watches](Watch) finish.
+/// [watches](crate::Watch) finish.
 pub struct JobRegistry<T> {
     pub(crate) inner: Shared<T>,
 }
@@ -115,7 +115,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.inner.table.capacity()
     }
 
-    /// The registry's time: since it was built. What [`Snapshot::last_heartbeat`] and
+    /// The registry's time: since it was built. What [`Snapshot::last_heartbeat`](crate::Snapshot::last_heartbeat) and
     /// [`Times`](crate::Times) are to be compared with, by `saturating_sub`.
     #[must_use]
     pub fn now(&self) -> Duration {

@@ -53,15 +53,18 @@ struct Removed<'a, T> {
     inner: &'a Inner<T>,
     target: Target,
     record: Option<Record<T>>,
+    /// How it went to tell the watchers.
+    told: std::thread::Result<()>,
 }
 
 impl<T> Removed<'_, T> {
-    /// Runs the hook; a panic in it is the caller's to pass on.
-    fn run_hook(&self) -> std::thread::Result<()> {
+    /// Runs the hook. A panic in it, or in a waker before it, is the caller's to pass on.
+    fn run_hook(&mut self) -> std::thread::Result<()> {
+        let told = std::mem::replace(&mut self.told, Ok(()));
         let (Some(hook), Some(record)) = (&self.inner.settings.on_remove, &self.record) else {
-            return Ok(());
+            return told;
         };
-        catch_unwind(AssertUnwindSafe(|| hook(record)))
+        catch_unwind(AssertUnwindSafe(|| hook(record))).and(told)
     }
 
     fn drop_payload(&mut self) -> std::thread::Result<()> {
@@ -137,15 +140,18 @@ impl<T> Inner<T> {
         let body = std::mem::replace(&mut *locked.body, Body::empty());
         drop(locked);
         let last = record.snapshot;
-        let removed = Removed {
+        let mut removed = Removed {
             inner: self,
             target,
             record: body.payload.map(|payload| record.map(|()| payload)),
+            told: Ok(()),
         };
         let wakers = self
             .watchers
             .take_removed(target.slot, target.generation, last);
-        defer(wakers.into_iter().map(Effect::Wake));
+        removed.told = catch_unwind(AssertUnwindSafe(|| {
+            defer(wakers.into_iter().map(Effect::Wake));
+        }));
         Some(removed)
     }
 

@@ -130,7 +130,8 @@ impl Snapshot {
     }
 
     /// When the job was last heard of: the latest of its registration (or retry), its start and its
-    /// heartbeats. In the registry's time, whose present is [`JobRegistry::now`], to the millisecond.
+    /// heartbeats. In the registry's time, whose present is [`JobRegistry::now`], to the millisecond; compare by
+    /// `saturating_sub`, for a retry that follows an end at once counts as a millisecond later.
     ///
     /// [`JobRegistry::now`]: crate::JobRegistry::now
     #[must_use]

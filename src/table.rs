@@ -124,6 +124,12 @@ impl<T> Table<T> {
         self.free.lock().closed = true;
     }
 
+    /// Slots handed out and not given back: those of jobs, and of jobs on their way in and out.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn taken(&self) -> usize {
+        self.free.lock().taken
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.free.lock().closed
     }

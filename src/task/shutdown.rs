@@ -5,6 +5,7 @@ use crate::slot::Target;
 use crate::word::Ending;
 use crate::{JobRegistry, StepError};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -76,20 +77,20 @@ impl<T: Send + 'static> JobRegistry<T> {
         let drained = async {
             // Again and again: a job may be locked, or about to be published by a `register` that was under way.
             loop {
-                let live = self.inner.cancel_all(&mut cancelled);
-                if live == 0 && *running.borrow_and_update() == 0 {
+                let restless = self.inner.cancel_all(&mut cancelled);
+                if restless == 0 && *running.borrow_and_update() == 0 {
                     break;
                 }
                 let _ = timeout(PAUSE, running.changed()).await;
             }
         };
-        let _ = timeout(deadline, drained).await;
-        let live = self
-            .inner
-            .snapshots()
-            .filter(|seen| !seen.status().is_ended())
-            .count();
-        let tasks = *running.borrow();
+        // What is refused after the drain comes and goes in the count of tasks, and is no concern of it.
+        let (live, tasks) = if timeout(deadline, drained).await.is_ok() {
+            (0, 0)
+        } else {
+            let live = self.iter().filter(|seen| !seen.status().is_ended());
+            (live.count(), *running.borrow())
+        };
         let inner = self.inner.clone();
         // An error means that the runtime is going away.
         let _ = tokio::task::spawn_blocking(move || inner.remove_all()).await;
@@ -102,20 +103,26 @@ impl<T: Send + 'static> JobRegistry<T> {
 }
 
 impl<T> Inner<T> {
-    /// Cancels what is live and not locked; returns how many jobs are left live.
+    /// Cancels what is live and not locked; returns how many slots are not at rest: a job that is still live,
+    /// or one that is on its way in or out.
     fn cancel_all(self: &Arc<Self>, cancelled: &mut usize) -> usize {
-        let mut left = 0;
-        for seen in self.snapshots().filter(|seen| !seen.status().is_ended()) {
+        let mut at_rest = 0;
+        for seen in self.snapshots() {
+            if seen.status().is_ended() {
+                at_rest += 1;
+                continue;
+            }
             let Ok(target) = self.find(seen.id()) else {
                 continue;
             };
-            match self.cancel_unless_locked(target) {
-                Some(Ok(())) => *cancelled += 1,
-                Some(Err(_)) => {}
-                None => left += 1,
+            // A waker that panics has its job cancelled all the same, and no say in the others'.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(target)));
+            if matches!(ended, Ok(Some(Ok(()))) | Err(_)) {
+                *cancelled += 1;
+                at_rest += 1;
             }
         }
-        left
+        self.table.taken().saturating_sub(at_rest)
     }
 
     /// `None` while somebody holds the lock.

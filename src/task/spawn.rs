@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 impl<T: Send + 'static> JobRegistry<T> {
     /// Registers a job and spawns a task that works on it: started before `f` runs, completed where it
     /// returns `Ok`, failed with the error's text where it returns `Err`, failed with `panicked: …` where it
-    /// panics, and `abandoned` where the task is aborted or its runtime goes away.
+    /// panics, and `abandoned` where the runtime goes away first.
     ///
     /// When somebody else ends the job (a [`cancel`](Self::cancel), say), the future is dropped at its next
     /// `await`.
@@ -54,9 +54,10 @@ impl<T: Send + 'static> JobRegistry<T> {
         E: Display,
     {
         let runtime = Handle::current();
+        // Before the job is there, so that no shutdown finds one without the other.
+        let running = self.inner.tasks.enter();
         let job = Arc::new(self.register(payload)?);
         let id = job.id();
-        let running = self.inner.tasks.enter();
         runtime.spawn(async move {
             let _running = running;
             run(job, f).await;
@@ -99,9 +100,9 @@ impl<T: Send + 'static> JobRegistry<T> {
         E: Display,
     {
         let runtime = Handle::current();
+        let running = self.inner.tasks.enter();
         let job = self.register(payload)?;
         let id = job.id();
-        let running = self.inner.tasks.enter();
         runtime.spawn_blocking(move || {
             let _running = running;
             // Refused where the job was ended while it waited for a thread.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-/// P1, P2, P3 and P6, scenario 8: each client with a worker, a helper, heartbeats, updates that come late,
+/// P1, P2, P3 and P6, scenario 8: each client with two workers, heartbeats, updates that come late,
 /// and a poller. Each job ends cleanly and is removed with its files.
 #[test]
 fn five_clients_at_once_end_cleanly_and_leave_nothing() {
