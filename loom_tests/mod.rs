@@ -8,6 +8,8 @@
 //! checked happens in spawned threads, because loom does not explore everything that the main thread does
 //! (tokio-rs/loom#392, #166).
 
+#[cfg(loom)]
+mod canaries;
 mod harness;
 
 mod p01_forward_only;
