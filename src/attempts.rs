@@ -18,10 +18,15 @@ impl<T> Inner<T> {
         if self.table.is_closed() {
             return Err(RetryError::Closed);
         }
-        if word.attempt() == LAST_ATTEMPT {
-            return Err(RetryError::AttemptsExhausted);
-        }
+        let is_last = word.attempt() == LAST_ATTEMPT;
         match word.status() {
+            Some(Status::Failed | Status::Cancelled) if is_last => {
+                return Err(RetryError::AttemptsExhausted);
+            }
+            // Before the verdict: what is refused changes nothing.
+            Some(Status::Running) if is_last && self.judge(&locked, target).is_some() => {
+                return Err(RetryError::AttemptsExhausted);
+            }
             Some(Status::Failed | Status::Cancelled) => {}
             Some(Status::Running) if self.fail_if_stalled(&mut locked, target).is_some() => {}
             Some(status) => return Err(RetryError::NotRetryable(status)),
@@ -108,5 +113,43 @@ impl<T> Inner<T> {
         let last = Duration::from_millis(beat.millis());
         let stalled = word.status() == Some(Status::Running) && self.is_stale(last, self.now());
         stalled.then_some(beat)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use crate::{JobRegistry, ManualClock, RetryError, Status};
+    use std::time::Duration;
+
+    /// P10 and P1: attempts are numbered to the last, with the clock at the end of its range, and then refused; the
+    /// refusal changes nothing, not even a stalled job.
+    #[test]
+    fn attempts_run_out_and_do_not_wrap() {
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .retention(Duration::MAX)
+            .stall_after(Duration::ZERO)
+            .build();
+        clock.advance(Duration::MAX);
+        let mut job = jobs.register(()).unwrap();
+        let id = job.id();
+        for attempt in 1..=65_535 {
+            assert_eq!(job.snapshot().unwrap().attempt(), attempt);
+            if attempt == 65_535 {
+                break;
+            }
+            job.fail("again").unwrap();
+            job = job.retry().unwrap();
+        }
+        job.start().unwrap();
+        let before = jobs.snapshot(id).unwrap();
+        assert!(jobs.stalled().contains(&before));
+        assert_eq!(jobs.retry(id).unwrap_err(), RetryError::AttemptsExhausted);
+        assert_eq!(jobs.snapshot(id), Ok(before));
+        job.fail("for good").unwrap();
+        assert_eq!(jobs.retry(id).unwrap_err(), RetryError::AttemptsExhausted);
+        let after = jobs.snapshot(id).unwrap();
+        assert_eq!((after.status(), after.attempt()), (Status::Failed, 65_535));
     }
 }

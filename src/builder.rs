@@ -73,8 +73,7 @@ impl<T: Send + 'static> Builder<T> {
     }
 
     /// For tests of what happens when generations run out.
-    #[cfg(test)]
-    #[allow(dead_code)] // not every configuration has such a test
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn first_generation(mut self, generation: u32) -> Self {
         self.first_generation = generation;
         self

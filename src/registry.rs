@@ -151,3 +151,37 @@ impl<T> fmt::Debug for JobRegistry<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::word::RETIRED;
+    use crate::{LookupError, RemoveError};
+
+    /// P4 and P6: the last job of a slot is gone for ever when it is removed, the slot is never used again,
+    /// and the registry holds as many jobs as before.
+    #[test]
+    fn used_up_slot_is_retired_and_costs_no_room() {
+        let jobs = JobRegistry::builder()
+            .capacity(1)
+            .first_generation(RETIRED - 1)
+            .build();
+        let mut ids = Vec::new();
+        for payload in 0..100 {
+            let id = jobs.register(payload).unwrap().detach();
+            assert!(!ids.contains(&id), "{id} was issued twice");
+            assert!(jobs.register(payload).is_err());
+            jobs.cancel(id).unwrap();
+            assert_eq!(jobs.remove(id), Ok(payload));
+            ids.push(id);
+        }
+        // Each job had a slot to itself, and was its last.
+        let slots: std::collections::BTreeSet<_> = ids.iter().map(|id| id.slot).collect();
+        assert_eq!(slots.len(), 100);
+        for id in ids {
+            assert_eq!(jobs.snapshot(id), Err(LookupError::Gone));
+            assert_eq!(jobs.remove(id), Err(RemoveError::Gone));
+        }
+        assert!(jobs.is_empty());
+    }
+}
