@@ -12,6 +12,12 @@
 mod canaries;
 mod harness;
 
+mod api {
+    pub(crate) use crate::*;
+}
+mod explorer;
+mod spec;
+
 mod p01_forward_only;
 mod p02_one_ending;
 mod p03_no_lost_update;

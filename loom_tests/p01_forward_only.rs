@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: two threads advance, a third looks twice. A violation
 //! looks like a second look below the first, or a final progress below the larger of the two.
 
-use super::harness::{check, claim, percent, race, running, spawn};
+use super::harness::{call, check, claim, percent, race, running, spawn};
 
 /// Two advances arrive in either order, and the larger one stands.
 #[test]
@@ -13,11 +13,11 @@ fn the_larger_of_two_advances_stands() {
         let (jobs, job) = running(());
         let id = job.detach();
         let other = jobs.clone();
-        let (high, low) = race(move || other.advance(id, percent(40.0)).unwrap(), {
+        let (high, low) = race(move || call!(other.advance(id, percent(40.0))).unwrap(), {
             let jobs = jobs.clone();
-            move || jobs.advance(id, percent(30.0)).unwrap()
+            move || call!(jobs.advance(id, percent(30.0))).unwrap()
         });
-        assert_eq!(jobs.snapshot(id).unwrap().progress(), percent(40.0));
+        assert_eq!(call!(jobs.snapshot(id)).unwrap().progress(), percent(40.0));
         (high.ppm() / 10_000, low.ppm() / 10_000)
     });
 }
@@ -36,8 +36,8 @@ fn no_observer_sees_the_version_fall() {
             let observer = {
                 let jobs = jobs.clone();
                 spawn(move || {
-                    let first = jobs.snapshot(id).unwrap();
-                    let second = jobs.snapshot(id).unwrap();
+                    let first = call!(jobs.snapshot(id)).unwrap();
+                    let second = call!(jobs.snapshot(id)).unwrap();
                     assert!(
                         first.version() <= second.version(),
                         "{first:?} and then {second:?}"
@@ -48,11 +48,11 @@ fn no_observer_sees_the_version_fall() {
             let (_, completed) = race(
                 {
                     let jobs = jobs.clone();
-                    move || jobs.advance(id, percent(40.0)).is_ok()
+                    move || call!(jobs.advance(id, percent(40.0))).is_ok()
                 },
                 {
                     let jobs = jobs.clone();
-                    move || jobs.complete(id)
+                    move || call!(jobs.complete(id))
                 },
             );
             completed.unwrap();

@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: one thread completes, one cancels. A violation looks like
 //! two `Ok`, none, or a final status that is not the winner's.
 
-use super::harness::{check, claim, percent, race, registry, running};
+use super::harness::{call, check, claim, percent, race, registry, running};
 use crate::{Status, StepError};
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ fn second_ending_never_wins() {
         let (complete, cancel) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.complete(id)
+                move || call!(jobs.complete(id))
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.cancel(id)
+                move || call!(jobs.cancel(id))
             },
         );
-        let status = jobs.snapshot(id).unwrap().status();
+        let status = call!(jobs.snapshot(id)).unwrap().status();
         let expected = match status {
             Status::Completed => (Ok(()), Err(StepError::Ended(Status::Completed))),
             _ => (Err(StepError::Ended(Status::Cancelled)), Ok(())),
@@ -48,11 +48,11 @@ fn a_dropped_owner_and_a_completion_make_one_ending() {
             let (completed, ()) = race(
                 {
                     let jobs = jobs.clone();
-                    move || jobs.complete(id).is_ok()
+                    move || call!(jobs.complete(id)).is_ok()
                 },
                 move || drop(job),
             );
-            let record = jobs.get(id).unwrap();
+            let record = call!(jobs.get(id)).unwrap();
             assert_eq!(record.snapshot.status() == Status::Completed, completed);
             (completed, record.error.map(|text| text.to_string()))
         },
@@ -65,7 +65,7 @@ fn exactly_one_starter_wins() {
     check(&claim, &[(true, false), (false, true)], &[], || {
         let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
         let id = jobs.register(()).unwrap().detach();
-        let start = |jobs: crate::JobRegistry<()>| move || jobs.start(id).is_ok();
+        let start = |jobs: crate::JobRegistry<()>| move || call!(jobs.start(id)).is_ok();
         race(start(jobs.clone()), start(jobs.clone()))
     });
 }
@@ -80,18 +80,18 @@ fn nothing_moves_after_the_end() {
         let (advanced, ended) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.advance(id, percent(40.0)).is_ok()
+                move || call!(jobs.advance(id, percent(40.0))).is_ok()
             },
             {
                 let jobs = jobs.clone();
                 move || {
-                    jobs.fail(id, "disk full").unwrap();
-                    jobs.snapshot(id).unwrap()
+                    call!(jobs.fail(id, "disk full")).unwrap();
+                    call!(jobs.snapshot(id)).unwrap()
                 }
             },
         );
         assert_eq!(
-            jobs.snapshot(id).unwrap(),
+            call!(jobs.snapshot(id)).unwrap(),
             ended,
             "an ended job has changed"
         );

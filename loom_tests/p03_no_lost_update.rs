@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: two threads read, add one, and write. A violation
 //! looks like a sum of one.
 
-use super::harness::{check, claim, race, running};
+use super::harness::{call, check, claim, race, running};
 use crate::LockError;
 
 #[test]
@@ -14,16 +14,16 @@ fn no_update_is_lost() {
         let id = job.detach();
         let add = |jobs: crate::JobRegistry<i32>| {
             move || {
-                jobs.update(id, |count| {
+                call!(jobs.update(id, |count| {
                     let seen = *count;
                     *count = seen + 1;
                     *count
-                })
+                }))
                 .unwrap()
             }
         };
         let seen = race(add(jobs.clone()), add(jobs.clone()));
-        assert_eq!(jobs.get(id).unwrap().payload, 2);
+        assert_eq!(call!(jobs.get(id)).unwrap().payload, 2);
         seen
     });
 }
@@ -38,14 +38,14 @@ fn an_accepted_update_is_in_the_ended_job() {
         let (updated, ()) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.update(id, |count| *count += 1)
+                move || call!(jobs.update(id, |count| *count += 1))
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.complete(id).unwrap()
+                move || call!(jobs.complete(id)).unwrap()
             },
         );
-        let count = jobs.get(id).unwrap().payload;
+        let count = call!(jobs.get(id)).unwrap().payload;
         match updated {
             Ok(()) => Ok(count),
             Err(LockError::Ended(_)) => Err(count),

@@ -5,7 +5,7 @@
 //! slot, one writes to the first by id. A violation looks like a second job that is not as it
 //! was registered, or a payload of the second job read through the first one's id.
 
-use super::harness::{check, claim, percent, race, registry};
+use super::harness::{call, check, claim, percent, race, registry};
 use crate::{JobRegistry, Snapshot, Status};
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use std::time::Duration;
 fn ended() -> (JobRegistry<&'static str>, crate::JobId) {
     let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
     let id = jobs.register("old").unwrap().detach();
-    jobs.start(id).unwrap();
+    call!(jobs.start(id)).unwrap();
     (jobs, id)
 }
 
 /// Ends and removes the old job and registers a new one in its place.
 fn replace(jobs: &JobRegistry<&'static str>, old: crate::JobId) -> Snapshot {
-    jobs.cancel(old).unwrap();
-    assert_eq!(jobs.remove(old).unwrap(), "old");
+    call!(jobs.cancel(old)).unwrap();
+    assert_eq!(call!(jobs.remove(old)).unwrap(), "old");
     let new = jobs.register("new").unwrap().detach();
-    jobs.start(new).unwrap();
-    jobs.snapshot(new).unwrap()
+    call!(jobs.start(new)).unwrap();
+    call!(jobs.snapshot(new)).unwrap()
 }
 
 fn untouched(jobs: &JobRegistry<&'static str>, new: Snapshot) {
-    let record = jobs.get(new.id()).unwrap();
+    let record = call!(jobs.get(new.id())).unwrap();
     assert_eq!(
         (record.payload, record.snapshot),
         ("new", new),
@@ -44,7 +44,7 @@ fn a_late_advance_never_touches_the_next_job() {
         let (advanced, new) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.advance(old, percent(40.0)).is_ok()
+                move || call!(jobs.advance(old, percent(40.0))).is_ok()
             },
             {
                 let jobs = jobs.clone();
@@ -64,20 +64,20 @@ fn a_late_heartbeat_never_touches_the_next_job() {
         [7, 17]
     );
     check(&claim, &[true, false], &[], || {
-        let clock = crate::ManualClock::new();
+        let clock = super::harness::ModelClock::new();
         let jobs = JobRegistry::builder()
             .capacity(1)
             .retention(Duration::MAX)
             .clock(clock.clone())
             .build();
         let old = jobs.register("old").unwrap().detach();
-        jobs.start(old).unwrap();
+        call!(jobs.start(old)).unwrap();
         let (beat, new) = race(
             {
                 let jobs = jobs.clone();
                 move || {
                     clock.advance(Duration::from_millis(5));
-                    jobs.heartbeat(old).is_ok()
+                    call!(jobs.heartbeat(old)).is_ok()
                 }
             },
             {
@@ -98,7 +98,7 @@ fn a_late_lock_never_opens_the_next_job() {
         let (seen, new) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.update(old, |payload| *payload).ok()
+                move || call!(jobs.update(old, |payload| *payload)).ok()
             },
             {
                 let jobs = jobs.clone();

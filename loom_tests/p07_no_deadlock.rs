@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: two threads lock two jobs crosswise. A violation looks like
 //! the checker's own report of a deadlock.
 
-use super::harness::{check, claim, percent, race, registry, running};
+use super::harness::{call, check, claim, percent, race, registry, running};
 use crate::{JobId, JobRegistry, LockError, StepError};
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ fn calls_without_a_lock_pass_a_held_one() {
                 let jobs = jobs.clone();
                 move || {
                     let guard = jobs.lock(id).unwrap();
-                    let stands = jobs.advance(id, percent(40.0)).unwrap();
-                    jobs.heartbeat(id).unwrap();
+                    let stands = call!(jobs.advance(id, percent(40.0))).unwrap();
+                    call!(jobs.heartbeat(id)).unwrap();
                     drop(guard);
                     stands
                 }
@@ -57,13 +57,13 @@ fn calls_without_a_lock_pass_a_held_one() {
             {
                 let jobs = jobs.clone();
                 move || {
-                    jobs.advance(id, percent(50.0)).unwrap();
-                    jobs.heartbeat(id).unwrap();
-                    jobs.snapshot(id).unwrap().progress()
+                    call!(jobs.advance(id, percent(50.0))).unwrap();
+                    call!(jobs.heartbeat(id)).unwrap();
+                    call!(jobs.snapshot(id)).unwrap().progress()
                 }
             },
         );
-        assert_eq!(jobs.snapshot(id).unwrap().progress(), percent(50.0));
+        assert_eq!(call!(jobs.snapshot(id)).unwrap().progress(), percent(50.0));
         assert_eq!(theirs, percent(50.0));
         mine.ppm() / 10_000
     });
@@ -85,7 +85,7 @@ fn an_owner_dropped_under_a_guard_ends_its_job_afterwards() {
         let (completed, ()) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.cancel(id) != Err(StepError::Ended(crate::Status::Failed))
+                move || call!(jobs.cancel(id)) != Err(StepError::Ended(crate::Status::Failed))
             },
             {
                 let jobs = jobs.clone();
@@ -96,7 +96,7 @@ fn an_owner_dropped_under_a_guard_ends_its_job_afterwards() {
                 }
             },
         );
-        assert!(jobs.snapshot(id).unwrap().status().is_ended());
+        assert!(call!(jobs.snapshot(id)).unwrap().status().is_ended());
         completed
     });
 }

@@ -4,7 +4,7 @@
 //! The smallest program that could violate it: one thread beats, one judges, and both say that it went
 //! well. A violation looks like a job that failed as stalled and whose last beat is as old as the clock.
 
-use super::harness::{check, claim, percent, race, registry};
+use super::harness::{call, check, claim, percent, race, registry};
 use crate::{JobId, JobRegistry, Status, StepError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn silent() -> (JobRegistry<()>, JobId) {
             .stall_after(Duration::from_millis(5))
     });
     let id = jobs.register(()).unwrap().detach();
-    jobs.start(id).unwrap();
+    call!(jobs.start(id)).unwrap();
     clock.advance(Duration::from_millis(10));
     (jobs, id)
 }
@@ -29,14 +29,14 @@ fn an_accepted_beat_prevents_the_verdict() {
         let (beat, failed) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.heartbeat(id)
+                move || call!(jobs.heartbeat(id))
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.fail_stalled()
+                move || call!(jobs.fail_stalled())
             },
         );
-        let seen = jobs.snapshot(id).unwrap();
+        let seen = call!(jobs.snapshot(id)).unwrap();
         if beat.is_ok() {
             assert_eq!(
                 seen.status(),
@@ -71,18 +71,18 @@ fn a_refused_beat_means_that_the_job_has_ended() {
         || {
             let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
             let id = jobs.register(()).unwrap().detach();
-            jobs.start(id).unwrap();
+            call!(jobs.start(id)).unwrap();
             let (seen, ()) = race(
                 {
                     let jobs = jobs.clone();
                     move || {
-                        let beat = jobs.heartbeat(id).is_ok();
-                        (beat, jobs.snapshot(id).unwrap().status())
+                        let beat = call!(jobs.heartbeat(id)).is_ok();
+                        (beat, call!(jobs.snapshot(id)).unwrap().status())
                     }
                 },
                 {
                     let jobs = jobs.clone();
-                    move || jobs.complete(id).unwrap()
+                    move || call!(jobs.complete(id)).unwrap()
                 },
             );
             seen
@@ -101,18 +101,18 @@ fn no_beat_lands_on_an_ended_job() {
         let (beat, ended) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.heartbeat(id).is_ok()
+                move || call!(jobs.heartbeat(id)).is_ok()
             },
             {
                 let jobs = jobs.clone();
                 move || {
-                    jobs.cancel(id).unwrap();
-                    jobs.snapshot(id).unwrap()
+                    call!(jobs.cancel(id)).unwrap();
+                    call!(jobs.snapshot(id)).unwrap()
                 }
             },
         );
         assert_eq!(
-            jobs.snapshot(id).unwrap(),
+            call!(jobs.snapshot(id)).unwrap(),
             ended,
             "an ended job has changed"
         );
@@ -133,14 +133,14 @@ fn an_advance_beside_the_verdict_is_kept_or_refused() {
         let (advanced, failed) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.advance(id, percent(40.0)).is_ok()
+                move || call!(jobs.advance(id, percent(40.0))).is_ok()
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.fail_stalled()
+                move || call!(jobs.fail_stalled())
             },
         );
-        let seen = jobs.snapshot(id).unwrap();
+        let seen = call!(jobs.snapshot(id)).unwrap();
         assert_eq!(failed, [seen]);
         assert_eq!(seen.progress() == percent(40.0), advanced);
         advanced

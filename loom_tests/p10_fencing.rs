@@ -3,15 +3,15 @@
 //! The smallest program that could violate it: one thread retries a failed job, one writes through the handle of the
 //! first attempt. A violation looks like a second attempt that is not as it began.
 
-use super::harness::{check, claim, percent, race, registry};
+use super::harness::{call, check, claim, percent, race, registry};
 use crate::{Job, RetryError, Status, StepError};
 use std::time::Duration;
 
 /// A job whose first attempt is running, and the clock.
-fn first_attempt() -> (Job<()>, crate::ManualClock) {
+fn first_attempt() -> (Job<()>, super::harness::ModelClock) {
     let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
     let job = jobs.register(()).unwrap();
-    job.start().unwrap();
+    call!(job.start()).unwrap();
     (job, clock)
 }
 
@@ -19,8 +19,8 @@ fn first_attempt() -> (Job<()>, crate::ManualClock) {
 fn supersede(first: &Job<()>) -> crate::Snapshot {
     first.registry().fail(first.id(), "lost").unwrap();
     let second = first.registry().retry(first.id()).unwrap();
-    second.start().unwrap();
-    let seen = second.snapshot().unwrap();
+    call!(second.start()).unwrap();
+    let seen = call!(second.snapshot()).unwrap();
     let _ = second.detach();
     seen
 }
@@ -35,7 +35,7 @@ fn an_old_attempt_never_advances_the_new_one() {
         let (advanced, second) = race(
             {
                 let first = first.clone();
-                move || first.advance(percent(40.0))
+                move || call!(first.advance(percent(40.0)))
             },
             {
                 let first = first.clone();
@@ -43,7 +43,7 @@ fn an_old_attempt_never_advances_the_new_one() {
             },
         );
         assert_eq!(
-            first.snapshot(),
+            call!(first.snapshot()),
             Ok(second),
             "the second attempt was touched"
         );
@@ -72,7 +72,7 @@ fn an_old_attempt_never_beats_for_the_new_one() {
                 let first = first.clone();
                 move || {
                     clock.advance(Duration::from_millis(5));
-                    first.heartbeat()
+                    call!(first.heartbeat())
                 }
             },
             {
@@ -81,7 +81,7 @@ fn an_old_attempt_never_beats_for_the_new_one() {
             },
         );
         assert_eq!(
-            first.snapshot(),
+            call!(first.snapshot()),
             Ok(second),
             "the second attempt was touched"
         );
@@ -98,25 +98,25 @@ fn an_old_attempt_never_ends_the_new_one() {
     ];
     check(&claim, &outcomes, &[], || {
         let (first, _) = first_attempt();
-        first.fail("lost").unwrap();
+        call!(first.fail("lost")).unwrap();
         let first = std::sync::Arc::new(first);
         let (ended, second) = race(
             {
                 let first = first.clone();
-                move || first.complete()
+                move || call!(first.complete())
             },
             {
                 let first = first.clone();
                 move || {
-                    let second = first.retry().unwrap();
-                    let seen = second.snapshot().unwrap();
+                    let second = call!(first.retry()).unwrap();
+                    let seen = call!(second.snapshot()).unwrap();
                     let _ = second.detach();
                     seen
                 }
             },
         );
         assert_eq!(
-            first.snapshot(),
+            call!(first.snapshot()),
             Ok(second),
             "the second attempt was touched"
         );
@@ -129,13 +129,13 @@ fn an_attempt_is_retried_once() {
     let claim = claim!(an_attempt_is_retried_once, [P10, P2], [21]);
     check(&claim, &[true, false], &[], || {
         let (first, _) = first_attempt();
-        first.fail("lost").unwrap();
+        call!(first.fail("lost")).unwrap();
         let first = std::sync::Arc::new(first);
-        let retry = |first: std::sync::Arc<Job<()>>| move || first.retry().map(Job::detach);
+        let retry = |first: std::sync::Arc<Job<()>>| move || call!(first.retry()).map(Job::detach);
         let (one, two) = race(retry(first.clone()), retry(first.clone()));
         let refused = if one.is_ok() { two } else { one };
         assert_eq!(refused, Err(RetryError::Superseded));
-        assert_eq!(first.snapshot().unwrap().attempt(), 2);
+        assert_eq!(call!(first.snapshot()).unwrap().attempt(), 2);
         one.is_ok()
     });
 }

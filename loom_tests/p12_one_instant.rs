@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: one thread looks, one beats and ends, or fails and retries.
 //! A violation looks like the progress of one moment beside the beat of another.
 
-use super::harness::{check, claim, percent, race, registry};
+use super::harness::{call, check, claim, percent, race, registry};
 use crate::Status;
 use std::time::Duration;
 
@@ -21,20 +21,20 @@ fn a_snapshot_is_of_one_instant() {
     check(&claim, &outcomes, &[], || {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
         let id = jobs.register(()).unwrap().detach();
-        jobs.start(id).unwrap();
+        call!(jobs.start(id)).unwrap();
         let (seen, ()) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.snapshot(id).unwrap()
+                move || call!(jobs.snapshot(id)).unwrap()
             },
             {
                 let jobs = jobs.clone();
                 move || {
-                    jobs.advance(id, percent(10.0)).unwrap();
+                    call!(jobs.advance(id, percent(10.0))).unwrap();
                     clock.advance(Duration::from_millis(5));
-                    jobs.heartbeat(id).unwrap();
-                    jobs.advance(id, percent(20.0)).unwrap();
-                    jobs.fail(id, "disk full").unwrap();
+                    call!(jobs.heartbeat(id)).unwrap();
+                    call!(jobs.advance(id, percent(20.0))).unwrap();
+                    call!(jobs.fail(id, "disk full")).unwrap();
                 }
             },
         );
@@ -59,19 +59,19 @@ fn a_retry_is_one_step() {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
         let first = jobs.register(()).unwrap();
         let id = first.id();
-        first.fail("disk full").unwrap();
+        call!(first.fail("disk full")).unwrap();
         let (seen, ()) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.snapshot(id).unwrap()
+                move || call!(jobs.snapshot(id)).unwrap()
             },
             {
                 let jobs = jobs.clone();
                 move || {
                     clock.advance(Duration::from_millis(5));
-                    let id = jobs.retry(id).unwrap().detach();
+                    let id = call!(jobs.retry(id)).unwrap().detach();
                     clock.advance(Duration::from_millis(4));
-                    jobs.start(id).unwrap();
+                    call!(jobs.start(id)).unwrap();
                 }
             },
         );
@@ -93,11 +93,11 @@ fn a_failure_comes_with_its_text() {
         let (seen, ()) = race(
             {
                 let jobs = jobs.clone();
-                move || jobs.get(id).unwrap()
+                move || call!(jobs.get(id)).unwrap()
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.fail(id, "disk full").unwrap()
+                move || call!(jobs.fail(id, "disk full")).unwrap()
             },
         );
         assert_eq!(

@@ -17,6 +17,8 @@ use std::time::Duration;
 mod calls;
 #[path = "spec/job.rs"]
 mod job;
+#[path = "spec/refusals.rs"]
+mod refusals;
 pub(crate) use calls::{Call, Millis, Name, Record, Refusal, Ret, Version, View, Who};
 pub(crate) use job::Job;
 

@@ -33,7 +33,7 @@ impl<T: Send + 'static> Builder<T> {
             stall_after: None,
             clock: None,
             on_remove: None,
-            first_generation: 0,
+            first_generation: 1, // 0 is the generation of a slot's beat before its first job
         }
     }
 

@@ -55,6 +55,12 @@ impl<T: Send + 'static> Job<T> {
         self.registry.inner.id(self.target)
     }
 
+    /// Which attempt this is the owner of; the first one is 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.target.attempt.map_or(0, u32::from)
+    }
+
     /// Where the job lives.
     #[must_use]
     pub fn registry(&self) -> &JobRegistry<T> {
@@ -251,7 +257,7 @@ impl<T: Send + 'static> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
             .field("id", &self.id())
-            .field("attempt", &self.target.attempt)
+            .field("attempt", &self.attempt())
             .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,20 @@ mod imp {
     pub(crate) use loom::thread_local;
 }
 
-#[cfg(all(shuttle, not(loom), any(test, feature = "shuttle")))]
+#[cfg(all(test, shuttle, not(loom)))]
+pub(crate) mod announce;
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) mod record;
+#[cfg(all(test, shuttle, not(loom)))]
+mod shuttle_ops;
+
+#[cfg(all(test, shuttle, not(loom)))]
+mod imp {
+    pub(crate) use super::shuttle_ops::{AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard};
+    pub(crate) use shuttle::thread_local;
+}
+
+#[cfg(all(shuttle, not(loom), not(test), feature = "shuttle"))]
 mod imp {
     pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicU64 as AtomicWord, AtomicUsize};
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};

@@ -41,7 +41,14 @@ pub(crate) fn set_threads(threads: usize) {
 
 /// The atomic of the two words, on whose order everything depends.
 #[derive(Debug)]
-pub(crate) enum AtomicWord {
+pub(crate) struct AtomicWord {
+    form: Form,
+    #[cfg(test)]
+    name: super::record::Name,
+}
+
+#[derive(Debug)]
+enum Form {
     Weak(AtomicU64),
     Ordered {
         value: std::sync::atomic::AtomicU64,
@@ -51,36 +58,48 @@ pub(crate) enum AtomicWord {
 
 impl AtomicWord {
     pub(crate) fn new(value: u64) -> Self {
-        if WEAK.get() {
-            return Self::Weak(AtomicU64::new(value));
-        }
-        Self::Ordered {
-            value: std::sync::atomic::AtomicU64::new(value),
-            turns: std::array::from_fn(|_| AtomicUsize::new(0)),
+        let form = if WEAK.get() {
+            Form::Weak(AtomicU64::new(value))
+        } else {
+            Form::Ordered {
+                value: std::sync::atomic::AtomicU64::new(value),
+                turns: std::array::from_fn(|_| AtomicUsize::new(0)),
+            }
+        };
+        Self {
+            form,
+            #[cfg(test)]
+            name: super::record::word(),
         }
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
-        match self {
-            Self::Weak(value) => value.load(order),
-            Self::Ordered { value, turns } => {
+        let found = match &self.form {
+            Form::Weak(value) => value.load(order),
+            Form::Ordered { value, turns } => {
                 // The main thread is alone, before it spawns and after it has joined.
                 if let Some(own) = this_thread().checked_sub(1) {
                     turns[own].fetch_add(1, Ordering::Relaxed);
                 }
                 value.load(Ordering::SeqCst)
             }
-        }
+        };
+        #[cfg(test)]
+        super::record::saw(self.name, found);
+        found
     }
 
     pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
-        match self {
-            Self::Weak(value) => value.swap(to, order),
-            Self::Ordered { value, turns } => {
+        let from = match &self.form {
+            Form::Weak(value) => value.swap(to, order),
+            Form::Ordered { value, turns } => {
                 take_all(turns);
                 value.swap(to, Ordering::SeqCst)
             }
-        }
+        };
+        #[cfg(test)]
+        super::record::changed(self.name, from, to);
+        from
     }
 
     pub(crate) fn compare_exchange(
@@ -90,13 +109,19 @@ impl AtomicWord {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
-        match self {
-            Self::Weak(value) => value.compare_exchange(from, to, success, failure),
-            Self::Ordered { value, turns } => {
+        let result = match &self.form {
+            Form::Weak(value) => value.compare_exchange(from, to, success, failure),
+            Form::Ordered { value, turns } => {
                 take_all(turns);
                 value.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
             }
+        };
+        #[cfg(test)]
+        match result {
+            Ok(from) => super::record::changed(self.name, from, to),
+            Err(found) => super::record::saw(self.name, found),
         }
+        result
     }
 }
 
@@ -109,7 +134,7 @@ fn take_all(turns: &[AtomicUsize]) {
 }
 
 /// 0 for the model's main thread. loom shows the number in the id's text only.
-fn this_thread() -> usize {
+pub(crate) fn this_thread() -> usize {
     let text = format!("{:?}", loom::thread::current().id());
     let digits = text
         .trim_start_matches(|c: char| !c.is_ascii_digit())

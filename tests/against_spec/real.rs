@@ -6,8 +6,7 @@
 use crate::forge::flip;
 use crate::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
 use job_registry::{
-    Job, JobGuard, JobId, JobRegistry, LockError, LookupError, ManualClock, ReadError,
-    RegisterError, RemoveError, RetryError, Snapshot, StepError, Watch,
+    Job, JobGuard, JobId, JobRegistry, ManualClock, RegisterError, Snapshot, Watch,
 };
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -370,27 +369,4 @@ impl From<()> for Ret {
     fn from((): ()) -> Self {
         Self::Done
     }
-}
-
-/// From the errors of the calls to the words of the specification.
-macro_rules! refusals {
-    ($($error:ident: $($variant:ident $(($status:ident))?)*;)*) => {$(
-        impl From<$error> for Refusal {
-            fn from(error: $error) -> Self {
-                match error {
-                    $($error::$variant $(($status))? => Self::$variant $(($status))?,)*
-                    unknown => panic!("the specification does not know {unknown:?}"),
-                }
-            }
-        }
-    )*};
-}
-
-refusals! {
-    LookupError: NotFound Gone;
-    ReadError: NotFound Gone WouldDeadlock;
-    StepError: NotFound Gone Superseded NotStarted AlreadyStarted Ended(status) WouldDeadlock;
-    LockError: NotFound Gone Superseded Ended(status) Busy WouldDeadlock;
-    RemoveError: NotFound Gone Superseded Live WouldDeadlock;
-    RetryError: NotFound Gone Superseded NotRetryable(status) AttemptsExhausted WouldDeadlock;
 }

@@ -1,0 +1,230 @@
+//! Whether what happened is what some order of the calls, one at a time, would have done.
+
+use super::super::spec::{Call, Ret, Spec, Who};
+use super::alphabet::{JOB, Letter};
+use super::program::Program;
+
+/// What a call of a program returned: an answer for each of its instants that was seen.
+pub(super) type Answers = Vec<Ret>;
+
+/// What an execution has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Outcome {
+    /// By thread and call.
+    pub(super) answers: Vec<Vec<Answers>>,
+    /// Of [`last_look`], after all threads have ended.
+    pub(super) last: Answers,
+}
+
+/// What is asked when all is over.
+pub(super) fn last_look(program: &Program) -> Vec<Call> {
+    let mut calls = vec![Call::Get(JOB)];
+    calls.extend(watches(program).map(Call::Poll));
+    calls.extend([Call::Len, Call::Sweep, Call::Len]);
+    calls
+}
+
+/// A name for each call of a program.
+pub(super) fn place(thread: usize, call: usize) -> u32 {
+    u32::try_from(10 * (thread + 1) + call + 1).expect("few threads, few calls")
+}
+
+pub(super) fn watches(program: &Program) -> impl Iterator<Item = u32> + '_ {
+    letters(program).filter_map(|(place, letter)| (letter == Letter::Watch).then_some(place))
+}
+
+fn letters(program: &Program) -> impl Iterator<Item = (u32, Letter)> + '_ {
+    program
+        .threads
+        .iter()
+        .enumerate()
+        .flat_map(|(thread, letters)| {
+            let place = move |call| place(thread, call);
+            letters
+                .iter()
+                .enumerate()
+                .map(move |(call, letter)| (place(call), *letter))
+        })
+}
+
+/// Which calls had returned when a call began: `before[thread][call]` has a count for each thread.
+pub(super) type RealTime = Vec<Vec<Vec<usize>>>;
+
+/// Whether an order of the calls explains the outcome: one that keeps the order of each thread, and that of real
+/// time where it is known.
+pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&RealTime>) -> bool {
+    let instants = |(thread, letters): (usize, &Vec<Letter>)| {
+        let calls = |(call, letter): (usize, &Letter)| letter.calls(place(thread, call));
+        letters.iter().enumerate().map(calls).collect()
+    };
+    let search = Search {
+        calls: program.threads.iter().enumerate().map(instants).collect(),
+        outcome,
+        real_time,
+        last: last_look(program),
+    };
+    let at = vec![At::default(); program.threads.len()];
+    search.from(&program.start.spec(), &at)
+}
+
+/// How far a thread has come: in which call, before which of its instants, and how many answers it has given.
+#[derive(Clone, Copy, Default)]
+struct At {
+    call: usize,
+    instant: usize,
+    answers: usize,
+}
+
+struct Search<'a> {
+    calls: Vec<Vec<Vec<Call>>>,
+    outcome: &'a Outcome,
+    real_time: Option<&'a RealTime>,
+    last: Vec<Call>,
+}
+
+impl Search<'_> {
+    fn from(&self, spec: &Spec, at: &[At]) -> bool {
+        let mut over = true;
+        for thread in 0..at.len() {
+            let Some(calls) = self.calls[thread].get(at[thread].call) else {
+                continue;
+            };
+            over = false;
+            if self.may_begin(thread, at) && self.step(spec, at, thread, &calls[at[thread].instant])
+            {
+                return true;
+            }
+        }
+        over && self.ends_as_seen(spec)
+    }
+
+    /// Whether all that returned before this call began has been placed before it.
+    fn may_begin(&self, thread: usize, at: &[At]) -> bool {
+        let before = self.real_time.map(|order| &order[thread][at[thread].call]);
+        before.is_none_or(|before| {
+            at.iter()
+                .zip(before)
+                .all(|(other, count)| other.call >= *count)
+        })
+    }
+
+    fn step(&self, spec: &Spec, at: &[At], thread: usize, call: &Call) -> bool {
+        let seen = &self.outcome.answers[thread][at[thread].call];
+        let answer = seen.get(at[thread].answers);
+        // What sweeps on the way in does not say so.
+        let silent = matches!(call, Call::Collect(_));
+        let mut next = spec.clone();
+        let number = u32::try_from(thread).expect("few threads");
+        let ret = next.apply_from(number, call);
+        if silent || answer == Some(&ret) {
+            let is_last = ends_the_call(call, &ret);
+            if self.from(&next, &self.after(at, thread, silent, is_last)) {
+                return true;
+            }
+        }
+        // These leave a job alone that somebody has locked at the moment.
+        let passed_over = match call {
+            Call::Collect(_) => true,
+            Call::Sweep => answer == Some(&Ret::Count(0)),
+            Call::FailStalled => answer == Some(&Ret::Views(Vec::new())),
+            _ => false,
+        };
+        passed_over
+            && self.is_locked_beside(thread, at)
+            && self.from(spec, &self.after(at, thread, silent, false))
+    }
+
+    /// Whether another thread may be in a call that takes the lock.
+    fn is_locked_beside(&self, thread: usize, at: &[At]) -> bool {
+        (0..at.len()).filter(|other| *other != thread).any(|other| {
+            let calls = &self.calls[other];
+            let near = at[other].call.saturating_sub(1)..calls.len().min(at[other].call + 1);
+            calls[near].iter().flatten().any(takes_the_lock)
+        })
+    }
+
+    fn after(&self, at: &[At], thread: usize, silent: bool, is_last: bool) -> Vec<At> {
+        let mut at = at.to_vec();
+        let own = &mut at[thread];
+        own.answers += usize::from(!silent);
+        own.instant += 1;
+        let instants = self.calls[thread][own.call].len();
+        if own.instant == instants || is_last {
+            *own = At {
+                call: own.call + 1,
+                ..At::default()
+            };
+        }
+        at
+    }
+
+    fn ends_as_seen(&self, spec: &Spec) -> bool {
+        let mut spec = spec.clone();
+        let answers = self.last.iter().map(|call| spec.apply(call));
+        answers.eq(self.outcome.last.iter().cloned())
+    }
+}
+
+/// Whether an instant was refused, and the rest of its call does not happen. A guard is let go all the same.
+pub(super) fn ends_the_call(call: &Call, ret: &Ret) -> bool {
+    matches!(ret, Ret::Refused(_)) && call.who() != Some(Who::Guard)
+}
+
+fn takes_the_lock(call: &Call) -> bool {
+    !matches!(
+        call,
+        Call::Advance(..)
+            | Call::Heartbeat(_)
+            | Call::Snapshot(_)
+            | Call::Watch(..)
+            | Call::Poll(_)
+            | Call::Register(..)
+    )
+}
+
+/// What the program does when each of its calls is made at a time of its own: every outcome of these must be seen.
+pub(super) fn in_sequence(program: &Program) -> Vec<Outcome> {
+    let mut all = Vec::new();
+    let empty = Outcome {
+        answers: vec![Vec::new(); program.threads.len()],
+        last: Vec::new(),
+    };
+    sequence(program, &program.start.spec(), empty, &mut all);
+    all
+}
+
+fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outcome>) {
+    let mut over = true;
+    for (thread, letters) in program.threads.iter().enumerate() {
+        let call = so_far.answers[thread].len();
+        let Some(letter) = letters.get(call) else {
+            continue;
+        };
+        over = false;
+        let (mut spec, mut next) = (spec.clone(), so_far.clone());
+        let mut answers = Vec::new();
+        for call in letter.calls(place(thread, call)) {
+            let ret = spec.apply_from(u32::try_from(thread).expect("few threads"), &call);
+            if !matches!(call, Call::Collect(_)) {
+                let is_last = ends_the_call(&call, &ret);
+                answers.push(ret);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        next.answers[thread].push(answers);
+        sequence(program, &spec, next, all);
+    }
+    if over {
+        let mut spec = spec.clone();
+        let last = last_look(program)
+            .iter()
+            .map(|call| spec.apply(call))
+            .collect();
+        let outcome = Outcome { last, ..so_far };
+        if !all.contains(&outcome) {
+            all.push(outcome);
+        }
+    }
+}

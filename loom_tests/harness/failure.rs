@@ -1,0 +1,104 @@
+//! What is printed when an execution of a model fails: which one, its timeline, and the command that shows it
+//! again.
+
+use super::ledger::CHECKER;
+use crate::beat::Beat;
+use crate::sync::record::{self, Event, Name};
+use crate::word::Word;
+use std::cell::Cell;
+use std::fmt::Write;
+use std::sync::Once;
+
+thread_local! {
+    /// What this thread of the system checks.
+    static CHECKED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    static EXECUTION: Cell<u64> = const { Cell::new(0) };
+    static SHOWN: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Explores under a name. A panic in between is the model's failure, and is shown.
+pub(in crate::loom_tests) fn of<R>(name: &'static str, explore: impl FnOnce() -> R) -> R {
+    static HOOK: Once = Once::new();
+    // A hook, because it also runs where the panic then aborts.
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if let Some(name) = CHECKED.take() {
+                eprintln!("{}", describe(name));
+            }
+            usual(panic);
+        }));
+    });
+    let shown = std::env::var("JOB_REGISTRY_EXECUTION").ok();
+    SHOWN.set(shown.map(|n| n.parse().expect("the number of an execution")));
+    EXECUTION.set(0);
+    CHECKED.set(Some(name));
+    let result = explore();
+    CHECKED.set(None);
+    result
+}
+
+/// Runs one execution of a model.
+pub(in crate::loom_tests) fn watched<R>(model: impl Fn() -> R) -> R {
+    EXECUTION.set(EXECUTION.get() + 1);
+    let result = model();
+    if SHOWN.get() == Some(EXECUTION.get()) {
+        eprintln!("{}", timeline());
+    }
+    result
+}
+
+fn describe(name: &str) -> String {
+    let execution = EXECUTION.get();
+    let test = std::thread::current().name().unwrap_or(name).to_owned();
+    let mut text = timeline();
+    let _ = write!(
+        text,
+        "{name}: detected in execution {execution} under {CHECKER}. To see it again:\n\
+         JOB_REGISTRY_EXECUTION={execution} RUSTFLAGS=\"--cfg {CHECKER}\" cargo test --lib {test} -- --exact --nocapture"
+    );
+    text
+}
+
+/// What happened in this execution, a column for each thread.
+fn timeline() -> String {
+    let events = record::events();
+    let threads = events
+        .iter()
+        .map(|(thread, _)| thread + 1)
+        .max()
+        .unwrap_or(1);
+    let mut text = String::from("\n");
+    for thread in 0..threads {
+        let head = match thread {
+            0 => "main".to_owned(),
+            n => format!("thread {n}"),
+        };
+        let _ = write!(text, "{head:<WIDTH$}");
+    }
+    text.push('\n');
+    for (thread, event) in &events {
+        let indent = " ".repeat(thread * WIDTH);
+        let line = match event {
+            Event::Call(call) => format!("{call:?} ..."),
+            Event::Return(result) => format!("  = {result:?}"),
+            Event::Word(name, from, to) => format!("  {}", step(*name, *from, *to)),
+        };
+        let _ = writeln!(text, "{indent}{line}");
+    }
+    text
+}
+
+const WIDTH: usize = 34;
+
+/// A slot makes its state word and then its beat word.
+fn step(Name(_, number): Name, from: u64, to: u64) -> String {
+    let slot = (number - 1) / 2;
+    if number % 2 == 1 {
+        let (from, to) = (Word::from_bits(from), Word::from_bits(to));
+        format!("state {slot}: {from:?} -> {to:?}")
+    } else {
+        let (from, to) = (Beat::from_bits(from), Beat::from_bits(to));
+        format!("beat {slot}: {from:?} -> {to:?}")
+    }
+}

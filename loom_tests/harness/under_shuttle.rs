@@ -1,0 +1,29 @@
+//! Exploring under shuttle.
+
+pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, thread::spawn};
+
+use super::reduction::Reduction;
+use shuttle::scheduler::Scheduler;
+
+/// More than the largest model has; one that reaches it has not come to its end.
+const LIMIT: u64 = 2_000_000;
+
+/// Every execution, up to the order of steps that commute.
+pub(in crate::loom_tests) fn explore(
+    _: Option<usize>,
+    model: impl Fn() + Send + Sync + 'static,
+) -> bool {
+    let (scheduler, completed) = Reduction::new(LIMIT);
+    run(scheduler, model);
+    completed.get()
+}
+
+/// As a scheduler has it.
+pub(in crate::loom_tests) fn run(
+    scheduler: impl Scheduler + 'static,
+    model: impl Fn() + Send + Sync + 'static,
+) {
+    let mut config = shuttle::Config::new();
+    config.silence_warnings = true; // that every order is taken for SeqCst is what loom is there for
+    shuttle::Runner::new(scheduler, config).run(model);
+}
