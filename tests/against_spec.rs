@@ -61,9 +61,9 @@ fn config() -> Config {
             CASES
         },
         // Unless `PROPTEST_DISABLE_FAILURE_PERSISTENCE` says no: a mutant's failures are no regressions.
-        failure_persistence: default
-            .failure_persistence
-            .and(Some(Box::new(FileFailurePersistence::WithSource("regressions")))),
+        failure_persistence: default.failure_persistence.and(Some(Box::new(
+            FileFailurePersistence::WithSource("regressions"),
+        ))),
         ..Config::default()
     }
 }
