@@ -180,4 +180,13 @@ mod tests {
             beat = next;
         }
     }
+
+    /// Failures of models and of property tests are read by these texts.
+    #[test]
+    fn beats_print_their_fields() {
+        let started = Beat::open(7, 3).started(5);
+        assert_eq!(format!("{started:?}"), "g7 5 ms started");
+        let sealed = started.sealed(Ending::Failed);
+        assert_eq!(format!("{sealed:?}"), "g7 5 ms started sealed Failed");
+    }
 }

@@ -176,4 +176,10 @@ mod tests {
     fn registries_mint_different_ids() {
         assert_ne!(Mint::new().id(0, 0), Mint::new().id(0, 0));
     }
+
+    /// P4: a key that came into a log would make ids guessable.
+    #[test]
+    fn keys_are_not_printed() {
+        assert_eq!(format!("{:?}", Mint::new()), "Mint(secret)");
+    }
 }
