@@ -151,6 +151,7 @@ mod tests {
             let started = open.started(then);
             prop_assert!(started.bits() > open.bits() && started.is_started());
             prop_assert_eq!(started.millis(), then.min(LATEST).max(start));
+            prop_assert!(started.started(then).is_started());
             if let Some(next) = started.at(u64::MAX) {
                 prop_assert!(next.bits() > started.bits() && next.is_started());
             }
@@ -165,6 +166,13 @@ mod tests {
             prop_assert!(started.sealed(ending).reopened(then).bits() > started.sealed(ending).bits());
             prop_assert!(Beat::open(generation + 1, 0).bits() > reopened.bits());
         }
+    }
+
+    /// P8: for more than four years a beat is what the clock said.
+    #[test]
+    fn beats_of_four_years_are_exact() {
+        let four_years = 4 * 366 * 24 * 3_600_000;
+        assert_eq!(Beat::open(7, four_years).millis(), four_years);
     }
 
     /// P8: a clock at the end of its range leaves room for every attempt.
