@@ -151,6 +151,7 @@ mod tests {
             let started = open.started(then);
             prop_assert!(started.bits() > open.bits() && started.is_started());
             prop_assert_eq!(started.millis(), then.min(LATEST).max(start));
+            prop_assert!(started.started(then).is_started());
             if let Some(next) = started.at(u64::MAX) {
                 prop_assert!(next.bits() > started.bits() && next.is_started());
             }
@@ -167,6 +168,13 @@ mod tests {
         }
     }
 
+    /// P8: for more than four years a beat is what the clock said.
+    #[test]
+    fn beats_of_four_years_are_exact() {
+        let four_years = 4 * 366 * 24 * 3_600_000;
+        assert_eq!(Beat::open(7, four_years).millis(), four_years);
+    }
+
     /// P8: a clock at the end of its range leaves room for every attempt.
     #[test]
     fn every_attempt_can_reopen_at_the_end_of_time() {
@@ -179,5 +187,14 @@ mod tests {
             );
             beat = next;
         }
+    }
+
+    /// Failures of models and of property tests are read by these texts.
+    #[test]
+    fn beats_print_their_fields() {
+        let started = Beat::open(7, 3).started(5);
+        assert_eq!(format!("{started:?}"), "g7 5 ms started");
+        let sealed = started.sealed(Ending::Failed);
+        assert_eq!(format!("{sealed:?}"), "g7 5 ms started sealed Failed");
     }
 }

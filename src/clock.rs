@@ -1,6 +1,5 @@
 //! [`Clock`]: where a registry takes its time from.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -144,11 +143,5 @@ impl Timeline {
 
     pub(crate) fn system_time(&self, at: Duration) -> std::time::SystemTime {
         self.wall.checked_add(at).unwrap_or(self.wall)
-    }
-}
-
-impl fmt::Debug for Timeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.elapsed())
     }
 }

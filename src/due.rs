@@ -80,12 +80,14 @@ mod tests {
         fn entries_come_out_once_and_not_early(
             times in prop::collection::vec(0u64..40, 0..200),
             most in 1usize..80,
+            step in 1usize..20,
         ) {
             let queue = DueQueue::new();
             queue.file(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot }));
             let mut seen = Vec::new();
-            for now in 0..40 {
-                prop_assert_eq!(queue.is_due(now), times.contains(&now));
+            let mut from = 0;
+            for now in (0..=60).step_by(step) {
+                prop_assert_eq!(queue.is_due(now), times.iter().any(|time| (from..=now).contains(time)));
                 loop {
                     let batch = queue.take_due(now, most);
                     prop_assert!(batch.len() <= most);
@@ -93,13 +95,28 @@ mod tests {
                         break;
                     }
                     for entry in batch {
-                        prop_assert_eq!(entry.time, now);
+                        prop_assert!((from..=now).contains(&entry.time), "{entry:?} at {now}");
+                        from = entry.time;
                         seen.push(entry.slot);
                     }
                 }
+                from = now + 1;
             }
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..u32::try_from(times.len()).unwrap()).collect::<Vec<_>>());
         }
+    }
+
+    /// P6: however often a removal is put off, the queue has one entry for the job.
+    #[test]
+    fn removal_that_is_put_off_is_filed_once() {
+        let jobs = crate::JobRegistry::new();
+        let id = jobs.register(()).unwrap().detach();
+        jobs.cancel(id).unwrap();
+        for hours in 1..100 {
+            let later = std::time::Duration::from_secs(3600 * hours);
+            jobs.remove_after(id, later).unwrap();
+        }
+        assert_eq!(jobs.inner.due.take_due(NEVER - 1, usize::MAX).len(), 1);
     }
 }

@@ -176,4 +176,21 @@ mod tests {
     fn registries_mint_different_ids() {
         assert_ne!(Mint::new().id(0, 0), Mint::new().id(0, 0));
     }
+
+    /// P4: who has one id cannot tell another from it: each slot and each generation has a half of its own.
+    #[test]
+    fn no_two_places_share_the_unguessable_half() {
+        let mint = Mint::new();
+        let places = (0..20).flat_map(|slot| (0..20).map(move |generation| (slot, generation)));
+        let halves: std::collections::HashSet<_> = places
+            .map(|(slot, generation)| mint.id(slot, generation).nonce)
+            .collect();
+        assert_eq!(halves.len(), 400);
+    }
+
+    /// P4: a key that came into a log would make ids guessable.
+    #[test]
+    fn keys_are_not_printed() {
+        assert_eq!(format!("{:?}", Mint::new()), "Mint(secret)");
+    }
 }

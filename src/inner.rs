@@ -15,7 +15,6 @@ use crate::thread::{Effect, Held, defer};
 use crate::watchers::Watchers;
 use crate::word::Word;
 use std::convert::Infallible;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub(crate) struct Inner<T> {
@@ -226,14 +225,6 @@ impl<T> Locked<'_, T> {
             error: self.body.error.clone(),
             payload,
         })
-    }
-}
-
-impl<T> fmt::Debug for Inner<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("live", &self.table.live())
-            .finish_non_exhaustive()
     }
 }
 

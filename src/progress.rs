@@ -213,6 +213,7 @@ mod tests {
         assert_eq!(Progress::percent(f64::NAN), Err(ProgressError::NotANumber));
         assert_eq!(Progress::percent(-0.0), Ok(Progress::ZERO));
         assert_eq!(Progress::ratio(u64::MAX, u64::MAX), Ok(Progress::DONE));
+        assert_eq!(Progress::from_ppm(WHOLE), Ok(Progress::DONE));
         assert_eq!(
             Progress::from_ppm(WHOLE + 1),
             Err(ProgressError::OutOfRange)

@@ -184,4 +184,17 @@ mod tests {
         }
         assert!(jobs.is_empty());
     }
+
+    /// P4: an id that the registry is going to issue is no id of it yet, and therefore not gone either.
+    #[test]
+    fn id_of_the_future_is_not_found() {
+        let jobs = JobRegistry::new();
+        let first = jobs.register(()).unwrap().id();
+        let next = jobs.inner.mint.id(first.slot + 1, first.generation);
+        assert_eq!(jobs.snapshot(next), Err(LookupError::NotFound));
+        assert_eq!(jobs.remove(next), Err(RemoveError::NotFound));
+        let second = jobs.register(()).unwrap();
+        assert_eq!(second.id(), next);
+        assert!(jobs.snapshot(next).is_ok());
+    }
 }

@@ -161,21 +161,17 @@ impl<T> Inner<T> {
 
     /// Removes every ended job whose lock is free, due or not.
     #[cfg(feature = "tokio")]
-    pub(crate) fn remove_all(&self) -> Swept {
+    pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
         for seen in self.snapshots().filter(|seen| seen.status().is_ended()) {
             let Ok(target) = self.find(seen.id()) else {
                 continue;
             };
-            match self.try_lock::<WouldDeadlock>(target.slot) {
-                Ok(Some(locked)) if target.admit(locked.word()).is_ok() => {
-                    self.remove_locked(locked, target, &mut swept);
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(WouldDeadlock) => swept.busy += 1,
+            if let Ok(Some(locked)) = self.try_lock::<WouldDeadlock>(target.slot) {
+                // Looks again: the job may have been retried or removed since it was seen.
+                self.remove_locked(locked, target, &mut swept);
             }
         }
-        swept
     }
 
     /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.

@@ -270,3 +270,7 @@ impl<F: FnOnce() -> u64> LazyNow<F> {
         now
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "slot_tests.rs"]
+mod tests;

@@ -198,6 +198,13 @@ mod tests {
         }
     }
 
+    /// What `Builder::capacity` says of the most jobs there can be.
+    #[test]
+    fn most_slots_are_as_many_as_the_docs_say() {
+        let table = Table::<()>::new(usize::MAX, 0);
+        assert_eq!(table.capacity(), 4_294_967_232);
+    }
+
     /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.
     #[test]
     fn a_used_up_slot_is_retired() {

@@ -131,3 +131,16 @@ fn the_last_generation_retires_the_slot() {
     assert_eq!(retired.generation(), RETIRED);
     assert_eq!(retired.register(), None);
 }
+
+/// Failures of models and of property tests are read by these texts.
+#[test]
+fn words_print_their_fields() {
+    let running = Word::vacant(7).register().and_then(Word::start).unwrap();
+    let half = running.advance(Progress::saturating_ppm(500_000)).unwrap();
+    assert_eq!(format!("{half:?}"), "g7 a1 running 50 %");
+    assert_eq!(
+        format!("{:?}", half.watched()),
+        "g7 a1 running 50 % watched"
+    );
+    assert_eq!(format!("{:?}", Word::vacant(8)), "g8 vacant");
+}

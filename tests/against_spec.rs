@@ -60,8 +60,11 @@ fn config() -> Config {
         } else {
             CASES
         },
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..default
+        // Unless `PROPTEST_DISABLE_FAILURE_PERSISTENCE` says no: a mutant's failures are no regressions.
+        failure_persistence: default.failure_persistence.and(Some(Box::new(
+            FileFailurePersistence::WithSource("regressions"),
+        ))),
+        ..Config::default()
     }
 }
 

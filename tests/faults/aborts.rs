@@ -1,6 +1,8 @@
 //! P11: two panics at once end a process, whoever calls. The library must not bring two of its callers' panics
 //! together. Each body runs in a process of its own.
 
+use crate::panics::wait;
+use crate::watchdog::waker;
 use job_registry::{JobId, JobRegistry, LookupError, ManualClock};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::process::Command;
@@ -31,6 +33,10 @@ impl Drop for Ruthless {
     }
 }
 
+fn panic_message(result: std::thread::Result<()>) -> &'static str {
+    result.unwrap_err().downcast_ref::<&'static str>().unwrap()
+}
+
 fn ended<T: Send + 'static>(jobs: &JobRegistry<T>, payload: T) -> JobId {
     let id = jobs.register(payload).unwrap().detach();
     jobs.cancel(id).unwrap();
@@ -49,6 +55,44 @@ fn two_payloads_that_panic_with_their_registry_do_not_end_the_process() {
             }
             // Whether one of the panics is passed on is the library's choice.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(jobs)));
+        },
+    );
+}
+
+/// P11: a registry that goes away because its holder panics does not add a panic of its own, which would
+/// end the process; one that goes away by itself passes its panic on.
+#[test]
+fn registry_dropped_by_a_panic_adds_none() {
+    in_a_child("registry_dropped_by_a_panic_adds_none", || {
+        let with_payload = || {
+            let jobs = JobRegistry::new();
+            ended(&jobs, Ruthless);
+            jobs
+        };
+        let unwound = catch_unwind(|| {
+            let _jobs = with_payload();
+            panic!("the holder");
+        });
+        assert_eq!(panic_message(unwound), "the holder");
+        let dropped = catch_unwind(|| drop(with_payload()));
+        assert_eq!(panic_message(dropped), "in a drop");
+    });
+}
+
+/// P11: a worker that panics fails its job, which wakes its watchers. One of them panics as well.
+#[test]
+fn waker_that_panics_while_its_worker_does_does_not_end_the_process() {
+    in_a_child(
+        "waker_that_panics_while_its_worker_does_does_not_end_the_process",
+        || {
+            let job = JobRegistry::new().register(()).unwrap();
+            let mut watch = job.watch().unwrap();
+            wait(&mut watch, &waker(|| panic!("in a waker")));
+            let unwound = catch_unwind(AssertUnwindSafe(|| {
+                let _job = job;
+                panic!("the worker");
+            }));
+            assert_eq!(panic_message(unwound), "the worker");
         },
     );
 }

@@ -184,6 +184,28 @@ fn watch_goes_on_into_the_next_attempt() {
     assert_eq!(statuses(&rest(&mut watch)), [Status::Cancelled]);
 }
 
+/// P9: a late, smaller progress changes nothing, and a watcher that waits is left in peace.
+#[test]
+fn advance_that_changes_nothing_wakes_nobody() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    job.advance(Progress::DONE).unwrap();
+    let mut watch = job.watch().unwrap();
+    let woken = Arc::new(AtomicUsize::new(0));
+    let waker = waker({
+        let woken = woken.clone();
+        move || {
+            woken.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    wait(&mut watch, &waker);
+    assert_eq!(job.advance(Progress::ZERO), Ok(Progress::DONE));
+    assert_eq!(woken.load(Ordering::SeqCst), 0);
+    job.complete().unwrap();
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
+}
+
 /// P9: watches of one job that come, wait and go do not take each other's wakes.
 #[test]
 fn watch_that_goes_takes_no_other_with_it() {

@@ -15,5 +15,6 @@ mod ids;
 mod leaving;
 mod nested_locks;
 mod panics;
+mod texts;
 mod under_a_guard;
 mod watchdog;

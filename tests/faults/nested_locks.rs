@@ -235,6 +235,25 @@ fn lock_of_another_thread_is_busy_and_not_a_deadlock() {
     });
 }
 
+/// P7: whoever wants to lock an ended job is told that it has ended, and does not wait for its readers first.
+#[test]
+fn lock_of_an_ended_job_is_refused_while_it_is_read() {
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        let id = jobs.register(0).unwrap().detach();
+        jobs.cancel(id).unwrap();
+        let refused = jobs.read(id, |_| {
+            std::thread::scope(|s| {
+                let both = s.spawn(|| {
+                    [jobs.lock(id), jobs.try_lock(id)].map(|result| result.map(drop).unwrap_err())
+                });
+                both.join().unwrap()
+            })
+        });
+        assert_eq!(refused, Ok([LockError::Ended(Status::Cancelled); 2]));
+    });
+}
+
 /// P7: under a guard the steps of the same job go through the guard, which has all of them.
 #[test]
 fn guard_has_every_step_of_its_own_job() {

@@ -54,7 +54,8 @@ fn sweep_under_a_guard_waits_for_a_better_time() {
         clock.advance(Duration::from_secs(1));
 
         let guard = held.lock().unwrap();
-        assert_eq!(jobs.sweep().removed, 0);
+        let swept = jobs.sweep();
+        assert_eq!((swept.removed, swept.busy), (0, 0), "nothing is looked at");
         assert_eq!(jobs.fail_stalled(), []);
         // Neither does `register` sweep here.
         let late = jobs.register(3).unwrap();

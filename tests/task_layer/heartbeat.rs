@@ -37,7 +37,8 @@ async fn heartbeat_keeps_a_job_from_stalling() {
     let jobs = registry();
     let (by_handle, by_id, without) = (running(&jobs), running(&jobs), running(&jobs));
     sleep(5 * SECOND).await;
-    let _first = by_handle.heartbeat_every(3 * SECOND);
+    let first = by_handle.heartbeat_every(3 * SECOND);
+    assert!(format!("{first:?}").starts_with("Heartbeat"));
     let _second = jobs.heartbeat_every(by_id.id(), 4 * SECOND).unwrap();
     assert_eq!(
         (silence(&by_handle), silence(&by_id)),

@@ -48,6 +48,10 @@ async fn shutdown_leaves_nothing() {
     let report = jobs.shutdown(LONG).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.cancelled, report.live, report.tasks), (5, 0, 0));
+    assert_eq!(
+        report.to_string(),
+        "5 cancelled, 0 still live, 0 tasks still running"
+    );
     assert!(jobs.is_empty());
     assert_eq!(drops.count(), 7 + 3, "seven payloads and three futures");
     drop(pending);

@@ -1,7 +1,9 @@
 //! `cargo verify`: everything that is checked, and a table at the end. `cargo verify write` also writes
 //! README's property table from what the checks recorded; without it a table that differs is a failure.
+//! `cargo verify mutants` changes the library in small ways that the tests have to notice; see `mutants.rs`.
 
 mod ledger;
+mod mutants;
 mod properties;
 
 use std::path::{Path, PathBuf};
@@ -94,17 +96,18 @@ const fn step(
 }
 
 fn main() -> ExitCode {
-    let write = match std::env::args().nth(1).as_deref() {
-        None | Some("quick") => false,
-        Some("write") => true,
-        Some(other) => {
-            eprintln!("unknown argument `{other}`; usage: cargo verify [quick|write]");
-            return ExitCode::from(2);
-        }
-    };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask has a parent");
+    let write = match std::env::args().nth(1).as_deref() {
+        None | Some("quick") => false,
+        Some("write") => true,
+        Some("mutants") => return ExitCode::from(u8::from(!mutants::run(root))),
+        Some(other) => {
+            eprintln!("unknown argument `{other}`; usage: cargo verify [quick|write|mutants]");
+            return ExitCode::from(2);
+        }
+    };
     for ledger in ledgers(root) {
         // Lines are appended, and those of the last run are not of this one.
         let _ = std::fs::remove_file(ledger);

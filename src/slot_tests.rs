@@ -1,0 +1,89 @@
+//! Tests of a slot's two words: what was decided on one and is not yet settled on the other.
+
+use super::*;
+use std::convert::Infallible;
+
+const GENERATION: u32 = 7;
+
+fn target() -> Target {
+    Target {
+        slot: 0,
+        generation: GENERATION,
+        attempt: None,
+    }
+}
+
+/// A pending job, that somebody watches.
+fn watched_pending() -> Slot<()> {
+    let slot = Slot::new(GENERATION);
+    slot.open(GENERATION, 1);
+    slot.step::<Infallible>(|word| Ok(word.register())).unwrap();
+    assert!(slot.watch(slot.state()));
+    slot
+}
+
+/// Each of the decisions, as the holder of the lock leaves it before it settles: the slot, and the status that
+/// it comes to.
+fn decided() -> Vec<(Slot<()>, Status)> {
+    let started = watched_pending();
+    started.begin(2);
+    let ended = watched_pending();
+    ended.seal(Ending::Cancelled);
+    let retried = watched_pending();
+    retried.settle(retried.seal(Ending::Failed));
+    assert!(retried.watch(retried.state()));
+    retried.reopen(2);
+    vec![
+        (started, Status::Running),
+        (ended, Status::Cancelled),
+        (retried, Status::Pending),
+    ]
+}
+
+/// P9 and P12: whoever looks between a decision and its settlement settles it, and wakes. The next one does not.
+#[test]
+fn observer_settles_what_was_decided_and_wakes() {
+    for (slot, status) in decided() {
+        let (word, beat, wake) = slot.observe();
+        assert!(is_settled(word, beat), "{word:?} and {beat:?}");
+        assert_eq!((word.status(), wake), (Some(status), true));
+        assert_eq!(slot.observe(), (word, beat, false));
+        assert!(!slot.settle(beat), "the holder of the lock comes second");
+    }
+}
+
+/// P8 and P9: so does a heartbeat, which is recorded only if the job lives then.
+#[test]
+fn heartbeat_settles_what_was_decided_and_wakes() {
+    for (slot, status) in decided() {
+        let (word, wake) = slot.record_beat(target(), || 9).unwrap();
+        assert_eq!((word.status(), wake), (Some(status), true));
+        assert_eq!(slot.beat().millis() == 9, !status.is_ended());
+    }
+}
+
+/// P2 and P10: a decision that has been settled is not carried out a second time, on the attempt that came after it.
+#[test]
+fn old_decision_does_not_touch_what_came_later() {
+    let slot = watched_pending();
+    let sealed = slot.seal(Ending::Failed);
+    assert!(slot.settle(sealed));
+    let open = slot.reopen(2);
+    slot.settle(open);
+    let (word, beat, _) = slot.observe();
+    assert!(!slot.settle(sealed));
+    assert_eq!(slot.observe(), (word, beat, false));
+    assert_eq!((word.status(), word.attempt()), (Some(Status::Pending), 2));
+}
+
+/// P8: a verdict on a beat that has been followed by another is refused.
+#[test]
+fn verdict_is_on_the_very_beat_that_was_judged() {
+    let slot = watched_pending();
+    slot.settle(slot.begin(2));
+    let judged = slot.beat();
+    slot.record_beat(target(), || 3).unwrap();
+    let heard = slot.beat();
+    assert_eq!(slot.seal_exactly(judged, Ending::Failed), Err(heard));
+    assert_eq!(slot.observe().0.status(), Some(Status::Running));
+}
