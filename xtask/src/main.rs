@@ -3,6 +3,7 @@
 
 mod ledger;
 mod properties;
+mod zoo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -94,17 +95,18 @@ const fn step(
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("zoo") {
+        return zoo();
+    }
     let write = match std::env::args().nth(1).as_deref() {
         None | Some("quick") => false,
         Some("write") => true,
         Some(other) => {
-            eprintln!("unknown argument `{other}`; usage: cargo verify [quick|write]");
+            eprintln!("unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]]");
             return ExitCode::from(2);
         }
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask has a parent");
+    let root = root();
     for ledger in ledgers(root) {
         // Lines are appended, and those of the last run are not of this one.
         let _ = std::fs::remove_file(ledger);
@@ -123,6 +125,21 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask has a parent")
+}
+
+/// The seeded bugs, or those with a certain text in their names.
+fn zoo() -> ExitCode {
+    let only = std::env::args().nth(2);
+    match zoo::run(root(), only.as_deref()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
