@@ -1,6 +1,7 @@
 //! Models that the seeded bugs asked for: without them, some lived. `loom_tests/seeded` has the bugs.
 
 use super::harness::{block_on, check, claim, percent, race, registry, running};
+use crate::sync::Ordering;
 use crate::{Job, JobId, JobRegistry, LookupError, RemoveError, Status, Watch};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -31,6 +32,42 @@ fn a_free_slot_is_empty() {
             assert_eq!(payload, Ok("new"), "the next job has lost its payload");
         }
         registered.is_some()
+    });
+}
+
+/// P4, scenario 19: who has learned the unguessable half of the new job's id cannot make it pass for the old one's, not even
+/// while the slot's state is seen as it was. (Shuttle has no stale values.)
+#[test]
+fn a_half_of_the_next_id_opens_no_old_job() {
+    let claim = claim!(a_half_of_the_next_id_opens_no_old_job, [P4], [19]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let old = jobs.register("old").unwrap().detach();
+        jobs.cancel(old).unwrap();
+        let (has_learned, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let slot = jobs.inner.slot(old.slot);
+                    let nonce = slot.nonce.load(Ordering::Relaxed);
+                    let forged = JobId { nonce, ..old };
+                    let seen = jobs.snapshot(forged);
+                    assert!(
+                        forged == old || seen == Err(LookupError::NotFound),
+                        "a forged id was taken for a real one"
+                    );
+                    forged != old
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.remove(old).unwrap();
+                    let _ = jobs.register("new").unwrap().detach();
+                }
+            },
+        );
+        has_learned
     });
 }
 
@@ -87,6 +124,33 @@ fn an_old_attempt_never_removes_the_new_one() {
         assert_eq!(removed.is_ok(), retried.is_none());
         assert_eq!(jobs.snapshot(first.id()).is_ok(), retried.is_some());
         removed
+    });
+}
+
+/// P2: a writer that waited for the lock while the job ended finds it closed.
+#[test]
+fn an_update_never_lands_on_an_ended_job() {
+    let claim = claim!(an_update_never_lands_on_an_ended_job, [P2, P3], [7]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let (updated, ended) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.update(id, |pages| *pages += 1).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.complete(id).unwrap();
+                    jobs.get(id).unwrap()
+                }
+            },
+        );
+        let record = jobs.get(id).unwrap();
+        assert_eq!(record.payload, ended.payload, "an ended job has changed");
+        assert_eq!(record.payload == 1, updated);
+        updated
     });
 }
 

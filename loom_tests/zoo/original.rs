@@ -100,7 +100,7 @@ fn get(field: &AtomicU64) -> u64 {
 fn without_a_lock_an_update_is_lost() {
     dies(&Specimen {
         name: "without_a_lock_an_update_is_lost",
-        bug: "the original: two writers of one record",
+        bug: "before the fix: two writers of one record",
         violation: "a file was forgotten",
         run: || {
             let claim = claim!(without_a_lock_an_update_is_lost, [P3], [1]);
@@ -121,7 +121,7 @@ fn without_a_lock_an_update_is_lost() {
 fn without_a_lock_progress_goes_backward() {
     dies(&Specimen {
         name: "without_a_lock_progress_goes_backward",
-        bug: "the original: progress that comes late",
+        bug: "before the fix: progress that comes late",
         violation: "the progress went back",
         run: || {
             let claim = claim!(without_a_lock_progress_goes_backward, [P1], [6]);
@@ -144,7 +144,7 @@ fn without_a_lock_progress_goes_backward() {
 fn without_a_lock_a_finished_job_is_revived() {
     dies(&Specimen {
         name: "without_a_lock_a_finished_job_is_revived",
-        bug: "the original: an update after the end",
+        bug: "before the fix: an update after the end",
         violation: "a completed job is processing again",
         run: || {
             let claim = claim!(without_a_lock_a_finished_job_is_revived, [P2], [9, 12]);
@@ -170,7 +170,7 @@ fn without_a_lock_a_finished_job_is_revived() {
 fn without_a_lock_a_heartbeat_dies_of_the_cleanup() {
     dies(&Specimen {
         name: "without_a_lock_a_heartbeat_dies_of_the_cleanup",
-        bug: "the original: a heartbeat beside the cleanup",
+        bug: "before the fix: a heartbeat beside the cleanup",
         violation: "KeyError",
         run: || {
             let claim = claim!(without_a_lock_a_heartbeat_dies_of_the_cleanup, [P4], [7]);

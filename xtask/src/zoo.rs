@@ -183,6 +183,9 @@ impl Zoo {
             return Verdict::lives(error);
         }
         let child = self.test(checker, filters.iter().map(String::as_str), RUN);
+        // For whoever wonders why.
+        let output = self.target.join(format!("{}.{checker}.txt", bug.name));
+        let _ = std::fs::copy(self.target.join("run.txt"), output);
         Verdict::of(&child, bug.hangs.contains(checker))
     }
 
@@ -217,6 +220,8 @@ impl Zoo {
             .args(checker.target())
             .env("RUSTFLAGS", checker.flags())
             .env("RUST_BACKTRACE", "0")
+            // The same histories every time, so that a kill is not a matter of luck.
+            .env("PROPTEST_RNG_SEED", "1")
             .env("CARGO_TARGET_DIR", self.target.join(checker.folder()))
             .env("JOB_REGISTRY_ZOO_LEDGER", &self.ledger)
             .env_remove("JOB_REGISTRY_LEDGER");

@@ -97,8 +97,11 @@ pub fn table(kills: &[Kill]) -> String {
         .iter()
         .map(|kill| (&kill.kind, &kill.specimen, &kill.bug))
         .collect();
-    // The small registries first, and then the patches by their numbers.
-    specimens.sort_by_key(|(kind, specimen, _)| (*kind != "zoo", *specimen));
+    // The small registries first, by what they are in the guide, and then the patches by their numbers.
+    specimens.sort_by_key(|(kind, specimen, bug)| match kind.as_str() {
+        "zoo" => (false, *bug),
+        _ => (true, *specimen),
+    });
     specimens.dedup();
     for (kind, specimen, bug) in specimens {
         let cell = |is_there: &dyn Fn(&str) -> bool| {
