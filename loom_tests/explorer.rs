@@ -80,7 +80,12 @@ fn try_it() {
         let (mut n, mut executions, mut outcomes, mut worst) = (0, 0, 0, (0, String::new()));
         for program in all.iter().step_by(every) {
             let t = std::time::Instant::now();
-            let result = std::panic::catch_unwind(|| explore(program, std::env::var("BOUND").ok().map(|b| b.parse().unwrap())));
+            let result = std::panic::catch_unwind(|| {
+                explore(
+                    program,
+                    std::env::var("BOUND").ok().map(|b| b.parse().unwrap()),
+                )
+            });
             match result {
                 Ok(verdict) => {
                     n += 1;

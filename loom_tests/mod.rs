@@ -28,3 +28,6 @@ mod p08_honest_heartbeat;
 mod p09_no_lost_wakeup;
 mod p10_fencing;
 mod p12_one_instant;
+
+mod zoo;
+mod zoo_gaps;

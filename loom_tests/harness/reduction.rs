@@ -82,12 +82,17 @@ impl Reduction {
         let known = before.iter().rev().find(|other| other.taken == step.taken);
         let mut after = known.map_or(Vec::new(), |other| other.after.clone());
         let knows = |after: &Vec<usize>, at: usize, other: TaskId| {
-            after.get(usize::from(other)).is_some_and(|steps| *steps > at)
+            after
+                .get(usize::from(other))
+                .is_some_and(|steps| *steps > at)
         };
         let past = after.clone();
         let mut race = None;
         for (at, other) in before.iter().enumerate() {
-            if other.taken == step.taken || usize::from(other.taken) == 0 || !conflict(&other.touched, &step.touched) {
+            if other.taken == step.taken
+                || usize::from(other.taken) == 0
+                || !conflict(&other.touched, &step.touched)
+            {
                 continue;
             }
             if !knows(&past, at, other.taken) && !only_lets_go(&other.touched, &step.touched) {
@@ -144,7 +149,10 @@ impl Reduction {
         let local = enabled.iter().find(|task| next(**task).is_none());
         // Where nobody can go on, shuttle shall see the deadlock.
         let stuck = runnable.first().filter(|_| enabled.is_empty());
-        let taken = local.or_else(|| awake.next()).copied().or(stuck.map(|task| task.id()))?;
+        let taken = local
+            .or_else(|| awake.next())
+            .copied()
+            .or(stuck.map(|task| task.id()))?;
         Some(Choice {
             asleep,
             enabled,

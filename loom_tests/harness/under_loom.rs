@@ -14,7 +14,9 @@ pub(in crate::loom_tests) fn explore(
 ) -> bool {
     let model = Arc::new(model);
     for weak in [false, true] {
-        if std::env::var("FORM").is_ok_and(|f| (f == "weak") != weak) { continue; }
+        if std::env::var("FORM").is_ok_and(|f| (f == "weak") != weak) {
+            continue;
+        }
         crate::sync::loom_atomic::set_weak(weak);
         let mut builder = loom::model::Builder::new();
         builder.max_permutations = None;

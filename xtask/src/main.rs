@@ -5,6 +5,7 @@
 mod ledger;
 mod mutants;
 mod properties;
+mod zoo;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -96,15 +97,16 @@ const fn step(
 }
 
 fn main() -> ExitCode {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask has a parent");
+    let root = root();
     let write = match std::env::args().nth(1).as_deref() {
         None | Some("quick") => false,
         Some("write") => true,
         Some("mutants") => return ExitCode::from(u8::from(!mutants::run(root))),
+        Some("zoo") => return zoo(),
         Some(other) => {
-            eprintln!("unknown argument `{other}`; usage: cargo verify [quick|write|mutants]");
+            eprintln!(
+                "unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]|mutants]"
+            );
             return ExitCode::from(2);
         }
     };
@@ -126,6 +128,21 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask has a parent")
+}
+
+/// The seeded bugs, or those with a certain text in their names.
+fn zoo() -> ExitCode {
+    let only = std::env::args().nth(2);
+    match zoo::run(root(), only.as_deref()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
