@@ -10,7 +10,10 @@ use shuttle::scheduler::Scheduler;
 const LIMIT: u64 = 2_000_000;
 
 /// Every execution, up to the order of steps that commute.
-pub(in crate::loom_tests) fn explore(_: Bounds, model: impl Fn() + Send + Sync + 'static) -> bool {
+pub(in crate::loom_tests) fn explore(
+    _: Effort,
+    model: impl Fn() + Send + Sync + 'static,
+) -> Option<Bounds> {
     let (scheduler, completed) = Reduction::new(LIMIT);
     run(scheduler, model);
     completed.get().then(Bounds::default)
