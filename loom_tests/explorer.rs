@@ -17,6 +17,8 @@ mod program;
 mod real;
 #[path = "explorer/sets.rs"]
 mod sets;
+#[path = "explorer/tests.rs"]
+mod tests;
 
 use super::harness::{self, Bounds, Effort, failure, ledger};
 use alphabet::Start;
@@ -59,11 +61,11 @@ fn explore_all(start: Start) {
     }
     let size = Size::asked_for();
     for set in SETS.iter().filter(|set| set.size <= size) {
-        explore_set(set, size, start);
+        explore_set(set, start);
     }
 }
 
-fn explore_set(set: &Set, size: Size, start: Start) {
+fn explore_set(set: &Set, start: Start) {
     let began = Instant::now();
     let mut all = programs(set.alphabet, start, set.lengths);
     if set.accepted_only {
@@ -71,7 +73,7 @@ fn explore_set(set: &Set, size: Size, start: Start) {
     }
     let (mut executions, mut outcomes, mut within) = (0, 0, Vec::new());
     for program in &all {
-        let explored = explore(program, set.effort(size));
+        let explored = explore(program, set.effort);
         executions += explored.executions;
         outcomes += explored.outcomes;
         within.push(explored.within);
@@ -92,6 +94,12 @@ fn explore_set(set: &Set, size: Size, start: Start) {
 /// What an execution has shown, and when its calls began and returned.
 type Seen = HashSet<(Outcome, Option<RealTime>)>;
 
+/// One execution.
+fn shown(program: &Program) -> (Outcome, Option<RealTime>) {
+    let outcome = real::execute(program);
+    (outcome, history::real_time(program))
+}
+
 /// What came of one program.
 #[derive(Debug)]
 struct Explored {
@@ -105,8 +113,7 @@ fn explore(program: &Program, effort: Effort) -> Explored {
     let model = {
         let (program, seen) = (program.clone(), seen.clone());
         move || {
-            let outcome = real::execute(&program);
-            let shown = (outcome, history::real_time(&program));
+            let shown = shown(&program);
             let lock = || seen.lock().unwrap_or_else(PoisonError::into_inner);
             if lock().contains(&shown) {
                 return;

@@ -15,7 +15,12 @@ pub(super) mod ledger;
 #[cfg(all(shuttle, not(loom)))]
 #[path = "harness/reduction.rs"]
 mod reduction;
+#[cfg(all(shuttle, not(loom)))]
+#[path = "harness/reduction_tests.rs"]
+mod reduction_tests;
 
+#[cfg(all(shuttle, not(loom)))]
+pub(super) use checker::depth_first;
 pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 pub(super) use clock::ModelClock;
 

@@ -32,27 +32,17 @@ pub(super) struct Set {
     pub(super) lengths: &'static [usize],
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
-    /// For loom; the largest first.
-    bounds: &'static [Option<usize>],
-    /// Executions of a program within the larger bounds, when the set is the newest of the size that was asked for.
-    most: usize,
+    /// Under loom, for each program.
+    pub(super) effort: Effort,
 }
 
 impl Set {
     /// For a program of somebody's own.
-    pub(super) const ONE: Effort = Effort {
-        bounds: &[None, Some(2)],
-        most: usize::MAX,
-    };
+    pub(super) const ONE: Effort = within(&[None, Some(2)], usize::MAX);
+}
 
-    /// A set that is there already at a smaller size gets more of the time.
-    pub(super) fn effort(&self, size: Size) -> Effort {
-        let sizes = u32::from(size as u8 - self.size as u8);
-        Effort {
-            bounds: self.bounds,
-            most: self.most * 10_usize.pow(sizes),
-        }
-    }
+const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
+    Effort { bounds, most }
 }
 
 /// With no bound where that is possible.
@@ -65,8 +55,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
-        bounds: AS_FAR_AS_POSSIBLE,
-        most: 3_000,
+        effort: within(AS_FAR_AS_POSSIBLE, 20_000),
     },
     Set {
         name: "2 + 2 calls, life",
@@ -74,8 +63,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
-        bounds: AS_FAR_AS_POSSIBLE,
-        most: 1_000,
+        effort: within(&[None, Some(3), Some(2)], 300),
     },
     Set {
         name: "1 + 1 + 1 calls, core",
@@ -83,8 +71,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Core,
         lengths: &[1, 1, 1],
         accepted_only: true,
-        bounds: AS_FAR_AS_POSSIBLE,
-        most: 1_000,
+        effort: within(&[None, Some(3), Some(2)], 300),
     },
     Set {
         name: "1 + 1 + 1 calls, whole alphabet",
@@ -92,8 +79,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Whole,
         lengths: &[1, 1, 1],
         accepted_only: false,
-        bounds: &[Some(3), Some(2)],
-        most: 2_000,
+        effort: within(&[Some(3), Some(2)], 2_000),
     },
     Set {
         name: "2 + 2 calls, core",
@@ -101,8 +87,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
-        bounds: &[None, Some(2)],
-        most: 1_000,
+        effort: within(&[None, Some(2)], 1_000),
     },
     Set {
         name: "3 + 3 calls, life",
@@ -110,8 +95,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
-        bounds: &[Some(2)],
-        most: 0,
+        effort: within(&[Some(2)], 0),
     },
     Set {
         name: "2 + 2 + 2 calls, life",
@@ -119,21 +103,6 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
-        bounds: &[Some(2)],
-        most: 0,
+        effort: within(&[Some(2)], 0),
     },
 ];
-
-#[test]
-fn count_them() {
-    for set in &SETS {
-        for start in super::Start::ALL {
-            let mut all = super::programs(set.alphabet, start, set.lengths);
-            let before = all.len();
-            if set.accepted_only {
-                all.retain(super::can_all_take_effect);
-            }
-            eprintln!("{} {start:?} {before} {}", set.name, all.len());
-        }
-    }
-}

@@ -5,8 +5,9 @@
 //! steps survives. Two steps that touch different objects, or only read the same one, lead to the same
 //! state in either order. Two well-known reductions leave out all but one order of those and nothing else:
 //!
-//! * *Dynamic partial-order reduction* (Flanagan and Godefroid, POPL 2005): another thread is tried in a state only
-//!   if one of its later steps conflicts with the step that was taken there, and nothing else put them in order.
+//! * *Dynamic partial-order reduction*, with source sets (Abdulla, Aronis, Jonsson and Sagonas, POPL 2014): another
+//!   thread is tried in a state only if some later step races with the step that was taken there, and none of those
+//!   that could lead to the other order has been tried.
 //! * *Sleep sets* (Godefroid, LNCS 1032, 1996): after a step of a thread has been explored from a state, the thread
 //!   sleeps there until somebody does something that conflicts with that step. An execution in which
 //!   everybody sleeps repeats one that has been explored, and is cut short.
@@ -75,55 +76,42 @@ impl Reduction {
         }
     }
 
+    /// The last step of the path is new: which earlier steps it races with, and what is to be tried instead of them.
     fn find_races(&mut self) {
         let (before, last) = self.path.split_at_mut(self.step - 1);
         let step = &mut last[0];
-        let thread = usize::from(step.taken);
-        let known = before.iter().rev().find(|other| other.taken == step.taken);
-        let mut after = known.map_or(Vec::new(), |other| other.after.clone());
-        let knows = |after: &Vec<usize>, at: usize, other: TaskId| {
-            after
-                .get(usize::from(other))
-                .is_some_and(|steps| *steps > at)
+        let own = before.iter().rev().find(|other| other.taken == step.taken);
+        let past = own.map_or(Vec::new(), |other| other.after.clone());
+        let conflicts = |other: &Choice| {
+            let is_thread = other.taken != step.taken && usize::from(other.taken) != 0;
+            is_thread && conflict(&other.touched, &step.touched)
         };
-        let past = after.clone();
-        let mut race = None;
-        for (at, other) in before.iter().enumerate() {
-            if other.taken == step.taken
-                || usize::from(other.taken) == 0
-                || !conflict(&other.touched, &step.touched)
-            {
+        step.after.clone_from(&past);
+        let mut races = Vec::new();
+        for (at, other) in before
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| conflicts(other))
+        {
+            if !knows(&past, at, other.taken) && !only_lets_go(&other.touched, &step.touched) {
+                // A race with an earlier step that led to this one is settled there.
+                races.retain(|earlier| !knows(&other.after, *earlier, before[*earlier].taken));
+                races.push(at);
+            }
+            join(&mut step.after, &other.after);
+        }
+        let thread = usize::from(step.taken);
+        join(&mut step.after, &vec![0; thread + 1]);
+        step.after[thread] = before.len() + 1;
+        for at in races {
+            let initials = initials(before, step, at);
+            let state = &mut before[at];
+            if initials.iter().any(|task| state.chosen.contains(task)) {
                 continue;
             }
-            if !knows(&past, at, other.taken) && !only_lets_go(&other.touched, &step.touched) {
-                race = Some(at);
-            }
-            if after.len() < other.after.len() {
-                after.resize(other.after.len(), 0);
-            }
-            for (own, others) in after.iter_mut().zip(&other.after) {
-                *own = (*own).max(*others);
-            }
-        }
-        if after.len() <= thread {
-            after.resize(thread + 1, 0);
-        }
-        after[thread] = before.len() + 1;
-        step.after = after;
-        if let Some(at) = race {
-            // Whoever leads to the step without the one that it races with.
-            let leads = |task: &TaskId| {
-                let comes = |(later, other): (usize, &Choice)| {
-                    other.taken == *task && knows(&past, at + 1 + later, *task)
-                };
-                *task == step.taken || before[at + 1..].iter().enumerate().any(comes)
-            };
-            let leaders: Vec<_> = before[at].enabled.iter().copied().filter(leads).collect();
-            let state = &mut before[at];
-            match leaders.first() {
+            match initials.iter().find(|task| state.enabled.contains(task)) {
+                Some(task) => state.chosen.push(*task),
                 None => state.chosen.clone_from(&state.enabled),
-                Some(_) if leaders.iter().any(|task| state.chosen.contains(task)) => {}
-                Some(first) => state.chosen.push(*first),
             }
         }
     }
@@ -162,6 +150,46 @@ impl Reduction {
             after: Vec::new(),
         })
     }
+}
+
+/// Whether a step happened before what has this `after`.
+fn knows(after: &[usize], at: usize, task: TaskId) -> bool {
+    after
+        .get(usize::from(task))
+        .is_some_and(|steps| *steps > at)
+}
+
+fn join(after: &mut Vec<usize>, others: &[usize]) {
+    if after.len() < others.len() {
+        after.resize(others.len(), 0);
+    }
+    for (own, others) in after.iter_mut().zip(others) {
+        *own = (*own).max(*others);
+    }
+}
+
+/// Who can begin in the state before the step at `at`, so that everything happens that did not need that step, and
+/// then `step`: each thread whose first step of those needs none of the others.
+fn initials(before: &[Choice], step: &Choice, at: usize) -> Vec<TaskId> {
+    let raced = before[at].taken;
+    let is_free = |(_, other): &(usize, &Choice)| {
+        usize::from(other.taken) != 0 && !knows(&other.after, at, raced)
+    };
+    let later = (at + 1..).zip(&before[at + 1..]).filter(is_free);
+    let free: Vec<(usize, &Choice)> = later.chain([(before.len(), step)]).collect();
+    let mut seen = Vec::new();
+    let mut initials = Vec::new();
+    for (place, (_, one)) in free.iter().enumerate() {
+        if seen.contains(&one.taken) {
+            continue;
+        }
+        seen.push(one.taken);
+        let needs = |(at, other): &(usize, &Choice)| knows(&one.after, *at, other.taken);
+        if !free[..place].iter().any(needs) {
+            initials.push(one.taken);
+        }
+    }
+    initials
 }
 
 fn conflict(one: &[Access], other: &[Access]) -> bool {

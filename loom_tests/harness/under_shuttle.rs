@@ -4,7 +4,10 @@ pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, th
 
 use super::reduction::Reduction;
 use super::{Bounds, Effort};
-use shuttle::scheduler::Scheduler;
+use crate::sync::{announce, record};
+use shuttle::scheduler::{DfsScheduler, Scheduler};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More than the largest model has; one that reaches it has not come to its end.
 const LIMIT: u64 = 2_000_000;
@@ -27,4 +30,20 @@ pub(in crate::loom_tests) fn run(
     let mut config = shuttle::Config::new();
     config.silence_warnings = true; // that every order is taken for SeqCst is what loom is there for
     shuttle::Runner::new(scheduler, config).run(model);
+}
+
+/// Every order of all steps, if there are fewer than `most`.
+pub(in crate::loom_tests) fn depth_first(
+    most: usize,
+    model: impl Fn() + Send + Sync + 'static,
+) -> bool {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counted = executions.clone();
+    run(DfsScheduler::new(Some(most), false), move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        record::reset();
+        announce::reset();
+        model();
+    });
+    executions.load(Ordering::Relaxed) < most
 }

@@ -1,0 +1,65 @@
+//! The explorer's own parts can fail.
+
+use super::super::spec::{Refusal, Ret};
+use super::judge::{Outcome, RealTime, explains, in_sequence};
+use super::program::Program;
+
+fn program(text: &str) -> Program {
+    text.parse().unwrap()
+}
+
+/// The first of its outcomes in which the calls come one after the other.
+fn outcome(program: &Program) -> Outcome {
+    in_sequence(program).remove(0)
+}
+
+#[test]
+fn two_endings_are_not_explained() {
+    let program = program("Running: Complete | Cancel");
+    let mut outcome = outcome(&program);
+    assert!(explains(&program, &outcome, None));
+    outcome.answers = vec![vec![vec![Ret::Done]], vec![vec![Ret::Done]]];
+    assert!(!explains(&program, &outcome, None));
+}
+
+#[test]
+fn a_wrong_last_look_is_not_explained() {
+    let program = program("Running: Complete | Advance");
+    let mut outcome = outcome(&program);
+    outcome.last.pop();
+    outcome.last.push(Ret::Count(7));
+    assert!(!explains(&program, &outcome, None));
+}
+
+#[test]
+fn an_order_against_real_time_is_not_explained() {
+    let program = program("Pending: Start | Advance");
+    let all = in_sequence(&program);
+    let refused = |outcome: &&Outcome| outcome.answers[1][0] == [Ret::Refused(Refusal::NotStarted)];
+    let outcome = all.iter().find(refused).unwrap();
+    // By thread, by call: how many calls of each thread had returned before.
+    let overlap: RealTime = vec![vec![vec![0, 0]], vec![vec![0, 0]]];
+    let after: RealTime = vec![vec![vec![0, 0]], vec![vec![1, 0]]];
+    assert!(explains(&program, outcome, Some(&overlap)));
+    assert!(!explains(&program, outcome, Some(&after)));
+}
+
+#[test]
+fn a_sweep_passes_a_job_over_only_beside_its_lock() {
+    let program = program("Due: Sweep | Snapshot");
+    let mut outcome = outcome(&program);
+    outcome.answers[0][0] = vec![Ret::Count(0)];
+    assert!(!explains(&program, &outcome, None));
+}
+
+#[test]
+fn a_program_is_what_it_is_displayed_as() {
+    for text in [
+        "Running: Fail, Retry | Snapshot",
+        "Due: Sweep | Keep | Watch",
+    ] {
+        assert_eq!(program(text).to_string(), text);
+    }
+    assert!("Running: Fall | Retry".parse::<Program>().is_err());
+    assert!("Walking: Fail".parse::<Program>().is_err());
+}
