@@ -2,6 +2,7 @@
 //! README's property table from what the checks recorded; without it a table that differs is a failure.
 //! `cargo verify mutants` changes the library in small ways that the tests have to notice; see `mutants.rs`.
 
+mod dependents;
 mod ledger;
 mod mutants;
 mod properties;
@@ -103,9 +104,10 @@ fn main() -> ExitCode {
         Some("write") => true,
         Some("mutants") => return ExitCode::from(u8::from(!mutants::run(root))),
         Some("zoo") => return zoo(),
+        Some("dependents") => return ExitCode::from(u8::from(!dependents::run(root))),
         Some(other) => {
             eprintln!(
-                "unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]|mutants]"
+                "unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]|dependents|mutants]"
             );
             return ExitCode::from(2);
         }
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         let _ = std::fs::remove_file(ledger);
     }
     let mut results: Vec<_> = STEPS.iter().map(|step| run(step, root)).collect();
+    results.push(timed("dependents", || dependents::run(root)));
     results.push(timed("README's property table", || readme(root, write)));
 
     println!("\n{:<26} {:<8} {:>8}", "check", "result", "seconds");
