@@ -6,6 +6,7 @@ mod dependents;
 mod ledger;
 mod mutants;
 mod properties;
+mod scenarios;
 mod zoo;
 
 use std::path::{Path, PathBuf};
@@ -104,10 +105,14 @@ fn main() -> ExitCode {
         Some("write") => true,
         Some("mutants") => return ExitCode::from(u8::from(!mutants::run(root))),
         Some("zoo") => return zoo(),
+        Some("scenarios") => {
+            let write = std::env::args().nth(2).as_deref() == Some("write");
+            return ExitCode::from(u8::from(!scenarios::check(root, write)));
+        }
         Some("dependents") => return ExitCode::from(u8::from(!dependents::run(root))),
         Some(other) => {
             eprintln!(
-                "unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]|dependents|mutants]"
+                "unknown argument `{other}`; usage: cargo verify [quick|write|zoo [NAME]|dependents|scenarios [write]|mutants]"
             );
             return ExitCode::from(2);
         }
@@ -118,6 +123,7 @@ fn main() -> ExitCode {
     }
     let mut results: Vec<_> = STEPS.iter().map(|step| run(step, root)).collect();
     results.push(timed("dependents", || dependents::run(root)));
+    results.push(timed("scenarios", || scenarios::check(root, write)));
     results.push(timed("README's property table", || readme(root, write)));
 
     println!("\n{:<26} {:<8} {:>8}", "check", "result", "seconds");
