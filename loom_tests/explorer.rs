@@ -15,99 +15,129 @@ mod judge;
 mod program;
 #[path = "explorer/real.rs"]
 mod real;
+#[path = "explorer/sets.rs"]
+mod sets;
 
-use super::harness;
+use super::harness::{self, Bounds, Effort, failure, ledger};
 use alphabet::Start;
-use judge::{Outcome, RealTime, explains, in_sequence};
+use judge::{Outcome, RealTime, can_all_take_effect, explains, in_sequence};
 use program::{Program, programs};
-use std::sync::Arc;
+use sets::{SETS, Set, Size};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-/// What came of one program.
-struct Verdict {
-    executions: u64,
-    outcomes: Vec<Outcome>,
-}
-
-fn explore(program: &Program, bound: Option<usize>) -> Verdict {
-    let model = {
-        let program = Arc::new(program.clone());
-        move || {
-            let outcome = real::execute(&program);
-            (outcome, history::real_time(&program))
-        }
-    };
-    let explored = harness::outcomes(bound, model);
-    assert!(explored.completed, "{program}: not to its end");
-    let seen: Vec<(Outcome, Option<RealTime>)> = explored.outcomes;
-    for (outcome, real_time) in &seen {
-        assert!(
-            explains(program, outcome, real_time.as_ref()),
-            "{program}: no order of the calls explains {outcome:?}, {real_time:?}"
-        );
-    }
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    for (outcome, _) in seen {
-        if !outcomes.contains(&outcome) {
-            outcomes.push(outcome);
-        }
-    }
-    for expected in in_sequence(program) {
-        assert!(
-            outcomes.contains(&expected),
-            "{program}: {expected:?} was never seen. Seen: {outcomes:?}"
-        );
-    }
-    Verdict {
-        executions: explored.executions,
-        outcomes,
-    }
+#[test]
+fn every_program_is_linearizable_from_a_pending_job() {
+    explore_all(Start::Pending);
 }
 
 #[test]
-fn try_it() {
-    let lengths: Vec<usize> = std::env::var("LENGTHS")
-        .unwrap_or("1,1".into())
-        .split(',')
-        .map(|n| n.parse().unwrap())
-        .collect();
-    let every: usize = std::env::var("EVERY")
-        .unwrap_or("1".into())
-        .parse()
-        .unwrap();
-    for start in Start::ALL {
-        let all = programs(start, &lengths);
-        let began = std::time::Instant::now();
-        let (mut n, mut executions, mut outcomes, mut worst) = (0, 0, 0, (0, String::new()));
-        for program in all.iter().step_by(every) {
-            let t = std::time::Instant::now();
-            let result = std::panic::catch_unwind(|| {
-                explore(
-                    program,
-                    std::env::var("BOUND").ok().map(|b| b.parse().unwrap()),
-                )
-            });
-            match result {
-                Ok(verdict) => {
-                    n += 1;
-                    executions += verdict.executions;
-                    outcomes += verdict.outcomes.len();
-                    if t.elapsed().as_micros() > worst.0 {
-                        worst = (
-                            t.elapsed().as_micros(),
-                            format!("{program} {}", verdict.executions),
-                        );
-                    }
-                }
-                Err(e) => {
-                    let text = e.downcast_ref::<String>().cloned().unwrap_or_default();
-                    eprintln!("FAILED {program}: {}", &text[..text.len().min(600)]);
-                }
-            }
+fn every_program_is_linearizable_from_a_running_job() {
+    explore_all(Start::Running);
+}
+
+#[test]
+fn every_program_is_linearizable_from_a_due_removal() {
+    explore_all(Start::Due);
+}
+
+#[test]
+fn every_program_is_linearizable_from_a_second_attempt() {
+    explore_all(Start::Retried);
+}
+
+/// All sets of the size that was asked for, or one program.
+fn explore_all(start: Start) {
+    if let Ok(program) = std::env::var("JOB_REGISTRY_PROGRAM") {
+        let program: Program = program.parse().expect("a program");
+        if program.start == start {
+            let explored = explore(&program, Set::ONE);
+            println!("{program}: {explored:?}");
         }
-        eprintln!(
-            "{start:?}: of {} {n} programs, {executions} executions, {outcomes} outcomes, {:?}, worst {worst:?}",
-            all.len(),
-            began.elapsed()
+        return;
+    }
+    let size = Size::asked_for();
+    for set in SETS.iter().filter(|set| set.size <= size) {
+        explore_set(set, size, start);
+    }
+}
+
+fn explore_set(set: &Set, size: Size, start: Start) {
+    let began = Instant::now();
+    let mut all = programs(set.alphabet, start, set.lengths);
+    if set.accepted_only {
+        all.retain(can_all_take_effect);
+    }
+    let (mut executions, mut outcomes, mut within) = (0, 0, Vec::new());
+    for program in &all {
+        let explored = explore(program, set.effort(size));
+        executions += explored.executions;
+        outcomes += explored.outcomes;
+        within.push(explored.within);
+    }
+    ledger::write(&ledger::Line {
+        name: &format!("{}, {start:?}", set.name),
+        kind: "programs",
+        properties: &["P1", "P12"],
+        scenarios: &[],
+        programs: all.len(),
+        within: &within,
+        executions,
+        outcomes,
+        took: began.elapsed(),
+    });
+}
+
+/// What an execution has shown, and when its calls began and returned.
+type Seen = HashSet<(Outcome, Option<RealTime>)>;
+
+/// What came of one program.
+#[derive(Debug)]
+struct Explored {
+    executions: u64,
+    outcomes: usize,
+    within: Bounds,
+}
+
+fn explore(program: &Program, effort: Effort) -> Explored {
+    let seen = Arc::new(Mutex::new(Seen::new()));
+    let model = {
+        let (program, seen) = (program.clone(), seen.clone());
+        move || {
+            let outcome = real::execute(&program);
+            let shown = (outcome, history::real_time(&program));
+            let lock = || seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if lock().contains(&shown) {
+                return;
+            }
+            let (outcome, real_time) = &shown;
+            assert!(
+                explains(&program, outcome, real_time.as_ref()),
+                "no order of the calls explains {outcome:?}, {real_time:?}"
+            );
+            lock().insert(shown);
+        }
+    };
+    let name = program.to_string();
+    let again = format!("JOB_REGISTRY_PROGRAM=\"{name}\" ");
+    let explored = failure::of(&name, &again, || harness::outcomes(effort, model));
+    let Some(within) = explored.within else {
+        panic!("{name}: the exploration did not come to its end");
+    };
+
+    let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let outcomes: HashSet<_> = seen.into_iter().map(|(outcome, _)| outcome).collect();
+    for expected in in_sequence(program) {
+        assert!(
+            outcomes.contains(&expected),
+            "{name}: {expected:?} was never seen. Seen: {outcomes:?}"
         );
+    }
+    ledger::outcomes(&name, outcomes.iter().map(harness::hash));
+    Explored {
+        executions: explored.executions,
+        outcomes: outcomes.len(),
+        within,
     }
 }

@@ -9,7 +9,7 @@ mod checker;
 #[path = "harness/clock.rs"]
 mod clock;
 #[path = "harness/failure.rs"]
-mod failure;
+pub(super) mod failure;
 #[path = "harness/ledger.rs"]
 pub(super) mod ledger;
 #[cfg(all(shuttle, not(loom)))]
@@ -18,11 +18,11 @@ mod reduction;
 
 pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 pub(super) use clock::ModelClock;
-pub(super) use failure::watched;
 
 use crate::sync::record::{self, Event};
 use crate::{Builder, Job, JobRegistry, Progress};
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,25 +36,47 @@ pub(super) struct Claim {
     pub(super) properties: &'static [&'static str],
     /// Numbers of the scenarios it covers.
     pub(super) scenarios: &'static [u32],
-    /// Preemptions in one execution under loom; `None` for no bound. Shuttle, which runs the same bodies, has none.
-    pub(super) preemptions: Option<usize>,
+    pub(super) effort: Effort,
 }
 
 impl Claim {
-    /// For models that are too large for the usual bound.
-    pub(super) fn preemptions(self, preemptions: usize) -> Self {
-        Self {
-            preemptions: Some(preemptions),
-            ..self
-        }
+    /// For models that are too large for the usual bounds.
+    pub(super) fn bounds(mut self, bounds: &'static [Option<usize>]) -> Self {
+        self.effort.bounds = bounds;
+        self
     }
+}
+
+/// How much loom explores. Shuttle, which runs the same bodies, explores everything.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// On the preemptions of an execution, the largest first; `None` is no bound. Everything is explored within the
+    /// last one, and then within the first that takes less than `most` executions.
+    pub(super) bounds: &'static [Option<usize>],
+    pub(super) most: usize,
+}
+
+impl Effort {
+    pub(super) const USUAL: Self = Self {
+        bounds: &[Some(3)],
+        most: usize::MAX,
+    };
+}
+
+/// Within which bounds something has been explored to the end under loom, by the form that the two words of a slot
+/// take; see `src/sync/loom_atomic.rs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) ordered: Option<usize>,
+    pub(super) weak: Option<usize>,
 }
 
 /// What came of exploring one model.
 pub(super) struct Explored<O> {
     /// Those that ran to their end.
     pub(super) executions: u64,
-    pub(super) completed: bool,
+    /// `None` if it did not come to its end.
+    pub(super) within: Option<Bounds>,
     pub(super) outcomes: Vec<O>,
 }
 
@@ -64,7 +86,7 @@ pub(super) struct Explored<O> {
 ///
 /// If the model does, in any execution. Then a timeline of that execution is printed, and how to see it again.
 pub(super) fn outcomes<O>(
-    bound: Option<usize>,
+    effort: Effort,
     model: impl Fn() -> O + Send + Sync + 'static,
 ) -> Explored<O>
 where
@@ -75,7 +97,7 @@ where
     let counted = {
         let (executions, outcomes) = (executions.clone(), outcomes.clone());
         move || {
-            let outcome = watched(&model);
+            let outcome = failure::watched(&model);
             executions.fetch_add(1, Ordering::Relaxed);
             let mut outcomes = outcomes.lock().unwrap();
             if !outcomes.contains(&outcome) {
@@ -83,11 +105,11 @@ where
             }
         }
     };
-    let completed = explore(bound, counted);
+    let within = explore(effort, counted);
     let outcomes = std::mem::take(&mut *outcomes.lock().unwrap());
     Explored {
         executions: executions.load(Ordering::Relaxed),
-        completed,
+        within,
         outcomes,
     }
 }
@@ -107,23 +129,24 @@ pub(super) fn check<O>(
     O: PartialEq + Clone + Debug + Send + 'static,
 {
     let began = Instant::now();
-    let explored = failure::of(claim.name, || outcomes(claim.preemptions, model));
+    let explored = failure::of(claim.name, "", || outcomes(claim.effort, model));
     ledger::write(&ledger::Line {
         name: claim.name,
         kind: "model",
         properties: claim.properties,
         scenarios: claim.scenarios,
         programs: 1,
-        bound: claim.preemptions.filter(|_| cfg!(loom)),
-        completed: explored.completed,
+        within: explored.within.as_slice(),
         executions: explored.executions,
         outcomes: explored.outcomes.len(),
         took: began.elapsed(),
     });
 
     let (name, seen) = (claim.name, explored.outcomes);
+    let texts = seen.iter().map(|outcome| hash(&format!("{outcome:?}")));
+    ledger::outcomes(name, texts);
     assert!(
-        explored.completed,
+        explored.within.is_some(),
         "{name}: the exploration did not come to its end"
     );
     for expected in must_see {
@@ -138,6 +161,13 @@ pub(super) fn check<O>(
             "{name}: {outcome:?} must not happen. Seen: {seen:?}"
         );
     }
+}
+
+/// The same in every build with one version of the standard library.
+pub(super) fn hash(outcome: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    outcome.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Notes something for the timeline of this execution.
@@ -212,7 +242,7 @@ macro_rules! claim {
             name: stringify!($name),
             properties: &[$(stringify!($property)),*],
             scenarios: &[$($scenario),*],
-            preemptions: Some(3),
+            effort: $crate::loom_tests::harness::Effort::USUAL,
         }
     };
 }

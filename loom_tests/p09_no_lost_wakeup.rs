@@ -116,7 +116,7 @@ fn a_watch_finishes_with_the_registry() {
 /// Two watchers of one job share the watched bit, and neither takes the other's wake.
 #[test]
 fn every_watcher_learns_the_end() {
-    let claim = claim!(every_watcher_learns_the_end, [P9], [39]).preemptions(1);
+    let claim = claim!(every_watcher_learns_the_end, [P9], [39]).bounds(&[Some(1)]);
     let completed = Some(Status::Completed);
     let seen = |a, b| ((a, completed), (b, completed));
     check(

@@ -2,8 +2,9 @@
 //!
 //! It knows nothing of the implementation, and each [`Call`] is one instant of it. What the registry does in
 //! several instants is several calls here: a `sweep` that others can come between is a
-//! [`Call::Collect`] for each job it takes, and a `register` without a reaper is up to two of those, of due
-//! jobs of its own choice, and then the [`Call::Register`].
+//! [`Call::Collect`] for each job it takes, a `register` without a reaper is up to two of those, of due
+//! jobs of its own choice, and then the [`Call::Register`], and a `retry` of a stalled job is a [`Call::Verdict`] and
+//! then the [`Call::Retry`].
 //!
 //! The module around this one says where the types come from: `mod api { pub use job_registry::*; }`.
 
@@ -153,8 +154,9 @@ impl Spec {
             Call::Sweep | Call::Collect(_) if holds => Ret::Count(0),
             Call::Sweep => self.collect(|_| true),
             Call::Collect(name) => self.collect(|job| job.record.view.job == name),
-            Call::FailStalled if holds => Ret::Views(Vec::new()),
-            Call::FailStalled => self.fail_stalled(),
+            Call::FailStalled | Call::Verdict(_) if holds => Ret::Views(Vec::new()),
+            Call::FailStalled => self.fail_stalled(|_| true),
+            Call::Verdict(name) => self.fail_stalled(|job| job.record.view.job == name),
         })
     }
 
@@ -265,7 +267,7 @@ impl Spec {
     }
 
     /// A job that another thread holds is left for the next time.
-    fn fail_stalled(&mut self) -> Ret {
+    fn fail_stalled(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             limits,
             now,
@@ -274,7 +276,8 @@ impl Spec {
             ..
         } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
-        let failed = jobs.values_mut().filter(|job| !job.removed).filter(free);
+        let failed = jobs.values_mut().filter(|job| !job.removed && which(job));
+        let failed = failed.filter(free);
         let failed =
             failed.filter_map(|job| job.fail_if_stalled(*now, limits).then_some(job.record.view));
         Ret::Views(failed.collect())

@@ -14,8 +14,8 @@ const BY_OWNER: Who = Who::Handle(JOB, 1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Letter {
     Start,
-    AdvanceLow,
-    AdvanceHigh,
+    /// To another progress at every place.
+    Advance,
     Update,
     /// A section under the lock, with a step inside.
     Section,
@@ -41,42 +41,19 @@ pub(super) enum Letter {
 }
 
 impl Letter {
-    pub(super) const ALL: [Self; 21] = [
-        Self::Start,
-        Self::AdvanceLow,
-        Self::AdvanceHigh,
-        Self::Update,
-        Self::Section,
-        Self::Heartbeat,
-        Self::Complete,
-        Self::Fail,
-        Self::Cancel,
-        Self::Snapshot,
-        Self::Get,
-        Self::Keep,
-        Self::Remove,
-        Self::Sweep,
-        Self::FailStalled,
-        Self::Retry,
-        Self::Register,
-        Self::Watch,
-        Self::OwnerAdvance,
-        Self::OwnerHeartbeat,
-        Self::OwnerComplete,
-    ];
-
     /// What it is in the words of the specification, each call an instant of its own. `place` tells the
     /// letters of a program from each other.
     pub(super) fn calls(self, place: u32) -> Vec<Call> {
         let percent = |percent| Progress::percent(percent).expect("it is one");
         let digit = u8::try_from(place % 10).expect("a digit");
+        // The first call of a thread goes further than the second, and a later thread further than an earlier one.
+        let further = percent(f64::from(10 + place - 5 * (place % 10)));
         vec![match self {
             Self::Start => Call::Start(BY_ID),
-            Self::AdvanceLow => Call::Advance(BY_ID, percent(30.0)),
-            Self::AdvanceHigh => Call::Advance(BY_ID, percent(60.0)),
+            Self::Advance => Call::Advance(BY_ID, further),
             Self::Update => Call::Update(BY_ID, digit),
             Self::Section => {
-                let step = Call::Advance(Who::Guard, percent(45.0));
+                let step = Call::Advance(Who::Guard, further);
                 return vec![
                     Call::Lock(BY_ID),
                     Call::Update(Who::Guard, digit),
@@ -94,7 +71,8 @@ impl Letter {
             Self::Remove => Call::Remove(BY_ID),
             Self::Sweep => Call::Sweep,
             Self::FailStalled => Call::FailStalled,
-            Self::Retry => Call::Retry(BY_ID),
+            // A stalled job is failed first, which others may see.
+            Self::Retry => return vec![Call::Verdict(JOB), Call::Retry(BY_ID)],
             // Without a reaper, registering removes up to two jobs that are due.
             Self::Register => {
                 return vec![
@@ -104,15 +82,61 @@ impl Letter {
                 ];
             }
             Self::Watch => return vec![Call::Watch(JOB, place), Call::Poll(place)],
-            Self::OwnerAdvance => Call::Advance(BY_OWNER, percent(30.0)),
+            Self::OwnerAdvance => Call::Advance(BY_OWNER, further),
             Self::OwnerHeartbeat => Call::Heartbeat(BY_OWNER),
             Self::OwnerComplete => Call::Complete(BY_OWNER),
         }]
     }
+}
 
-    /// Whether it only looks, and takes no lock.
-    pub(super) fn only_looks(self) -> bool {
-        matches!(self, Self::Snapshot)
+/// Which letters the programs of a set are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    /// All that there are.
+    Whole,
+    /// One of those that take the same way through the code, for larger programs.
+    Core,
+    /// Those that change a job's life, for still larger ones.
+    Life,
+}
+
+impl Alphabet {
+    pub(super) fn letters(self, start: Start) -> Vec<Letter> {
+        use Letter::{
+            Advance, Cancel, Complete, Fail, FailStalled, Get, Heartbeat, Keep, OwnerAdvance,
+            OwnerComplete, OwnerHeartbeat, Register, Remove, Retry, Section, Snapshot, Start,
+            Sweep, Update, Watch,
+        };
+        let life = [Start, Advance, Complete, Cancel, Remove, Retry];
+        let core = [
+            Section,
+            Heartbeat,
+            Snapshot,
+            Sweep,
+            FailStalled,
+            Register,
+            Watch,
+        ];
+        let rest = [
+            Update,
+            Fail,
+            Get,
+            Keep,
+            OwnerAdvance,
+            OwnerHeartbeat,
+            OwnerComplete,
+        ];
+        // Where there is a removal to take back, or an owner of an older attempt.
+        let own: &[Letter] = match start {
+            self::Start::Due => &[Keep],
+            self::Start::Retried => &[OwnerAdvance, OwnerComplete],
+            self::Start::Pending | self::Start::Running => &[],
+        };
+        match self {
+            Self::Whole => [life.as_slice(), &core, &rest].concat(),
+            Self::Core => [life.as_slice(), &core, own].concat(),
+            Self::Life => life.to_vec(),
+        }
     }
 }
 

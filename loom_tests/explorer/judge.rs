@@ -1,6 +1,6 @@
 //! Whether what happened is what some order of the calls, one at a time, would have done.
 
-use super::super::spec::{Call, Ret, Spec, Who};
+use super::super::spec::{Call, Refusal, Ret, Spec, Who};
 use super::alphabet::{JOB, Letter};
 use super::program::Program;
 
@@ -112,7 +112,7 @@ impl Search<'_> {
         let seen = &self.outcome.answers[thread][at[thread].call];
         let answer = seen.get(at[thread].answers);
         // What sweeps on the way in does not say so.
-        let silent = matches!(call, Call::Collect(_));
+        let silent = call.is_silent();
         let mut next = spec.clone();
         let number = u32::try_from(thread).expect("few threads");
         let ret = next.apply_from(number, call);
@@ -122,24 +122,37 @@ impl Search<'_> {
                 return true;
             }
         }
-        // These leave a job alone that somebody has locked at the moment.
-        let passed_over = match call {
+        let excused = match call {
+            // These leave a job alone that somebody has locked at the moment.
             Call::Collect(_) => true,
             Call::Sweep => answer == Some(&Ret::Count(0)),
             Call::FailStalled => answer == Some(&Ret::Views(Vec::new())),
+            // A job that is gone has its place until its removal is over.
+            Call::Register(..) => matches!(answer, Some(Ret::Full(_))),
+            // Whoever removes the job tells its watches at last, and wakes them.
+            Call::Poll(_) => answer == Some(&Ret::Waits) && spec.jobs[&JOB].removed,
             _ => false,
         };
-        passed_over
+        excused
             && self.is_locked_beside(thread, at)
             && self.from(spec, &self.after(at, thread, silent, false))
     }
 
     /// Whether another thread may be in a call that takes the lock.
     fn is_locked_beside(&self, thread: usize, at: &[At]) -> bool {
+        let call = at[thread].call;
         (0..at.len()).filter(|other| *other != thread).any(|other| {
-            let calls = &self.calls[other];
-            let near = at[other].call.saturating_sub(1)..calls.len().min(at[other].call + 1);
-            calls[near].iter().flatten().any(takes_the_lock)
+            let calls = self.calls[other].iter().enumerate();
+            let beside = |(beside, _): &(usize, &Vec<Call>)| match self.real_time {
+                Some(before) => {
+                    before[thread][call][other] <= *beside && before[other][*beside][thread] <= call
+                }
+                // Then nobody knows, but the other is not far from where it is now.
+                None => (at[other].call.saturating_sub(1)..=at[other].call).contains(beside),
+            };
+            calls
+                .filter(beside)
+                .any(|(_, call)| call.iter().any(takes_the_lock))
         })
     }
 
@@ -205,7 +218,7 @@ fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outco
         let mut answers = Vec::new();
         for call in letter.calls(place(thread, call)) {
             let ret = spec.apply_from(u32::try_from(thread).expect("few threads"), &call);
-            if !matches!(call, Call::Collect(_)) {
+            if !call.is_silent() {
                 let is_last = ends_the_call(&call, &ret);
                 answers.push(ret);
                 if is_last {
@@ -227,4 +240,30 @@ fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outco
             all.push(outcome);
         }
     }
+}
+
+/// Whether each of its calls is accepted in some order: one that never is adds nothing to a program but a look.
+pub(super) fn can_all_take_effect(program: &Program) -> bool {
+    let outcomes = in_sequence(program);
+    let calls = program
+        .threads
+        .iter()
+        .enumerate()
+        .flat_map(|(thread, letters)| (0..letters.len()).map(move |call| (thread, call)));
+    let takes_effect = |answers: &Answers| {
+        let nothing = |answer: &Ret| match answer {
+            // The fence is what an old owner's calls are there for.
+            Ret::Refused(refusal) => *refusal != Refusal::Superseded,
+            Ret::Full(_) | Ret::Count(0) => true,
+            Ret::Views(views) => views.is_empty(),
+            _ => false,
+        };
+        !answers.iter().any(nothing)
+    };
+    let mut calls = calls;
+    calls.all(|(thread, call)| {
+        outcomes
+            .iter()
+            .any(|outcome| takes_effect(&outcome.answers[thread][call]))
+    })
 }

@@ -1,7 +1,8 @@
 //! Small programs: all of a size, once each.
 
-use super::alphabet::{Letter, Start};
+use super::alphabet::{Alphabet, Letter, Start};
 use std::fmt;
+use std::str::FromStr;
 
 /// What each thread does, one after the other, from a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,40 @@ impl fmt::Display for Program {
     }
 }
 
+/// From what it is displayed as.
+impl FromStr for Program {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (start, threads) = text
+            .split_once(':')
+            .ok_or("a start state and a colon first")?;
+        let start = named(&Start::ALL, start)?;
+        let letters = Alphabet::Whole.letters(start);
+        let thread = |calls: &str| calls.split(',').map(|call| named(&letters, call)).collect();
+        let threads: Result<_, String> = threads.split('|').map(thread).collect();
+        Ok(Self {
+            start,
+            threads: threads?,
+        })
+    }
+}
+
+fn named<N: fmt::Debug + Copy>(all: &[N], name: &str) -> Result<N, String> {
+    let name = name.trim();
+    let found = all.iter().find(|one| format!("{one:?}") == name);
+    found.copied().ok_or(format!("`{name}` is none of {all:?}"))
+}
+
 /// All sequences of exactly `length` letters.
-fn sequences(length: usize) -> Vec<Vec<Letter>> {
+fn sequences(letters: &[Letter], length: usize) -> Vec<Vec<Letter>> {
     let mut all = vec![Vec::new()];
     for _ in 0..length {
         let longer = |sequence: &Vec<Letter>| {
             let sequence = sequence.clone();
-            Letter::ALL.map(|letter| [sequence.as_slice(), &[letter]].concat())
+            letters
+                .iter()
+                .map(move |letter| [sequence.as_slice(), &[*letter]].concat())
         };
         all = all.iter().flat_map(longer).collect();
     }
@@ -38,10 +66,11 @@ fn sequences(length: usize) -> Vec<Vec<Letter>> {
 
 /// All programs in which thread `n` makes `lengths[n]` calls, except that threads of the same length have no
 /// names: of programs that differ in their order only, one is here.
-pub(super) fn programs(start: Start, lengths: &[usize]) -> Vec<Program> {
+pub(super) fn programs(alphabet: Alphabet, start: Start, lengths: &[usize]) -> Vec<Program> {
+    let letters = alphabet.letters(start);
     let mut all = vec![Vec::<Vec<Letter>>::new()];
     for &length in lengths {
-        let next = sequences(length);
+        let next = sequences(&letters, length);
         let extend = |threads: &Vec<Vec<Letter>>| {
             let after = threads.last().filter(|last| last.len() == length).cloned();
             let threads = threads.clone();
@@ -52,12 +81,6 @@ pub(super) fn programs(start: Start, lengths: &[usize]) -> Vec<Program> {
         };
         all = all.iter().flat_map(extend).collect();
     }
-    let races = |threads: &Vec<Vec<Letter>>| {
-        let looks = |thread: &Vec<Letter>| thread.iter().all(|letter| letter.only_looks());
-        threads.iter().filter(|thread| !looks(thread)).count() > 0
-    };
-    all.retain(races);
-    all.into_iter()
-        .map(|threads| Program { start, threads })
-        .collect()
+    let program = |threads| Program { start, threads };
+    all.into_iter().map(program).collect()
 }

@@ -127,8 +127,7 @@ fn run(shared: &Shared, watches: &mut Watches, calls: &[Call]) -> Answers {
         return answers;
     }
     for call in calls {
-        // A part of registering.
-        if matches!(call, Call::Collect(_)) {
+        if call.is_silent() {
             continue;
         }
         let answer = noted(call, || {

@@ -5,26 +5,27 @@ use super::ledger::CHECKER;
 use crate::beat::Beat;
 use crate::sync::record::{self, Event, Name};
 use crate::word::Word;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::sync::Once;
 
 thread_local! {
-    /// What this thread of the system checks.
-    static CHECKED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    /// What this thread of the system checks, and what its command begins with.
+    static CHECKED: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
     static EXECUTION: Cell<u64> = const { Cell::new(0) };
     static SHOWN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Explores under a name. A panic in between is the model's failure, and is shown.
-pub(in crate::loom_tests) fn of<R>(name: &'static str, explore: impl FnOnce() -> R) -> R {
+/// Explores under a name. A panic in between is the model's failure, and is shown. `again` is for the
+/// environment of the command that repeats it, or empty.
+pub(in crate::loom_tests) fn of<R>(name: &str, again: &str, explore: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
     // A hook, because it also runs where the panic then aborts.
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if let Some(name) = CHECKED.take() {
-                eprintln!("{}", describe(name));
+            if let Some((name, again)) = CHECKED.take() {
+                eprintln!("{}", describe(&name, &again));
             }
             usual(panic);
         }));
@@ -32,7 +33,7 @@ pub(in crate::loom_tests) fn of<R>(name: &'static str, explore: impl FnOnce() ->
     let shown = std::env::var("JOB_REGISTRY_EXECUTION").ok();
     SHOWN.set(shown.map(|n| n.parse().expect("the number of an execution")));
     EXECUTION.set(0);
-    CHECKED.set(Some(name));
+    CHECKED.set(Some((name.to_owned(), again.to_owned())));
     let result = explore();
     CHECKED.set(None);
     result
@@ -48,14 +49,14 @@ pub(in crate::loom_tests) fn watched<R>(model: impl Fn() -> R) -> R {
     result
 }
 
-fn describe(name: &str) -> String {
+fn describe(name: &str, again: &str) -> String {
     let execution = EXECUTION.get();
     let test = std::thread::current().name().unwrap_or(name).to_owned();
     let mut text = timeline();
     let _ = write!(
         text,
         "{name}: detected in execution {execution} under {CHECKER}. To see it again:\n\
-         JOB_REGISTRY_EXECUTION={execution} RUSTFLAGS=\"--cfg {CHECKER}\" cargo test --lib {test} -- --exact --nocapture"
+         {again}JOB_REGISTRY_EXECUTION={execution} RUSTFLAGS=\"--cfg {CHECKER}\" cargo test --lib {test} -- --exact --nocapture"
     );
     text
 }

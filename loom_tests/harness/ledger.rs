@@ -1,5 +1,9 @@
-//! A line of JSON for each exploration, to the file that `JOB_REGISTRY_LEDGER` names.
+//! A line of JSON for each exploration, to the file that `JOB_REGISTRY_LEDGER` names, and the outcomes that it has
+//! seen to the one that `JOB_REGISTRY_OUTCOMES` names.
 
+use super::Bounds;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -11,10 +15,9 @@ pub(in crate::loom_tests) struct Line<'a> {
     pub(in crate::loom_tests) kind: &'a str,
     pub(in crate::loom_tests) properties: &'a [&'a str],
     pub(in crate::loom_tests) scenarios: &'a [u32],
-    pub(in crate::loom_tests) programs: u64,
-    /// On preemptions.
-    pub(in crate::loom_tests) bound: Option<usize>,
-    pub(in crate::loom_tests) completed: bool,
+    pub(in crate::loom_tests) programs: usize,
+    /// For each program that came to its end.
+    pub(in crate::loom_tests) within: &'a [Bounds],
     pub(in crate::loom_tests) executions: u64,
     pub(in crate::loom_tests) outcomes: usize,
     pub(in crate::loom_tests) took: Duration,
@@ -27,20 +30,44 @@ pub(in crate::loom_tests) fn write(line: &Line) {
         properties,
         scenarios,
         programs,
-        completed,
         executions,
         outcomes,
         ..
     } = line;
-    let bound = line.bound.map_or("null".to_owned(), |n| n.to_string());
+    let ordered = bounds(line.within.iter().map(|bounds| bounds.ordered));
+    let weak = bounds(line.within.iter().map(|bounds| bounds.weak));
+    let completed = line.within.len() == *programs;
     let seconds = line.took.as_secs_f64();
     let text = format!(
         "{{\"checker\":\"{CHECKER}\",\"kind\":\"{kind}\",\"model\":\"{name}\",\"properties\":{properties:?},\
-         \"scenarios\":{scenarios:?},\"programs\":{programs},\"bound\":{bound},\"completed\":{completed},\
+         \"scenarios\":{scenarios:?},\"programs\":{programs},\"ordered\":[{ordered}],\"weak\":[{weak}],\"completed\":{completed},\
          \"executions\":{executions},\"outcomes\":{outcomes},\"seconds\":{seconds:.3}}}\n"
     );
     print!("{text}");
     append("JOB_REGISTRY_LEDGER", &text);
+}
+
+/// Each bound that there is, and for how many: `[null,830],[3,10]`. Shuttle has none.
+fn bounds(all: impl Iterator<Item = Option<usize>>) -> String {
+    let mut counts = BTreeMap::<Reverse<usize>, usize>::new();
+    for bound in all {
+        *counts
+            .entry(Reverse(bound.unwrap_or(usize::MAX)))
+            .or_default() += 1;
+    }
+    let texts = counts.iter().map(|(Reverse(bound), count)| match bound {
+        &usize::MAX => format!("[null,{count}]"),
+        bound => format!("[{bound},{count}]"),
+    });
+    texts.collect::<Vec<_>>().join(",")
+}
+
+/// What a model or a program has shown, for the comparison of the checkers.
+pub(in crate::loom_tests) fn outcomes(name: &str, outcomes: impl Iterator<Item = u64>) {
+    let mut hashes: Vec<_> = outcomes.map(|hash| format!("{hash:016x}")).collect();
+    hashes.sort_unstable();
+    let line = format!("{name}\t{}\n", hashes.join(" "));
+    append("JOB_REGISTRY_OUTCOMES", &line);
 }
 
 /// Appends to the file that a variable of the environment names, if it is set.

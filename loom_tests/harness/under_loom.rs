@@ -2,35 +2,52 @@
 
 pub(in crate::loom_tests) use loom::{future::block_on, thread::JoinHandle};
 
+use super::{Bounds, Effort};
 use crate::sync::record;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// To the end, with at most `bound` preemptions in one execution, and with no limit that would end the check
-/// silently. Once for the orders of accesses and once for stale values; see `src/sync/loom_atomic.rs`.
+/// Once for the orders of accesses and once for stale values. To the end, within the bounds that it returns.
 pub(in crate::loom_tests) fn explore(
-    bound: Option<usize>,
+    effort: Effort,
     model: impl Fn() + Send + Sync + 'static,
-) -> bool {
-    let model = Arc::new(model);
-    for weak in [false, true] {
-        if std::env::var("FORM").is_ok_and(|f| (f == "weak") != weak) {
-            continue;
-        }
-        crate::sync::loom_atomic::set_weak(weak);
-        let mut builder = loom::model::Builder::new();
-        builder.max_permutations = None;
-        builder.max_duration = None;
-        builder.preemption_bound = bound;
-        builder.max_branches = 10_000;
-        let model = model.clone();
-        builder.check(move || {
-            SPAWNED.set(0);
-            record::reset();
-            model();
-        });
-    }
-    true // without a limit, loom returns at the end only
+) -> Option<Bounds> {
+    let model: Arc<Model> = Arc::new(model);
+    crate::sync::loom_atomic::set_weak(false);
+    let ordered = tighten(effort, &model)?;
+    crate::sync::loom_atomic::set_weak(true);
+    let weak = tighten(effort, &model)?;
+    Some(Bounds { ordered, weak })
+}
+
+type Model = dyn Fn() + Send + Sync;
+
+/// The tightest of the bounds, and the first of the others that is enough. Both, because loom leaves out some orders
+/// without a bound that it tries with one: with a bound, it also switches where no two accesses conflict.
+fn tighten(effort: Effort, model: &Arc<Model>) -> Option<Option<usize>> {
+    let (tightest, others) = effort.bounds.split_last()?;
+    let within = |bound: &&Option<usize>| is_complete(**bound, Some(effort.most), model);
+    let tightest = is_complete(*tightest, None, model).then_some(*tightest)?;
+    Some(others.iter().find(within).copied().unwrap_or(tightest))
+}
+
+/// loom ends silently at a limit, so that what it did is counted here.
+fn is_complete(bound: Option<usize>, most: Option<usize>, model: &Arc<Model>) -> bool {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let mut builder = loom::model::Builder::new();
+    builder.max_permutations = most;
+    builder.max_duration = None;
+    builder.preemption_bound = bound;
+    builder.max_branches = 10_000;
+    let (counted, model) = (executions.clone(), model.clone());
+    builder.check(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        SPAWNED.set(0);
+        record::reset();
+        model();
+    });
+    most.is_none_or(|most| executions.load(Ordering::Relaxed) < most)
 }
 
 thread_local! {

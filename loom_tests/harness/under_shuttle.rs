@@ -3,6 +3,7 @@
 pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, thread::spawn};
 
 use super::reduction::Reduction;
+use super::{Bounds, Effort};
 use shuttle::scheduler::Scheduler;
 
 /// More than the largest model has; one that reaches it has not come to its end.
@@ -10,12 +11,12 @@ const LIMIT: u64 = 2_000_000;
 
 /// Every execution, up to the order of steps that commute.
 pub(in crate::loom_tests) fn explore(
-    _: Option<usize>,
+    _: Effort,
     model: impl Fn() + Send + Sync + 'static,
-) -> bool {
+) -> Option<Bounds> {
     let (scheduler, completed) = Reduction::new(LIMIT);
     run(scheduler, model);
-    completed.get()
+    completed.get().then(Bounds::default)
 }
 
 /// As a scheduler has it.

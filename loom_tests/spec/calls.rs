@@ -44,6 +44,8 @@ pub(crate) enum Call {
     /// A sweep comes by this one job.
     Collect(Name),
     Retry(Who),
+    /// A retry comes by this one job, and fails it first if it is stalled.
+    Verdict(Name),
     DropOwner(Name, u32),
     Detach(Name, u32),
     Stalled,
@@ -121,6 +123,11 @@ pub(crate) struct Record {
 }
 
 impl Call {
+    /// Whether it is only a part of what a thread calls, and gives no answer of its own.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Collect(_) | Self::Verdict(_))
+    }
+
     /// As whom it is made; `None` for a call to the registry as a whole.
     #[allow(clippy::match_same_arms)] // by subject, which reads better
     pub(crate) fn who(&self) -> Option<Who> {
@@ -133,7 +140,8 @@ impl Call {
                 Some(who)
             }
             Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
-            Self::Get(name) | Self::Collect(name) | Self::Watch(name, _) => Some(Who::Id(name)),
+            Self::Get(name) | Self::Watch(name, _) => Some(Who::Id(name)),
+            Self::Collect(name) | Self::Verdict(name) => Some(Who::Id(name)),
             Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => {
                 Some(Who::Handle(name, attempt))
             }

@@ -68,7 +68,8 @@ impl<T: Send + 'static> JobRegistry<T> {
 
     /// Starts the next attempt of a failed, cancelled or [stalled](Self::stalled) job: pending, at 0 %,
     /// with the payload as it is. The old attempt's writers get `Superseded` from now on, and its
-    /// pending removal is void. A stalled job is failed first.
+    /// pending removal is void. A stalled job is failed first, as [`fail_stalled`](Self::fail_stalled) does it: for an
+    /// instant others may see it failed.
     ///
     /// # Errors
     ///

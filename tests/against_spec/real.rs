@@ -216,7 +216,7 @@ impl Real {
                     seen.cancelled,
                 ])
             }
-            Call::Collect(_) | Call::Unlock => return Err(Refusal::Impossible),
+            Call::Collect(_) | Call::Verdict(_) | Call::Unlock => return Err(Refusal::Impossible),
         })
     }
 

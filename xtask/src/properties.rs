@@ -1,5 +1,6 @@
 //! README's property table: what is promised, and what was seen to check it.
 
+use crate::generated;
 use crate::ledger::Line;
 use std::fmt::Write;
 use std::path::Path;
@@ -46,10 +47,13 @@ const PROPERTIES: [(&str, &str); 12] = [
     ("P12", "linearizable: every call happens at one instant"),
 ];
 
-const BEGIN: &str = "<!-- properties: written by `cargo verify write` -->\n";
-const END: &str = "<!-- end of properties -->";
+/// README has the table of what was recorded; with `write` it has, afterwards.
+pub fn check(root: &Path, lines: &[Line], write: bool) -> bool {
+    let path = root.join("README.md");
+    generated::check(&path, "properties", &table(root, lines), write)
+}
 
-pub fn table(root: &Path, lines: &[Line]) -> String {
+fn table(root: &Path, lines: &[Line]) -> String {
     let tests = tested_properties(root);
     let mut table = String::from(
         "| | property | loom: models, executions | shuttle: models, executions | tests |\n|---|---|---|---|---|\n",
@@ -66,7 +70,9 @@ pub fn table(root: &Path, lines: &[Line]) -> String {
 /// `3 (2 to the end), 1 234`, of the models of a property under a checker.
 fn cell(lines: &[Line], checker: &str, property: &str) -> String {
     let of_property = |line: &&Line| {
-        line.checker == checker && line.properties.iter().any(|claimed| claimed == property)
+        line.kind == "model"
+            && line.checker == checker
+            && line.properties.iter().any(|claimed| claimed == property)
     };
     let models: Vec<_> = lines.iter().filter(of_property).collect();
     if models.is_empty() {
@@ -81,20 +87,13 @@ fn cell(lines: &[Line], checker: &str, property: &str) -> String {
 }
 
 /// Digits in groups of three.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
     let groups = groups
         .iter()
         .map(|group| std::str::from_utf8(group).expect("digits are ASCII"));
     groups.collect::<Vec<_>>().join(" ")
-}
-
-/// Puts the table between its marks.
-pub fn replace(readme: &str, table: &str) -> Option<String> {
-    let (before, rest) = readme.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
 /// The property ids in the doc comments of all test functions in `src` and `tests`, once for each test.

@@ -4,6 +4,7 @@
 mod scan;
 mod table;
 
+use crate::generated;
 use scan::{Ids, ids, property, tests};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const KNOWN: &str = "docs/scenarios.md";
+const DOCUMENT: &str = "docs/verification.md";
 
 /// Where tests are, and the name of the place in the table.
 const PLACES: &[(&str, &str)] = &[
@@ -41,16 +43,20 @@ struct Check {
 
 /// Every property and scenario has a check, and the documentation's table says which. With `write` it is written.
 pub fn check(root: &Path, write: bool) -> bool {
-    let result = read(&root.join(KNOWN)).and_then(|list| {
-        let known = known(&list);
-        let checks = checks(root)?;
-        judge(&known, &checks)?;
-        table::compare(&root.join(table::DOC), &table::of(&known, &checks), write)
-    });
-    if let Err(wrong) = &result {
-        eprintln!("{wrong}");
+    match map(root) {
+        Ok(table) => generated::check(&root.join(DOCUMENT), "scenarios", &table, write),
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            false
+        }
     }
-    result.is_ok()
+}
+
+fn map(root: &Path) -> Result<String, String> {
+    let known = known(&read(&root.join(KNOWN))?);
+    let checks = checks(root)?;
+    judge(&known, &checks)?;
+    Ok(table::of(&known, &checks))
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -1,15 +1,9 @@
-//! The table in `docs/verification.md`, between its marks.
+//! The table in `docs/verification.md`.
 
 use super::scan::Ids;
-use super::{Check, Kind, read};
+use super::{Check, Kind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-
-pub const DOC: &str = "docs/verification.md";
-const BEGIN: &str = "<!-- scenarios: generated -->\n";
-const END: &str = "<!-- /scenarios -->";
 
 pub fn of(known: &Ids, checks: &[Check]) -> String {
     let mut table = String::new();
@@ -51,26 +45,6 @@ fn row(table: &mut String, id: &str, checks: &[Check], names: impl Fn(&Ids) -> b
     table.push('\n');
 }
 
-pub fn compare(doc: &Path, table: &str, write: bool) -> Result<(), String> {
-    let text = read(doc)?;
-    let expected = replaced(&text, table).ok_or("the documentation has no place for the table")?;
-    if text == expected {
-        Ok(())
-    } else if write {
-        fs::write(doc, expected).map_err(|error| error.to_string())
-    } else {
-        Err(format!(
-            "{DOC}: its table is not what the sources say; `cargo verify scenarios write`"
-        ))
-    }
-}
-
-fn replaced(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::scan::ids;
@@ -98,13 +72,5 @@ mod tests {
         );
         assert!(table.contains("| 2 | – | – | – |\n"), "{table}");
         assert!(table.contains("| P1 | `file`: test | – | – |\n"), "{table}");
-    }
-
-    #[test]
-    fn the_table_goes_between_its_marks() {
-        let text = "a\n<!-- scenarios: generated -->\nold<!-- /scenarios -->\nb";
-        let new = "a\n<!-- scenarios: generated -->\n\nnew\n<!-- /scenarios -->\nb";
-        assert_eq!(replaced(text, "new").unwrap(), new);
-        assert_eq!(replaced("no marks", "new"), None);
     }
 }

@@ -1,0 +1,150 @@
+//! The table of explorations: what each checker has explored, by property and by set of programs.
+
+use crate::generated;
+use crate::ledger::Line;
+use crate::properties::grouped;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+const DOCUMENT: &str = "docs/verification.md";
+const HEAD: &str = "| models and programs | checker | programs | executions | outcomes | bound | completed | seconds |\n\
+     |---|---|---:|---:|---:|---|---|---:|\n";
+
+/// Rows of one subject under one checker, summed up.
+#[derive(Default)]
+struct Row {
+    programs: u64,
+    executions: u64,
+    outcomes: u64,
+    ordered: Bounds,
+    weak: Bounds,
+    incomplete: u64,
+    seconds: f64,
+}
+
+/// How many programs within each; `None` is no bound.
+type Bounds = BTreeMap<Option<u64>, u64>;
+
+impl Row {
+    fn add(&mut self, line: &Line) {
+        self.programs += line.programs;
+        self.executions += line.executions;
+        self.outcomes += line.outcomes;
+        for (bounds, more) in [
+            (&mut self.ordered, &line.ordered),
+            (&mut self.weak, &line.weak),
+        ] {
+            for (bound, programs) in more {
+                *bounds.entry(*bound).or_default() += programs;
+            }
+        }
+        self.incomplete += u64::from(!line.completed);
+        self.seconds += line.seconds;
+    }
+
+    /// `none`, or `3`; where the two forms of loom's runs differ, both, the orders of accesses first.
+    fn bound(&self) -> String {
+        let [ordered, weak] = [&self.ordered, &self.weak].map(bounds);
+        if ordered == weak {
+            ordered
+        } else {
+            format!("{ordered}; stale values: {weak}")
+        }
+    }
+
+    fn completed(&self) -> String {
+        match self.incomplete {
+            0 => "yes".to_owned(),
+            some => format!("**not {some}**"),
+        }
+    }
+}
+
+/// `none: 830, 3: 10`, and without the counts where there is only one.
+fn bounds(all: &Bounds) -> String {
+    let name = |bound: &Option<u64>| bound.map_or("none".to_owned(), |bound| bound.to_string());
+    match all.len() {
+        1 => all.keys().map(name).collect(),
+        _ => {
+            let texts = all
+                .iter()
+                .map(|(bound, programs)| format!("{}: {programs}", name(bound)));
+            texts.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// A model belongs to all of its properties, a set to itself: its lines are called `SET, START`.
+fn rows(lines: &[Line]) -> BTreeMap<(u64, String, &str), Row> {
+    let mut rows = BTreeMap::<_, Row>::new();
+    for line in lines {
+        let subjects = match line.kind.as_str() {
+            "model" => line
+                .properties
+                .iter()
+                .map(|id| (number(id), id.clone()))
+                .collect(),
+            _ => {
+                let set = line
+                    .model
+                    .rsplit_once(", ")
+                    .map_or(&*line.model, |(set, _)| set);
+                vec![(100, set.to_owned())]
+            }
+        };
+        for (place, subject) in subjects {
+            rows.entry((place, subject, line.checker.as_str()))
+                .or_default()
+                .add(line);
+        }
+    }
+    rows
+}
+
+/// `P12` is 12.
+fn number(property: &str) -> u64 {
+    property.trim_start_matches('P').parse().unwrap_or(99)
+}
+
+pub fn table(lines: &[Line]) -> String {
+    let mut table = HEAD.to_owned();
+    for ((_, subject, checker), row) in rows(lines) {
+        writeln!(
+            table,
+            "| {subject} | {checker} | {} | {} | {} | {} | {} | {:.0} |",
+            grouped(row.programs),
+            grouped(row.executions),
+            grouped(row.outcomes),
+            row.bound(),
+            row.completed(),
+            row.seconds,
+        )
+        .expect("a string takes all");
+    }
+    table
+}
+
+/// The document has the table of the last full run. What a shorter run has explored must be in it with the same
+/// numbers, but for the seconds.
+pub fn check(root: &Path, lines: &[Line], full: bool, write: bool) -> bool {
+    let path = root.join(DOCUMENT);
+    let table = table(lines);
+    let complete = lines.iter().all(|line| line.completed);
+    if full {
+        return generated::check(&path, "ledger", &table, write) && complete;
+    }
+    let known = generated::read(&path, "ledger").unwrap_or_default();
+    let known: Vec<_> = known.lines().map(without_seconds).collect();
+    let is_new = |row: &&str| !known.contains(&without_seconds(row));
+    let new: Vec<_> = table.lines().skip(2).filter(is_new).collect();
+    for row in &new {
+        eprintln!("{DOCUMENT} does not have this row; `cargo verify full` writes it: {row}");
+    }
+    new.is_empty() && complete && !lines.is_empty()
+}
+
+fn without_seconds(row: &str) -> &str {
+    let row = row.trim_end_matches([' ', '|']);
+    row.rsplit_once('|').map_or(row, |(row, _)| row)
+}
