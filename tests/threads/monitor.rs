@@ -64,7 +64,7 @@ fn rescuer_with_an_old_list_does_not_touch_a_completed_job() {
 
     let id = list[0].id();
     let told = StepError::Ended(Status::Completed);
-    assert_eq!(jobs.fail(id, "lost"), Err(told.clone()));
+    assert_eq!(jobs.fail(id, "lost"), Err(told));
     assert_eq!(jobs.cancel(id), Err(told));
     let not_again = RetryError::NotRetryable(Status::Completed);
     assert_eq!(jobs.retry(id).unwrap_err(), not_again);
