@@ -71,6 +71,7 @@ fn config() -> Config {
 prop_state_machine! {
     #![proptest_config(config())]
 
+    /// P1, P2, P4, P5, P6, P8, P9, P10 and P11, on one thread at a time.
     #[test]
     fn every_history_matches_the_specification(sequential 1..=LONGEST => AgainstSpec);
 }

@@ -33,7 +33,7 @@ fn use_everything<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
     jobs.sweep();
 }
 
-/// P7: whichever step wakes, the waker runs after the job's lock has been released.
+/// P7, scenario 37: whichever step wakes, the waker runs after the job's lock has been released.
 #[test]
 fn waker_may_call_anything() {
     type Step = fn(&JobRegistry<u32>, JobId);
@@ -74,7 +74,7 @@ fn waker_may_call_anything() {
     }
 }
 
-/// P7: a waker's drop is foreign code as well: a task may go with it, and a job with the task.
+/// P7, scenario 37: a waker's drop is foreign code as well: a task may go with it, and a job with the task.
 #[test]
 fn dropped_waker_may_call_anything() {
     struct CallsBack(JobRegistry<u32>, Arc<AtomicUsize>);
@@ -111,7 +111,7 @@ fn dropped_waker_may_call_anything() {
     });
 }
 
-/// P7: the hook runs after the lock has been released, in every kind of removal.
+/// P7, scenario 37: the hook runs after the lock has been released, in every kind of removal.
 #[test]
 fn hook_may_call_anything() {
     for removal in [sweep, remove, register] {
@@ -142,7 +142,7 @@ fn hook_may_call_anything() {
     }
 }
 
-/// P6 and P7: so does the payload's drop. The payload that `remove` returns is the caller's to drop.
+/// P6 and P7, scenario 37: so does the payload's drop. The payload that `remove` returns is the caller's to drop.
 #[test]
 fn payload_drop_may_call_anything() {
     #[derive(Default)]

@@ -42,7 +42,7 @@ fn end_and_remove(jobs: &JobRegistry<u32>, id: JobId) {
     jobs.remove(id).unwrap();
 }
 
-/// P4: with the slot empty, with another job in it, and with that one removed in turn.
+/// P4, scenarios 7, 11 and 19: with the slot empty, with another job in it, and with that one removed in turn.
 #[test]
 fn id_of_a_removed_job_is_gone_for_every_call() {
     let jobs = JobRegistry::builder().capacity(1).build();

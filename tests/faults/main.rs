@@ -13,6 +13,7 @@ mod files;
 mod hooks;
 mod ids;
 mod leaving;
+mod moving_time;
 mod nested_locks;
 mod panics;
 mod texts;

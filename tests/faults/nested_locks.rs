@@ -74,7 +74,7 @@ fn one_of_each(jobs: &JobRegistry<u32>) -> [Job<u32>; 5] {
     all
 }
 
-/// P7: of the same job, of another in whatever state, and of another registry's.
+/// P7, scenarios 4 and 34: of the same job, of another in whatever state, and of another registry's.
 #[test]
 fn every_locking_call_under_a_guard_would_deadlock() {
     in_time(|| {
@@ -98,7 +98,7 @@ fn every_locking_call_under_a_guard_would_deadlock() {
     });
 }
 
-/// P7: the same from the closures that run under a lock.
+/// P7, scenario 4: the same from the closures that run under a lock.
 #[test]
 fn every_locking_call_in_a_closure_would_deadlock() {
     in_time(|| {

@@ -6,7 +6,7 @@ use job_registry::{JobRegistry, ManualClock, Progress, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// P7: on the locked job itself, and on others.
+/// P7, scenario 34: on the locked job itself, and on others.
 #[test]
 fn calls_without_a_lock_work_under_a_guard() {
     in_time(|| {

@@ -92,7 +92,7 @@ async fn heartbeat_stops_when_its_job_ends() {
     drop(heartbeat);
 }
 
-/// P8 and P4: a job that is removed and whose slot lives again gets none of the beats of the old one.
+/// P8 and P4, scenario 7: a job that is removed and whose slot lives again gets none of the beats of the old one.
 #[tokio::test(start_paused = true)]
 async fn heartbeat_of_a_removed_job_does_not_touch_its_successor() {
     let jobs = JobRegistry::builder()
@@ -185,7 +185,7 @@ async fn heartbeats_share_one_task_and_nothing_else() {
     assert_eq!(tasks(), 1);
 }
 
-/// P8: a short interval that comes later does not wait for a long one that came first.
+/// P8, scenario 32: a short interval that comes later does not wait for a long one that came first.
 #[tokio::test(start_paused = true)]
 async fn shorter_interval_is_not_late_behind_a_longer_one() {
     let jobs = registry();

@@ -7,11 +7,13 @@
 mod blocking;
 mod heartbeat;
 mod heartbeat_runtimes;
+mod last_timer;
 mod reaper;
 mod retried;
 mod shutdown;
 mod spawn;
 mod stream;
+mod two_loops;
 #[path = "../faults/watchdog.rs"]
 #[allow(dead_code)] // its wakers are for others
 mod watchdog;

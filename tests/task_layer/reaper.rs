@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// P5 and P6: due jobs go within a period, and none before its time, while nobody calls anything.
+/// P5 and P6, scenario 25: due jobs go within a period, and none before its time, while nobody calls anything.
 #[tokio::test(start_paused = true)]
 async fn reaper_removes_what_is_due_and_nothing_else() {
     let drops = Drops::default();

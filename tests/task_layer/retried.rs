@@ -15,7 +15,8 @@ fn registry() -> JobRegistry<()> {
         .build()
 }
 
-/// P8: a monitor fails what is silent, and only that, and the stalled task is dropped.
+/// P8, scenario 20, where the work itself beats: a monitor fails what is silent, and only that, and the stalled task
+/// is dropped.
 #[tokio::test(start_paused = true)]
 async fn silent_task_is_failed_and_dropped() {
     let jobs = registry();
@@ -81,7 +82,8 @@ async fn worker_that_comes_back_is_superseded() {
     assert_eq!(second.complete(), Ok(()));
 }
 
-/// P2 and P10: an ending that is followed by a retry at once drops the old attempt's future all the same.
+/// P2 and P10, scenario 21: an ending that is followed by a retry at once drops the old attempt's future all the
+/// same.
 #[tokio::test]
 async fn retried_jobs_old_future_is_dropped() {
     let jobs = registry();

@@ -4,6 +4,7 @@
 
 mod guide;
 mod locks;
+mod monitor;
 mod races;
 mod removal;
 mod steps;

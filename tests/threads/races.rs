@@ -6,8 +6,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-/// P2, scenarios 10, 12 and 13: whoever ends a job, by id, by handle, or through a guard, one of them wins and
-/// the others learn which.
+/// P2, scenarios 10 and 13: whoever ends a job, by id, by handle, or through a guard, one of them wins and the others
+/// learn which.
 #[test]
 fn exactly_one_ending_wins_among_many() {
     in_time(|| {

@@ -5,8 +5,8 @@ use job_registry::{Job, JobId, JobRegistry, LockError, Progress};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// P3, scenario 1: in every other round with an ending in the midst. Each update that returned `Ok` is in
-/// the result, and none that was refused.
+/// P3, scenarios 1 and 9: in every other round with an ending in the midst. Each update that returned `Ok` is in the
+/// result, and none that was refused.
 #[test]
 fn no_update_is_lost_among_many_writers() {
     in_time(|| {

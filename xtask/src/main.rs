@@ -1,11 +1,13 @@
 //! `cargo verify`: everything that is checked, and a table at the end.
 
 mod compare;
+mod dependents;
 mod exploration;
 mod generated;
 mod ledger;
 mod mutants;
 mod properties;
+mod scenarios;
 mod steps;
 mod zoo;
 
@@ -34,6 +36,13 @@ enum What {
     Full,
     /// The seeded bugs, or those with a certain text in their names
     Zoo { name: Option<String> },
+    /// A service that depends on the library, with and without the checkers
+    Dependents,
+    /// Which test checks which property and scenario
+    Scenarios {
+        #[arg(long)]
+        write: bool,
+    },
     /// The library with one small change, hundreds of times over
     Mutants,
 }
@@ -49,6 +58,8 @@ fn main() -> ExitCode {
         What::Quick { write } => verify(root, false, write),
         What::Full => verify(root, true, true),
         What::Zoo { name } => zoo::run(root, name.as_deref()),
+        What::Dependents => dependents::run(root),
+        What::Scenarios { write } => scenarios::check(root, write),
         What::Mutants => mutants::run(root),
     };
     ExitCode::from(u8::from(!is_fine))
@@ -70,6 +81,8 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None)));
         outcomes.push(timed("mutants", || mutants::run(root)));
     }
+    outcomes.push(timed("dependents", || dependents::run(root)));
+    outcomes.push(timed("scenarios", || scenarios::check(root, write)));
     let lines = ledger::read(root);
     outcomes.push(timed("shuttle in loom", || compare::run(root)));
     outcomes.push(timed("table of properties", || {

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
+/// P2, scenario 13.
 #[tokio::test]
 async fn a_cancelled_presentation_is_drawn_no_further() {
     let (studio, mut gate) = gated();
@@ -43,6 +44,7 @@ async fn a_cancelled_presentation_is_drawn_no_further() {
     assert_eq!(gate.asked.load(Ordering::SeqCst), 2);
 }
 
+/// P2, scenario 13.
 #[tokio::test]
 async fn a_completed_presentation_is_not_cancelled() {
     let service = Service::start(quick()).await;
@@ -57,6 +59,7 @@ async fn a_completed_presentation_is_not_cancelled() {
     );
 }
 
+/// P11, scenario 23.
 #[tokio::test]
 async fn a_panic_while_drawing_fails_one_presentation_and_no_other() {
     let studio = Scripted::studio(|slide| {
@@ -104,6 +107,7 @@ async fn a_slide_that_cannot_be_drawn_fails_the_presentation() {
     service.no_files_left().await;
 }
 
+/// P5 and P6, scenario 25.
 #[tokio::test]
 async fn a_presentation_stays_exactly_as_long_as_its_retention() {
     let service = Service::start(quick()).await;
@@ -127,6 +131,7 @@ async fn a_presentation_stays_exactly_as_long_as_its_retention() {
     );
 }
 
+/// P5.
 #[tokio::test]
 async fn a_presentation_that_runs_longer_than_the_retention_is_not_removed() {
     let (studio, mut gate) = gated();
@@ -140,6 +145,7 @@ async fn a_presentation_that_runs_longer_than_the_retention_is_not_removed() {
     assert_eq!(service.ended(&path).await.status, "completed");
 }
 
+/// P5, scenario 30.
 #[tokio::test]
 async fn a_download_that_began_survives_the_removal() {
     let service = Service::start(quick()).await;
@@ -168,6 +174,7 @@ async fn a_download_that_began_survives_the_removal() {
     assert_eq!(read, whole);
 }
 
+/// P8.
 #[tokio::test]
 async fn the_heartbeat_moves_while_a_slide_is_being_drawn_and_stops_at_the_end() {
     let (studio, mut gate) = gated();
@@ -198,6 +205,7 @@ async fn the_heartbeat_moves_while_a_slide_is_being_drawn_and_stops_at_the_end()
     );
 }
 
+/// P6.
 #[tokio::test]
 async fn a_shutdown_cancels_what_runs_and_deletes_every_file() {
     let (studio, mut gate) = gated();
