@@ -29,21 +29,25 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// P1, P12.
 #[test]
 fn every_program_is_linearizable_from_a_pending_job() {
     explore_all(Start::Pending);
 }
 
+/// P1, P12.
 #[test]
 fn every_program_is_linearizable_from_a_running_job() {
     explore_all(Start::Running);
 }
 
+/// P1, P12.
 #[test]
 fn every_program_is_linearizable_from_a_due_removal() {
     explore_all(Start::Due);
 }
 
+/// P1, P12.
 #[test]
 fn every_program_is_linearizable_from_a_second_attempt() {
     explore_all(Start::Retried);
@@ -54,8 +58,9 @@ fn explore_all(start: Start) {
     if let Ok(program) = std::env::var("JOB_REGISTRY_PROGRAM") {
         let program: Program = program.parse().expect("a program");
         if program.start == start {
+            let began = Instant::now();
             let explored = explore(&program, Set::ONE);
-            println!("{program}: {explored:?}");
+            println!("{program}: {explored:?} {:?}", began.elapsed());
         }
         return;
     }

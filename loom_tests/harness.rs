@@ -58,6 +58,7 @@ pub(super) struct Effort {
     /// On the preemptions of an execution, the largest first; `None` is no bound. Everything is explored within the
     /// last one, and then within the first that takes less than `most` executions.
     pub(super) bounds: &'static [Option<usize>],
+    #[cfg_attr(not(loom), allow(dead_code))]
     pub(super) most: usize,
 }
 

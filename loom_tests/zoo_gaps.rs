@@ -312,7 +312,7 @@ fn a_caught_panic_leaves_no_lock_behind() {
         let (jobs, job) = running(0);
         let id = job.detach();
         let other = jobs.register(0).unwrap().detach();
-        let (_, ()) = race(
+        let ((), ()) = race(
             {
                 let jobs = jobs.clone();
                 move || {

@@ -21,6 +21,7 @@ pub(super) fn real_time(_: &Program) -> Option<RealTime> {
 pub(super) use crate::sync::announce::{call_begins as begins, call_ends as returns};
 
 /// Of the execution that has just ended.
+#[allow(clippy::unnecessary_wraps)] // loom has none
 #[cfg(all(shuttle, not(loom)))]
 pub(super) fn real_time(program: &Program) -> Option<RealTime> {
     use crate::sync::announce::{Moment, moments};

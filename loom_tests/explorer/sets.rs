@@ -38,24 +38,29 @@ pub(super) struct Set {
 
 impl Set {
     /// For a program of somebody's own.
-    pub(super) const ONE: Effort = within(&[None, Some(2)], usize::MAX);
+    pub(super) const ONE: Effort = within(&[Some(2)], 0);
 }
 
 const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-/// With no bound where that is possible.
-const AS_FAR_AS_POSSIBLE: &[Option<usize>] = &[None, Some(4), Some(3), Some(2)];
-
-pub(super) const SETS: [Set; 7] = [
+pub(super) const SETS: [Set; 8] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
-        effort: within(AS_FAR_AS_POSSIBLE, 20_000),
+        effort: within(&[None, Some(2)], 100_000),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life",
+        size: Size::Quick,
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        effort: within(&[Some(2)], 0),
     },
     Set {
         name: "2 + 2 calls, life",
@@ -63,23 +68,23 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
-        effort: within(&[None, Some(3), Some(2)], 300),
+        effort: within(&[Some(3)], 0),
+    },
+    Set {
+        name: "2 + 2 calls, life, without a bound",
+        size: Size::Full,
+        alphabet: Alphabet::Life,
+        lengths: &[2, 2],
+        accepted_only: true,
+        effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
         name: "1 + 1 + 1 calls, core",
-        size: Size::Quick,
+        size: Size::Full,
         alphabet: Alphabet::Core,
         lengths: &[1, 1, 1],
         accepted_only: true,
-        effort: within(&[None, Some(3), Some(2)], 300),
-    },
-    Set {
-        name: "1 + 1 + 1 calls, whole alphabet",
-        size: Size::Full,
-        alphabet: Alphabet::Whole,
-        lengths: &[1, 1, 1],
-        accepted_only: false,
-        effort: within(&[Some(3), Some(2)], 2_000),
+        effort: within(&[Some(2), Some(1)], 20_000),
     },
     Set {
         name: "2 + 2 calls, core",
@@ -87,7 +92,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
-        effort: within(&[None, Some(2)], 1_000),
+        effort: within(&[Some(2), Some(1)], 5_000),
     },
     Set {
         name: "3 + 3 calls, life",
@@ -95,7 +100,7 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
-        effort: within(&[Some(2)], 0),
+        effort: within(&[Some(2), Some(1)], 2_000),
     },
     Set {
         name: "2 + 2 + 2 calls, life",
@@ -103,6 +108,6 @@ pub(super) const SETS: [Set; 7] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
-        effort: within(&[Some(2)], 0),
+        effort: within(&[Some(1)], 0),
     },
 ];

@@ -51,12 +51,12 @@ pub(in crate::loom_tests) fn watched<R>(model: impl Fn() -> R) -> R {
 
 fn describe(name: &str, again: &str) -> String {
     let execution = EXECUTION.get();
-    let test = std::thread::current().name().unwrap_or(name).to_owned();
+    let path = std::thread::current().name().unwrap_or(name).to_owned();
     let mut text = timeline();
     let _ = write!(
         text,
         "{name}: detected in execution {execution} under {CHECKER}. To see it again:\n\
-         {again}JOB_REGISTRY_EXECUTION={execution} RUSTFLAGS=\"--cfg {CHECKER}\" cargo test --lib {test} -- --exact --nocapture"
+         {again}JOB_REGISTRY_EXECUTION={execution} RUSTFLAGS=\"--cfg {CHECKER}\" cargo test --lib {path} -- --exact --nocapture"
     );
     text
 }
