@@ -11,8 +11,14 @@ mod alphabet;
 mod history;
 #[path = "explorer/judge.rs"]
 mod judge;
+#[cfg(all(shuttle, not(loom)))]
+#[path = "explorer/large.rs"]
+mod large;
 #[path = "explorer/program.rs"]
 mod program;
+#[cfg(all(shuttle, not(loom)))]
+#[path = "explorer/random.rs"]
+mod random;
 #[path = "explorer/real.rs"]
 mod real;
 #[path = "explorer/sets.rs"]
@@ -99,12 +105,6 @@ fn explore_set(set: &Set, start: Start) {
 /// What an execution has shown, and when its calls began and returned.
 type Seen = HashSet<(Outcome, Option<RealTime>)>;
 
-/// One execution.
-fn shown(program: &Program) -> (Outcome, Option<RealTime>) {
-    let outcome = real::execute(program);
-    (outcome, history::real_time(program))
-}
-
 /// What came of one program.
 #[derive(Debug)]
 struct Explored {
@@ -118,7 +118,7 @@ fn explore(program: &Program, effort: Effort) -> Explored {
     let model = {
         let (program, seen) = (program.clone(), seen.clone());
         move || {
-            let shown = shown(&program);
+            let shown = real::execute(&program);
             let lock = || seen.lock().unwrap_or_else(PoisonError::into_inner);
             if lock().contains(&shown) {
                 return;

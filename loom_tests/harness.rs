@@ -19,9 +19,9 @@ mod reduction;
 #[path = "harness/reduction_tests.rs"]
 mod reduction_tests;
 
-#[cfg(all(shuttle, not(loom)))]
-pub(super) use checker::depth_first;
 pub(super) use checker::{JoinHandle, block_on, explore, spawn};
+#[cfg(all(shuttle, not(loom)))]
+pub(super) use checker::{begin, depth_first, run};
 pub(super) use clock::ModelClock;
 
 use crate::sync::record::{self, Event};

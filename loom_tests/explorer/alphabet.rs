@@ -47,7 +47,7 @@ impl Letter {
         let percent = |percent| Progress::percent(percent).expect("it is one");
         let digit = u8::try_from(place % 10).expect("a digit");
         // The first call of a thread goes further than the second, and a later thread further than an earlier one.
-        let further = percent(f64::from(10 + place - 5 * (place % 10)));
+        let further = percent(f64::from(10 + place - 2 * (place % 10)));
         vec![match self {
             Self::Start => Call::Start(BY_ID),
             Self::Advance => Call::Advance(BY_ID, further),

@@ -3,6 +3,7 @@
 use super::super::spec::{Call, Refusal, Ret, Spec, Who};
 use super::alphabet::{JOB, Letter};
 use super::program::Program;
+use std::collections::HashSet;
 
 /// What a call of a program returned: an answer for each of its instants that was seen.
 pub(super) type Answers = Vec<Ret>;
@@ -57,18 +58,19 @@ pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&
         let calls = |(call, letter): (usize, &Letter)| letter.calls(place(thread, call));
         letters.iter().enumerate().map(calls).collect()
     };
-    let search = Search {
+    let mut search = Search {
         calls: program.threads.iter().enumerate().map(instants).collect(),
         outcome,
         real_time,
         last: last_look(program),
+        dead_ends: HashSet::new(),
     };
     let at = vec![At::default(); program.threads.len()];
     search.from(&program.start.spec(), &at)
 }
 
 /// How far a thread has come: in which call, before which of its instants, and how many answers it has given.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct At {
     call: usize,
     instant: usize,
@@ -80,18 +82,32 @@ struct Search<'a> {
     outcome: &'a Outcome,
     real_time: Option<&'a RealTime>,
     last: Vec<Call>,
+    /// From where there is no way to the end (Lowe, CCPE 2017).
+    dead_ends: HashSet<(Spec, Vec<At>)>,
 }
 
 impl Search<'_> {
-    fn from(&self, spec: &Spec, at: &[At]) -> bool {
+    fn from(&mut self, spec: &Spec, at: &[At]) -> bool {
+        let here = (spec.clone(), at.to_vec());
+        if self.dead_ends.contains(&here) {
+            return false;
+        }
+        let is_explained = self.goes_on(spec, at);
+        if !is_explained {
+            self.dead_ends.insert(here);
+        }
+        is_explained
+    }
+
+    fn goes_on(&mut self, spec: &Spec, at: &[At]) -> bool {
         let mut over = true;
         for thread in 0..at.len() {
             let Some(calls) = self.calls[thread].get(at[thread].call) else {
                 continue;
             };
             over = false;
-            if self.may_begin(thread, at) && self.step(spec, at, thread, &calls[at[thread].instant])
-            {
+            let call = calls[at[thread].instant].clone();
+            if self.may_begin(thread, at) && self.step(spec, at, thread, &call) {
                 return true;
             }
         }
@@ -108,7 +124,7 @@ impl Search<'_> {
         })
     }
 
-    fn step(&self, spec: &Spec, at: &[At], thread: usize, call: &Call) -> bool {
+    fn step(&mut self, spec: &Spec, at: &[At], thread: usize, call: &Call) -> bool {
         let seen = &self.outcome.answers[thread][at[thread].call];
         let answer = seen.get(at[thread].answers);
         // What sweeps on the way in does not say so.
@@ -118,7 +134,8 @@ impl Search<'_> {
         let ret = next.apply_from(number, call);
         if silent || answer == Some(&ret) {
             let is_last = ends_the_call(call, &ret);
-            if self.from(&next, &self.after(at, thread, silent, is_last)) {
+            let after = self.after(at, thread, silent, is_last);
+            if self.from(&next, &after) {
                 return true;
             }
         }
@@ -133,9 +150,10 @@ impl Search<'_> {
             Call::Poll(_) => answer == Some(&Ret::Waits) && spec.jobs[&JOB].removed,
             _ => false,
         };
-        excused
-            && self.is_locked_beside(thread, at)
-            && self.from(spec, &self.after(at, thread, silent, false))
+        excused && self.is_locked_beside(thread, at) && {
+            let after = self.after(at, thread, silent, false);
+            self.from(spec, &after)
+        }
     }
 
     /// Whether another thread may be in a call that takes the lock.

@@ -2,8 +2,9 @@
 
 use super::super::harness::{self, ModelClock, registry};
 use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who};
-use super::alphabet::{JOB, NOW, Start};
-use super::judge::{Answers, Outcome, ends_the_call, last_look, place};
+use super::alphabet::{JOB, Letter, NOW, Start};
+use super::history::{self, Stamps};
+use super::judge::{Answers, Outcome, RealTime, ends_the_call, last_look, place};
 use super::program::Program;
 use crate::sync::record::Event;
 use crate::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
@@ -85,38 +86,42 @@ fn begin(start: Start) -> Shared {
     Shared { jobs, id, owner }
 }
 
-/// One execution of the program.
-pub(super) fn execute(program: &Program) -> Outcome {
+/// What a thread has to tell when it ends.
+type Told = (Vec<Answers>, Vec<Stamps>, Watches);
+
+/// One execution of the program, and when its calls began and returned.
+pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
     let shared = Arc::new(begin(program.start));
     let spawn = |(thread, letters): (usize, &Vec<_>)| {
         let (shared, letters) = (shared.clone(), letters.clone());
         harness::spawn(move || {
             let mut watches = Watches::new();
-            let run = |(call, letter): (usize, &super::alphabet::Letter)| {
-                super::history::begins();
-                let answers = run(&shared, &mut watches, &letter.calls(place(thread, call)));
-                super::history::returns();
-                answers
+            let run = |(call, letter): (usize, &Letter)| {
+                let calls = letter.calls(place(thread, call));
+                let began = history::begins();
+                let answers = run(&shared, &mut watches, &calls);
+                (answers, (began, history::returns()))
             };
-            let answers: Vec<_> = letters.iter().enumerate().map(run).collect();
-            (answers, watches)
+            let (answers, stamps) = letters.iter().enumerate().map(run).unzip();
+            (answers, stamps, watches)
         })
     };
     let threads: Vec<_> = program.threads.iter().enumerate().map(spawn).collect();
     let mut watches = Watches::new();
-    let join = |thread: harness::JoinHandle<(Vec<Answers>, Watches)>| {
-        let (answers, mut more) = thread.join().unwrap();
+    let join = |thread: harness::JoinHandle<Told>| {
+        let (answers, stamps, mut more) = thread.join().unwrap();
         watches.append(&mut more);
-        answers
+        (answers, stamps)
     };
-    let answers = threads.into_iter().map(join).collect();
+    let (answers, stamps): (_, Vec<_>) = threads.into_iter().map(join).unzip();
+    let real_time = history::real_time(program, &stamps);
     let last = last_look(program)
         .iter()
         .map(|call| perform(&shared, &mut watches, call).unwrap_or_else(Ret::Refused))
         .collect();
     let shared = Arc::into_inner(shared).expect("all threads have ended");
     let _ = shared.owner.detach();
-    Outcome { answers, last }
+    (Outcome { answers, last }, real_time)
 }
 
 /// The instants of one call. One that is refused is the last.

@@ -41,9 +41,14 @@ pub(in crate::loom_tests) fn depth_first(
     let counted = executions.clone();
     run(DfsScheduler::new(Some(most), false), move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        record::reset();
-        announce::reset();
+        begin();
         model();
     });
     executions.load(Ordering::Relaxed) < most
+}
+
+/// An execution begins, of a scheduler that does not know of it.
+pub(in crate::loom_tests) fn begin() {
+    record::reset();
+    announce::reset();
 }

@@ -20,6 +20,8 @@ struct Row {
     ordered: Bounds,
     weak: Bounds,
     incomplete: u64,
+    /// Of schedules that were drawn: there is no end to come to.
+    drawn: u64,
     seconds: f64,
 }
 
@@ -40,6 +42,7 @@ impl Row {
             }
         }
         self.incomplete += u64::from(!line.completed);
+        self.drawn += u64::from(line.kind == "random");
         self.seconds += line.seconds;
     }
 
@@ -55,6 +58,7 @@ impl Row {
 
     fn completed(&self) -> String {
         match self.incomplete {
+            _ if self.drawn > 0 => "drawn".to_owned(),
             0 => "yes".to_owned(),
             some => format!("**not {some}**"),
         }
@@ -125,26 +129,83 @@ pub fn table(lines: &[Line]) -> String {
     table
 }
 
-/// The document has the table of the last full run. What a shorter run has explored must be in it with the same
-/// numbers, but for the seconds.
-pub fn check(root: &Path, lines: &[Line], full: bool, write: bool) -> bool {
+/// The document has a row for each subject and checker, as the last run that explored it recorded it. What this run
+/// has explored must be in it with the same numbers, but for the seconds; with `write` it is, afterwards.
+pub fn check(root: &Path, lines: &[Line], write: bool) -> bool {
     let path = root.join(DOCUMENT);
-    let table = table(lines);
-    let complete = lines.iter().all(|line| line.completed);
-    if full {
-        return generated::check(&path, "ledger", &table, write) && complete;
-    }
     let known = generated::read(&path, "ledger").unwrap_or_default();
+    let table = table(lines);
+    let complete = lines.iter().all(|line| line.completed) && !lines.is_empty();
+    if write {
+        return generated::check(&path, "ledger", &merged(&known, &table), true) && complete;
+    }
     let known: Vec<_> = known.lines().map(without_seconds).collect();
     let is_new = |row: &&str| !known.contains(&without_seconds(row));
     let new: Vec<_> = table.lines().skip(2).filter(is_new).collect();
     for row in &new {
-        eprintln!("{DOCUMENT} does not have this row; `cargo verify full` writes it: {row}");
+        eprintln!("{DOCUMENT} does not have this row; `--write` writes it: {row}");
     }
-    new.is_empty() && complete && !lines.is_empty()
+    new.is_empty() && complete
 }
 
 fn without_seconds(row: &str) -> &str {
     let row = row.trim_end_matches([' ', '|']);
     row.rsplit_once('|').map_or(row, |(row, _)| row)
+}
+
+/// What a row is about, and which checker it is of.
+fn subject(row: &str) -> (&str, &str) {
+    let mut cells = row.split('|').skip(1).map(str::trim);
+    (
+        cells.next().unwrap_or_default(),
+        cells.next().unwrap_or_default(),
+    )
+}
+
+/// The rows of the new table, in their places among those of the old one.
+fn merged(old: &str, new: &str) -> String {
+    let rows = |table: &str| {
+        let rows = table.lines().skip(2).map(str::to_owned);
+        rows.collect::<Vec<_>>()
+    };
+    let (mut all, new) = (rows(old), rows(new));
+    for row in new {
+        match all.iter_mut().find(|old| subject(old) == subject(&row)) {
+            Some(old) => *old = row,
+            None => all.push(row),
+        }
+    }
+    // Properties by their numbers, and the sets behind them.
+    all.sort_by_key(|row| {
+        let (subject, checker) = subject(row);
+        (number(subject), subject.to_owned(), checker.to_owned())
+    });
+    format!("{HEAD}{}\n", all.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEAD, merged, without_seconds};
+
+    #[test]
+    fn a_new_row_takes_the_place_of_the_old_one() {
+        let table = |rows: &str| format!("{HEAD}{rows}\n");
+        let old = table("| P1 | loom | 1 | 7 |\n| P2 | loom | 1 | 8 |");
+        let new = table("| P10 | loom | 1 | 5 |\n| P2 | loom | 1 | 9 |");
+        let all = table("| P1 | loom | 1 | 7 |\n| P2 | loom | 1 | 9 |\n| P10 | loom | 1 | 5 |");
+        assert_eq!(merged(&old, &new), all);
+        assert_eq!(merged("", &old), old);
+    }
+
+    #[test]
+    fn seconds_are_not_compared() {
+        assert_eq!(
+            without_seconds("| P1 | loom | 7 | 12 |"),
+            without_seconds("| P1 | loom | 7 | 13 |")
+        );
+        assert_ne!(
+            without_seconds("| P1 | loom | 7 | 12 |"),
+            without_seconds("| P1 | loom | 8 | 12 |")
+        );
+    }
 }

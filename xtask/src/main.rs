@@ -89,7 +89,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
         properties::check(root, &lines, write)
     }));
     outcomes.push(timed("table of explorations", || {
-        exploration::check(root, &lines, full, write)
+        exploration::check(root, &lines, write)
     }));
 
     println!("\n{}", exploration::table(&lines));

@@ -1,0 +1,99 @@
+//! Random programs under shuttle's random schedulers, far from the end of any exploration. Every execution is linearizable.
+
+use super::super::harness::{self, Bounds, failure, ledger};
+use super::judge::explains;
+use super::{Size, random, real};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, UrwRandomScheduler};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Which order the steps are taken in.
+#[derive(Clone, Copy, Debug)]
+enum Schedule {
+    /// Probabilistic concurrency testing of a depth (Burckhardt, Kothari, Musuvathi and Nagarakatti, ASPLOS 2010).
+    Pct(usize),
+    /// Uniform random walk.
+    Urw,
+    Random,
+}
+
+/// P1, P12.
+#[test]
+fn random_programs_are_linearizable_by_pct() {
+    for depth in 2..=5 {
+        explore(Schedule::Pct(depth));
+    }
+}
+
+/// P1, P12.
+#[test]
+fn random_programs_are_linearizable_in_random_walks() {
+    explore(Schedule::Urw);
+    explore(Schedule::Random);
+}
+
+fn explore(schedule: Schedule) {
+    let (programs, executions) = match Size::asked_for() {
+        Size::Small => (20, 20),
+        Size::Quick => (100, 50),
+        Size::Full => (1_000, 100),
+    };
+    let began = Instant::now();
+    // Each schedule has programs of its own.
+    let first = match schedule {
+        Schedule::Pct(depth) => depth * 1_000_000,
+        Schedule::Urw => 6_000_000,
+        Schedule::Random => 7_000_000,
+    };
+    let mut outcomes = 0;
+    for seed in first..first + programs {
+        outcomes += explore_one(schedule, seed, executions);
+    }
+    ledger::write(&ledger::Line {
+        name: &format!("{programs} random programs, {schedule:?}"),
+        kind: "random",
+        properties: &["P1", "P12"],
+        scenarios: &[],
+        programs,
+        within: &vec![Bounds::default(); programs],
+        executions: u64::try_from(programs * executions).expect("not that many"),
+        outcomes,
+        took: began.elapsed(),
+    });
+}
+
+/// How many outcomes were seen.
+fn explore_one(schedule: Schedule, seed: usize, executions: usize) -> usize {
+    let seed = u64::try_from(seed).expect("a small number");
+    let program = random::program(seed);
+    let name = format!("{program}, {schedule:?}, seed {seed}");
+    let seen = Arc::new(Mutex::new(HashSet::new()));
+    let count = Arc::new(AtomicUsize::new(0));
+    let model = {
+        let (seen, count) = (seen.clone(), count.clone());
+        move || {
+            harness::begin();
+            failure::watched(|| {
+                let (outcome, real_time) = real::execute(&program);
+                assert!(
+                    explains(&program, &outcome, real_time.as_ref()),
+                    "no order of the calls explains {outcome:?}, {real_time:?}"
+                );
+                seen.lock().unwrap().insert(outcome);
+            });
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    failure::of(&name, "", || match schedule {
+        Schedule::Pct(depth) => {
+            harness::run(PctScheduler::new_from_seed(seed, depth, executions), model);
+        }
+        Schedule::Urw => harness::run(UrwRandomScheduler::new_from_seed(seed, executions), model),
+        Schedule::Random => harness::run(RandomScheduler::new_from_seed(seed, executions), model),
+    });
+    assert_eq!(count.load(Ordering::Relaxed), executions, "{name}");
+    let outcomes = seen.lock().unwrap().len();
+    outcomes
+}

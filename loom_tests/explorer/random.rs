@@ -1,0 +1,37 @@
+//! Random programs, larger than any set of all programs could be.
+
+use super::alphabet::{Alphabet, Start};
+use super::program::Program;
+
+/// Sebastiano Vigna's `SplitMix64`: the same programs everywhere for the same seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        let most = u64::try_from(most).expect("it is small");
+        usize::try_from(self.next() % most).expect("it is below")
+    }
+}
+
+/// Three to eight threads with forty calls together at most, none with more than nine.
+pub(super) fn program(seed: u64) -> Program {
+    let mut random = Random(seed);
+    let start = Start::ALL[random.below(Start::ALL.len())];
+    let letters = Alphabet::Whole.letters(start);
+    let threads = 3 + random.below(6);
+    let most = (40 / threads).min(9);
+    let mut thread = || {
+        let calls = 1 + random.below(most);
+        let letter = |_| letters[random.below(letters.len())];
+        (0..calls).map(letter).collect()
+    };
+    let threads = (0..threads).map(|_| thread()).collect();
+    Program { start, threads }
+}

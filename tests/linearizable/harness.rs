@@ -1,0 +1,37 @@
+//! The part of the models' harness that the programs need, on real threads.
+
+use crate::api::{Builder, Clock, JobRegistry};
+use crate::sync::record::Event;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub(crate) use std::thread::{JoinHandle, spawn};
+
+pub(crate) fn note(_: Event) {}
+
+#[derive(Clone)]
+pub(crate) struct ModelClock(Arc<AtomicU64>);
+
+impl ModelClock {
+    /// Whole milliseconds.
+    pub(crate) fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).expect("a short time");
+        self.0.fetch_add(millis, Ordering::AcqRel);
+    }
+}
+
+impl Clock for ModelClock {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Acquire))
+    }
+}
+
+/// A registry whose time stands still, and its clock.
+pub(crate) fn registry<T: Send + 'static>(
+    build: impl FnOnce(Builder<T>) -> Builder<T>,
+) -> (JobRegistry<T>, ModelClock) {
+    let clock = ModelClock(Arc::default());
+    let jobs = build(JobRegistry::builder().clock(clock.clone())).build();
+    (jobs, clock)
+}
