@@ -18,8 +18,8 @@
 //! dropped after the job's own lock has been released: `p07_no_deadlock`, and
 //! `payload_drop_may_call_anything` in `tests/faults`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
@@ -51,7 +51,7 @@ fn files_deleted_under_the_lock_stop_every_job() {
         violation: "deadlock",
         run: || {
             let claim = claim!(files_deleted_under_the_lock_stop_every_job, [P7], [3, 43]);
-            check(&claim, &[1], || {
+            check(&claim, &[1], &[], || {
                 let service = Arc::new(Service {
                     job_lock: Mutex::new(0),
                     disk: Mutex::new(vec!["old.mp4"]),

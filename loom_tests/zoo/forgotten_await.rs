@@ -14,8 +14,8 @@
 //! What the crate does instead: nothing is awaited. Every call is synchronous, and a result that is not used is a
 //! warning at compile time (`tests/compile_fail/fail/result_ignored.rs`).
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{block_on, claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{block_on, check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
@@ -39,7 +39,7 @@ fn a_forgotten_await_takes_no_lock() {
         violation: "an update never happened",
         run: || {
             let claim = claim!(a_forgotten_await_takes_no_lock, [P3], [2]);
-            check(&claim, &[2], || {
+            check(&claim, &[2], &[], || {
                 let service = Arc::new(Service {
                     pages: Mutex::new(0),
                 });

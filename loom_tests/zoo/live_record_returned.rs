@@ -14,8 +14,8 @@
 //! What the crate does instead: `snapshot` is a copy of one instant, `get` a clone made under the lock, and from
 //! `read` nothing leaves but the closure's result: `p12_one_instant`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
 const PROCESSING: u64 = 1;
@@ -52,7 +52,7 @@ fn a_record_that_left_the_lock_is_of_no_instant() {
         violation: "of two instants",
         run: || {
             let claim = claim!(a_record_that_left_the_lock_is_of_no_instant, [P12], [5, 42]);
-            check(&claim, &[(PROCESSING, 90), (COMPLETED, 100)], || {
+            check(&claim, &[(PROCESSING, 90), (COMPLETED, 100)], &[], || {
                 let service = Arc::new(Service {
                     job: Mutex::new(Arc::new(Record {
                         status: AtomicU64::new(PROCESSING),

@@ -14,8 +14,8 @@
 //! What the crate does instead: a thread holds one job's lock at most, and a call that would take a second is refused with
 //! `WouldDeadlock` before it waits: `crosswise_locks_are_refused_not_hung` in `p07_no_deadlock`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race, spawn};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race, spawn};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
@@ -50,7 +50,7 @@ fn a_nested_lock_waits_for_itself() {
         violation: "deadlock",
         run: || {
             let claim = claim!(a_nested_lock_waits_for_itself, [P7], [4]);
-            check(&claim, &[()], || {
+            check(&claim, &[()], &[], || {
                 let service = Service::with_two_jobs();
                 spawn(move || service.append(0, 0)).join().unwrap();
             });
@@ -67,7 +67,7 @@ fn crosswise_locks_wait_for_each_other() {
         violation: "deadlock",
         run: || {
             let claim = claim!(crosswise_locks_wait_for_each_other, [P7], [4, 34]);
-            check(&claim, &[()], || {
+            check(&claim, &[()], &[], || {
                 let service = Service::with_two_jobs();
                 let other = service.clone();
                 race(move || service.append(0, 1), move || other.append(1, 0));

@@ -22,8 +22,8 @@
 //! is a value. The same programs on the crate: `p01_forward_only`, `p02_one_ending`, `p03_no_lost_update`,
 //! `p04_no_use_after_cleanup`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 const PROCESSING: u64 = 1;
@@ -104,7 +104,7 @@ fn without_a_lock_an_update_is_lost() {
         violation: "a file was forgotten",
         run: || {
             let claim = claim!(without_a_lock_an_update_is_lost, [P3], [1]);
-            check(&claim, &[2], || {
+            check(&claim, &[2], &[], || {
                 let service = Service::with_a_job();
                 let add = |service: Arc<Service>| move || service.add_file();
                 race(add(service.clone()), add(service.clone()));
@@ -125,7 +125,7 @@ fn without_a_lock_progress_goes_backward() {
         violation: "the progress went back",
         run: || {
             let claim = claim!(without_a_lock_progress_goes_backward, [P1], [6]);
-            check(&claim, &[40], || {
+            check(&claim, &[40], &[], || {
                 let service = Service::with_a_job();
                 let update = |service: Arc<Service>, progress| {
                     move || service.update_job_status(PROCESSING, progress)
@@ -148,7 +148,7 @@ fn without_a_lock_a_finished_job_is_revived() {
         violation: "a completed job is processing again",
         run: || {
             let claim = claim!(without_a_lock_a_finished_job_is_revived, [P2], [9, 12]);
-            check(&claim, &[COMPLETED], || {
+            check(&claim, &[COMPLETED], &[], || {
                 let service = Service::with_a_job();
                 let update = |service: Arc<Service>, status, progress| {
                     move || service.update_job_status(status, progress)
@@ -174,7 +174,7 @@ fn without_a_lock_a_heartbeat_dies_of_the_cleanup() {
         violation: "KeyError",
         run: || {
             let claim = claim!(without_a_lock_a_heartbeat_dies_of_the_cleanup, [P4], [7]);
-            check(&claim, &[()], || {
+            check(&claim, &[()], &[], || {
                 let service = Service::with_a_job();
                 let other = service.clone();
                 race(move || service.beat(), move || other.clean_up());

@@ -15,8 +15,8 @@
 //! (`tests/compile_fail/fail/reference_out_of_update.rs`). `update` reads and writes in one section:
 //! `p03_no_lost_update`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
@@ -40,7 +40,7 @@ fn a_read_outside_the_lock_loses_an_update() {
         violation: "a page was lost",
         run: || {
             let claim = claim!(a_read_outside_the_lock_loses_an_update, [P3], [1, 5]);
-            check(&claim, &[2], || {
+            check(&claim, &[2], &[], || {
                 let service = Arc::new(Service {
                     pages: Mutex::new(0),
                 });

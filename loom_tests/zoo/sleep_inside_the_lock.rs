@@ -16,8 +16,8 @@
 //! `await` cannot be spawned (`tests/compile_fail/fail/guard_across_await.rs`), and a second lock on one thread is
 //! refused instead of waited for: `p07_no_deadlock`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, spawn};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, spawn};
 use crate::sync::Mutex;
 use std::future::Future;
 use std::pin::pin;
@@ -75,7 +75,7 @@ fn a_sleep_inside_the_lock_stops_every_job() {
         violation: "deadlock",
         run: || {
             let claim = claim!(a_sleep_inside_the_lock_stops_every_job, [P7], [3, 35]);
-            check(&claim, &[()], || {
+            check(&claim, &[()], &[], || {
                 let event_loop = spawn(|| {
                     let service = Service {
                         progress: Mutex::new([0; 2]),

@@ -18,8 +18,8 @@
 //!
 //! What the crate does instead: a job's lock is a lock between threads: `p03_no_lost_update`.
 
-use super::specimen::{Specimen, check, dies};
-use crate::loom_tests::harness::{claim, race};
+use super::specimen::{Specimen, dies};
+use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// `asyncio.Lock`.
@@ -72,6 +72,7 @@ fn one_asyncio_lock_in_two_threads_excludes_nothing() {
             check(
                 &claim,
                 &[(true, true), (true, false), (false, true)],
+                &[],
                 || {
                     let service = Arc::new(Service {
                         job_lock: AsyncioLock {

@@ -35,7 +35,11 @@ enum What {
     /// In two hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
     Full,
     /// The seeded bugs, or those with a certain text in their names
-    Zoo { name: Option<String> },
+    Zoo {
+        name: Option<String>,
+        #[arg(long)]
+        write: bool,
+    },
     /// A service that depends on the library, with and without the checkers
     Dependents,
     /// Which test checks which property and scenario
@@ -57,7 +61,7 @@ fn main() -> ExitCode {
     {
         What::Quick { write } => verify(root, false, write),
         What::Full => verify(root, true, true),
-        What::Zoo { name } => zoo::run(root, name.as_deref()),
+        What::Zoo { name, write } => zoo::run(root, name.as_deref(), write),
         What::Dependents => dependents::run(root),
         What::Scenarios { write } => scenarios::check(root, write),
         What::Mutants => mutants::run(root),
@@ -78,9 +82,10 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     ledger::forget(root);
     let mut outcomes = steps::run(root, full);
     if full {
-        outcomes.push(timed("seeded bugs", || zoo::run(root, None)));
+        outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
         outcomes.push(timed("mutants", || mutants::run(root)));
     }
+    outcomes.push(timed("table of bugs", || zoo::check(root)));
     outcomes.push(timed("dependents", || dependents::run(root)));
     outcomes.push(timed("scenarios", || scenarios::check(root, write)));
     let lines = ledger::read(root);

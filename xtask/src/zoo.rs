@@ -10,6 +10,7 @@
 mod child;
 mod copy;
 mod kill;
+mod matrix;
 mod seeded;
 mod verdict;
 
@@ -18,6 +19,7 @@ use self::copy::Copy;
 use self::kill::Kill;
 use self::seeded::{Checker, Seeded};
 use self::verdict::{Verdict, failures, started};
+use crate::generated;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -28,13 +30,13 @@ const RUN: Duration = Duration::from_secs(180);
 /// All of them, one after the other, without a bug.
 const ALL: Duration = Duration::from_secs(1200);
 
-/// The kill matrix of the last run, for README.
-pub fn table(root: &Path) -> String {
-    kill::table(&kill::read(&ledger(root)))
-}
+const SEEDED: &str = "loom_tests/seeded";
+const DOCUMENT: &str = "docs/zoo.md";
+const PART: &str = "zoo";
 
-/// Whether every bug was killed by every checker that its patch names. `only` picks those with this in their name.
-pub fn run(root: &Path, only: Option<&str>) -> bool {
+/// Whether every bug was killed by every checker that its patch names, and, of a run with all of them, whether
+/// docs/zoo.md says so; with `write` it does, afterwards. `only` picks the patches with this in their names.
+pub fn run(root: &Path, only: Option<&str>, write: bool) -> bool {
     let began = Instant::now();
     let zoo = match Zoo::open(root, only) {
         Ok(zoo) => zoo,
@@ -53,23 +55,45 @@ pub fn run(root: &Path, only: Option<&str>) -> bool {
     }
     let kills = kill::read(&zoo.ledger);
     let lived: Vec<_> = kills.iter().filter(|kill| !kill.died).collect();
-    println!("\n{}", table(root));
-    let (all, took) = (kills.len(), began.elapsed().as_secs());
     println!(
-        "zoo: {} of {all} killed, in {took} seconds",
-        all - lived.len()
+        "\nzoo: {} of {} killed, in {} seconds",
+        kills.len() - lived.len(),
+        kills.len(),
+        began.elapsed().as_secs()
     );
     for kill in &lived {
-        println!(
-            "LIVES: {} under {}: {}",
-            kill.specimen, kill.checker, kill.how
-        );
+        println!("{kill}");
     }
-    is_sound && lived.is_empty() && all > 0
+    let is_documented = only.is_some()
+        || generated::check(&root.join(DOCUMENT), PART, &matrix::matrix(&kills), write);
+    is_sound && is_documented && lived.is_empty() && !kills.is_empty()
 }
 
-fn ledger(root: &Path) -> PathBuf {
-    root.join("target/zoo/ledger.jsonl")
+/// Without a run: whether every patch has its row in docs/zoo.md, and nothing there lives.
+pub fn check(root: &Path) -> bool {
+    let Some(matrix) = generated::read(&root.join(DOCUMENT), PART) else {
+        eprintln!("{DOCUMENT}: no place for `{PART}`");
+        return false;
+    };
+    let seeded = match seeded::read(&root.join(SEEDED)) {
+        Ok(seeded) => seeded,
+        Err(error) => {
+            eprintln!("zoo: {error}");
+            return false;
+        }
+    };
+    let mut is_fine = !matrix.contains("**lives**");
+    for bug in seeded {
+        let number = bug.name.split('-').next().unwrap_or_default();
+        if !matrix.contains(&format!("| {number} | {} |", bug.bug)) {
+            eprintln!(
+                "{DOCUMENT}: `cargo verify zoo --write` has not run with {}",
+                bug.name
+            );
+            is_fine = false;
+        }
+    }
+    is_fine
 }
 
 struct Zoo {
@@ -83,10 +107,14 @@ impl Zoo {
     fn open(root: &Path, only: Option<&str>) -> Result<Self, String> {
         let target = root.join("target/zoo");
         let copy = Copy::of(root, &target.join("copy")).map_err(|error| error.to_string())?;
-        let ledger = ledger(root);
+        // Of a part there is a ledger apart: the matrix is made of all.
+        let ledger = target.join(match only {
+            None => "ledger.jsonl",
+            Some(_) => "some.jsonl",
+        });
         // Lines are appended, and those of the last run are not of this one.
         let _ = std::fs::remove_file(&ledger);
-        let mut seeded = seeded::read(&root.join("loom_tests/seeded"))?;
+        let mut seeded = seeded::read(&root.join(SEEDED))?;
         seeded.retain(|bug| only.is_none_or(|only| bug.name.contains(only)));
         Ok(Self {
             target,
@@ -216,7 +244,7 @@ impl Zoo {
         let mut cargo = std::process::Command::new(env!("CARGO"));
         cargo
             .current_dir(&self.copy.path)
-            .arg("test")
+            .args(["test", "--profile", "zoo"])
             .args(checker.target())
             .env("RUSTFLAGS", checker.flags())
             .env("RUST_BACKTRACE", "0")

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use wait_timeout::ChildExt;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,32 +33,20 @@ impl Child {
             .stderr(other)
             .spawn()
             .expect("cargo can be started");
-        let began = Instant::now();
-        let ended = loop {
-            if let Some(status) = child.try_wait().expect("a child can be waited for") {
-                break Ended::from(status);
-            }
-            if began.elapsed() > within {
+        let ended = match child.wait_timeout(within) {
+            Ok(Some(status)) if status.success() => Ended::Passed,
+            Ok(Some(_)) => Ended::Failed,
+            Ok(None) => {
                 kill_group(child.id());
                 let _ = child.wait();
-                break Ended::TimedOut;
+                Ended::TimedOut
             }
-            std::thread::sleep(Duration::from_millis(20));
+            Err(error) => panic!("a child cannot be waited for: {error}"),
         };
         let output = std::fs::read(output).expect("the output can be read");
         Self {
             ended,
             output: String::from_utf8_lossy(&output).into_owned(),
-        }
-    }
-}
-
-impl From<ExitStatus> for Ended {
-    fn from(status: ExitStatus) -> Self {
-        if status.success() {
-            Self::Passed
-        } else {
-            Self::Failed
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Lines of the zoo's ledger, and the matrix that is made of them.
+//! Lines of the zoo's ledger.
 
 use super::seeded::{Checker, Seeded};
 use super::verdict::Verdict;
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::fmt;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +15,9 @@ pub struct Kill {
     pub kind: String,
     pub specimen: String,
     pub bug: String,
+    /// Properties; of a patch.
+    #[serde(default)]
+    pub breaks: String,
     pub checker: String,
     pub died: bool,
     pub how: String,
@@ -31,6 +34,7 @@ impl Kill {
             kind: "seeded".to_owned(),
             specimen: bug.name.clone(),
             bug: bug.bug.clone(),
+            breaks: bug.breaks.clone(),
             checker: checker.to_string(),
             died: verdict.died,
             how: verdict.how,
@@ -51,17 +55,9 @@ impl Kill {
     }
 
     /// The last part of the killing test's path.
-    fn test_name(&self) -> &str {
+    pub fn test_name(&self) -> &str {
         let test = self.test.as_deref().unwrap_or("–");
         test.rsplit("::").next().unwrap_or(test)
-    }
-
-    fn cell(&self) -> String {
-        match (self.died, self.executions) {
-            (false, _) => format!("**lives**: {}", self.how.lines().next().unwrap_or_default()),
-            (true, Some(executions)) => format!("`{}`, {executions}", self.test_name()),
-            (true, None) => format!("`{}`", self.test_name()),
-        }
     }
 }
 
@@ -71,10 +67,10 @@ impl fmt::Display for Kill {
         let executions = self.executions.map_or("–".to_owned(), |n| n.to_string());
         write!(
             f,
-            "{:<36} {:<8} {verdict:<7} {:>6.1} s  {executions:>7}  {}: {}",
-            self.specimen,
+            "{verdict:<7} {:<12} {:>5.1} s {executions:>7}  {} ({}: {})",
             self.checker,
             self.seconds,
+            self.specimen,
             self.how,
             self.test_name()
         )
@@ -87,39 +83,4 @@ pub fn read(ledger: &Path) -> Vec<Kill> {
     text.lines()
         .map(|line| serde_json::from_str(line).expect("a ledger has a JSON object a line"))
         .collect()
-}
-
-/// Bug × checker: the test that killed it, and in which execution where that is known. Seconds are in the
-/// ledger only, because they are never the same twice.
-pub fn table(kills: &[Kill]) -> String {
-    let mut table = String::from("| bug | loom | shuttle | tests |\n|---|---|---|---|\n");
-    let mut specimens: Vec<_> = kills
-        .iter()
-        .map(|kill| (&kill.kind, &kill.specimen, &kill.bug))
-        .collect();
-    // The small registries first, by what they are in the guide, and then the patches by their numbers.
-    specimens.sort_by_key(|(kind, specimen, bug)| match kind.as_str() {
-        "zoo" => (false, *bug),
-        _ => (true, *specimen),
-    });
-    specimens.dedup();
-    for (kind, specimen, bug) in specimens {
-        let cell = |is_there: &dyn Fn(&str) -> bool| {
-            let cells: Vec<_> = kills
-                .iter()
-                .filter(|kill| kill.kind == *kind && kill.specimen == *specimen)
-                .filter(|kill| is_there(&kill.checker))
-                .map(Kill::cell)
-                .collect();
-            match cells.len() {
-                0 => "–".to_owned(),
-                _ => cells.join("; "),
-            }
-        };
-        let loom = cell(&|checker| checker == "loom");
-        let shuttle = cell(&|checker| checker == "shuttle");
-        let tests = cell(&|checker| checker != "loom" && checker != "shuttle");
-        writeln!(table, "| {bug} | {loom} | {shuttle} | {tests} |").expect("a string takes all");
-    }
-    table
 }

@@ -79,6 +79,8 @@ pub struct Seeded {
     pub name: String,
     pub path: PathBuf,
     pub bug: String,
+    /// Properties, as `P1, P4`.
+    pub breaks: String,
     kills: Vec<(Checker, Vec<String>)>,
     pub hangs: Vec<Checker>,
 }
@@ -96,6 +98,7 @@ impl Seeded {
             name: name.into_owned(),
             path: path.to_owned(),
             bug: String::new(),
+            breaks: String::new(),
             kills: Vec::new(),
             hangs: Vec::new(),
         };
@@ -108,6 +111,10 @@ impl Seeded {
             };
             match key {
                 "bug" => seeded.bug = value.to_owned(),
+                "breaks" => {
+                    let properties = value.split(", ").filter(|id| id.starts_with('P'));
+                    seeded.breaks = properties.collect::<Vec<_>>().join(", ");
+                }
                 "hangs" => seeded.hangs.push(checker()?),
                 "kill" => {
                     let checker = checker()?;
@@ -119,7 +126,8 @@ impl Seeded {
             }
         }
         let has_filters = seeded.kills.iter().all(|(_, filters)| !filters.is_empty());
-        if seeded.bug.is_empty() || seeded.kills.is_empty() || !has_filters {
+        let has_names = !seeded.bug.is_empty() && !seeded.breaks.is_empty();
+        if !has_names || seeded.kills.is_empty() || !has_filters {
             return Err(format!("{}: the header is not complete", seeded.name));
         }
         Ok(seeded)

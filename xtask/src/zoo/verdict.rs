@@ -41,7 +41,7 @@ impl Verdict {
             died: true,
             how: how.to_owned(),
             test: Some(test.clone()),
-            executions: execution(&child.output),
+            executions: execution(&child.output, test),
         }
     }
 }
@@ -67,9 +67,51 @@ pub fn failures(output: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the harness prints when a model fails.
-fn execution(output: &str) -> Option<u64> {
-    let (_, rest) = output.split_once("detected in execution ")?;
-    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok()
+/// What the harness prints when a model fails, `NAME: detected in execution N under CHECKER`.
+fn execution(output: &str, test: &str) -> Option<u64> {
+    let name = test.rsplit("::").next()?;
+    let (_, rest) = output.split_once(&format!("{name}: detected in execution "))?;
+    rest.split_once(" under ")?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: &str = "\nrunning 2 tests\n\
+        test p01::first ... ok\n\
+        test p02::second ... \n\
+        second: detected in execution 4711 under loom. To see it again:\n\
+        FAILED\n\nfailures:\n\nfailures:\n    p02::second\n\ntest result: FAILED. 1 passed; 1 failed\n";
+
+    fn child(ended: Ended, output: &str) -> Child {
+        Child {
+            ended,
+            output: output.to_owned(),
+        }
+    }
+
+    #[test]
+    fn failed_test_is_named_with_its_execution() {
+        let verdict = Verdict::of(&child(Ended::Failed, OUTPUT), false);
+        assert!(verdict.died);
+        assert_eq!(verdict.test.as_deref(), Some("p02::second"));
+        assert_eq!(verdict.executions, Some(4711));
+    }
+
+    #[test]
+    fn abort_belongs_to_the_last_test() {
+        let (output, _) = OUTPUT.split_once("FAILED").unwrap();
+        let verdict = Verdict::of(&child(Ended::Failed, output), false);
+        assert_eq!((verdict.died, &*verdict.how), (true, "aborted"));
+        assert_eq!(verdict.test.as_deref(), Some("p02::second"));
+    }
+
+    #[test]
+    fn nothing_dies_of_no_test_or_of_being_slow() {
+        assert!(!Verdict::of(&child(Ended::Failed, "error: no such target"), false).died);
+        assert!(!Verdict::of(&child(Ended::TimedOut, OUTPUT), false).died);
+        assert!(Verdict::of(&child(Ended::TimedOut, OUTPUT), true).died);
+        assert!(!Verdict::of(&child(Ended::Passed, OUTPUT), false).died);
+    }
 }
