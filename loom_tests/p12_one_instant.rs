@@ -4,7 +4,7 @@
 //! A violation looks like the progress of one moment beside the beat of another.
 
 use super::harness::{call, check, claim, percent, race, registry};
-use crate::{Job, JobRegistry, ReadError, Status};
+use crate::{JobRegistry, ReadError, Status};
 use std::time::Duration;
 
 #[test]

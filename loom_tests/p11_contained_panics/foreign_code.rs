@@ -5,7 +5,7 @@
 
 use super::super::harness::{call, check, claim, percent, race, registry, running};
 use super::{fall, falls};
-use crate::{Builder, JobRegistry, Status, Swept};
+use crate::{Builder, Job, JobRegistry, Record, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
