@@ -186,8 +186,8 @@ fn a_look_comes_to_its_end_beside_a_beat_and_a_seal() {
     );
 }
 
-/// Time is further on for the first thread than for the others.
-struct Skewed;
+/// Time is further on for the first thread than for the second: no shared clock, and therefore less to explore.
+pub(super) struct Skewed;
 
 impl Clock for Skewed {
     fn now(&self) -> Duration {

@@ -4,16 +4,17 @@
 //! first attempt. A violation looks like a second attempt that is not as it began.
 
 use super::harness::{call, check, claim, percent, race, registry, running};
+use super::p08_honest_heartbeat::Skewed;
 use crate::{Job, RemoveError, RetryError, Status, StepError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A job whose first attempt is running, and the clock.
-fn first_attempt() -> (Job<()>, super::harness::ModelClock) {
-    let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+/// A job whose first attempt is running.
+fn first_attempt() -> Arc<Job<()>> {
+    let (jobs, _) = registry(|builder| builder.clock(Skewed).retention(Duration::MAX));
     let job = jobs.register(()).unwrap();
     call!(job.start()).unwrap();
-    (job, clock)
+    Arc::new(job)
 }
 
 /// Fails the first attempt and starts the second; what the second is then.
@@ -31,8 +32,7 @@ fn an_old_attempt_never_advances_the_new_one() {
     let claim = claim!(an_old_attempt_never_advances_the_new_one, [P10], [16, 21]);
     let (ended, superseded) = (StepError::Ended(Status::Failed), StepError::Superseded);
     check(&claim, &[None, Some(ended), Some(superseded)], &[], || {
-        let (first, _) = first_attempt();
-        let first = Arc::new(first);
+        let first = first_attempt();
         let (advanced, second) = race(
             {
                 let first = first.clone();
@@ -66,15 +66,11 @@ fn an_old_attempt_never_beats_for_the_new_one() {
         Err(StepError::Superseded),
     ];
     check(&claim, &outcomes, &[], || {
-        let (first, clock) = first_attempt();
-        let first = Arc::new(first);
+        let first = first_attempt();
         let (beat, second) = race(
             {
                 let first = first.clone();
-                move || {
-                    clock.advance(Duration::from_millis(5));
-                    call!(first.heartbeat())
-                }
+                move || call!(first.heartbeat())
             },
             {
                 let first = first.clone();
@@ -98,9 +94,8 @@ fn an_old_attempt_never_ends_the_new_one() {
         Err(StepError::Superseded),
     ];
     check(&claim, &outcomes, &[], || {
-        let (first, _) = first_attempt();
+        let first = first_attempt();
         call!(first.fail("lost")).unwrap();
-        let first = Arc::new(first);
         let (ended, second) = race(
             {
                 let first = first.clone();
@@ -129,9 +124,8 @@ fn an_old_attempt_never_ends_the_new_one() {
 fn an_attempt_is_retried_once() {
     let claim = claim!(an_attempt_is_retried_once, [P10, P2], [21]);
     check(&claim, &[true, false], &[], || {
-        let (first, _) = first_attempt();
+        let first = first_attempt();
         call!(first.fail("lost")).unwrap();
-        let first = Arc::new(first);
         let retry = |first: Arc<Job<()>>| move || call!(first.retry()).map(Job::detach);
         let (one, two) = race(retry(first.clone()), retry(first.clone()));
         let refused = if one.is_ok() { two } else { one };
@@ -152,7 +146,6 @@ fn an_old_attempt_never_removes_the_new_one() {
     ];
     check(&claim, &outcomes[..], &[], || {
         let (jobs, first) = running("deck");
-        let first = Arc::new(first);
         let (removed, retried) = race(
             {
                 let first = first.clone();
