@@ -1,49 +1,114 @@
-//! What the checker gets wrong, and what we do about it. Each of these fails when the checker is
-//! mended, so that the work-around can go.
+//! What loom gets wrong, and what we do about it. Each of these fails when loom is mended, so that the
+//! work-around can go.
+//!
+//! | loom's issue         | what is missing                                            | work-around, and its canary |
+//! |----------------------|------------------------------------------------------------|-----------------------------|
+//! | tokio-rs/loom#392    | orders in which another thread comes before the main one    | operations in spawned threads only: `issue_392_…` |
+//! | tokio-rs/loom#166    | orders that a load of the writer hides from an observer     | no plain loads, the words' ordered form: `issue_166_…` |
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// What a thread sees that loads once while `writer` runs in another.
-fn seen_beside(writer: fn(&AtomicU64)) -> BTreeSet<u64> {
+/// All that `model` returns, in the executions that loom explores.
+fn outcomes<O: Ord + Send + 'static>(model: fn() -> O) -> BTreeSet<O> {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let collect = seen.clone();
     loom::model(move || {
-        let word = Arc::new(AtomicU64::new(0));
-        let observer = {
-            let word = word.clone();
-            loom::thread::spawn(move || word.load(Ordering::Acquire))
-        };
-        let other = loom::thread::spawn(move || writer(&word));
-        other.join().unwrap();
-        collect.lock().unwrap().insert(observer.join().unwrap());
+        let outcome = model();
+        collect.lock().unwrap().insert(outcome);
     });
-    let seen = seen.lock().unwrap();
-    seen.clone()
+    std::mem::take(&mut seen.lock().unwrap())
 }
 
 fn exchange(word: &AtomicU64) {
     let _ = word.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
 }
 
-/// An exchange alone is seen in both orders.
-#[test]
-fn an_exchange_is_seen_before_and_after() {
-    assert_eq!(seen_beside(exchange), BTreeSet::from([0, 1]));
+fn load_and_exchange(word: &AtomicU64) {
+    word.load(Ordering::Acquire);
+    exchange(word);
 }
 
-/// A writer that loads first hides the observer's load: loom never lets it come before the observer.
-/// This is why the words have an ordered form in `sync/loom_atomic.rs`.
+/// What a thread sees that loads once while `writer` runs in another.
+fn seen_by_a_thread(writer: fn(&AtomicU64)) -> u64 {
+    let word = Arc::new(AtomicU64::new(0));
+    let seen = word.clone();
+    let observer = loom::thread::spawn(move || seen.load(Ordering::Acquire));
+    let other = loom::thread::spawn(move || writer(&word));
+    other.join().unwrap();
+    observer.join().unwrap()
+}
+
+/// The same of the main thread.
+fn seen_by_main(writer: fn(&AtomicU64)) -> u64 {
+    let word = Arc::new(AtomicU64::new(0));
+    let written = word.clone();
+    let other = loom::thread::spawn(move || writer(&written));
+    let seen = word.load(Ordering::Acquire);
+    other.join().unwrap();
+    seen
+}
+
+/// The measure for the others: an exchange alone is seen in both orders, by either.
 #[test]
-fn a_load_before_the_exchange_still_hides_an_order() {
-    let seen = seen_beside(|word| {
-        word.load(Ordering::Acquire);
-        exchange(word);
-    });
+fn an_exchange_is_seen_before_and_after() {
+    let both = BTreeSet::from([0, 1]);
+    assert_eq!(outcomes(|| seen_by_a_thread(exchange)), both);
+    assert_eq!(outcomes(|| seen_by_main(exchange)), both);
+}
+
+/// A spawned thread that begins with a load is never run before what the main thread does.
+#[test]
+fn issue_392_a_load_still_keeps_a_thread_behind_main() {
     assert_eq!(
-        seen,
+        outcomes(|| seen_by_main(load_and_exchange)),
+        BTreeSet::from([0]),
+        "loom now finds both orders: models may do something in their main thread"
+    );
+}
+
+/// A writer that loads before it exchanges hides the observer's load: loom never lets the writer come before the
+/// observer. This is why the words have an ordered form in `src/sync/loom_atomic.rs`.
+#[test]
+fn issue_166_a_load_before_the_exchange_still_hides_an_order() {
+    assert_eq!(
+        outcomes(|| seen_by_a_thread(load_and_exchange)),
         BTreeSet::from([0]),
         "loom now finds both orders: drop the ordered form of `AtomicWord`"
+    );
+}
+
+/// An observer of two words, whose writer looks at the first one again between two stores. The look changes nothing, so that
+/// all should be seen that is seen without it.
+#[test]
+fn issue_166_a_redundant_load_still_hides_outcomes() {
+    fn two_words(look: bool) -> (u64, u64) {
+        let words = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let written = words.clone();
+        let writer = loom::thread::spawn(move || {
+            let [first, second] = &*written;
+            first.store(1, Ordering::SeqCst);
+            second.store(1, Ordering::SeqCst);
+            second.store(2, Ordering::SeqCst);
+            if look {
+                first.load(Ordering::SeqCst);
+            }
+            first.store(2, Ordering::SeqCst);
+        });
+        let observer = loom::thread::spawn(move || {
+            let [first, second] = &*words;
+            let seen = second.load(Ordering::SeqCst);
+            (seen, first.load(Ordering::SeqCst))
+        });
+        writer.join().unwrap();
+        observer.join().unwrap()
+    }
+
+    let (with, without) = (outcomes(|| two_words(true)), outcomes(|| two_words(false)));
+    assert!(with.is_subset(&without));
+    assert_ne!(
+        with, without,
+        "loom now finds the same with and without the load: plain loads are safe in models"
     );
 }

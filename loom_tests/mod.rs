@@ -1,12 +1,21 @@
 //! The models: small concurrent programs that a checker explores to the end.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test` runs them under loom, `RUSTFLAGS="--cfg shuttle" cargo test` runs
-//! the same bodies under shuttle's depth-first search. A module for each property; its header says what
-//! would break it and what that would look like.
+//! `RUSTFLAGS="--cfg loom" cargo test` runs them under loom, `RUSTFLAGS="--cfg shuttle" cargo test` runs the
+//! same bodies under shuttle. Both explore each of them to its end. Loom also tries the stale values that the memory orders
+//! allow, with a bound on preemptions where a model says so. Shuttle takes every atomic for `SeqCst` and has no
+//! bound; of the orders that differ in steps which commute it tries one (`harness/reduction.rs`).
 //!
-//! The rule for all of them: the model's main thread builds a registry, spawns and joins. What is
-//! checked happens in spawned threads, because loom does not explore everything that the main thread does
-//! (tokio-rs/loom#392, #166).
+//! There are two kinds. `explorer` generates every small program over the calls and compares what it sees with
+//! `spec`. The modules `p01` to `p12`, one for each property, are written by hand, for what the explorer's calls cannot say:
+//! wakers, hooks and drops that call back, panics, aborts, slots that are used up. The header of each
+//! says the property, the smallest program that could violate it, and what a violation looks like.
+//!
+//! That the checks can fail is shown by `zoo`, small registries that are wrong; by `seeded`, bugs to be put into the
+//! real one; and by each model itself, which names outcomes that it must see.
+//!
+//! The rule for all models: the main thread builds a registry, spawns and joins. What is checked while others
+//! run happens in spawned threads, because loom does not explore everything that the main thread does, and because
+//! shuttle's scheduler leaves the main thread out. `canaries` notices when loom's part of the reason is gone.
 
 #[cfg(loom)]
 mod canaries;
@@ -23,11 +32,12 @@ mod p02_one_ending;
 mod p03_no_lost_update;
 mod p04_no_use_after_cleanup;
 mod p05_no_early_cleanup;
+mod p06_no_leak;
 mod p07_no_deadlock;
 mod p08_honest_heartbeat;
 mod p09_no_lost_wakeup;
 mod p10_fencing;
+mod p11_contained_panics;
 mod p12_one_instant;
 
 mod zoo;
-mod zoo_gaps;

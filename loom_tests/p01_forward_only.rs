@@ -25,7 +25,7 @@ fn the_larger_of_two_advances_stands() {
 /// An observer between two racing writers never sees the version fall.
 #[test]
 fn no_observer_sees_the_version_fall() {
-    let claim = claim!(no_observer_sees_the_version_fall, [P1, P2], [6, 9, 22]);
+    let claim = claim!(no_observer_sees_the_version_fall, [P1, P2], [6, 9, 22]).bounds(&[Some(2)]);
     check(
         &claim,
         &[(false, false), (false, true), (true, true)],

@@ -98,3 +98,40 @@ fn nothing_moves_after_the_end() {
         (advanced, ended.progress() == percent(40.0))
     });
 }
+
+/// A rescuer that has found the job silent comes while the job completes after all.
+#[test]
+fn a_rescuer_never_reverts_a_completion() {
+    let claim = claim!(a_rescuer_never_reverts_a_completion, [P2, P8], [12, 14]);
+    check(&claim, &[(true, 0), (false, 1)], &[], || {
+        let (jobs, clock) = registry(|builder| {
+            builder
+                .retention(Duration::MAX)
+                .stall_after(Duration::from_millis(5))
+        });
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        clock.advance(Duration::from_millis(10));
+        let (completed, failed) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.complete(id))
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.fail_stalled()).len()
+            },
+        );
+        let record = call!(jobs.get(id)).unwrap();
+        let expected = match completed {
+            Ok(()) => Status::Completed,
+            Err(refused) => {
+                assert_eq!(refused, StepError::Ended(Status::Failed));
+                Status::Failed
+            }
+        };
+        assert_eq!(record.snapshot.status(), expected);
+        assert_eq!(record.error.is_some(), completed.is_err());
+        (completed.is_ok(), failed)
+    });
+}

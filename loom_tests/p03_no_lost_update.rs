@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: two threads read, add one, and write. A violation
 //! looks like a sum of one.
 
-use super::harness::{call, check, claim, race, running};
+use super::harness::{call, check, claim, percent, race, running};
 use crate::LockError;
 
 #[test]
@@ -51,5 +51,61 @@ fn an_accepted_update_is_in_the_ended_job() {
             Err(LockError::Ended(_)) => Err(count),
             Err(other) => panic!("{other}"),
         }
+    });
+}
+
+/// A writer that waited for the lock while the job ended finds it closed.
+#[test]
+fn an_update_never_lands_on_an_ended_job() {
+    let claim = claim!(an_update_never_lands_on_an_ended_job, [P2, P3], [7]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let (updated, ended) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.update(id, |pages| *pages += 1).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.complete(id).unwrap();
+                    jobs.get(id).unwrap()
+                }
+            },
+        );
+        let record = jobs.get(id).unwrap();
+        assert_eq!(record.payload, ended.payload, "an ended job has changed");
+        assert_eq!(record.payload == 1, updated);
+        updated
+    });
+}
+
+/// A guard writes in two steps, and whoever does not wait for it is told so; nobody sees the first step alone.
+#[test]
+fn a_section_under_a_guard_is_whole() {
+    let claim = claim!(a_section_under_a_guard_is_whole, [P3, P7], [1, 3]);
+    let outcomes = [Ok(0), Ok(2), Err(LockError::Busy)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let ((), seen) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let mut count = jobs.lock(id).unwrap();
+                    *count += 1;
+                    // A step in between, at which the others may come by.
+                    call!(count.advance(percent(40.0))).unwrap();
+                    *count += 1;
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.try_lock(id).map(|count| *count)
+            },
+        );
+        assert_eq!(call!(jobs.get(id)).unwrap().payload, 2);
+        seen
     });
 }

@@ -6,11 +6,14 @@
 //! was registered, or a payload of the second job read through the first one's id.
 
 use super::harness::{call, check, claim, percent, race, registry};
-use crate::{JobRegistry, Snapshot, Status};
+use super::p06_no_leak::wear_out;
+use super::p08_honest_heartbeat::Skewed;
+use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::{Job, JobId, JobRegistry, LookupError, Snapshot, Status};
 use std::time::Duration;
 
-/// One job that has ended, in a registry with room for one.
-fn ended() -> (JobRegistry<&'static str>, crate::JobId) {
+/// A running job, in a registry with room for one.
+fn lone() -> (JobRegistry<&'static str>, JobId) {
     let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
     let id = jobs.register("old").unwrap().detach();
     call!(jobs.start(id)).unwrap();
@@ -18,7 +21,7 @@ fn ended() -> (JobRegistry<&'static str>, crate::JobId) {
 }
 
 /// Ends and removes the old job and registers a new one in its place.
-fn replace(jobs: &JobRegistry<&'static str>, old: crate::JobId) -> Snapshot {
+fn replace(jobs: &JobRegistry<&'static str>, old: JobId) -> Snapshot {
     call!(jobs.cancel(old)).unwrap();
     assert_eq!(call!(jobs.remove(old)).unwrap(), "old");
     let new = jobs.register("new").unwrap().detach();
@@ -40,7 +43,7 @@ fn untouched(jobs: &JobRegistry<&'static str>, new: Snapshot) {
 fn a_late_advance_never_touches_the_next_job() {
     let claim = claim!(a_late_advance_never_touches_the_next_job, [P4], [7, 11, 19]);
     check(&claim, &[true, false], &[], || {
-        let (jobs, old) = ended();
+        let (jobs, old) = lone();
         let (advanced, new) = race(
             {
                 let jobs = jobs.clone();
@@ -56,6 +59,7 @@ fn a_late_advance_never_touches_the_next_job() {
     });
 }
 
+/// The beat has a later time than anything of the next job.
 #[test]
 fn a_late_heartbeat_never_touches_the_next_job() {
     let claim = claim!(
@@ -64,21 +68,14 @@ fn a_late_heartbeat_never_touches_the_next_job() {
         [7, 17]
     );
     check(&claim, &[true, false], &[], || {
-        let clock = super::harness::ModelClock::new();
-        let jobs = JobRegistry::builder()
-            .capacity(1)
-            .retention(Duration::MAX)
-            .clock(clock.clone())
-            .build();
+        let (jobs, _) =
+            registry(|builder| builder.capacity(1).retention(Duration::MAX).clock(Skewed));
         let old = jobs.register("old").unwrap().detach();
         call!(jobs.start(old)).unwrap();
         let (beat, new) = race(
             {
                 let jobs = jobs.clone();
-                move || {
-                    clock.advance(Duration::from_millis(5));
-                    call!(jobs.heartbeat(old)).is_ok()
-                }
+                move || call!(jobs.heartbeat(old)).is_ok()
             },
             {
                 let jobs = jobs.clone();
@@ -94,7 +91,7 @@ fn a_late_heartbeat_never_touches_the_next_job() {
 fn a_late_lock_never_opens_the_next_job() {
     let claim = claim!(a_late_lock_never_opens_the_next_job, [P4], [7, 19]);
     check(&claim, &[Some("old"), None], &[], || {
-        let (jobs, old) = ended();
+        let (jobs, old) = lone();
         let (seen, new) = race(
             {
                 let jobs = jobs.clone();
@@ -115,7 +112,7 @@ fn a_late_look_never_shows_the_next_job() {
     let claim = claim!(a_late_look_never_shows_the_next_job, [P4], [7, 19]);
     let (running, cancelled) = (Status::Running, Status::Cancelled);
     check(&claim, &[Some(running), Some(cancelled), None], &[], || {
-        let (jobs, old) = ended();
+        let (jobs, old) = lone();
         let (seen, new) = race(
             {
                 let jobs = jobs.clone();
@@ -134,5 +131,134 @@ fn a_late_look_never_shows_the_next_job() {
         );
         untouched(&jobs, new);
         seen
+    });
+}
+
+/// A slot that is free is empty, and what the next job puts there stays.
+#[test]
+fn a_free_slot_is_empty() {
+    let claim = claim!(a_free_slot_is_empty, [P4, P6], [31]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let old = jobs.register("old").unwrap().detach();
+        jobs.cancel(old).unwrap();
+        let (removed, registered) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.remove(old).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.register("new").map(Job::detach).ok()
+            },
+        );
+        assert_eq!(removed, "old", "the payload of the next job was removed");
+        if let Some(new) = registered {
+            let payload = jobs.get(new).map(|record| record.payload);
+            assert_eq!(payload, Ok("new"), "the next job has lost its payload");
+        }
+        registered.is_some()
+    });
+}
+
+/// Who has learned the unguessable half of the new job's id cannot make it pass for the old one's, not even
+/// while the slot's state is seen as it was. (Shuttle has no stale values.)
+#[test]
+fn a_half_of_the_next_id_opens_no_old_job() {
+    let claim = claim!(a_half_of_the_next_id_opens_no_old_job, [P4], [19]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let old = jobs.register("old").unwrap().detach();
+        jobs.cancel(old).unwrap();
+        let (has_learned, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let slot = jobs.inner.slot(old.slot);
+                    let nonce = slot.nonce.load(Ordering::Relaxed);
+                    let forged = JobId { nonce, ..old };
+                    let seen = jobs.snapshot(forged);
+                    assert!(
+                        forged == old || seen == Err(LookupError::NotFound),
+                        "a forged id was taken for a real one"
+                    );
+                    forged != old
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    jobs.remove(old).unwrap();
+                    let _ = jobs.register("new").unwrap().detach();
+                }
+            },
+        );
+        has_learned
+    });
+}
+
+/// A late call on the last job that a slot can have. There is no generation after it to begin again at.
+#[test]
+fn a_late_call_never_wakes_a_used_up_slot() {
+    let claim = claim!(a_late_call_never_wakes_a_used_up_slot, [P4], [7, 19]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, first) = lone();
+        call!(jobs.cancel(first)).unwrap();
+        call!(jobs.remove(first)).unwrap();
+        wear_out(&jobs, first.slot);
+        let last = jobs.register("old").unwrap().detach();
+        call!(jobs.start(last)).unwrap();
+        let (advanced, new) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.advance(last, percent(40.0))).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || replace(&jobs, last)
+            },
+        );
+        assert_ne!(new.id().slot, last.slot, "a slot began again");
+        assert_eq!(call!(jobs.snapshot(last)), Err(LookupError::Gone));
+        untouched(&jobs, new);
+        advanced
+    });
+}
+
+/// Scenario 31: by the time that the next job is there, the hook has seen the last one off.
+#[test]
+fn the_hook_has_run_before_the_slot_lives_again() {
+    let claim = claim!(the_hook_has_run_before_the_slot_lives_again, [P4, P6], [31]);
+    check(&claim, &[true, false], &[], || {
+        let seen_off = Arc::new(AtomicUsize::new(0));
+        let count = seen_off.clone();
+        let (jobs, _) = registry(|builder| {
+            builder
+                .capacity(1)
+                .retention(Duration::MAX)
+                .on_remove(move |_| {
+                    count.fetch_add(1, Ordering::AcqRel);
+                })
+        });
+        let old = jobs.register("old").unwrap().detach();
+        call!(jobs.cancel(old)).unwrap();
+        let (removed, registered) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.remove(old))
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let new = jobs.register("new").map(Job::detach);
+                    // An addition of nothing reads what is there now.
+                    let hooks = seen_off.fetch_add(0, Ordering::AcqRel);
+                    assert!(new.is_err() || hooks == 1, "the hook came late");
+                    new.is_ok()
+                }
+            },
+        );
+        assert_eq!(removed, Ok("old"));
+        registered
     });
 }

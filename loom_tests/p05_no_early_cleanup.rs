@@ -3,8 +3,9 @@
 //! The smallest program that could violate it: one thread retries a failed job whose removal is due, one
 //! sweeps. A violation looks like a retry that succeeded on a job that is gone.
 
-use super::harness::{call, check, claim, race, registry};
+use super::harness::{call, check, claim, percent, race, registry};
 use crate::{JobId, JobRegistry, RetryError, Status};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A failed job whose removal is due.
@@ -90,5 +91,80 @@ fn two_sweeps_remove_a_job_once() {
         let (jobs, _) = due();
         let sweep = |jobs: JobRegistry<&'static str>| move || call!(jobs.sweep()).removed;
         race(sweep(jobs.clone()), sweep(jobs.clone()))
+    });
+}
+
+/// A job that is due from the moment of its end on, and ends by the guard that writes to it.
+#[test]
+fn a_removal_waits_for_the_guard_that_ends_the_job() {
+    let claim = claim!(
+        a_removal_waits_for_the_guard_that_ends_the_job,
+        [P3, P5],
+        [30]
+    );
+    check(&claim, &[1, 0], &[], || {
+        let removed = Arc::new(Mutex::new(None));
+        let seen = removed.clone();
+        let (jobs, _) = registry(|builder| {
+            builder
+                .retention(Duration::ZERO)
+                .on_remove(move |record| *seen.lock().unwrap() = Some(record.payload))
+        });
+        let id = jobs.register(0).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        let ((), swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let mut pages = jobs.lock(id).unwrap();
+                    *pages = 1;
+                    call!(pages.advance(percent(40.0))).unwrap();
+                    *pages = 2;
+                    pages.complete().unwrap();
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).removed
+            },
+        );
+        assert_eq!(call!(jobs.sweep()).removed + swept, 1);
+        assert_eq!(*removed.lock().unwrap(), Some(2), "removed half-written");
+        swept
+    });
+}
+
+/// The removal of the first attempt is due while the second one is held and written to.
+#[test]
+fn a_sweep_passes_a_guard_on_a_retried_job() {
+    let claim = claim!(a_sweep_passes_a_guard_on_a_retried_job, [P5], [18, 27]);
+    check(&claim, &[(true, 0), (false, 1)], &[], || {
+        let (jobs, id) = due();
+        let (written, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let second = call!(jobs.retry(id)).ok()?;
+                    let mut payload = second.lock().unwrap();
+                    *payload = "second deck";
+                    drop(payload);
+                    Some(second.detach())
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep())
+            },
+        );
+        assert_eq!(swept.busy * swept.removed, 0);
+        assert_eq!(
+            call!(jobs.sweep()).removed,
+            0,
+            "the first attempt's removal took the second"
+        );
+        if let Some(id) = written {
+            assert_eq!(call!(jobs.get(id)).unwrap().payload, "second deck");
+        }
+        (written.is_some(), swept.removed)
     });
 }

@@ -3,6 +3,8 @@
 //! The smallest program that could violate it: two threads lock two jobs crosswise. A violation looks like
 //! the checker's own report of a deadlock.
 
+mod callbacks;
+
 use super::harness::{call, check, claim, percent, race, registry, running};
 use crate::{JobId, JobRegistry, LockError, StepError};
 use std::time::Duration;

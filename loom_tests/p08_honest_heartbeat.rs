@@ -5,7 +5,8 @@
 //! well. A violation looks like a job that failed as stalled and whose last beat is as old as the clock.
 
 use super::harness::{call, check, claim, percent, race, registry};
-use crate::{JobId, JobRegistry, Status, StepError};
+use crate::sync::record::this_thread;
+use crate::{Clock, JobId, JobRegistry, Status, StepError};
 use std::time::Duration;
 
 /// A running job that has been silent for too long.
@@ -144,5 +145,73 @@ fn an_advance_beside_the_verdict_is_kept_or_refused() {
         assert_eq!(failed, [seen]);
         assert_eq!(seen.progress() == percent(40.0), advanced);
         advanced
+    });
+}
+
+/// A beat beside an ending leaves two words that agree. Where they do not, looking at them never ends; so the looks are
+/// in the threads, where the checker counts.
+#[test]
+fn a_look_comes_to_its_end_beside_a_beat_and_a_seal() {
+    let claim = claim!(
+        a_look_comes_to_its_end_beside_a_beat_and_a_seal,
+        [P8, P7],
+        [17]
+    );
+    let (running, cancelled) = (Status::Running, Status::Cancelled);
+    check(
+        &claim,
+        &[(true, running), (true, cancelled), (false, cancelled)],
+        &[],
+        || {
+            let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+            let id = jobs.register(()).unwrap().detach();
+            jobs.start(id).unwrap();
+            clock.advance(Duration::from_millis(10));
+            let look = move |jobs: &JobRegistry<()>| jobs.snapshot(id).unwrap().status();
+            let (seen, _) = race(
+                {
+                    let jobs = jobs.clone();
+                    move || (jobs.heartbeat(id).is_ok(), look(&jobs))
+                },
+                {
+                    let jobs = jobs.clone();
+                    move || {
+                        jobs.cancel(id).unwrap();
+                        look(&jobs)
+                    }
+                },
+            );
+            seen
+        },
+    );
+}
+
+/// Time is further on for the first thread than for the second: no shared clock, and therefore less to explore.
+pub(super) struct Skewed;
+
+impl Clock for Skewed {
+    fn now(&self) -> Duration {
+        Duration::from_millis([0, 2, 1][this_thread()])
+    }
+}
+
+/// Of two beats the later one stands, in whichever order they arrive.
+#[test]
+fn a_beat_that_arrives_late_moves_nothing_back() {
+    let claim = claim!(a_beat_that_arrives_late_moves_nothing_back, [P8], [6, 17]);
+    check(&claim, &[2, 1], &[], || {
+        let (jobs, _) = registry(|builder| builder.clock(Skewed).retention(Duration::MAX));
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        let beat = |jobs: JobRegistry<()>| {
+            move || {
+                call!(jobs.heartbeat(id)).unwrap();
+                call!(jobs.snapshot(id)).unwrap().last_heartbeat()
+            }
+        };
+        let (late, early) = race(beat(jobs.clone()), beat(jobs.clone()));
+        let stands = call!(jobs.snapshot(id)).unwrap().last_heartbeat();
+        assert_eq!((late, stands), (early.max(late), late));
+        early.as_millis()
     });
 }

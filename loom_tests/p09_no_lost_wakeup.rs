@@ -6,7 +6,7 @@
 
 use super::harness::{block_on, call, check, claim, percent, race, running, spawn};
 use crate::sync::{Arc, AtomicUsize, Ordering};
-use crate::{Status, Watch};
+use crate::{LookupError, Status, Watch};
 
 /// Watches to the end; how many items came, and the last one's status.
 fn follow<T: Send + 'static>(mut watch: Watch<T>) -> (usize, Option<Status>) {
@@ -136,4 +136,41 @@ fn every_watcher_learns_the_end() {
             seen
         },
     );
+}
+
+/// A watch is opened while the job ends and is removed. Either there is no job any more, or the watch
+/// learns the end.
+#[test]
+fn a_watch_that_is_opened_beside_the_removal_learns_the_end() {
+    let claim = claim!(
+        a_watch_that_is_opened_beside_the_removal_learns_the_end,
+        [P9],
+        [28, 29]
+    );
+    check(&claim, &[true, false], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        jobs.cancel(id).unwrap();
+        let (learned, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || match jobs.watch(id) {
+                    Ok(mut watch) => {
+                        let seen = block_on(watch.changed()).expect("the registry is there");
+                        assert_eq!(seen.status(), Status::Cancelled);
+                        true
+                    }
+                    Err(error) => {
+                        assert_eq!(error, LookupError::Gone);
+                        false
+                    }
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || jobs.remove(id).unwrap()
+            },
+        );
+        learned
+    });
 }

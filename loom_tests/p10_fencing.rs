@@ -3,16 +3,18 @@
 //! The smallest program that could violate it: one thread retries a failed job, one writes through the handle of the
 //! first attempt. A violation looks like a second attempt that is not as it began.
 
-use super::harness::{call, check, claim, percent, race, registry};
-use crate::{Job, RetryError, Status, StepError};
+use super::harness::{call, check, claim, percent, race, registry, running};
+use super::p08_honest_heartbeat::Skewed;
+use crate::{Job, RemoveError, RetryError, Status, StepError};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A job whose first attempt is running, and the clock.
-fn first_attempt() -> (Job<()>, super::harness::ModelClock) {
-    let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+/// A job whose first attempt is running.
+fn first_attempt() -> Arc<Job<()>> {
+    let (jobs, _) = registry(|builder| builder.clock(Skewed).retention(Duration::MAX));
     let job = jobs.register(()).unwrap();
     call!(job.start()).unwrap();
-    (job, clock)
+    Arc::new(job)
 }
 
 /// Fails the first attempt and starts the second; what the second is then.
@@ -30,8 +32,7 @@ fn an_old_attempt_never_advances_the_new_one() {
     let claim = claim!(an_old_attempt_never_advances_the_new_one, [P10], [16, 21]);
     let (ended, superseded) = (StepError::Ended(Status::Failed), StepError::Superseded);
     check(&claim, &[None, Some(ended), Some(superseded)], &[], || {
-        let (first, _) = first_attempt();
-        let first = std::sync::Arc::new(first);
+        let first = first_attempt();
         let (advanced, second) = race(
             {
                 let first = first.clone();
@@ -65,15 +66,11 @@ fn an_old_attempt_never_beats_for_the_new_one() {
         Err(StepError::Superseded),
     ];
     check(&claim, &outcomes, &[], || {
-        let (first, clock) = first_attempt();
-        let first = std::sync::Arc::new(first);
+        let first = first_attempt();
         let (beat, second) = race(
             {
                 let first = first.clone();
-                move || {
-                    clock.advance(Duration::from_millis(5));
-                    call!(first.heartbeat())
-                }
+                move || call!(first.heartbeat())
             },
             {
                 let first = first.clone();
@@ -97,9 +94,8 @@ fn an_old_attempt_never_ends_the_new_one() {
         Err(StepError::Superseded),
     ];
     check(&claim, &outcomes, &[], || {
-        let (first, _) = first_attempt();
+        let first = first_attempt();
         call!(first.fail("lost")).unwrap();
-        let first = std::sync::Arc::new(first);
         let (ended, second) = race(
             {
                 let first = first.clone();
@@ -128,14 +124,88 @@ fn an_old_attempt_never_ends_the_new_one() {
 fn an_attempt_is_retried_once() {
     let claim = claim!(an_attempt_is_retried_once, [P10, P2], [21]);
     check(&claim, &[true, false], &[], || {
-        let (first, _) = first_attempt();
+        let first = first_attempt();
         call!(first.fail("lost")).unwrap();
-        let first = std::sync::Arc::new(first);
-        let retry = |first: std::sync::Arc<Job<()>>| move || call!(first.retry()).map(Job::detach);
+        let retry = |first: Arc<Job<()>>| move || call!(first.retry()).map(Job::detach);
         let (one, two) = race(retry(first.clone()), retry(first.clone()));
         let refused = if one.is_ok() { two } else { one };
         assert_eq!(refused, Err(RetryError::Superseded));
         assert_eq!(call!(first.snapshot()).unwrap().attempt(), 2);
         one.is_ok()
+    });
+}
+
+/// The handle of an old attempt does not remove the new one, nor its payload.
+#[test]
+fn an_old_attempt_never_removes_the_new_one() {
+    let claim = claim!(an_old_attempt_never_removes_the_new_one, [P5, P10], [18]);
+    let outcomes = [
+        Ok("deck"),
+        Err(RemoveError::Live),
+        Err(RemoveError::Superseded),
+    ];
+    check(&claim, &outcomes[..], &[], || {
+        let (jobs, first) = running("deck");
+        let first = Arc::new(first);
+        let (removed, retried) = race(
+            {
+                let first = first.clone();
+                move || first.remove()
+            },
+            {
+                let first = first.clone();
+                move || {
+                    first.fail("disk full").ok()?;
+                    let second = first.retry().ok()?;
+                    second.cancel().unwrap();
+                    Some(second.detach())
+                }
+            },
+        );
+        assert_eq!(removed.is_ok(), retried.is_none());
+        assert_eq!(jobs.snapshot(first.id()).is_ok(), retried.is_some());
+        removed
+    });
+}
+
+/// A rescuer takes a silent job over while its worker wakes up again: the beat comes first and the job is left alone, or
+/// it is too late.
+#[test]
+fn a_job_that_is_taken_over_has_one_worker() {
+    let claim = claim!(
+        a_job_that_is_taken_over_has_one_worker,
+        [P8, P10],
+        [17, 20, 21]
+    );
+    let (ended, superseded) = (StepError::Ended(Status::Failed), StepError::Superseded);
+    let outcomes = [None, Some(ended), Some(superseded)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, clock) = registry(|builder| {
+            builder
+                .retention(Duration::MAX)
+                .stall_after(Duration::from_millis(5))
+        });
+        let first = Arc::new(jobs.register(()).unwrap());
+        let id = first.id();
+        call!(first.start()).unwrap();
+        clock.advance(Duration::from_millis(10));
+        let (beat, taken_over) = race(
+            {
+                let first = first.clone();
+                move || call!(first.heartbeat())
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.retry(id)).map(Job::detach)
+            },
+        );
+        if beat.is_ok() {
+            let refused = Err(RetryError::NotRetryable(Status::Running));
+            assert_eq!(taken_over, refused, "two workers");
+        } else {
+            let seen = call!(jobs.snapshot(id)).unwrap();
+            assert_eq!((seen.attempt(), seen.status()), (2, Status::Pending));
+        }
+        beat.err()
     });
 }

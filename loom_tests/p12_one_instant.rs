@@ -4,7 +4,7 @@
 //! A violation looks like the progress of one moment beside the beat of another.
 
 use super::harness::{call, check, claim, percent, race, registry};
-use crate::Status;
+use crate::{JobRegistry, ReadError, Status};
 use std::time::Duration;
 
 #[test]
@@ -106,5 +106,85 @@ fn a_failure_comes_with_its_text() {
         );
         assert_eq!(seen.times.ended.is_some(), seen.error.is_some());
         seen.error.map(|text| text.to_string())
+    });
+}
+
+/// A job is published with everything that belongs to it.
+#[test]
+fn a_job_that_is_seen_has_its_payload() {
+    let claim = claim!(a_job_that_is_seen_has_its_payload, [P12], []);
+    check(&claim, &[None, Some("deck")], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1));
+        let (_, seen) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.register("deck").unwrap().detach()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let seen = jobs.iter().next()?;
+                    Some(jobs.get(seen.id()).unwrap().payload)
+                }
+            },
+        );
+        seen
+    });
+}
+
+/// The table gets its second chunk while somebody walks through it, and somebody has an id that is on its way.
+#[test]
+fn a_table_that_grows_shows_every_job_it_has() {
+    let claim = claim!(a_table_that_grows_shows_every_job_it_has, [P4, P12], []);
+    let outcomes = [(false, false), (false, true), (true, true)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, _) = registry(|builder| builder);
+        let known = [(); 2].map(|()| jobs.register("known").unwrap().detach());
+        let next = jobs.inner.mint.id(2, known[0].generation);
+        let (registered, seen) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.register("next").unwrap().detach()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let walked: Vec<_> = jobs.iter().map(|seen| seen.id()).collect();
+                    assert_eq!(walked[..2], known);
+                    let payload = match call!(jobs.get(next)) {
+                        Ok(record) => Some(record.payload),
+                        Err(refused) => {
+                            assert_eq!(refused, ReadError::NotFound);
+                            None
+                        }
+                    };
+                    assert!(payload.is_none_or(|payload| payload == "next"));
+                    (walked.contains(&next), payload.is_some())
+                }
+            },
+        );
+        assert_eq!(registered, next);
+        seen
+    });
+}
+
+/// Two jobs that both find the first chunk full get one new chunk, and a slot of their own.
+#[test]
+fn two_jobs_grow_the_table_once() {
+    let claim = claim!(two_jobs_grow_the_table_once, [P4, P12], []);
+    check(&claim, &[(2, 3), (3, 2)], &[], || {
+        let (jobs, _) = registry(|builder| builder);
+        let _ = [(); 2].map(|()| jobs.register(0).unwrap().detach());
+        let register = |jobs: JobRegistry<i32>, payload| {
+            move || {
+                let id = jobs.register(payload).unwrap().detach();
+                assert_eq!(call!(jobs.get(id)).unwrap().payload, payload);
+                id
+            }
+        };
+        let (first, second) = race(register(jobs.clone(), 1), register(jobs.clone(), 2));
+        assert_eq!(call!(jobs.get(first)).unwrap().payload, 1);
+        assert_eq!(call!(jobs.get(second)).unwrap().payload, 2);
+        (first.slot, second.slot)
     });
 }

@@ -69,10 +69,10 @@ fn explore_one(schedule: Schedule, seed: usize, executions: usize) -> usize {
     let seed = u64::try_from(seed).expect("a small number");
     let program = random::program(seed);
     let name = format!("{program}, {schedule:?}, seed {seed}");
-    let seen = Arc::new(Mutex::new(HashSet::new()));
+    let outcomes = Arc::new(Mutex::new(HashSet::new()));
     let count = Arc::new(AtomicUsize::new(0));
     let model = {
-        let (seen, count) = (seen.clone(), count.clone());
+        let (outcomes, count) = (outcomes.clone(), count.clone());
         move || {
             harness::begin();
             failure::watched(|| {
@@ -81,7 +81,7 @@ fn explore_one(schedule: Schedule, seed: usize, executions: usize) -> usize {
                     explains(&program, &outcome, real_time.as_ref()),
                     "no order of the calls explains {outcome:?}, {real_time:?}"
                 );
-                seen.lock().unwrap().insert(outcome);
+                outcomes.lock().unwrap().insert(outcome);
             });
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -94,6 +94,5 @@ fn explore_one(schedule: Schedule, seed: usize, executions: usize) -> usize {
         Schedule::Random => harness::run(RandomScheduler::new_from_seed(seed, executions), model),
     });
     assert_eq!(count.load(Ordering::Relaxed), executions, "{name}");
-    let outcomes = seen.lock().unwrap().len();
-    outcomes
+    outcomes.lock().unwrap().len()
 }

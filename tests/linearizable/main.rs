@@ -14,9 +14,7 @@ mod api {
 mod spec;
 
 // What those name by `crate`.
-use job_registry::{
-    Job, JobId, JobRegistry, Progress, Record, RegisterError, Snapshot, Status, Watch,
-};
+use job_registry::{Job, JobId, JobRegistry, Progress, Record, RegisterError, Snapshot, Watch};
 mod sync {
     pub(crate) mod record {
         use std::fmt::Debug;

@@ -1,0 +1,215 @@
+//! P6, no leak: every payload is dropped exactly once, every ended job with a deadline is removed by sweeping, and
+//! slots come back.
+//!
+//! The smallest program that could violate it: one thread sweeps a due job, one moves its deadline. A violation looks
+//! like a job that no later sweep removes, a payload that outlives its job, or a registry that is full with no job in it.
+
+use super::harness::{ModelClock, call, check, claim, percent, race, registry};
+use crate::sync::{AtomicUsize, Ordering};
+use crate::word::{RETIRED, Word};
+use crate::{Job, JobId, JobRegistry, RemoveError};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A cancelled job that is due after `delay`, in a registry with room for one. The payload is counted.
+fn ended(delay: Duration) -> (JobRegistry<Arc<()>>, ModelClock, JobId, Arc<()>) {
+    let payload = Arc::new(());
+    let (jobs, clock) = registry(|builder| builder.capacity(1).retention(delay));
+    let id = jobs.register(payload.clone()).unwrap().detach();
+    call!(jobs.cancel(id)).unwrap();
+    (jobs, clock, id, payload)
+}
+
+#[test]
+fn a_payload_goes_to_one_of_two_removers() {
+    let claim = claim!(a_payload_goes_to_one_of_two_removers, [P5, P6], [25]);
+    check(&claim, &[(true, 0), (false, 1)], &[], || {
+        let (jobs, _, id, payload) = ended(Duration::ZERO);
+        let (removed, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.remove(id)).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).removed
+            },
+        );
+        assert_eq!(Arc::strong_count(&payload), 1, "a payload has leaked");
+        assert_eq!(call!(jobs.sweep()).removed, 0);
+        assert!(jobs.is_empty());
+        let next = jobs.register(payload).map(Job::detach);
+        assert!(next.is_ok(), "a slot has leaked");
+        (removed, swept)
+    });
+}
+
+/// Clients submit at the same time. Each job comes to its end and is removed with what it owns, by whoever comes by:
+/// the next to register, or a sweep.
+#[test]
+fn clients_at_once_leave_nothing_behind() {
+    let claim = claim!(clients_at_once_leave_nothing_behind, [P2, P6], [8]);
+    check(&claim, &[1, 2], &[], || {
+        let payload = Arc::new(());
+        let (jobs, _) = registry(|builder| builder.capacity(2).retention(Duration::ZERO));
+        let client = |jobs: JobRegistry<Arc<()>>, files: Arc<()>| {
+            move || {
+                let job = jobs.register(files).unwrap();
+                call!(job.start()).unwrap();
+                call!(job.advance(percent(40.0))).unwrap();
+                call!(job.complete()).unwrap();
+            }
+        };
+        race(
+            client(jobs.clone(), payload.clone()),
+            client(jobs.clone(), payload.clone()),
+        );
+        let left = call!(jobs.sweep()).removed;
+        assert_eq!(Arc::strong_count(&payload), 1, "a payload has leaked");
+        assert!(jobs.is_empty());
+        let again = [(); 2].map(|()| jobs.register(payload.clone()).map(Job::detach));
+        assert!(again.iter().all(Result::is_ok), "a slot has leaked");
+        left
+    });
+}
+
+/// A sweep decides and removes with one time. A deadline that is put off meanwhile either comes too late for the removal
+/// or is kept, to the millisecond.
+#[test]
+fn a_deadline_put_off_beside_a_sweep_is_kept() {
+    let claim = claim!(
+        a_deadline_put_off_beside_a_sweep_is_kept,
+        [P5, P6],
+        [26, 32]
+    );
+    let outcomes = [(Ok(()), 0), (Err(RemoveError::Gone), 1)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, clock, id, _) = ended(ms(10));
+        clock.advance(ms(10));
+        let (moved, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.remove_after(id, ms(20)))
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).removed
+            },
+        );
+        clock.advance(ms(19));
+        assert_eq!(call!(jobs.sweep()).removed, 0, "removed before its time");
+        clock.advance(ms(1));
+        let late = call!(jobs.sweep()).removed;
+        assert_eq!(late + swept, 1, "an ended job has been forgotten");
+        (moved, swept)
+    });
+}
+
+/// The other direction. What stays in the queue of the first deadline takes nobody else's job.
+#[test]
+fn a_deadline_brought_forward_beside_a_sweep_is_kept() {
+    let claim = claim!(
+        a_deadline_brought_forward_beside_a_sweep_is_kept,
+        [P5, P6],
+        [25, 32]
+    );
+    check(&claim, &[0, 1], &[], || {
+        let (jobs, clock, id, payload) = ended(ms(10));
+        let (moved, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.remove_after(id, Duration::ZERO))
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).removed
+            },
+        );
+        moved.unwrap();
+        let late = call!(jobs.sweep()).removed;
+        assert_eq!(late + swept, 1, "an ended job has been forgotten");
+        clock.advance(ms(5));
+        let next = jobs.register(payload).unwrap().detach();
+        call!(jobs.cancel(next)).unwrap();
+        clock.advance(ms(5));
+        assert_eq!(
+            call!(jobs.sweep()).removed,
+            0,
+            "the next job went at the time of the last"
+        );
+        clock.advance(ms(5));
+        assert_eq!(call!(jobs.sweep()).removed, 1);
+        swept
+    });
+}
+
+/// The last generation of a slot goes while somebody asks for room. The slot is never used again, and costs no room.
+#[test]
+fn a_used_up_slot_costs_no_room() {
+    let claim = claim!(a_used_up_slot_costs_no_room, [P4, P6], [19]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, _, first, payload) = ended(Duration::MAX);
+        call!(jobs.remove(first)).unwrap();
+        wear_out(&jobs, first.slot);
+        let last = jobs.register(payload.clone()).unwrap().detach();
+        call!(jobs.cancel(last)).unwrap();
+        let (removed, registered) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.remove(last)).is_ok()
+            },
+            {
+                let (jobs, payload) = (jobs.clone(), payload.clone());
+                move || jobs.register(payload).map(Job::detach).ok()
+            },
+        );
+        assert!(removed);
+        let next =
+            registered.unwrap_or_else(|| jobs.register(payload).expect("room for one").detach());
+        assert_ne!(next.slot, last.slot, "a slot began again");
+        assert!(jobs.snapshot(next).is_ok(), "the next job is lost");
+        registered.is_some()
+    });
+}
+
+/// As if the empty slot had had all jobs but the last of those that it can have.
+pub(super) fn wear_out<T>(jobs: &JobRegistry<T>, slot: u32) {
+    let worn = |_| Ok::<_, Infallible>(Some(Word::vacant(RETIRED - 1)));
+    let _ = jobs.inner.slot(slot).step(worn);
+}
+
+/// The owner and the last handle go at the same time; one of them takes all payloads along.
+#[test]
+fn a_registry_that_goes_takes_its_payloads_along() {
+    let claim = claim!(a_registry_that_goes_takes_its_payloads_along, [P6], [36]);
+    check(&claim, &[(0, 1), (1, 0)], &[], || {
+        let payload = Arc::new(());
+        let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
+        let job = jobs.register(payload.clone()).unwrap();
+        let _ = jobs.register(payload.clone()).unwrap().detach();
+        // The reference count is the standard library's, which no checker sees: this stands for it.
+        let count = Arc::new(AtomicUsize::new(0));
+        let order = race(
+            {
+                let count = count.clone();
+                move || {
+                    let place = count.fetch_add(1, Ordering::AcqRel);
+                    drop(job);
+                    place
+                }
+            },
+            move || {
+                let place = count.fetch_add(1, Ordering::AcqRel);
+                drop(jobs);
+                place
+            },
+        );
+        assert_eq!(Arc::strong_count(&payload), 1, "a payload has leaked");
+        order
+    });
+}
