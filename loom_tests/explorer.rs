@@ -72,11 +72,11 @@ fn explore_all(start: Start) {
     }
     let size = Size::asked_for();
     for set in SETS.iter().filter(|set| set.size <= size) {
-        explore_set(set, start);
+        explore_set(set, start, set.effort(size));
     }
 }
 
-fn explore_set(set: &Set, start: Start) {
+fn explore_set(set: &Set, start: Start, effort: Effort) {
     let began = Instant::now();
     let mut all = programs(set.alphabet, start, set.lengths);
     if set.accepted_only {
@@ -84,7 +84,7 @@ fn explore_set(set: &Set, start: Start) {
     }
     let (mut executions, mut outcomes, mut within) = (0, 0, Vec::new());
     for program in &all {
-        let explored = explore(program, set.effort);
+        let explored = explore(program, effort);
         executions += explored.executions;
         outcomes += explored.outcomes;
         within.push(explored.within);

@@ -33,12 +33,19 @@ pub(super) struct Set {
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
     /// Under loom, for each program.
-    pub(super) effort: Effort,
+    effort: Effort,
 }
 
 impl Set {
     /// For a program of somebody's own.
     pub(super) const ONE: Effort = within(&[Some(2)], 0);
+
+    /// The sets of a smaller size have more time.
+    pub(super) fn effort(&self, size: Size) -> Effort {
+        let times = if size > self.size { 10 } else { 1 };
+        let Effort { bounds, most } = self.effort;
+        within(bounds, most * times)
+    }
 }
 
 const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
@@ -52,7 +59,7 @@ pub(super) const SETS: [Set; 8] = [
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
-        effort: within(&[None, Some(2)], 100_000),
+        effort: within(&[None, Some(2)], 20_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",

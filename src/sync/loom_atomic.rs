@@ -16,7 +16,8 @@
 //!   loom finds.
 
 use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::cell::Cell;
+use loom::thread::ThreadId;
+use std::cell::{Cell, RefCell};
 
 // loom runs all threads of a model on one of the system's.
 thread_local! {
@@ -133,9 +134,33 @@ fn take_all(turns: &[AtomicUsize]) {
     }
 }
 
-/// 0 for the model's main thread. loom shows the number in the id's text only.
+/// 0 for the model's main thread.
 pub(crate) fn this_thread() -> usize {
-    let text = format!("{:?}", loom::thread::current().id());
+    let id = loom::thread::current().id();
+    KNOWN.with_borrow_mut(|known| {
+        let found = known.iter().find(|(other, _)| *other == id);
+        if let Some((_, number)) = found {
+            return *number;
+        }
+        // An execution's ids are not those of another one.
+        if known.len() == KNOWN_AT_MOST {
+            known.clear();
+        }
+        let number = number_of(id);
+        known.push((id, number));
+        number
+    })
+}
+
+const KNOWN_AT_MOST: usize = 8;
+
+thread_local! {
+    static KNOWN: RefCell<Vec<(ThreadId, usize)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// loom shows it in the id's text only.
+fn number_of(id: ThreadId) -> usize {
+    let text = format!("{id:?}");
     let digits = text
         .trim_start_matches(|c: char| !c.is_ascii_digit())
         .trim_end_matches(')');
