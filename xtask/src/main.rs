@@ -34,6 +34,8 @@ enum What {
     },
     /// In two hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
     Full,
+    /// Models and programs alone, of the full size; writes their tables
+    Models,
     /// The seeded bugs, or those with a certain text in their names
     Zoo {
         name: Option<String>,
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
     {
         What::Quick { write } => verify(root, false, write),
         What::Full => verify(root, true, true),
+        What::Models => models(root),
         What::Zoo { name, write } => zoo::run(root, name.as_deref(), write),
         What::Dependents => dependents::run(root),
         What::Scenarios { write } => scenarios::check(root, write),
@@ -78,6 +81,13 @@ fn timed(name: &'static str, check: impl FnOnce() -> bool) -> Outcome {
     Outcome(name, passed, began.elapsed())
 }
 
+fn models(root: &Path) -> bool {
+    ledger::forget(root);
+    let mut outcomes = steps::models(root);
+    explored(root, true, &mut outcomes);
+    concluded(&outcomes)
+}
+
 fn verify(root: &Path, full: bool, write: bool) -> bool {
     ledger::forget(root);
     let mut outcomes = steps::run(root, full);
@@ -88,6 +98,12 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     outcomes.push(timed("table of bugs", || zoo::check(root)));
     outcomes.push(timed("dependents", || dependents::run(root)));
     outcomes.push(timed("scenarios", || scenarios::check(root, write)));
+    explored(root, write, &mut outcomes);
+    concluded(&outcomes)
+}
+
+/// What the ledgers say.
+fn explored(root: &Path, write: bool, outcomes: &mut Vec<Outcome>) {
     let lines = ledger::read(root);
     outcomes.push(timed("shuttle in loom", || compare::run(root)));
     outcomes.push(timed("table of properties", || {
@@ -96,10 +112,13 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     outcomes.push(timed("table of explorations", || {
         exploration::check(root, &lines, write)
     }));
-
     println!("\n{}", exploration::table(&lines));
+}
+
+/// Prints the results. `false` if a check failed.
+fn concluded(outcomes: &[Outcome]) -> bool {
     println!("{:<26} {:<8} {:>8}", "check", "result", "seconds");
-    for Outcome(name, passed, took) in &outcomes {
+    for Outcome(name, passed, took) in outcomes {
         let result = if *passed { "ok" } else { "FAILED" };
         println!("{name:<26} {result:<8} {:>8.1}", took.as_secs_f64());
     }

@@ -52,6 +52,11 @@ const QUICK: &[Step] = &[
 const FULL: &[Step] = &[
     step("models, loom", "test --profile models --lib", LOOM),
     step("models, shuttle", "test --profile models --lib", SHUTTLE),
+    step(
+        "random programs",
+        "test --release --test linearizable",
+        &[("JOB_REGISTRY_ROUNDS", "200000")],
+    ),
 ];
 
 const fn step(
@@ -68,7 +73,15 @@ pub fn run(root: &Path, full: bool) -> Vec<Outcome> {
     } else {
         (QUICK, "quick")
     };
-    let steps = ORDINARY.iter().chain(models);
+    run_all(root, ORDINARY.iter().chain(models), size)
+}
+
+/// Only those of the checkers.
+pub fn models(root: &Path) -> Vec<Outcome> {
+    run_all(root, FULL.iter(), "full")
+}
+
+fn run_all<'a>(root: &Path, steps: impl Iterator<Item = &'a Step>, size: &str) -> Vec<Outcome> {
     let run = |step: &Step| timed(step.name, || execute(root, step, size));
     steps.map(run).collect()
 }
