@@ -5,12 +5,16 @@ pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, th
 use super::reduction::Reduction;
 use super::{Bounds, Effort};
 use crate::sync::{announce, record};
+use shuttle::MaxSteps;
 use shuttle::scheduler::{DfsScheduler, Scheduler};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More than the largest model has; one that reaches it has not come to its end.
 const LIMIT: u64 = 2_000_000;
+
+/// Of one execution. Far more than there are in any: one that comes to it goes round in circles.
+const STEPS: usize = 20_000;
 
 /// Every execution, up to the order of steps that commute.
 pub(in crate::loom_tests) fn explore(
@@ -28,6 +32,7 @@ pub(in crate::loom_tests) fn run(
     model: impl Fn() + Send + Sync + 'static,
 ) {
     let mut config = shuttle::Config::new();
+    config.max_steps = MaxSteps::FailAfter(STEPS);
     config.silence_warnings = true; // that every order is taken for SeqCst is what loom is there for
     shuttle::Runner::new(scheduler, config).run(model);
 }
