@@ -70,7 +70,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Errors
     ///
     /// [`RegisterError::Full`] at capacity and [`RegisterError::Closed`] during shutdown. Both give the
-    /// payload back.
+    /// payload back. A job that another thread is removing counts until its payload has been dropped and its slot is
+    /// free, which is after its id has begun to be gone.
     ///
     /// # Locking
     ///

@@ -74,6 +74,8 @@ impl<T> Watch<T> {
     /// The next snapshot: at once if there is one that has not been seen, otherwise when the job changes.
     /// `None` after the end, and when the registry is gone.
     ///
+    /// When the job is removed, its id is gone first and its watchers are told next. In between, this may still wait.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing: what was not returned is returned by the next call.

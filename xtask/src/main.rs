@@ -50,7 +50,10 @@ enum What {
         write: bool,
     },
     /// The library with one small change, hundreds of times over
-    Mutants,
+    Mutants {
+        #[arg(long)]
+        write: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
         What::Zoo { name, write } => zoo::run(root, name.as_deref(), write),
         What::Dependents => dependents::run(root),
         What::Scenarios { write } => scenarios::check(root, write),
-        What::Mutants => mutants::run(root),
+        What::Mutants { write } => mutants::run(root, write),
     };
     ExitCode::from(u8::from(!is_fine))
 }
@@ -93,7 +96,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     let mut outcomes = steps::run(root, full);
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
-        outcomes.push(timed("mutants", || mutants::run(root)));
+        outcomes.push(timed("mutants", || mutants::run(root, true)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));
     outcomes.push(timed("dependents", || dependents::run(root)));

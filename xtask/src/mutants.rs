@@ -14,6 +14,7 @@
 //! second has to name one that the checker notices with this model alone: they are run here, too. (The suites may
 //! notice it as well, by luck.)
 
+use crate::generated;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -21,6 +22,7 @@ use std::process::Command;
 
 const VERSION: &str = "26.0.0";
 const FILE: &str = "mutants.txt";
+const DOCUMENT: &str = "docs/mutants.md";
 const EQUIVALENT: &str = "## no test can tell";
 const MODELS: &str = "## the models tell";
 /// Failures are not shrunk and not kept, and the histories are the same for every mutant.
@@ -46,7 +48,9 @@ struct Outcomes {
     unviable: Names,
 }
 
-pub fn run(root: &Path) -> bool {
+/// Whether the suites and models notice every mutant but those of `mutants.txt`; docs/mutants.md says how many, with
+/// `write` afterwards.
+pub fn run(root: &Path, write: bool) -> bool {
     let listed = Listed::parse(&fs::read_to_string(root.join(FILE)).unwrap_or_default());
     if !install(root) {
         return false;
@@ -74,11 +78,12 @@ pub fn run(root: &Path) -> bool {
             }
         }
     }
-    println!("\n{}", table(&outcomes, by_models));
+    let table = table(&outcomes, by_models);
+    println!("\n{table}");
     for line in &wrong {
         eprintln!("{line}");
     }
-    wrong.is_empty()
+    generated::check(&root.join(DOCUMENT), "mutants", &table, write) && wrong.is_empty()
 }
 
 fn table(outcomes: &Outcomes, by_models: usize) -> String {
@@ -92,7 +97,7 @@ fn table(outcomes: &Outcomes, by_models: usize) -> String {
     format!(
         "| mutants | do not compile | noticed | of these by a time limit | missed | listed for the models, and noticed by them |\n\
          |---|---|---|---|---|---|\n\
-         | {} | {unviable} | {} | {timeout} | {missed} | {by_models} |",
+         | {} | {unviable} | {} | {timeout} | {missed} | {by_models} |\n",
         caught + missed + timeout + unviable,
         caught + timeout,
     )
