@@ -213,18 +213,29 @@ fn takes_the_lock(call: &Call) -> bool {
     )
 }
 
-/// What the program does when each of its calls is made at a time of its own: every outcome of these must be seen.
-pub(super) fn in_sequence(program: &Program) -> Vec<Outcome> {
+/// What the program does when each of its calls is made at a time of its own, and a thread that has calls left is left
+/// for another one at most so often: every outcome of these must be seen.
+pub(super) fn in_sequence(program: &Program, preemptions: Option<usize>) -> Vec<Outcome> {
     let mut all = Vec::new();
     let empty = Outcome {
         answers: vec![Vec::new(); program.threads.len()],
         last: Vec::new(),
     };
-    sequence(program, &program.start.spec(), empty, &mut all);
+    let left = preemptions.unwrap_or(usize::MAX);
+    sequence(program, &program.start.spec(), empty, (0, left), &mut all);
     all
 }
 
-fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outcome>) {
+/// `at` is the thread that made the last call, and how many preemptions are left.
+fn sequence(
+    program: &Program,
+    spec: &Spec,
+    so_far: Outcome,
+    at: (usize, usize),
+    all: &mut Vec<Outcome>,
+) {
+    let has_more = |thread: usize| so_far.answers[thread].len() < program.threads[thread].len();
+    let has_begun = !so_far.answers[at.0].is_empty();
     let mut over = true;
     for (thread, letters) in program.threads.iter().enumerate() {
         let call = so_far.answers[thread].len();
@@ -232,6 +243,10 @@ fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outco
             continue;
         };
         over = false;
+        let is_preemption = has_begun && thread != at.0 && has_more(at.0);
+        let Some(left) = at.1.checked_sub(usize::from(is_preemption)) else {
+            continue;
+        };
         let (mut spec, mut next) = (spec.clone(), so_far.clone());
         let mut answers = Vec::new();
         for call in letter.calls(place(thread, call)) {
@@ -245,7 +260,7 @@ fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outco
             }
         }
         next.answers[thread].push(answers);
-        sequence(program, &spec, next, all);
+        sequence(program, &spec, next, (thread, left), all);
     }
     if over {
         let mut spec = spec.clone();
@@ -262,7 +277,7 @@ fn sequence(program: &Program, spec: &Spec, so_far: Outcome, all: &mut Vec<Outco
 
 /// Whether each of its calls is accepted in some order: one that never is adds nothing to a program but a look.
 pub(super) fn can_all_take_effect(program: &Program) -> bool {
-    let outcomes = in_sequence(program);
+    let outcomes = in_sequence(program, None);
     let calls = program
         .threads
         .iter()

@@ -10,7 +10,7 @@ fn program(text: &str) -> Program {
 
 /// The first of its outcomes in which the calls come one after the other.
 fn outcome(program: &Program) -> Outcome {
-    in_sequence(program).remove(0)
+    in_sequence(program, None).remove(0)
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_wrong_last_look_is_not_explained() {
 #[test]
 fn an_order_against_real_time_is_not_explained() {
     let program = program("Pending: Start | Advance");
-    let all = in_sequence(&program);
+    let all = in_sequence(&program, None);
     let refused = |outcome: &&Outcome| outcome.answers[1][0] == [Ret::Refused(Refusal::NotStarted)];
     let outcome = all.iter().find(refused).unwrap();
     // By thread, by call: how many calls of each thread had returned before.
@@ -42,6 +42,17 @@ fn an_order_against_real_time_is_not_explained() {
     let after: RealTime = vec![vec![vec![0, 0]], vec![vec![1, 0]]];
     assert!(explains(&program, outcome, Some(&overlap)));
     assert!(!explains(&program, outcome, Some(&after)));
+}
+
+/// With a bound on preemptions, only what can happen within it has to be seen.
+#[test]
+fn fewer_preemptions_make_fewer_sequences() {
+    let program = program("Pending: Start, Complete | Advance, Snapshot");
+    let count = |preemptions| in_sequence(&program, preemptions).len();
+    assert_eq!(
+        [count(Some(0)), count(Some(1)), count(Some(2)), count(None)],
+        [2, 4, 6, 6]
+    );
 }
 
 #[test]
