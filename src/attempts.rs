@@ -36,7 +36,7 @@ impl<T> Inner<T> {
         body.error = None;
         body.started = NEVER;
         body.ended = NEVER;
-        body.removal = Removal::Default;
+        body.removal = Removal::DEFAULT;
         let open = locked.slot.reopen(self.now());
         let wake = locked.slot.settle(open);
         self.wake(locked.index, wake);

@@ -12,7 +12,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 pub(crate) struct Body<T> {
     /// `None` in an empty slot.
     pub(crate) payload: Option<T>,
-    pub(crate) error: Option<Arc<str>>,
+    /// Boxed, because few jobs have one: half the size.
+    pub(crate) error: Option<Box<Arc<str>>>,
     pub(crate) registered: u64,
     pub(crate) started: u64,
     pub(crate) ended: u64,
@@ -21,15 +22,42 @@ pub(crate) struct Body<T> {
     pub(crate) filed: u64,
 }
 
-/// When a job is to be removed.
+/// When a job is to be removed: as the registry does it with every ended job, or so long after its end, which is still
+/// to come, or not before a time. The top bits tell which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
-    /// As the registry does it with every ended job.
-    Default,
-    /// So long after its end, which is still to come.
-    After(u64),
-    /// Not before this time.
-    At(u64),
+pub(crate) struct Removal(u64);
+
+const AFTER: u64 = 1 << 63;
+const AT: u64 = 1 << 62;
+const MILLIS: u64 = AT - 1;
+
+impl Removal {
+    pub(crate) const DEFAULT: Self = Self(0);
+
+    pub(crate) fn after(delay: u64) -> Self {
+        Self(AFTER | delay.min(MILLIS))
+    }
+
+    /// What is too far away for the field is never.
+    pub(crate) fn at(due: u64) -> Self {
+        Self(AT | due.min(MILLIS))
+    }
+
+    pub(crate) fn delay(self) -> Option<u64> {
+        (self.0 & AFTER != 0).then(|| self.millis())
+    }
+
+    /// `NEVER`, or a time.
+    pub(crate) fn due(self) -> Option<u64> {
+        (self.0 & AT != 0).then(|| self.millis())
+    }
+
+    fn millis(self) -> u64 {
+        match self.0 & MILLIS {
+            MILLIS => NEVER,
+            millis => millis,
+        }
+    }
 }
 
 impl<T> Body<T> {
@@ -40,7 +68,7 @@ impl<T> Body<T> {
             registered: NEVER,
             started: NEVER,
             ended: NEVER,
-            removal: Removal::Default,
+            removal: Removal::DEFAULT,
             filed: NEVER,
         }
     }
@@ -51,10 +79,28 @@ impl<T> Body<T> {
             registered: Duration::from_millis(self.registered),
             started: at(self.started),
             ended: at(self.ended),
-            removal: match self.removal {
-                Removal::At(due) => at(due),
-                Removal::Default | Removal::After(_) => None,
-            },
+            removal: self.removal.due().and_then(at),
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Whatever time it is, a removal is of one kind, and what is too far away is never.
+    #[test]
+    fn removals_are_what_they_were_made_of() {
+        for millis in [0, 1, MILLIS - 1] {
+            let (after, at) = (Removal::after(millis), Removal::at(millis));
+            assert_eq!((after.delay(), after.due()), (Some(millis), None));
+            assert_eq!((at.delay(), at.due()), (None, Some(millis)));
+        }
+        for millis in [MILLIS, MILLIS + 1, NEVER] {
+            assert_eq!(Removal::after(millis).delay(), Some(NEVER));
+            assert_eq!(Removal::at(millis).due(), Some(NEVER));
+        }
+        let default = Removal::DEFAULT;
+        assert_eq!((default.delay(), default.due()), (None, None));
     }
 }

@@ -47,7 +47,7 @@ impl<T> Inner<T> {
     }
 
     /// The slot of a target, which comes from an id or a handle of this registry.
-    pub(crate) fn slot(&self, index: u32) -> &Slot<T> {
+    pub(crate) fn slot(&self, index: u32) -> Slot<'_, T> {
         self.table.get(index).expect("slots never go away")
     }
 
@@ -201,7 +201,7 @@ impl<T> Drop for Inner<T> {
 pub(crate) struct Locked<'a, T> {
     // Dropped in this order: the lock, then the right to it.
     pub(crate) body: MutexGuard<'a, Body<T>>,
-    pub(crate) slot: &'a Slot<T>,
+    pub(crate) slot: Slot<'a, T>,
     pub(crate) index: u32,
     _held: Held,
 }
@@ -222,7 +222,7 @@ impl<T> Locked<'_, T> {
         Ok(Record {
             snapshot,
             times: self.body.times(),
-            error: self.body.error.clone(),
+            error: self.body.error.as_deref().cloned(),
             payload,
         })
     }

@@ -105,8 +105,8 @@ impl<T> Inner<T> {
         let delay = millis_up(delay);
         let now = millis_up(self.timeline.elapsed());
         locked.body.removal = match word.status() {
-            Some(status) if status.is_ended() => Removal::At(now.saturating_add(delay)),
-            _ => Removal::After(delay),
+            Some(status) if status.is_ended() => Removal::at(now.saturating_add(delay)),
+            _ => Removal::after(delay),
         };
         self.file(&mut locked);
         Ok(())
@@ -214,9 +214,9 @@ impl<T> Inner<T> {
         }
         locked.body.filed = NEVER;
         let word = locked.word();
-        match locked.body.removal {
-            Removal::At(due) if due <= now && word.status().is_some_and(Status::is_ended) => {}
-            _ => return self.file(&mut locked),
+        let is_due = locked.body.removal.due().is_some_and(|due| due <= now);
+        if !is_due || !word.status().is_some_and(Status::is_ended) {
+            return self.file(&mut locked);
         }
         let target = Target {
             slot: entry.slot,

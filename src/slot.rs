@@ -26,16 +26,33 @@ use crate::error::{Fenced, LookupError};
 use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
 use crate::word::{Ending, Word};
 
-/// A cache line each, so that two jobs never share one.
+/// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
 #[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct Slot<T> {
+pub(crate) struct Words {
     state: AtomicWord,
     beat: AtomicWord,
     /// The unguessable half of the present job's id. A filter only: an id that does not match is
     /// compared with what the registry's key says about it.
-    pub(crate) nonce: AtomicU64,
-    pub(crate) body: Mutex<Body<T>>,
+    nonce: AtomicU64,
+}
+
+impl Words {
+    pub(crate) fn new(generation: u32) -> Self {
+        Self {
+            state: AtomicWord::new(Word::vacant(generation).bits()),
+            beat: AtomicWord::new(Beat::vacant().bits()),
+            nonce: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The two parts of a slot, as the table has them.
+#[derive(Debug)]
+pub(crate) struct Slot<'a, T> {
+    state: &'a AtomicWord,
+    beat: &'a AtomicWord,
+    pub(crate) nonce: &'a AtomicU64,
+    pub(crate) body: &'a Mutex<Body<T>>,
 }
 
 /// Which job a call means, and as whose writer.
@@ -69,13 +86,22 @@ impl Target {
     }
 }
 
-impl<T> Slot<T> {
-    pub(crate) fn new(generation: u32) -> Self {
+impl<T> Clone for Slot<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Slot<'_, T> {}
+
+impl<'a, T> Slot<'a, T> {
+    pub(crate) fn new(words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
+        let Words { state, beat, nonce } = words;
         Self {
-            state: AtomicWord::new(Word::vacant(generation).bits()),
-            beat: AtomicWord::new(Beat::vacant().bits()),
-            nonce: AtomicU64::new(0),
-            body: Mutex::new(Body::empty()),
+            state,
+            beat,
+            nonce,
+            body,
         }
     }
 

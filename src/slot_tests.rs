@@ -14,8 +14,10 @@ fn target() -> Target {
 }
 
 /// A pending job, that somebody watches.
-fn watched_pending() -> Slot<()> {
-    let slot = Slot::new(GENERATION);
+fn watched_pending() -> Slot<'static, ()> {
+    // The tests of a process are few.
+    let words = Box::leak(Box::new(Words::new(GENERATION)));
+    let slot = Slot::new(words, Box::leak(Box::new(Mutex::new(Body::empty()))));
     slot.open(GENERATION, 1);
     slot.step::<Infallible>(|word| Ok(word.register())).unwrap();
     assert!(slot.watch(slot.state()));
@@ -24,7 +26,7 @@ fn watched_pending() -> Slot<()> {
 
 /// Each of the decisions, as the holder of the lock leaves it before it settles: the slot, and the status that
 /// it comes to.
-fn decided() -> Vec<(Slot<()>, Status)> {
+fn decided() -> Vec<(Slot<'static, ()>, Status)> {
     let started = watched_pending();
     started.begin(2);
     let ended = watched_pending();

@@ -104,19 +104,16 @@ impl<T> Inner<T> {
     pub(crate) fn write_ending(&self, locked: &mut Locked<'_, T>, reason: Option<String>) {
         let now = self.timeline.elapsed();
         let body = &mut *locked.body;
-        body.error = reason.map(Arc::from);
+        body.error = reason.map(|reason| Box::new(Arc::from(reason)));
         body.ended = millis(now);
-        let delay = match body.removal {
-            Removal::After(delay) => delay,
-            Removal::Default | Removal::At(_) => self.settings.retention,
-        };
-        body.removal = Removal::At(millis_up(now).saturating_add(delay));
+        let delay = body.removal.delay().unwrap_or(self.settings.retention);
+        body.removal = Removal::at(millis_up(now).saturating_add(delay));
         self.file(locked);
     }
 
     /// Has the due queue come by when the job's removal is due.
     pub(crate) fn file(&self, locked: &mut Locked<'_, T>) {
-        let Removal::At(due) = locked.body.removal else {
+        let Some(due) = locked.body.removal.due() else {
             return;
         };
         // An entry before the deadline will do: the sweep files again what it finds too early.

@@ -1,38 +1,54 @@
 //! The table of slots: chunks that never move, found by index without a lock, and the list of those
 //! that are free.
 //!
-//! Chunk `k` holds `FIRST << k` slots, so that a few chunks reach any size, and a reference to a slot stays
-//! good for as long as the table. Slots are used again first in, first out, which spends their
-//! generations slowly.
+//! The table grows by a sixteenth of its size, so that little of it lies empty, and a reference to a slot stays good for as
+//! long as the table. Slots are used again first in, first out, which spends their generations slowly.
 
-use crate::slot::Slot;
+use crate::body::Body;
+use crate::slot::{Slot, Words};
 use crate::sync::{AtomicUsize, Mutex, Ordering, Published};
 use crate::word::RETIRED;
 use std::collections::VecDeque;
 
-/// The slots of the first chunk. Small in models, so that growth is part of them.
-const FIRST: u32 = if cfg!(all(test, any(loom, shuttle))) {
-    2
-} else {
-    64
-};
-const CHUNKS: usize = if cfg!(all(test, any(loom, shuttle))) {
-    3
-} else {
-    26
-};
+/// Small in models, so that growth is part of them.
+const MODELLED: bool = cfg!(all(test, any(loom, shuttle)));
+/// Slots of the first group of chunks; each group has twice as many as the one before.
+const FIRST: u32 = if MODELLED { 2 } else { 1024 };
+const GROUPS: usize = if MODELLED { 3 } else { 22 };
+/// Chunks of a group, as a power of two.
+const SPLIT: u32 = if MODELLED { 0 } else { 4 };
+const CHUNKS: usize = GROUPS << SPLIT;
 /// The most slots there can be.
-const MOST: usize = (FIRST as usize) * ((1 << CHUNKS) - 1);
+const MOST: usize = (FIRST as usize) * ((1 << GROUPS) - 1);
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    chunks: [Published<Box<[Slot<T>]>>; CHUNKS],
+    chunks: [Published<Chunk<T>>; CHUNKS],
     free: Mutex<Free>,
     /// Jobs that can be looked up. Written under the lock of `free`.
     live: AtomicUsize,
     capacity: usize,
     /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
     first_generation: u32,
+}
+
+#[derive(Debug)]
+struct Chunk<T> {
+    words: Box<[Words]>,
+    bodies: Box<[Mutex<Body<T>>]>,
+}
+
+impl<T> Chunk<T> {
+    fn new(slots: usize, generation: u32) -> Self {
+        Self {
+            words: (0..slots).map(|_| Words::new(generation)).collect(),
+            bodies: (0..slots).map(|_| Mutex::new(Body::empty())).collect(),
+        }
+    }
+
+    fn get(&self, place: usize) -> Option<Slot<'_, T>> {
+        Some(Slot::new(self.words.get(place)?, self.bodies.get(place)?))
+    }
 }
 
 #[derive(Debug)]
@@ -68,13 +84,13 @@ impl<T> Table<T> {
         }
     }
 
-    pub(crate) fn get(&self, index: u32) -> Option<&Slot<T>> {
-        let (chunk, offset) = locate(index)?;
-        self.chunks.get(chunk)?.get()?.get(offset)
+    pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
+        let (chunk, offset, size) = locate(index)?;
+        self.chunks.get(chunk)?.get()?.get(spread(offset, size))
     }
 
     /// Hands out an empty slot, for the caller alone.
-    pub(crate) fn take(&self) -> Result<(u32, &Slot<T>), NoSlot> {
+    pub(crate) fn take(&self) -> Result<(u32, Slot<'_, T>), NoSlot> {
         let mut free = self.free.lock();
         if free.closed {
             return Err(NoSlot::Closed);
@@ -98,10 +114,10 @@ impl<T> Table<T> {
     /// `None` where retired slots have used the table up.
     fn grow(&self, free: &mut Free) -> Option<u32> {
         let index = free.grown;
-        let (chunk, offset) = locate(index)?;
+        let (chunk, offset, size) = locate(index)?;
         if offset == 0 {
-            let slots = (0..FIRST << chunk).map(|_| Slot::new(self.first_generation));
-            self.chunks.get(chunk)?.publish(slots.collect());
+            let chunk = self.chunks.get(chunk)?;
+            chunk.publish(Chunk::new(1 << size, self.first_generation));
         }
         free.grown += 1;
         Some(index)
@@ -152,22 +168,49 @@ impl<T> Table<T> {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// All slots that have ever been used, and the rest of the last chunk.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Slot<T>)> {
-        self.chunks
-            .iter()
-            .map_while(Published::get)
-            .flat_map(|chunk| chunk.iter())
-            .zip(0..)
-            .map(|(slot, index)| (index, slot))
+    /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Slot<'_, T>)> {
+        let chunks = self.chunks.iter().map_while(Published::get);
+        chunks
+            .scan(0, |next, chunk| {
+                let first = *next;
+                *next += u32::try_from(chunk.words.len()).expect("indices are 32 bits");
+                Some((first, chunk))
+            })
+            .flat_map(|(first, chunk)| {
+                let size = chunk.words.len().ilog2();
+                let slots = chunk.words.iter().zip(&chunk.bodies).zip(0..);
+                slots.map(move |((words, body), place)| {
+                    (first + gather(place, size), Slot::new(words, body))
+                })
+            })
     }
 }
 
-/// The chunk of an index, and its place there. `None` past the last chunk.
-fn locate(index: u32) -> Option<(usize, usize)> {
+/// The chunk of an index, its offset there, and the chunk's size as a power of two. `None` past the last chunk.
+fn locate(index: u32) -> Option<(usize, u32, u32)> {
     let place = index.checked_add(FIRST)?;
-    let chunk = place.ilog2() - FIRST.ilog2();
-    Some((chunk as usize, (place - (FIRST << chunk)) as usize))
+    let group = place.ilog2() - FIRST.ilog2();
+    let within = place - (FIRST << group);
+    let size = FIRST.ilog2() + group - SPLIT;
+    let chunk = (group << SPLIT) + (within >> size);
+    Some((chunk as usize, within & ((1 << size) - 1), size))
+}
+
+/// Neighbours by index are jobs that work at the same time. They are this far apart, a sixteenth of the chunk, so
+/// that their words are on lines of their own.
+const SPREAD: u32 = if MODELLED { 0 } else { 4 };
+
+/// Where in its chunk an offset lies.
+fn spread(offset: u32, size: u32) -> usize {
+    let low = offset & ((1 << SPREAD) - 1);
+    (low << (size - SPREAD) | offset >> SPREAD) as usize
+}
+
+/// The offset that lies there.
+fn gather(place: u32, size: u32) -> u32 {
+    let low = place >> (size - SPREAD);
+    (place & ((1 << (size - SPREAD)) - 1)) << SPREAD | low
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -178,13 +221,51 @@ mod tests {
     fn chunks_tile_the_indices() {
         let mut expected = (0, 0);
         for index in 0..100_000 {
-            assert_eq!(locate(index), Some(expected), "index {index}");
+            let (chunk, offset, size) = locate(index).unwrap();
+            assert_eq!((chunk, offset), expected, "index {index}");
+            assert_eq!(
+                gather(u32::try_from(spread(offset, size)).unwrap(), size),
+                offset
+            );
             expected.1 += 1;
-            if expected.1 == (FIRST as usize) << expected.0 {
+            if expected.1 == 1 << size {
                 expected = (expected.0 + 1, 0);
             }
         }
         assert_eq!(locate(u32::MAX), None);
+    }
+
+    /// P12: a walk comes by every slot once, under its own index.
+    #[test]
+    fn a_walk_finds_each_slot_at_its_index() {
+        let table = Table::<u32>::new(usize::MAX, 0);
+        for _ in 0..5_000 {
+            let (index, slot) = table.take().unwrap();
+            slot.body.lock().payload = Some(index);
+        }
+        let mut found: Vec<_> = table
+            .iter()
+            .filter_map(|(index, slot)| Some((index, slot.body.lock().payload?)))
+            .collect();
+        found.sort_unstable();
+        let expected: Vec<_> = (0..5_000).map(|index| (index, index)).collect();
+        assert_eq!(found, expected);
+    }
+
+    /// Jobs that were registered one after the other do not share a cache line of 64 bytes.
+    #[test]
+    fn neighbours_are_on_lines_of_their_own() {
+        let lines = |index| {
+            let (chunk, offset, size) = locate(index).unwrap();
+            let first = spread(offset, size) * size_of::<Words>();
+            [first, first + size_of::<Words>() - 1].map(|byte| (chunk, byte / 64))
+        };
+        for index in 0..10_000 {
+            for other in index + 1..index + 8 {
+                let shared = lines(index).iter().any(|line| lines(other).contains(line));
+                assert!(!shared, "{index} and {other}");
+            }
+        }
     }
 
     /// A forged index finds nothing, wherever it points.
@@ -193,8 +274,9 @@ mod tests {
         let table = Table::<()>::new(usize::MAX, 0);
         let (first, _) = table.take().unwrap();
         assert_eq!(first, 0);
-        for index in [FIRST, FIRST - 1, 1 << 20, u32::MAX - FIRST, u32::MAX] {
-            assert_eq!(table.get(index).is_some(), index < FIRST, "index {index}");
+        let chunk = FIRST >> SPLIT;
+        for index in [chunk, chunk - 1, 1 << 20, u32::MAX - FIRST, u32::MAX] {
+            assert_eq!(table.get(index).is_some(), index < chunk, "index {index}");
         }
     }
 
@@ -202,7 +284,7 @@ mod tests {
     #[test]
     fn most_slots_are_as_many_as_the_docs_say() {
         let table = Table::<()>::new(usize::MAX, 0);
-        assert_eq!(table.capacity(), 4_294_967_232);
+        assert_eq!(table.capacity(), 4_294_966_272);
     }
 
     /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.
