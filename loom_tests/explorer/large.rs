@@ -2,7 +2,8 @@
 
 use super::super::harness::{self, Bounds, failure, ledger};
 use super::judge::explains;
-use super::{Size, random, real};
+use super::sets::Size;
+use super::{random, real};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, UrwRandomScheduler};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,9 +37,10 @@ fn random_programs_are_linearizable_in_random_walks() {
 
 fn explore(schedule: Schedule) {
     let (programs, executions) = match Size::asked_for() {
-        Size::Small => (20, 20),
-        Size::Quick => (100, 50),
-        Size::Full => (1_000, 100),
+        None => return,
+        Some(Size::Small) => (20, 20),
+        Some(Size::Quick) => (100, 50),
+        Some(Size::Full) => (1_000, 100),
     };
     let began = Instant::now();
     // Each schedule has programs of its own.

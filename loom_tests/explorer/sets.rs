@@ -3,7 +3,7 @@
 use super::super::harness::Effort;
 use super::alphabet::Alphabet;
 
-/// How much is explored: `JOB_REGISTRY_PROGRAMS` is `small`, which is usual, `quick` or `full`.
+/// How much is explored: `JOB_REGISTRY_PROGRAMS` is `small`, which is usual, `quick`, `full`, or the name of one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Size {
     Small,
@@ -12,21 +12,40 @@ pub(super) enum Size {
 }
 
 impl Size {
-    pub(super) fn asked_for() -> Self {
-        match std::env::var("JOB_REGISTRY_PROGRAMS").as_deref() {
-            Err(_) | Ok("small") => Self::Small,
-            Ok("quick") => Self::Quick,
-            Ok("full") => Self::Full,
-            Ok(other) => panic!("JOB_REGISTRY_PROGRAMS is small, quick or full, and not {other}"),
+    /// `None` where a set is asked for by its name.
+    pub(super) fn asked_for() -> Option<Self> {
+        match &*asked() {
+            "small" => Some(Self::Small),
+            "quick" => Some(Self::Quick),
+            "full" => Some(Self::Full),
+            _ => None,
         }
     }
+}
+
+fn asked() -> String {
+    std::env::var("JOB_REGISTRY_PROGRAMS").unwrap_or_else(|_| "small".to_owned())
+}
+
+/// The sets that were asked for, and how much effort they are worth.
+pub(super) fn sets() -> Vec<(&'static Set, Effort)> {
+    let Some(size) = Size::asked_for() else {
+        let name = asked();
+        let set = SETS.iter().find(|set| set.name == name);
+        let set = set.unwrap_or_else(|| {
+            panic!("JOB_REGISTRY_PROGRAMS is small, quick, full or a set's name, not {name}")
+        });
+        return vec![(set, set.effort(set.size))];
+    };
+    let sets = SETS.iter().filter(|set| set.size <= size);
+    sets.map(|set| (set, set.effort(size))).collect()
 }
 
 /// All programs of a shape over an alphabet.
 pub(super) struct Set {
     pub(super) name: &'static str,
     /// From this size on.
-    pub(super) size: Size,
+    size: Size,
     pub(super) alphabet: Alphabet,
     /// Calls by thread.
     pub(super) lengths: &'static [usize],
@@ -41,7 +60,7 @@ impl Set {
     pub(super) const ONE: Effort = within(&[Some(2)], 0);
 
     /// The sets of a smaller size have more time.
-    pub(super) fn effort(&self, size: Size) -> Effort {
+    fn effort(&self, size: Size) -> Effort {
         let times = if size > self.size { 10 } else { 1 };
         let Effort { bounds, most } = self.effort;
         within(bounds, most * times)
@@ -52,7 +71,7 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-pub(super) const SETS: [Set; 8] = [
+const SETS: [Set; 8] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
