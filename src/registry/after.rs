@@ -114,8 +114,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Locking
     ///
-    /// Never waits: a job whose lock is held is left to the next call, and that it was held says nothing of what its
-    /// holder had done by then. Nothing happens on a thread that holds a job's lock.
+    /// Never waits: a job whose lock is held is left to the next call. Nothing happens on a thread
+    /// that holds a job's lock.
     #[allow(clippy::must_use_candidate)] // the verdict is what is wanted, the list to some
     pub fn fail_stalled(&self) -> Vec<Snapshot> {
         self.inner.fail_stalled()
