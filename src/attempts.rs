@@ -5,7 +5,7 @@ use crate::body::{NEVER, Removal};
 use crate::error::{RetryError, WouldDeadlock};
 use crate::inner::{Inner, Locked};
 use crate::slot::Target;
-use crate::word::{Ending, LAST_ATTEMPT};
+use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -48,14 +48,12 @@ impl<T> Inner<T> {
 
     pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
         let now = self.now();
-        self.snapshots().filter(move |seen| {
-            seen.status() == Status::Running && self.is_stale(seen.last_heartbeat(), now)
-        })
+        self.snapshots_of(move |word, beat| self.has_stalled(word, beat, now))
     }
 
-    fn is_stale(&self, last_heartbeat: Duration, now: u64) -> bool {
-        let last = crate::clock::millis(last_heartbeat);
-        now.saturating_sub(last) > self.settings.stall_after
+    fn has_stalled(&self, word: Word, beat: Beat, now: u64) -> bool {
+        word.status() == Some(Status::Running)
+            && now.saturating_sub(beat.millis()) > self.settings.stall_after
     }
 
     /// Fails what is stalled, and returns it as it is then. A job whose lock is held is left for the
@@ -110,9 +108,7 @@ impl<T> Inner<T> {
         let (word, beat, wake) = locked.slot.observe();
         self.wake(locked.index, wake);
         target.admit(word).ok()?;
-        let last = Duration::from_millis(beat.millis());
-        let stalled = word.status() == Some(Status::Running) && self.is_stale(last, self.now());
-        stalled.then_some(beat)
+        self.has_stalled(word, beat, self.now()).then_some(beat)
     }
 }
 

@@ -9,6 +9,18 @@ use crate::body::NEVER;
 use crate::sync::Mutex;
 use std::collections::BTreeMap;
 
+/// When to look at what is due at `due`: the farther away, the coarser, so that jobs share few times and an entry costs
+/// little more than its four bytes. Never later than `due`, and always later than `now` if `due` is: a job comes back a
+/// few times on its way.
+pub(crate) fn hint(now: u64, due: u64) -> u64 {
+    let left = due.saturating_sub(now) / PARTS;
+    let step = left.checked_ilog2().map_or(1, |log| 1 << log);
+    due & !(step - 1)
+}
+
+/// Of the time that is left, a hint is at most one part too early.
+const PARTS: u64 = 64;
+
 /// At most so many entries are taken out under one hold of the queue's lock.
 pub(crate) const BATCH: usize = 64;
 
@@ -104,6 +116,22 @@ mod tests {
             }
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..u32::try_from(times.len()).unwrap()).collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        /// P6: a hint is never late, never now, and comes closer with every look until it is exact.
+        #[test]
+        fn hints_lead_to_the_deadline(now in 0..NEVER, left in 0..NEVER) {
+            let due = now.saturating_add(left).min(NEVER - 1);
+            let (mut now, mut looks) = (now, 0);
+            while now < due {
+                let next = hint(now, due);
+                prop_assert!(now < next && next <= due, "{next} from {now} to {due}");
+                prop_assert!(due - next <= (due - now) / PARTS);
+                (now, looks) = (next, looks + 1);
+            }
+            prop_assert!(looks <= 12, "{looks} looks");
         }
     }
 

@@ -72,7 +72,7 @@ impl<'a, T> JobGuard<'a, T> {
     /// The job.
     #[must_use]
     pub fn id(&self) -> JobId {
-        self.inner.id(self.target)
+        self.target.id()
     }
 
     /// The job as it is now.

@@ -1,6 +1,7 @@
 //! What all handles of one registry share, and the part of every call that is the same by id and by
 //! handle.
 
+use crate::beat::Beat;
 use crate::body::Body;
 use crate::clock::{Timeline, millis};
 use crate::due::DueQueue;
@@ -66,12 +67,24 @@ impl<T> Inner<T> {
         Ok(Target {
             slot: id.slot,
             generation: id.generation,
+            nonce: id.nonce,
             attempt: None,
         })
     }
 
-    pub(crate) fn id(&self, target: Target) -> JobId {
-        self.mint.id(target.slot, target.generation)
+    /// The id of the job that a slot was seen to hold.
+    fn id_seen(&self, index: u32, slot: Slot<'_, T>, generation: u32) -> JobId {
+        // ORDERING: Acquire, for the half of a later id: who sees it sees that the job has gone.
+        let nonce = slot.nonce.load(Ordering::Acquire);
+        if slot.state().generation() == generation {
+            JobId {
+                nonce,
+                generation,
+                slot: index,
+            }
+        } else {
+            self.mint.id(index, generation)
+        }
     }
 
     /// Takes the target's lock, waiting for it. The right comes first, so that a second lock on this
@@ -122,8 +135,8 @@ impl<T> Inner<T> {
             ..Body::empty()
         };
         // ORDERING: Release; see `find`.
-        slot.nonce
-            .store(self.mint.id(index, generation).nonce, Ordering::Release);
+        let nonce = self.mint.id(index, generation).nonce;
+        slot.nonce.store(nonce, Ordering::Release);
         slot.open(generation, now);
         self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
@@ -134,6 +147,7 @@ impl<T> Inner<T> {
         Ok(Target {
             slot: index,
             generation,
+            nonce,
             attempt: Some(1),
         })
     }
@@ -142,7 +156,7 @@ impl<T> Inner<T> {
         let (word, beat, wake) = self.slot(target.slot).observe();
         self.wake(target.slot, wake);
         target.admit_reader(word)?;
-        Snapshot::new(self.id(target), word, beat).ok_or(LookupError::Gone)
+        Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
     /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
@@ -154,11 +168,19 @@ impl<T> Inner<T> {
 
     /// All jobs, as each is when the walk comes by.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
-        self.table.iter().filter_map(|(index, slot)| {
+        self.snapshots_of(|word, _| word.status().is_some())
+    }
+
+    /// Those that are wanted.
+    pub(crate) fn snapshots_of(
+        &self,
+        wanted: impl Fn(Word, Beat) -> bool,
+    ) -> impl Iterator<Item = Snapshot> {
+        self.table.iter().filter_map(move |(index, slot)| {
             let (word, beat, wake) = slot.observe();
             self.wake(index, wake);
-            word.status()?;
-            Snapshot::new(self.mint.id(index, word.generation()), word, beat)
+            let id = || self.id_seen(index, slot, word.generation());
+            wanted(word, beat).then(|| Snapshot::new(id(), word, beat))?
         })
     }
 

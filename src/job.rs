@@ -52,7 +52,7 @@ impl<T: Send + 'static> Job<T> {
     /// The job's id, for clients.
     #[must_use]
     pub fn id(&self) -> JobId {
-        self.registry.inner.id(self.target)
+        self.target.id()
     }
 
     /// Which attempt this is the owner of; the first one is 1.

@@ -108,7 +108,7 @@ impl<T> Inner<T> {
             Some(status) if status.is_ended() => Removal::at(now.saturating_add(delay)),
             _ => Removal::after(delay),
         };
-        self.file(&mut locked);
+        self.file(&mut locked, now);
         Ok(())
     }
 
@@ -216,11 +216,13 @@ impl<T> Inner<T> {
         let word = locked.word();
         let is_due = locked.body.removal.due().is_some_and(|due| due <= now);
         if !is_due || !word.status().is_some_and(Status::is_ended) {
-            return self.file(&mut locked);
+            return self.file(&mut locked, now);
         }
         let target = Target {
             slot: entry.slot,
             generation: word.generation(),
+            // ORDERING: Relaxed. The state word came after it, and the lock keeps the job there.
+            nonce: locked.slot.nonce.load(Ordering::Relaxed),
             attempt: None,
         };
         self.remove_locked(locked, target, swept);
@@ -239,7 +241,7 @@ impl<T> Inner<T> {
             self.removal_panics.fetch_add(1, Ordering::Relaxed);
             swept
                 .panics
-                .push((self.id(target), panic_message(&*panic).to_owned()));
+                .push((target.id(), panic_message(&*panic).to_owned()));
         }
     }
 }

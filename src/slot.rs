@@ -19,12 +19,12 @@
 //! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
 //! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
 
-use crate::Status;
 use crate::beat::Beat;
 use crate::body::Body;
 use crate::error::{Fenced, LookupError};
 use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
 use crate::word::{Ending, Word};
+use crate::{JobId, Status};
 
 /// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
 #[derive(Debug)]
@@ -60,11 +60,21 @@ pub(crate) struct Slot<'a, T> {
 pub(crate) struct Target {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
+    /// The other half of the job's id.
+    pub(crate) nonce: u64,
     /// `None` for a caller by id, who writes to whatever attempt there is.
     pub(crate) attempt: Option<u16>,
 }
 
 impl Target {
+    pub(crate) fn id(self) -> JobId {
+        JobId {
+            nonce: self.nonce,
+            generation: self.generation,
+            slot: self.slot,
+        }
+    }
+
     /// Whether a slot in this state still holds the job.
     pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
         if word.generation() == self.generation && word.status().is_some() {

@@ -9,6 +9,7 @@ fn target() -> Target {
     Target {
         slot: 0,
         generation: GENERATION,
+        nonce: 0,
         attempt: None,
     }
 }

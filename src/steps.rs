@@ -2,7 +2,7 @@
 
 use crate::body::{NEVER, Removal};
 use crate::clock::{millis, millis_up};
-use crate::due::Entry;
+use crate::due::{Entry, hint};
 use crate::error::StepError;
 use crate::inner::{Inner, Locked};
 use crate::slot::Target;
@@ -108,11 +108,11 @@ impl<T> Inner<T> {
         body.ended = millis(now);
         let delay = body.removal.delay().unwrap_or(self.settings.retention);
         body.removal = Removal::at(millis_up(now).saturating_add(delay));
-        self.file(locked);
+        self.file(locked, millis(now));
     }
 
-    /// Has the due queue come by when the job's removal is due.
-    pub(crate) fn file(&self, locked: &mut Locked<'_, T>) {
+    /// Has the due queue come by when the job's removal is due, or earlier.
+    pub(crate) fn file(&self, locked: &mut Locked<'_, T>, now: u64) {
         let Some(due) = locked.body.removal.due() else {
             return;
         };
@@ -120,9 +120,10 @@ impl<T> Inner<T> {
         if due == NEVER || due >= locked.body.filed {
             return;
         }
-        locked.body.filed = due;
+        let time = hint(now, due);
+        locked.body.filed = time;
         self.due.file([Entry {
-            time: due,
+            time,
             slot: locked.index,
         }]);
     }
