@@ -58,12 +58,26 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn heartbeat(&self, target: Target) -> Result<(), StepError> {
-        let (word, wake) = self.slot(target.slot).record_beat(target, || self.now())?;
+        self.heartbeat_at(target, || self.now())
+    }
+
+    pub(crate) fn heartbeat_at(
+        &self,
+        target: Target,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), StepError> {
+        let (word, wake) = self.slot(target.slot).record_beat(target, now)?;
         self.wake(target.slot, wake);
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
             _ => Ok(()),
         }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_live(&self, target: Target) -> bool {
+        let word = self.slot(target.slot).state();
+        target.admit(word).is_ok() && !word.status().is_some_and(Status::is_ended)
     }
 
     pub(crate) fn end(

@@ -1,32 +1,43 @@
 //! `heartbeat_every`: one task beats for all jobs of a registry.
 
+use super::beats::{Beats, Ticking};
 use crate::inner::Inner;
 use crate::slot::Target;
 use crate::{Job, JobId, JobRegistry, LookupError};
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// Shorter intervals are taken as this.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// So many beats at a time, before other tasks get their turn.
-const BATCH: usize = 1024;
-
 /// Beats for a job until it is dropped or the job ends. From [`Job::heartbeat_every`] and
 /// [`JobRegistry::heartbeat_every`].
 #[must_use = "the heartbeat stops when this is dropped"]
 pub struct Heartbeat {
-    stop: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// `None` where there was nothing to do.
+    of: Option<(Weak<dyn Stop + Send + Sync>, Ticking)>,
+}
+
+/// A registry, of whatever payload.
+trait Stop {
+    fn stop(&self, ticking: Ticking);
+}
+
+impl<T: Send> Stop for Inner<T> {
+    fn stop(&self, ticking: Ticking) {
+        self.tasks
+            .beats
+            .stop(ticking, || self.is_live(ticking.target()));
+    }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop();
+        if let Some((inner, ticking)) = self.of.take() {
+            if let Some(inner) = inner.upgrade() {
+                inner.stop(ticking);
+            }
         }
     }
 }
@@ -57,33 +68,35 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let target = self.inner.find(id)?;
         let attempt = self.inner.snapshot(target)?.word().attempt();
-        Ok(self.beat(
-            Target {
-                attempt: Some(attempt),
-                ..target
-            },
-            interval,
-        ))
+        let attempt = Some(attempt);
+        Ok(self.beat(Target { attempt, ..target }, interval))
     }
 
+    /// For one attempt.
     fn beat(&self, target: Target, interval: Duration) -> Heartbeat {
         let runtime = Handle::current();
         if self.inner.heartbeat(target).is_err() {
-            return Heartbeat { stop: None };
+            return Heartbeat { of: None };
         }
-        let interval = interval.max(SHORTEST);
         let beats = &self.inner.tasks.beats;
-        let key = beats.add(Ticking { target, interval });
-        beats.ensure_task(&runtime, &self.inner);
-        let inner = Arc::downgrade(&self.inner);
-        let stop = move || {
-            if let Some(inner) = inner.upgrade() {
-                inner.tasks.beats.remove(key);
-            }
-        };
+        let ticking = beats.add(target, interval);
+        ensure_task(beats, &runtime, &self.inner);
+        let inner: Weak<dyn Stop + Send + Sync> = Arc::downgrade(&self.inner) as _;
         Heartbeat {
-            stop: Some(Box::new(stop)),
+            of: Some((inner, ticking)),
         }
+    }
+}
+
+fn ensure_task<T: Send + 'static>(beats: &Beats, runtime: &Handle, inner: &Arc<Inner<T>>) {
+    // Not under a lock: a runtime that is going away drops the task right here.
+    if beats.enter(runtime.id()) {
+        let task = Task {
+            inner: Arc::downgrade(inner),
+            runtime: runtime.id(),
+            is_over: false,
+        };
+        runtime.spawn(task.run(beats.earlier.clone()));
     }
 }
 
@@ -113,119 +126,6 @@ impl<T: Send + 'static> Job<T> {
     }
 }
 
-/// The heartbeats of one registry.
-#[derive(Debug, Default)]
-pub(crate) struct Beats {
-    state: Mutex<State>,
-    earlier: Arc<Notify>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    by_time: BTreeMap<(Instant, u64), Ticking>,
-    /// Every heartbeat that goes on, and the time under which it stands in `by_time`, unless the task has
-    /// it in hand.
-    going: HashMap<u64, Instant>,
-    next_key: u64,
-    /// The runtimes with a task at work. One, unless a registry is used from several; each can go away
-    /// without the others' jobs falling silent.
-    runtimes: HashSet<Id>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Ticking {
-    target: Target,
-    interval: Duration,
-}
-
-impl Beats {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, ticking: Ticking) -> u64 {
-        let mut state = self.lock();
-        let key = state.next_key;
-        state.next_key += 1;
-        let Some(at) = Instant::now().checked_add(ticking.interval) else {
-            return key; // never
-        };
-        let is_first = state
-            .by_time
-            .first_key_value()
-            .is_none_or(|((first, _), _)| at < *first);
-        state.by_time.insert((at, key), ticking);
-        state.going.insert(key, at);
-        drop(state);
-        if is_first {
-            self.earlier.notify_waiters();
-        }
-        key
-    }
-
-    fn remove(&self, key: u64) {
-        let mut state = self.lock();
-        if let Some(at) = state.going.remove(&key) {
-            state.by_time.remove(&(at, key));
-        }
-    }
-
-    fn ensure_task<T: Send + 'static>(&self, runtime: &Handle, inner: &Arc<Inner<T>>) {
-        let is_new = self.lock().runtimes.insert(runtime.id());
-        // Not under the lock: a runtime that is going away drops the task right here.
-        if is_new {
-            let task = Task {
-                inner: Arc::downgrade(inner),
-                runtime: runtime.id(),
-                is_over: false,
-            };
-            runtime.spawn(task.run(self.earlier.clone()));
-        }
-    }
-
-    /// Takes the entries in hand whose time has come, at most a batch.
-    fn take_due(&self, now: Instant) -> Vec<(Instant, u64, Ticking)> {
-        let mut state = self.lock();
-        let mut due = Vec::new();
-        while let Some(first) = state
-            .by_time
-            .first_entry()
-            .filter(|first| first.key().0 <= now)
-        {
-            let ((at, key), ticking) = first.remove_entry();
-            due.push((at, key, ticking));
-            if due.len() == BATCH {
-                break;
-            }
-        }
-        due
-    }
-
-    /// Puts an entry back for its next time, `None` if there is none.
-    fn put_back(&self, key: u64, next: Option<(Instant, Ticking)>) {
-        let mut state = self.lock();
-        match next {
-            // Unless the guard was dropped meanwhile.
-            Some((at, ticking)) if state.going.contains_key(&key) => {
-                state.going.insert(key, at);
-                state.by_time.insert((at, key), ticking);
-            }
-            Some(_) => {}
-            None => drop(state.going.remove(&key)),
-        }
-    }
-
-    /// When to come next; `None` ends the task, which the next heartbeat starts anew.
-    fn next(&self, runtime: Id) -> Option<Instant> {
-        let mut state = self.lock();
-        let next = state.by_time.first_key_value().map(|((at, _), _)| *at);
-        if next.is_none() {
-            state.runtimes.remove(&runtime);
-        }
-        next
-    }
-}
-
 /// The task of one registry, on one runtime. If its runtime goes away with entries left and there is no other,
 /// the next heartbeat starts one that takes them over.
 struct Task<T> {
@@ -250,13 +150,10 @@ impl<T> Task<T> {
     fn beat(&self) -> Option<Instant> {
         let inner = self.inner.upgrade()?;
         let beats = &inner.tasks.beats;
-        let now = Instant::now();
-        for (at, key, ticking) in beats.take_due(now) {
-            let alive = inner.heartbeat(ticking.target).is_ok();
-            // Where the task could not keep up, beats are left out, not made up for.
-            let from = if at + ticking.interval > now { at } else { now };
-            let next = from.checked_add(ticking.interval).filter(|_| alive);
-            beats.put_back(key, next.map(|next| (next, ticking)));
+        if let Some(mut hand) = beats.take_due() {
+            // Once for all of them.
+            let now = inner.now();
+            hand.retain(|ticking| inner.heartbeat_at(ticking.target(), || now).is_ok());
         }
         beats.next(self.runtime)
     }
@@ -268,7 +165,7 @@ impl<T> Drop for Task<T> {
             return;
         }
         if let Some(inner) = self.inner.upgrade() {
-            inner.tasks.beats.lock().runtimes.remove(&self.runtime);
+            inner.tasks.beats.leave(self.runtime);
         }
     }
 }

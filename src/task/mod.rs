@@ -2,6 +2,7 @@
 //!
 //! A layer on the core's own calls. It holds no lock across an `await`.
 
+mod beats;
 mod heartbeat;
 mod reaper;
 mod shutdown;
@@ -17,14 +18,14 @@ use tokio::sync::watch;
 pub(crate) struct Tasks {
     /// Spawned tasks that have not returned yet.
     running: watch::Sender<usize>,
-    beats: heartbeat::Beats,
+    beats: beats::Beats,
 }
 
 impl Default for Tasks {
     fn default() -> Self {
         Self {
             running: watch::Sender::new(0),
-            beats: heartbeat::Beats::default(),
+            beats: beats::Beats::default(),
         }
     }
 }

@@ -1,0 +1,233 @@
+//! Whom the heartbeat task beats for, and when: 16 bytes for each.
+
+use crate::slot::Target;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Id;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// So many beats at a time, before other tasks get their turn.
+const BATCH: usize = 1024;
+/// The first beat comes earlier than asked for by less than one part, so that jobs share few times.
+const PARTS: u32 = 64;
+
+/// The heartbeats of one registry.
+#[derive(Debug, Default)]
+pub(crate) struct Beats {
+    queue: Mutex<Queue>,
+    pub(super) earlier: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Times are milliseconds since then.
+    epoch: Option<Instant>,
+    /// By the time of the next beat, and the interval.
+    turns: BTreeMap<(u64, u32), Vec<Ticking>>,
+    /// How many are in `turns`.
+    waiting: usize,
+    /// Their guards were dropped while the job lived. They leave when they are met.
+    dropped: HashSet<Ticking>,
+    last_number: u32,
+    /// The runtimes with a task at work. One, unless a registry is used from several; each can go away
+    /// without the others' jobs falling silent.
+    runtimes: HashSet<Id>,
+}
+
+/// One heartbeat of one attempt. A second of the same attempt has another number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ticking {
+    slot: u32,
+    generation: u32,
+    number: u32,
+    attempt: u16,
+}
+
+impl Ticking {
+    pub(super) fn target(self) -> Target {
+        Target {
+            slot: self.slot,
+            generation: self.generation,
+            // For ids, which a beat does not ask for.
+            nonce: 0,
+            attempt: Some(self.attempt),
+        }
+    }
+}
+
+/// Heartbeats whose time has come. Those that go on are put back for their next time, whatever panics.
+#[derive(Debug)]
+pub(super) struct InHand<'a> {
+    beats: &'a Beats,
+    time: u64,
+    interval: u32,
+    jobs: Vec<Ticking>,
+    over: Vec<Ticking>,
+}
+
+impl InHand<'_> {
+    pub(super) fn retain(&mut self, mut goes_on: impl FnMut(Ticking) -> bool) {
+        let Self { jobs, over, .. } = self;
+        jobs.retain(|ticking| {
+            let goes_on = goes_on(*ticking);
+            if !goes_on {
+                over.push(*ticking);
+            }
+            goes_on
+        });
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.beats.lock().put_back(self);
+    }
+}
+
+impl Beats {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From 1 ms to 49 days, which is as long as a number of 32 bits goes.
+    pub(super) fn add(&self, target: Target, interval: Duration) -> Ticking {
+        let interval = u32::try_from(interval.as_millis())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let mut queue = self.lock();
+        queue.last_number = queue.last_number.wrapping_add(1);
+        let ticking = Ticking {
+            slot: target.slot,
+            generation: target.generation,
+            number: queue.last_number,
+            attempt: target.attempt.expect("one attempt beats"),
+        };
+        let time = on_the_grid(queue.now() + u64::from(interval), interval);
+        let first = queue.turns.first_key_value();
+        let is_first = first.is_none_or(|((first, _), _)| time < *first);
+        queue
+            .turns
+            .entry((time, interval))
+            .or_default()
+            .push(ticking);
+        queue.waiting += 1;
+        drop(queue);
+        if is_first {
+            self.earlier.notify_waiters();
+        }
+        ticking
+    }
+
+    /// Ends a heartbeat, unless its job has, which the task notices by itself.
+    pub(super) fn stop(&self, ticking: Ticking, is_live: impl FnOnce() -> bool) {
+        let mut queue = self.lock();
+        // Under the lock, so that the task finds what is put here when it puts back what it has in hand.
+        if !is_live() {
+            return;
+        }
+        queue.dropped.insert(ticking);
+        // Each of them is gone through once for each that was dropped, at the most.
+        if queue.dropped.len() * 2 >= queue.waiting {
+            queue.forget_dropped();
+        }
+    }
+
+    /// Whether the runtime has no task yet. It has one from now on.
+    pub(super) fn enter(&self, runtime: Id) -> bool {
+        self.lock().runtimes.insert(runtime)
+    }
+
+    pub(super) fn leave(&self, runtime: Id) {
+        self.lock().runtimes.remove(&runtime);
+    }
+
+    /// Takes some whose time has come in hand, those that come first.
+    pub(super) fn take_due(&self) -> Option<InHand<'_>> {
+        let mut queue = self.lock();
+        let now = queue.now();
+        let Queue { turns, dropped, .. } = &mut *queue;
+        let first = turns.first_entry().filter(|first| first.key().0 <= now)?;
+        let ((time, interval), mut jobs) = first.remove_entry();
+        if jobs.len() > BATCH {
+            let rest = jobs.split_off(BATCH);
+            turns.insert((time, interval), rest);
+        }
+        let taken = jobs.len();
+        if !dropped.is_empty() {
+            jobs.retain(|ticking| !dropped.remove(ticking));
+        }
+        queue.waiting -= taken;
+        Some(InHand {
+            beats: self,
+            time,
+            interval,
+            jobs,
+            over: Vec::new(),
+        })
+    }
+
+    /// When to come next; `None` ends the runtime's task, which the next heartbeat starts anew.
+    pub(super) fn next(&self, runtime: Id) -> Option<Instant> {
+        let mut queue = self.lock();
+        let next = queue.turns.first_key_value().map(|((time, _), _)| *time);
+        let Some(next) = next else {
+            queue.runtimes.remove(&runtime);
+            return None;
+        };
+        Some(queue.epoch() + Duration::from_millis(next))
+    }
+}
+
+impl Queue {
+    fn epoch(&mut self) -> Instant {
+        *self.epoch.get_or_insert_with(Instant::now)
+    }
+
+    fn now(&mut self) -> u64 {
+        let since = Instant::now().saturating_duration_since(self.epoch());
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn put_back(&mut self, hand: &mut InHand<'_>) {
+        for ticking in &hand.over {
+            self.dropped.remove(ticking);
+        }
+        if hand.jobs.is_empty() {
+            return;
+        }
+        // Where the task could not keep up, beats are left out, not made up for.
+        let (now, length) = (self.now(), u64::from(hand.interval));
+        let from = if hand.time + length > now {
+            hand.time
+        } else {
+            now
+        };
+        let next = on_the_grid(from + length, hand.interval);
+        self.waiting += hand.jobs.len();
+        let turn = self.turns.entry((next, hand.interval)).or_default();
+        if turn.is_empty() {
+            *turn = std::mem::take(&mut hand.jobs);
+        } else {
+            turn.append(&mut hand.jobs);
+        }
+    }
+
+    /// What stays in `dropped` is in the task's hands.
+    fn forget_dropped(&mut self) {
+        let Self { turns, dropped, .. } = self;
+        turns.retain(|_, jobs| {
+            jobs.retain(|ticking| !dropped.remove(ticking));
+            !jobs.is_empty()
+        });
+        self.waiting = turns.values().map(Vec::len).sum();
+        dropped.shrink_to_fit();
+    }
+}
+
+/// The latest time by then that others of the interval come at as well.
+fn on_the_grid(time: u64, interval: u32) -> u64 {
+    let step = (interval / PARTS).checked_ilog2().map_or(1, |log| 1 << log);
+    time & !(step - 1)
+}
