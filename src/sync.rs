@@ -107,7 +107,7 @@ impl<T> Published<T> {
         self.cell.get()
     }
 
-    /// Publishes `value`; a second publication is dropped. Callers serialise themselves by a lock.
+    /// Publishes `value`; a second publication is dropped.
     pub(crate) fn publish(&self, value: T) {
         let _ = self.cell.set(value);
         // ORDERING: Release pairs with the Acquire in `get`.

@@ -1,8 +1,8 @@
 //! The table of slots: chunks that never move, found by index without a lock, and the list of those
 //! that are free.
 //!
-//! The table grows by a sixteenth of its size, so that little of it lies empty, and a reference to a slot stays good for as
-//! long as the table. Slots are used again first in, first out, which spends their generations slowly.
+//! All chunks are of one size, so that growing takes as long for the millionth job as for the first, and a reference to a slot
+//! stays good for as long as the table. Slots are used again first in, first out, which spends their generations slowly.
 
 use crate::body::Body;
 use crate::slot::{Slot, Words};
@@ -12,18 +12,17 @@ use std::collections::VecDeque;
 
 /// Small in models, so that growth is part of them.
 const MODELLED: bool = cfg!(all(test, any(loom, shuttle)));
-/// Slots of the first group of chunks; each group has twice as many as the one before.
-const FIRST: u32 = if MODELLED { 2 } else { 1024 };
+/// Slots of a chunk, as a power of two.
+const SIZE: u32 = if MODELLED { 1 } else { 10 };
+const SLOTS: usize = 1 << SIZE;
+/// Chunks are listed in groups, each of twice as many as the one before.
 const GROUPS: usize = if MODELLED { 3 } else { 22 };
-/// Chunks of a group, as a power of two.
-const SPLIT: u32 = if MODELLED { 0 } else { 4 };
-const CHUNKS: usize = GROUPS << SPLIT;
 /// The most slots there can be.
-const MOST: usize = (FIRST as usize) * ((1 << GROUPS) - 1);
+const MOST: usize = SLOTS * ((1 << GROUPS) - 1);
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    chunks: [Published<Chunk<T>>; CHUNKS],
+    groups: [Published<Group<T>>; GROUPS],
     free: Mutex<Free>,
     /// Jobs that can be looked up. Written under the lock of `free`.
     live: AtomicUsize,
@@ -32,23 +31,35 @@ pub(crate) struct Table<T> {
     first_generation: u32,
 }
 
+type Group<T> = Box<[Published<Chunk<T>>]>;
+
+/// Words and bodies apart: who looks at all jobs, or changes one in its words alone, reads no body.
 #[derive(Debug)]
 struct Chunk<T> {
-    words: Box<[Words]>,
-    bodies: Box<[Mutex<Body<T>>]>,
+    words: Box<[Words; SLOTS]>,
+    bodies: Box<[Mutex<Body<T>>; SLOTS]>,
 }
 
 impl<T> Chunk<T> {
-    fn new(slots: usize, generation: u32) -> Self {
+    fn new(generation: u32) -> Self {
         Self {
-            words: (0..slots).map(|_| Words::new(generation)).collect(),
-            bodies: (0..slots).map(|_| Mutex::new(Body::empty())).collect(),
+            words: boxed(|| Words::new(generation)),
+            bodies: boxed(|| Mutex::new(Body::empty())),
         }
     }
 
-    fn get(&self, place: usize) -> Option<Slot<'_, T>> {
-        Some(Slot::new(self.words.get(place)?, self.bodies.get(place)?))
+    fn get(&self, place: usize) -> Slot<'_, T> {
+        Slot::new(&self.words[place], &self.bodies[place])
     }
+}
+
+/// Without a stay on the stack, which may be small.
+fn boxed<U>(new: impl FnMut() -> U) -> Box<[U; SLOTS]> {
+    let all: Box<[U]> = std::iter::repeat_with(new).take(SLOTS).collect();
+    let Ok(all) = all.try_into() else {
+        unreachable!("as many were taken")
+    };
+    all
 }
 
 #[derive(Debug)]
@@ -71,7 +82,7 @@ pub(crate) enum NoSlot {
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize, first_generation: u32) -> Self {
         Self {
-            chunks: std::array::from_fn(|_| Published::empty()),
+            groups: std::array::from_fn(|_| Published::empty()),
             free: Mutex::new(Free {
                 indices: VecDeque::new(),
                 grown: 0,
@@ -85,42 +96,47 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
-        let (chunk, offset, size) = locate(index)?;
-        self.chunks.get(chunk)?.get()?.get(spread(offset, size))
+        let (group, chunk, place) = locate(index)?;
+        let chunk = self.groups.get(group)?.get()?.get(chunk)?.get()?;
+        Some(chunk.get(place))
     }
 
     /// Hands out an empty slot, for the caller alone.
     pub(crate) fn take(&self) -> Result<(u32, Slot<'_, T>), NoSlot> {
-        let mut free = self.free.lock();
-        if free.closed {
-            return Err(NoSlot::Closed);
+        loop {
+            let mut free = self.free.lock();
+            if free.closed {
+                return Err(NoSlot::Closed);
+            }
+            if free.taken >= self.capacity {
+                return Err(NoSlot::Full);
+            }
+            let index = free.indices.pop_front();
+            let is_new = index.is_none();
+            let index = index.unwrap_or(free.grown);
+            if let Some(slot) = self.get(index) {
+                free.grown += u32::from(is_new);
+                free.taken += 1;
+                return Ok((index, slot));
+            }
+            // Nobody waits for the memory.
+            drop(free);
+            // `None` where retired slots have used the table up.
+            self.grow(index).ok_or(NoSlot::Full)?;
         }
-        if free.taken >= self.capacity {
-            return Err(NoSlot::Full);
-        }
-        let index = match free.indices.pop_front() {
-            Some(index) => index,
-            None => self.grow(&mut free).ok_or(NoSlot::Full)?,
-        };
-        free.taken += 1;
-        drop(free);
-        Ok((
-            index,
-            self.get(index)
-                .expect("a slot that was handed out is there"),
-        ))
     }
 
-    /// `None` where retired slots have used the table up.
-    fn grow(&self, free: &mut Free) -> Option<u32> {
-        let index = free.grown;
-        let (chunk, offset, size) = locate(index)?;
-        if offset == 0 {
-            let chunk = self.chunks.get(chunk)?;
-            chunk.publish(Chunk::new(1 << size, self.first_generation));
+    /// Makes the chunk of an index, unless somebody else does meanwhile.
+    fn grow(&self, index: u32) -> Option<()> {
+        let (group, chunk, _) = locate(index)?;
+        let chunks = self.groups.get(group)?;
+        if chunks.get().is_none() {
+            let empty = std::iter::repeat_with(Published::empty);
+            chunks.publish(empty.take(1 << group).collect());
         }
-        free.grown += 1;
-        Some(index)
+        let chunk = chunks.get()?.get(chunk)?;
+        chunk.publish(Chunk::new(self.first_generation));
+        Some(())
     }
 
     /// Takes a slot back. It has to be empty, and everybody who cared about its last job told.
@@ -170,31 +186,23 @@ impl<T> Table<T> {
 
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Slot<'_, T>)> {
-        let chunks = self.chunks.iter().map_while(Published::get);
-        chunks
-            .scan(0, |next, chunk| {
-                let first = *next;
-                *next += u32::try_from(chunk.words.len()).expect("indices are 32 bits");
-                Some((first, chunk))
+        let groups = self.groups.iter().map_while(Published::get);
+        let chunks = groups.flat_map(|chunks| chunks.iter().map_while(Published::get));
+        chunks.zip(0..).flat_map(|(chunk, number)| {
+            let slots = chunk.words.iter().zip(chunk.bodies.iter()).zip(0..);
+            slots.map(move |((words, body), place)| {
+                (number << SIZE | gather(place), Slot::new(words, body))
             })
-            .flat_map(|(first, chunk)| {
-                let size = chunk.words.len().ilog2();
-                let slots = chunk.words.iter().zip(&chunk.bodies).zip(0..);
-                slots.map(move |((words, body), place)| {
-                    (first + gather(place, size), Slot::new(words, body))
-                })
-            })
+        })
     }
 }
 
-/// The chunk of an index, its offset there, and the chunk's size as a power of two. `None` past the last chunk.
-fn locate(index: u32) -> Option<(usize, u32, u32)> {
-    let place = index.checked_add(FIRST)?;
-    let group = place.ilog2() - FIRST.ilog2();
-    let within = place - (FIRST << group);
-    let size = FIRST.ilog2() + group - SPLIT;
-    let chunk = (group << SPLIT) + (within >> size);
-    Some((chunk as usize, within & ((1 << size) - 1), size))
+/// The group of an index, the chunk there, and the place in it. `None` past the last group.
+fn locate(index: u32) -> Option<(usize, usize, usize)> {
+    let chunk = (index >> SIZE) + 1;
+    let group = chunk.ilog2();
+    let place = spread(index & ((1 << SIZE) - 1));
+    ((group as usize) < GROUPS).then_some((group as usize, (chunk - (1 << group)) as usize, place))
 }
 
 /// Neighbours by index are jobs that work at the same time. They are this far apart, a sixteenth of the chunk, so
@@ -202,15 +210,15 @@ fn locate(index: u32) -> Option<(usize, u32, u32)> {
 const SPREAD: u32 = if MODELLED { 0 } else { 4 };
 
 /// Where in its chunk an offset lies.
-fn spread(offset: u32, size: u32) -> usize {
+fn spread(offset: u32) -> usize {
     let low = offset & ((1 << SPREAD) - 1);
-    (low << (size - SPREAD) | offset >> SPREAD) as usize
+    (low << (SIZE - SPREAD) | offset >> SPREAD) as usize
 }
 
 /// The offset that lies there.
-fn gather(place: u32, size: u32) -> u32 {
-    let low = place >> (size - SPREAD);
-    (place & ((1 << (size - SPREAD)) - 1)) << SPREAD | low
+fn gather(place: u32) -> u32 {
+    let low = place >> (SIZE - SPREAD);
+    (place & ((1 << (SIZE - SPREAD)) - 1)) << SPREAD | low
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -219,17 +227,17 @@ mod tests {
 
     #[test]
     fn chunks_tile_the_indices() {
-        let mut expected = (0, 0);
+        let mut expected = (0, 0, 0);
         for index in 0..100_000 {
-            let (chunk, offset, size) = locate(index).unwrap();
-            assert_eq!((chunk, offset), expected, "index {index}");
-            assert_eq!(
-                gather(u32::try_from(spread(offset, size)).unwrap(), size),
-                offset
-            );
-            expected.1 += 1;
-            if expected.1 == 1 << size {
-                expected = (expected.0 + 1, 0);
+            let (group, chunk, place) = locate(index).unwrap();
+            let offset = gather(u32::try_from(place).unwrap());
+            assert_eq!((group, chunk, offset), expected, "index {index}");
+            expected.2 += 1;
+            if expected.2 == 1 << SIZE {
+                expected = (expected.0, expected.1 + 1, 0);
+            }
+            if expected.1 == 1 << expected.0 {
+                expected = (expected.0 + 1, 0, 0);
             }
         }
         assert_eq!(locate(u32::MAX), None);
@@ -256,9 +264,9 @@ mod tests {
     #[test]
     fn neighbours_are_on_lines_of_their_own() {
         let lines = |index| {
-            let (chunk, offset, size) = locate(index).unwrap();
-            let first = spread(offset, size) * size_of::<Words>();
-            [first, first + size_of::<Words>() - 1].map(|byte| (chunk, byte / 64))
+            let (group, chunk, place) = locate(index).unwrap();
+            let first = place * size_of::<Words>();
+            [first, first + size_of::<Words>() - 1].map(|byte| (group, chunk, byte / 64))
         };
         for index in 0..10_000 {
             for other in index + 1..index + 8 {
@@ -274,8 +282,8 @@ mod tests {
         let table = Table::<()>::new(usize::MAX, 0);
         let (first, _) = table.take().unwrap();
         assert_eq!(first, 0);
-        let chunk = FIRST >> SPLIT;
-        for index in [chunk, chunk - 1, 1 << 20, u32::MAX - FIRST, u32::MAX] {
+        let chunk = 1 << SIZE;
+        for index in [chunk, chunk - 1, 1 << 20, u32::MAX - chunk, u32::MAX] {
             assert_eq!(table.get(index).is_some(), index < chunk, "index {index}");
         }
     }
