@@ -100,7 +100,7 @@ impl<T> Inner<T> {
         };
         let wake = locked.slot.settle(sealed);
         self.wake(locked.index, wake);
-        self.snapshot(target).ok()
+        self.snapshot((locked.slot, target)).ok()
     }
 
     /// The beat of the running, stale job that `target` means.

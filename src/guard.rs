@@ -80,7 +80,7 @@ impl<'a, T> JobGuard<'a, T> {
     #[allow(clippy::missing_panics_doc)] // it does not
     pub fn snapshot(&self) -> Snapshot {
         self.inner
-            .snapshot(self.target)
+            .snapshot((self.locked.slot, self.target))
             .expect("a locked job is not removed")
     }
 
@@ -99,7 +99,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// [`StepError::NotStarted`] where the job is pending.
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.inner.advance(self.target, progress)
+        self.inner
+            .advance((self.locked.slot, self.target), progress)
     }
 
     /// Records a heartbeat.
@@ -108,7 +109,7 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// None while the guard is held; the type is that of [`JobRegistry::heartbeat`](crate::JobRegistry::heartbeat).
     pub fn heartbeat(&self) -> Result<(), StepError> {
-        self.inner.heartbeat(self.target)
+        self.inner.heartbeat((self.locked.slot, self.target))
     }
 
     /// Completes the job, at 100 %, and releases the lock.

@@ -52,8 +52,17 @@ impl<T> Inner<T> {
         self.table.get(index).expect("slots never go away")
     }
 
-    /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
+    /// Where the target of a handle is.
+    pub(crate) fn at(&self, target: Target) -> Found<'_, T> {
+        (self.slot(target.slot), target)
+    }
+
     pub(crate) fn find(&self, id: JobId) -> Result<Target, LookupError> {
+        self.find_slot(id).map(|(_, target)| target)
+    }
+
+    /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
+    pub(crate) fn find_slot(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
         // sees that the slot has come to its generation.
@@ -64,12 +73,13 @@ impl<T> Inner<T> {
         if !is_present && self.mint.id(id.slot, id.generation) != id {
             return Err(LookupError::NotFound);
         }
-        Ok(Target {
+        let target = Target {
             slot: id.slot,
             generation: id.generation,
             nonce: id.nonce,
             attempt: None,
-        })
+        };
+        Ok((slot, target))
     }
 
     /// The id of the job that a slot was seen to hold.
@@ -152,8 +162,8 @@ impl<T> Inner<T> {
         })
     }
 
-    pub(crate) fn snapshot(&self, target: Target) -> Result<Snapshot, LookupError> {
-        let (word, beat, wake) = self.slot(target.slot).observe();
+    pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
+        let (word, beat, wake) = slot.observe();
         self.wake(target.slot, wake);
         target.admit_reader(word)?;
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
@@ -219,6 +229,9 @@ impl<T> Drop for Inner<T> {
     }
 }
 
+/// A target, and the slot that it is in: looked up once for each call.
+pub(crate) type Found<'a, T> = (Slot<'a, T>, Target);
+
 /// A slot whose lock this thread holds.
 pub(crate) struct Locked<'a, T> {
     // Dropped in this order: the lock, then the right to it.
@@ -239,7 +252,7 @@ impl<T> Locked<'_, T> {
         inner: &Inner<T>,
         target: Target,
     ) -> Result<Record<&T>, LookupError> {
-        let snapshot = inner.snapshot(target)?;
+        let snapshot = inner.snapshot((self.slot, target))?;
         let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
         Ok(Record {
             snapshot,

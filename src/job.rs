@@ -89,7 +89,8 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.registry.inner.advance(self.target, progress)
+        let inner = &self.registry.inner;
+        inner.advance(inner.at(self.target), progress)
     }
 
     /// [`JobRegistry::heartbeat`], fenced. Takes no lock.
@@ -98,7 +99,8 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn heartbeat(&self) -> Result<(), StepError> {
-        self.registry.inner.heartbeat(self.target)
+        let inner = &self.registry.inner;
+        inner.heartbeat(inner.at(self.target))
     }
 
     /// [`JobRegistry::complete`], fenced.
@@ -171,7 +173,8 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// [`LookupError::Gone`] once the job has been removed.
     pub fn snapshot(&self) -> Result<Snapshot, LookupError> {
-        self.registry.inner.snapshot(self.target)
+        let inner = &self.registry.inner;
+        inner.snapshot(inner.at(self.target))
     }
 
     /// [`JobRegistry::watch`]. Not fenced: it goes on into a later attempt.

@@ -4,7 +4,7 @@ use crate::body::{NEVER, Removal};
 use crate::clock::{millis, millis_up};
 use crate::due::{Entry, hint};
 use crate::error::StepError;
-use crate::inner::{Inner, Locked};
+use crate::inner::{Found, Inner, Locked};
 use crate::slot::Target;
 use crate::word::Ending;
 use crate::{Progress, Status};
@@ -41,10 +41,10 @@ impl<T> Inner<T> {
 
     pub(crate) fn advance(
         &self,
-        target: Target,
+        (slot, target): Found<'_, T>,
         progress: Progress,
     ) -> Result<Progress, StepError> {
-        let (before, after) = self.slot(target.slot).step(|word| {
+        let (before, after) = slot.step(|word| {
             target.admit(word)?;
             match word.status() {
                 Some(Status::Running) => Ok(word.advance(progress)),
@@ -57,16 +57,16 @@ impl<T> Inner<T> {
         Ok(after.progress())
     }
 
-    pub(crate) fn heartbeat(&self, target: Target) -> Result<(), StepError> {
-        self.heartbeat_at(target, || self.now())
+    pub(crate) fn heartbeat(&self, found: Found<'_, T>) -> Result<(), StepError> {
+        self.heartbeat_at(found, || self.now())
     }
 
     pub(crate) fn heartbeat_at(
         &self,
-        target: Target,
+        (slot, target): Found<'_, T>,
         now: impl FnOnce() -> u64,
     ) -> Result<(), StepError> {
-        let (word, wake) = self.slot(target.slot).record_beat(target, now)?;
+        let (word, wake) = slot.record_beat(target, now)?;
         self.wake(target.slot, wake);
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),

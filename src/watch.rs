@@ -93,7 +93,7 @@ impl<T> Watch<T> {
         };
         let mut waiting = false;
         loop {
-            let snapshot = inner.snapshot(self.target);
+            let snapshot = inner.snapshot(inner.at(self.target));
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());

@@ -16,7 +16,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None: it never waits, not even while the job's lock is held.
     pub fn snapshot(&self, id: JobId) -> Result<Snapshot, LookupError> {
-        self.inner.snapshot(self.inner.find(id)?)
+        self.inner.snapshot(self.inner.find_slot(id)?)
     }
 
     /// The job with a clone of its payload, all of one instant.

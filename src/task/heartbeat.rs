@@ -67,7 +67,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let target = self.inner.find(id)?;
-        let attempt = self.inner.snapshot(target)?.word().attempt();
+        let attempt = self.inner.snapshot(self.inner.at(target))?.word().attempt();
         let attempt = Some(attempt);
         Ok(self.beat(Target { attempt, ..target }, interval))
     }
@@ -75,7 +75,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// For one attempt.
     fn beat(&self, target: Target, interval: Duration) -> Heartbeat {
         let runtime = Handle::current();
-        if self.inner.heartbeat(target).is_err() {
+        if self.inner.heartbeat(self.inner.at(target)).is_err() {
             return Heartbeat { of: None };
         }
         let beats = &self.inner.tasks.beats;
@@ -153,7 +153,11 @@ impl<T> Task<T> {
         if let Some(mut hand) = beats.take_due() {
             // Once for all of them.
             let now = inner.now();
-            hand.retain(|ticking| inner.heartbeat_at(ticking.target(), || now).is_ok());
+            hand.retain(|ticking| {
+                inner
+                    .heartbeat_at(inner.at(ticking.target()), || now)
+                    .is_ok()
+            });
         }
         beats.next(self.runtime)
     }
