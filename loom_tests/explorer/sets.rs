@@ -91,7 +91,7 @@ const SETS: [Set; 10] = [
         lengths: &[1, 1, 1],
         accepted_only: false,
         is_for_loom: true,
-        effort: within(&[Some(2)], 0),
+        effort: within(&[Some(3)], 0),
     },
     Set {
         name: "2 + 2 calls, life",
