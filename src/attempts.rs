@@ -132,6 +132,7 @@ mod tests {
         let id = job.id();
         for attempt in 1..=65_535 {
             assert_eq!(job.snapshot().unwrap().attempt(), attempt);
+            assert_eq!(job.attempt(), attempt);
             if attempt == 65_535 {
                 break;
             }

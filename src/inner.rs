@@ -64,11 +64,15 @@ impl<T> Inner<T> {
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
     pub(crate) fn find_slot(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
+        let is_here = || {
+            let word = slot.state();
+            word.generation() == id.generation && word.status().is_some()
+        };
+        // The half is read while the job is seen to be here before and after: it is the job's, and not that of the one
+        // before or after it.
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
-        // sees that the slot has come to its generation.
-        let has_half = slot.nonce.load(Ordering::Acquire) == id.nonce;
-        let word = slot.state();
-        let is_present = has_half && word.generation() == id.generation && word.status().is_some();
+        // sees that the one before has gone.
+        let is_present = is_here() && slot.nonce.load(Ordering::Acquire) == id.nonce && is_here();
         // Of what the slot does not hold (any more), the key tells whether it ever did.
         if !is_present && self.mint.id(id.slot, id.generation) != id {
             return Err(LookupError::NotFound);

@@ -167,6 +167,11 @@ mod tests {
             .capacity(1)
             .first_generation(RETIRED - 1)
             .build();
+        assert_eq!(jobs.capacity(), 1);
+        assert_eq!(
+            JobRegistry::<()>::builder().capacity(7).build().capacity(),
+            7
+        );
         let mut ids = Vec::new();
         for payload in 0..100 {
             let id = jobs.register(payload).unwrap().detach();

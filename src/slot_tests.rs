@@ -32,6 +32,10 @@ fn decided() -> Vec<(Slot<'static, ()>, Status)> {
     started.begin(2);
     let ended = watched_pending();
     ended.seal(Ending::Cancelled);
+    let completed = watched_pending();
+    completed.settle(completed.begin(2));
+    assert!(completed.watch(completed.state()));
+    completed.seal(Ending::Completed);
     let retried = watched_pending();
     retried.settle(retried.seal(Ending::Failed));
     assert!(retried.watch(retried.state()));
@@ -39,6 +43,7 @@ fn decided() -> Vec<(Slot<'static, ()>, Status)> {
     vec![
         (started, Status::Running),
         (ended, Status::Cancelled),
+        (completed, Status::Completed),
         (retried, Status::Pending),
     ]
 }

@@ -11,7 +11,8 @@
 //! * *ordered*: every order of accesses, no stale values. The value is kept apart from loom, and what loom
 //!   explores is one *turn* for each thread: a load takes the turn of its own thread, an exchange the turns of all.
 //!   Loads are thus independent of each other and dependent on every exchange, and since turns are
-//!   taken by read-modify-writes alone, the last access is enough to know.
+//!   taken by read-modify-writes alone, the last access is enough to know. Turns pass on what was done before,
+//!   as the words do, to what is not in this form.
 //! * *weak*: loom's own atomic, with every stale value that the memory orders allow, in the orders that
 //!   loom finds.
 
@@ -80,7 +81,7 @@ impl AtomicWord {
             Form::Ordered { value, turns } => {
                 // The main thread is alone, before it spawns and after it has joined.
                 if let Some(own) = this_thread().checked_sub(1) {
-                    turns[own].fetch_add(1, Ordering::Relaxed);
+                    turns[own].fetch_add(1, Ordering::Acquire);
                 }
                 value.load(Ordering::SeqCst)
             }
@@ -129,7 +130,7 @@ impl AtomicWord {
 fn take_all(turns: &[AtomicUsize]) {
     if this_thread() > 0 {
         for turn in &turns[..THREADS.get()] {
-            turn.fetch_add(1, Ordering::Relaxed);
+            turn.fetch_add(1, Ordering::AcqRel);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The table of explorations: what each checker has explored, by property and by set of programs.
 
 use crate::generated;
-use crate::ledger::Line;
+use crate::ledger::{self, Line};
 use crate::properties::grouped;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -136,16 +136,24 @@ pub fn check(root: &Path, lines: &[Line], write: bool) -> bool {
     let known = generated::read(&path, "ledger").unwrap_or_default();
     let table = table(lines);
     let complete = lines.iter().all(|line| line.completed) && !lines.is_empty();
+    let versions = ledger::versions(root);
     if write {
-        return generated::check(&path, "ledger", &merged(&known, &table), true) && complete;
+        let all = format!("{}\n{versions}", merged(&known, &table));
+        return generated::check(&path, "ledger", &all, true) && complete;
     }
     let known: Vec<_> = known.lines().map(without_seconds).collect();
     let is_new = |row: &&str| !known.contains(&without_seconds(row));
-    let new: Vec<_> = table.lines().skip(2).filter(is_new).collect();
+    let new: Vec<_> = rows_of(&table).chain([&*versions]).filter(is_new).collect();
     for row in &new {
-        eprintln!("{DOCUMENT} does not have this row; `--write` writes it: {row}");
+        eprintln!("{DOCUMENT} does not have this line; `--write` writes it: {row}");
     }
     new.is_empty() && complete
+}
+
+/// Those of a table, without its head.
+fn rows_of(table: &str) -> impl Iterator<Item = &str> {
+    let rows = table.lines().filter(|line| line.starts_with('|'));
+    rows.skip(2)
 }
 
 fn without_seconds(row: &str) -> &str {
@@ -164,10 +172,7 @@ fn subject(row: &str) -> (&str, &str) {
 
 /// The rows of the new table, in their places among those of the old one.
 fn merged(old: &str, new: &str) -> String {
-    let rows = |table: &str| {
-        let rows = table.lines().skip(2).map(str::to_owned);
-        rows.collect::<Vec<_>>()
-    };
+    let rows = |table| rows_of(table).map(str::to_owned).collect::<Vec<_>>();
     let (mut all, new) = (rows(old), rows(new));
     for row in new {
         match all.iter_mut().find(|old| subject(old) == subject(&row)) {

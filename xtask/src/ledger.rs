@@ -48,6 +48,18 @@ pub fn read(root: &Path) -> Vec<Line> {
         .collect()
 }
 
+/// Of which versions the checkers were: `By loom 1.2.3 and shuttle 4.5.6.`
+pub fn versions(root: &Path) -> String {
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    let version = |checker: &str| {
+        let entry = format!("name = \"{checker}\"\nversion = \"");
+        let from = lock.find(&entry).map(|at| &lock[at + entry.len()..]);
+        let version = from.and_then(|text| text.split('"').next());
+        format!("{checker} {}", version.unwrap_or("of an unknown version"))
+    };
+    format!("By {}.", CHECKERS.map(version).join(" and "))
+}
+
 /// By model or program: hashes of what was seen.
 pub type Seen = BTreeMap<String, BTreeSet<String>>;
 

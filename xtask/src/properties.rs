@@ -1,7 +1,7 @@
 //! README's property table: what is promised, and what was seen to check it.
 
 use crate::generated;
-use crate::ledger::Line;
+use crate::ledger::{self, Line};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -64,7 +64,7 @@ fn table(root: &Path, lines: &[Line]) -> String {
         writeln!(table, "| {id} | {text} | {loom} | {shuttle} | {tests} |")
             .expect("a string takes all");
     }
-    table
+    format!("{table}\n{}\n", ledger::versions(root))
 }
 
 /// `3 (2 to the end), 1 234`, of the models of a property under a checker.
