@@ -151,8 +151,8 @@ impl Beats {
         let first = turns.first_entry().filter(|first| first.key().0 <= now)?;
         let ((time, interval), mut jobs) = first.remove_entry();
         if jobs.len() > BATCH {
-            let rest = jobs.split_off(BATCH);
-            turns.insert((time, interval), rest);
+            let last = jobs.split_off(jobs.len() - BATCH);
+            turns.insert((time, interval), std::mem::replace(&mut jobs, last));
         }
         let taken = jobs.len();
         if !dropped.is_empty() {
