@@ -36,6 +36,11 @@ enum What {
     Full,
     /// Models and programs alone, of the full size; writes their tables
     Models,
+    /// The tables of what the last run has recorded
+    Tables {
+        #[arg(long)]
+        write: bool,
+    },
     /// The seeded bugs, or those with a certain text in their names
     Zoo {
         name: Option<String>,
@@ -67,6 +72,11 @@ fn main() -> ExitCode {
         What::Quick { write } => verify(root, false, write),
         What::Full => verify(root, true, true),
         What::Models => models(root),
+        What::Tables { write } => {
+            let mut outcomes = Vec::new();
+            explored(root, write, &mut outcomes);
+            concluded(&outcomes)
+        }
         What::Zoo { name, write } => zoo::run(root, name.as_deref(), write),
         What::Dependents => dependents::run(root),
         What::Scenarios { write } => scenarios::check(root, write),
