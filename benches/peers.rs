@@ -15,16 +15,24 @@ mod concurrent;
 mod contest;
 #[path = "peers/goals.rs"]
 mod goals;
+#[path = "peers/held.rs"]
+mod held;
 #[path = "peers/locked.rs"]
 mod locked;
 #[path = "peers/maps.rs"]
 mod maps;
 #[path = "peers/ours.rs"]
 mod ours;
+#[path = "peers/pauses.rs"]
+mod pauses;
 #[path = "peers/peer.rs"]
 mod peer;
 #[path = "peers/report.rs"]
 mod report;
+#[path = "peers/timers.rs"]
+mod timers;
+#[path = "peers/wakes.rs"]
+mod wakes;
 
 use contest::Effort;
 use report::Report;
@@ -58,6 +66,10 @@ fn main() {
     let start = Instant::now();
     let mut report = Report::default();
     maps::run(&plan, &mut report);
+    held::run(&plan, &mut report);
+    wakes::run(&plan, &mut report);
+    timers::run(&plan, &mut report);
+    pauses::run(&plan, &mut report);
     report.print();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     report.write(&format!("{root}/target/peers.json"));

@@ -126,7 +126,7 @@ impl Keep<Record> for Moka {
     type Key = u64;
 
     fn new(_: usize) -> Self {
-        let cache = moka::sync::Cache::builder().time_to_live(Duration::from_secs(3600));
+        let cache = moka::sync::Cache::builder().time_to_live(Duration::from_hours(1));
         Self(cache.build())
     }
     fn insert(&self, item: Record, random: u64) -> u64 {

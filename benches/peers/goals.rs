@@ -29,6 +29,7 @@ const fn goal(
 }
 
 const LARGE: &[usize] = &[100_000, 1_000_000];
+const MILLION: &[usize] = &[1_000_000];
 const LIMIT: &str = "limit";
 const SIP: &str = "dashmap_sip";
 
@@ -40,7 +41,27 @@ const GOALS: &[Goal] = &[
     goal("advance_by_id", &SIZES, &[1], "mutex_slotmap", 1.0),
     goal("advance_by_id", &SIZES, &[2], "mutex_slotmap", 2.5),
     goal("advance_by_handle", &SIZES, &THREADS, LIMIT, 1.0 / 1.5),
+    goal("same_job", &[1000], &[1], LIMIT, 1.0 / 1.2),
     goal("same_job", &[1000], &[2], "parking_lot_job", 2.0),
+    goal("snapshot_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("advance_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("heartbeat_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("wake", &[1], &[1], "tokio_watch", 1.0),
+    goal("remove_after", LARGE, &[1], "delay_queue", 5.0),
+    goal("remove_after", LARGE, &[1], "task_per_job", 10.0),
+    goal("heartbeat_every", &[100_000], &[1], "task_per_job", 20.0),
+    goal("longest_in_sweep", MILLION, &[2], SIP, 4.0),
+    goal("p9999_in_sweep", MILLION, &[2], SIP, 10.0),
+    goal("scan", MILLION, &[1], LIMIT, 0.5),
+    goal("pause_of_register", MILLION, &[2], "one_millisecond", 1.0),
+    goal(
+        "pause_of_fail_stalled",
+        MILLION,
+        &[2],
+        "one_millisecond",
+        1.0,
+    ),
+    goal("pause_of_sweep", MILLION, &[2], "one_millisecond", 1.0),
     goal("snapshot", &SIZES, &THREADS, LIMIT, 0.5),
     goal("snapshot", &SIZES, &THREADS, SIP, 3.0),
     goal("mix_90_10", &SIZES, &THREADS, LIMIT, 0.5),

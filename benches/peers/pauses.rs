@@ -22,7 +22,10 @@ struct Waits {
 
 impl Waits {
     fn new() -> Self {
-        Self { buckets: vec![0; BUCKETS], longest: 0 }
+        Self {
+            buckets: vec![0; BUCKETS],
+            longest: 0,
+        }
     }
 
     fn add(&mut self, took: Duration) {
@@ -37,7 +40,11 @@ impl Waits {
         let mut left = all / 10_000;
         for (bucket, count) in self.buckets.iter().enumerate().rev() {
             if *count > left {
-                return if bucket == BUCKETS - 1 { self.longest as f64 } else { bucket as f64 * 10.0 };
+                return if bucket == BUCKETS - 1 {
+                    self.longest as f64
+                } else {
+                    bucket as f64 * 10.0
+                };
             }
             left -= count;
         }
@@ -88,7 +95,9 @@ fn running(registry: &JobRegistry<Payload>) -> Vec<JobId> {
 
 fn advance(registry: &JobRegistry<Payload>, ids: &[JobId], random: u64, step: u64) {
     let progress = Progress::from_ppm((step / 64 % 1_000_000) as u32).expect("in range");
-    registry.advance(ids[random as usize % ids.len()], progress).expect("live");
+    registry
+        .advance(ids[random as usize % ids.len()], progress)
+        .expect("live");
 }
 
 /// A sweeper beats every job, again and again.
@@ -98,7 +107,10 @@ fn sweeps(plan: &Plan, report: &mut Report) {
     let map = dashmap::DashMap::<u64, Record>::with_capacity(JOBS);
     let locked = parking_lot::Mutex::new(std::collections::HashMap::with_capacity(JOBS));
     for id in 0..JOBS as u64 {
-        let record = Record { status: RUNNING, ..Record::new() };
+        let record = Record {
+            status: RUNNING,
+            ..Record::new()
+        };
         map.insert(id, record.clone());
         locked.lock().insert(id, record);
     }
@@ -111,13 +123,20 @@ fn sweeps(plan: &Plan, report: &mut Report) {
             }
         };
         let beat_map = || map.iter_mut().for_each(|mut job| assert!(job.heartbeat()));
-        let beat_locked = || locked.lock().values_mut().for_each(|job| assert!(job.heartbeat()));
+        let beat_locked = || {
+            locked
+                .lock()
+                .values_mut()
+                .for_each(|job| assert!(job.heartbeat()));
+        };
         let mut next = || {
             step += 1;
             (step / 64 % 1_000_000) as u32
         };
         let all = [
-            beside(beat_ours, |job| advance(&registry, &ids, job, u64::from(next()) * 64)),
+            beside(beat_ours, |job| {
+                advance(&registry, &ids, job, u64::from(next()) * 64);
+            }),
             beside(beat_map, |job| {
                 let mut job = map.get_mut(&(job % JOBS as u64)).expect("there");
                 job.advance(next()).expect("live");
@@ -135,7 +154,11 @@ fn sweeps(plan: &Plan, report: &mut Report) {
     }
     for (row, samples) in [("longest_in_sweep", longest), ("p9999_in_sweep", rare)] {
         let [ours, map, locked] = samples.map(median);
-        let values = [("ours", ours), ("dashmap_sip", map), ("parking_lot_map", locked)];
+        let values = [
+            ("ours", ours),
+            ("dashmap_sip", map),
+            ("parking_lot_map", locked),
+        ];
         report.add(row, JOBS, 2, &values);
     }
 }
@@ -143,7 +166,7 @@ fn sweeps(plan: &Plan, report: &mut Report) {
 /// Who has stalled? The limit reads as many words and does nothing with them.
 fn scan(plan: &Plan, report: &mut Report) {
     let builder = JobRegistry::builder().capacity(JOBS);
-    let registry = builder.stall_after(Duration::from_secs(3600)).build();
+    let registry = builder.stall_after(Duration::from_hours(1)).build();
     running(&registry);
     let words: Vec<u64> = (0..3 * JOBS as u64).collect();
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
@@ -152,11 +175,18 @@ fn scan(plan: &Plan, report: &mut Report) {
         assert!(registry.stalled().is_empty());
         ours.push(start.elapsed().as_nanos() as f64 / JOBS as f64);
         let start = Instant::now();
-        let sum = words.iter().fold(0_u64, |sum, word| sum.wrapping_add(std::hint::black_box(*word)));
+        let sum = words.iter().fold(0_u64, |sum, word| {
+            sum.wrapping_add(std::hint::black_box(*word))
+        });
         assert!(sum > 0);
         limit.push(start.elapsed().as_nanos() as f64 / JOBS as f64);
     }
-    report.add("scan", JOBS, 1, &[("ours", median(ours)), ("limit", median(limit))]);
+    report.add(
+        "scan",
+        JOBS,
+        1,
+        &[("ours", median(ours)), ("limit", median(limit))],
+    );
 }
 
 /// What a concurrent step sees of a million registrations, removals and verdicts.
@@ -187,7 +217,19 @@ fn pauses(plan: &Plan, report: &mut Report) {
         let sweep = || assert_eq!(registry.sweep().removed, JOBS);
         longest[2].push(beside(sweep, &mut one).longest as f64);
     }
-    for (row, samples) in ["pause_of_register", "pause_of_fail_stalled", "pause_of_sweep"].into_iter().zip(longest) {
-        report.add(row, JOBS, 2, &[("ours", median(samples)), ("one_millisecond", MILLISECOND)]);
+    for (row, samples) in [
+        "pause_of_register",
+        "pause_of_fail_stalled",
+        "pause_of_sweep",
+    ]
+    .into_iter()
+    .zip(longest)
+    {
+        report.add(
+            row,
+            JOBS,
+            2,
+            &[("ours", median(samples)), ("one_millisecond", MILLISECOND)],
+        );
     }
 }

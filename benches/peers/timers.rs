@@ -52,11 +52,14 @@ fn removal(jobs: usize, work: impl Future<Output = Duration>) -> f64 {
 
 fn delays() -> impl FnMut() -> Duration {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    move || LONGEST.mul_f64((random.next() >> 40) as f64 / (1 << 24) as f64)
+    move || LONGEST.mul_f64((random.next() >> 40) as f64 / f64::from(1 << 24))
 }
 
 async fn ours(jobs: usize) -> Duration {
-    let registry = JobRegistry::builder().capacity(jobs).retention(Duration::MAX).build();
+    let registry = JobRegistry::builder()
+        .capacity(jobs)
+        .retention(Duration::MAX)
+        .build();
     let ids: Vec<JobId> = (0..jobs)
         .map(|_| {
             let job = registry.register([0_u8; 16]).expect("room");
@@ -82,14 +85,20 @@ async fn ours(jobs: usize) -> Duration {
 fn ended(jobs: usize) -> Arc<Map> {
     let map = Map::with_capacity_and_hasher(jobs, foldhash::fast::RandomState::default());
     for id in 0..jobs as u64 {
-        let record = Record { status: COMPLETED, ..Record::new() };
+        let record = Record {
+            status: COMPLETED,
+            ..Record::new()
+        };
         map.insert(id, record);
     }
     Arc::new(map)
 }
 
 fn remove(map: &Map, id: u64) {
-    assert!(map.remove_if(&id, |_, job| job.status == COMPLETED).is_some());
+    assert!(
+        map.remove_if(&id, |_, job| job.status == COMPLETED)
+            .is_some()
+    );
 }
 
 /// One task that owns the queue, as its documentation has it.
@@ -171,7 +180,8 @@ async fn task_per_beat(jobs: usize) -> Duration {
     let start = ProcessTime::now();
     tokio::time::sleep(BEATING).await;
     let took = start.elapsed();
-    let late = |job: &dashmap::mapref::multiple::RefMulti<'_, u64, Record>| job.beat < began + BEATING / 2;
+    let late =
+        |job: &dashmap::mapref::multiple::RefMulti<'_, u64, Record>| job.beat < began + BEATING / 2;
     assert_eq!(map.iter().filter(late).count(), 0, "jobs without a beat");
     took
 }

@@ -2,7 +2,7 @@
 
 use crate::Plan;
 use crate::contest::median;
-use crate::peer::{Record, RUNNING};
+use crate::peer::{RUNNING, Record};
 use crate::report::Report;
 use job_registry::{JobRegistry, Progress};
 use std::pin::pin;
@@ -28,7 +28,10 @@ pub fn run(plan: &Plan, report: &mut Report) {
     }
     let mut samples = [Vec::new(), Vec::new()];
     for _ in 0..plan.effort.rounds {
-        for (run, samples) in [ours as fn() -> f64, tokio_watch].into_iter().zip(&mut samples) {
+        for (run, samples) in [ours as fn() -> f64, tokio_watch]
+            .into_iter()
+            .zip(&mut samples)
+        {
             samples.push(run());
         }
     }
@@ -51,7 +54,8 @@ fn ours() -> f64 {
     for step in 1..=STEPS {
         let mut changed = pin!(watch.changed());
         assert!(changed.as_mut().poll(cx).is_pending());
-        job.advance(Progress::from_ppm(step).expect("in range")).expect("live");
+        job.advance(Progress::from_ppm(step).expect("in range"))
+            .expect("live");
         let Poll::Ready(Some(seen)) = changed.as_mut().poll(cx) else {
             panic!("was woken for nothing");
         };
