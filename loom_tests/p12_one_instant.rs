@@ -46,6 +46,37 @@ fn a_snapshot_is_of_one_instant() {
     });
 }
 
+/// A step and a beat move a word each: somebody sees the one first, and then nobody sees the other first.
+#[test]
+fn two_observers_agree_on_a_step_and_a_beat() {
+    let claim = claim!(two_observers_agree_on_a_step_and_a_beat, [P12], [5]);
+    let outcomes = [(true, true), (true, false), (false, true)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, clock) = registry(|builder| builder);
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        clock.advance(Duration::from_millis(5));
+        race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.advance(id, percent(10.0))).unwrap();
+                    let seen = call!(jobs.snapshot(id)).unwrap();
+                    seen.last_heartbeat() > Duration::ZERO
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.heartbeat(id)).unwrap();
+                    let seen = call!(jobs.snapshot(id)).unwrap();
+                    seen.progress() > percent(0.0)
+                }
+            },
+        )
+    });
+}
+
 /// A retry moves both words, and is one step for whoever looks.
 #[test]
 fn a_retry_is_one_step() {

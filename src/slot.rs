@@ -79,17 +79,16 @@ impl<T> Slot<T> {
         }
     }
 
-    // ORDERING, of every access to the two words: loads are Acquire and read-modify-writes are AcqRel,
-    // each pairing with every earlier write of either word. A reader that sees a settled state
-    // therefore also sees the decision on the beat word that came before it, and the other way round;
-    // `observe` depends on both.
+    // ORDERING, of every access to the two words: SeqCst, which puts them all in one order. With Acquire and Release
+    // alone, of a step and a beat at the same time one observer could see only the step and another only the beat, and
+    // no order of the two would explain both. The instructions are the same on x86-64 and AArch64.
 
     pub(crate) fn state(&self) -> Word {
-        Word::from_bits(self.state.load(Ordering::Acquire))
+        Word::from_bits(self.state.load(Ordering::SeqCst))
     }
 
     pub(crate) fn beat(&self) -> Beat {
-        Beat::from_bits(self.beat.load(Ordering::Acquire))
+        Beat::from_bits(self.beat.load(Ordering::SeqCst))
     }
 
     /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
@@ -114,14 +113,14 @@ impl<T> Slot<T> {
 
     fn swap_state(&self, from: Word, to: Word) -> Result<(), Word> {
         self.state
-            .compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Word::from_bits)
     }
 
     fn swap_beat(&self, from: Beat, to: Beat) -> Result<(), Beat> {
         self.beat
-            .compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Beat::from_bits)
     }
@@ -228,15 +227,14 @@ impl<T> Slot<T> {
     pub(crate) fn reopen(&self, now: u64) -> Beat {
         let open = self.beat().reopened(now);
         // A sealed word has no writer but the holder of the lock.
-        // ORDERING: AcqRel as everywhere.
-        self.beat.swap(open.bits(), Ordering::AcqRel);
+        self.beat.swap(open.bits(), Ordering::SeqCst);
         open
     }
 
     /// Prepares an empty slot's beat for the job that is about to be published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
         self.beat
-            .swap(Beat::open(generation, now).bits(), Ordering::AcqRel);
+            .swap(Beat::open(generation, now).bits(), Ordering::SeqCst);
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn sets() -> Vec<(&'static Set, Effort)> {
         });
         return vec![(set, set.effort(set.size))];
     };
-    let sets = SETS.iter().filter(|set| set.size <= size);
+    let is_wanted = |set: &&Set| set.size <= size && (set.is_for_loom || !cfg!(loom));
+    let sets = SETS.iter().filter(is_wanted);
     sets.map(|set| (set, set.effort(size))).collect()
 }
 
@@ -51,6 +52,8 @@ pub(super) struct Set {
     pub(super) lengths: &'static [usize],
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
+    /// Or too large for it.
+    is_for_loom: bool,
     /// Under loom, for each program.
     effort: Effort,
 }
@@ -71,13 +74,14 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 8] = [
+const SETS: [Set; 10] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
+        is_for_loom: true,
         effort: within(&[None, Some(2)], 20_000),
     },
     Set {
@@ -86,7 +90,8 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: false,
-        effort: within(&[Some(2)], 0),
+        is_for_loom: true,
+        effort: within(&[Some(3)], 0),
     },
     Set {
         name: "2 + 2 calls, life",
@@ -94,6 +99,7 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[Some(3)], 0),
     },
     Set {
@@ -102,6 +108,7 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
@@ -110,6 +117,7 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Core,
         lengths: &[1, 1, 1],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[Some(2), Some(1)], 20_000),
     },
     Set {
@@ -118,6 +126,7 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[Some(2), Some(1)], 5_000),
     },
     Set {
@@ -126,6 +135,7 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[Some(2), Some(1)], 2_000),
     },
     Set {
@@ -134,6 +144,25 @@ const SETS: [Set; 8] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
+        is_for_loom: true,
         effort: within(&[Some(1)], 0),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, whole alphabet",
+        size: Size::Full,
+        alphabet: Alphabet::Whole,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        is_for_loom: false,
+        effort: within(&[Some(2)], 0),
+    },
+    Set {
+        name: "2 + 2 calls, whole alphabet",
+        size: Size::Full,
+        alphabet: Alphabet::Whole,
+        lengths: &[2, 2],
+        accepted_only: true,
+        is_for_loom: false,
+        effort: within(&[Some(2)], 0),
     },
 ];

@@ -2,13 +2,36 @@
 
 use crate::{Outcome, timed};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Step {
     name: &'static str,
     /// Separated by spaces.
     args: &'static str,
     env: &'static [(&'static str, &'static str)],
+    /// More of them, after `--`: a process for each, as many at a time as there are processors. One for all if empty.
+    parts: &'static [&'static str],
+}
+
+/// The longest first. Loom maps and unmaps a stack for each thread of each execution, and two threads of one process
+/// that do so wait for each other: two processes take half the time.
+const PARTS: &[&str] = &[
+    "every_program_is_linearizable_from_a_running_job --test-threads=1",
+    "every_program_is_linearizable_from_a_second_attempt --test-threads=1",
+    "--skip every_program_is_linearizable_from --test-threads=1",
+    "every_program_is_linearizable_from_a_pending_job --test-threads=1",
+    "every_program_is_linearizable_from_a_due_removal --test-threads=1",
+];
+
+impl Step {
+    const fn in_parts(self) -> Self {
+        Self {
+            parts: PARTS,
+            ..self
+        }
+    }
 }
 
 const WARNINGS: &[(&str, &str)] = &[("RUSTDOCFLAGS", "-D warnings")];
@@ -51,12 +74,12 @@ const ORDINARY: &[Step] = &[
 ];
 
 const QUICK: &[Step] = &[
-    step("models, loom", "test", LOOM),
+    step("models, loom", "test", LOOM).in_parts(),
     step("models, shuttle", "test", SHUTTLE),
 ];
 const FULL: &[Step] = &[
-    step("models, loom", "test --profile models --lib", LOOM),
-    step("models, shuttle", "test --profile models --lib", SHUTTLE),
+    step("models, loom", "test --profile models --lib", LOOM).in_parts(),
+    step("models, shuttle", "test --profile models --lib", SHUTTLE).in_parts(),
     step(
         "random programs",
         "test --release --test linearizable",
@@ -69,7 +92,12 @@ const fn step(
     args: &'static str,
     env: &'static [(&'static str, &'static str)],
 ) -> Step {
-    Step { name, args, env }
+    Step {
+        name,
+        args,
+        env,
+        parts: &[],
+    }
 }
 
 pub fn run(root: &Path, full: bool) -> Vec<Outcome> {
@@ -92,6 +120,37 @@ fn run_all<'a>(root: &Path, steps: impl Iterator<Item = &'a Step>, size: &str) -
 }
 
 fn execute(root: &Path, step: &Step, size: &str) -> bool {
+    if step.parts.is_empty() {
+        let mut cargo = command(root, step, size, "");
+        return cargo.status().is_ok_and(|status| status.success());
+    }
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(false));
+    let work = || {
+        while let Some(part) = step.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut cargo = command(root, step, size, part);
+            let done = cargo.stderr(Stdio::inherit()).output();
+            let mut failed = failed.lock().expect("nothing panics under it");
+            *failed |= !done.as_ref().is_ok_and(|done| done.status.success());
+            // At once, and not mixed with another's.
+            println!("\n{part}:");
+            print!(
+                "{}",
+                done.map_or_else(
+                    |error| error.to_string(),
+                    |done| String::from_utf8_lossy(&done.stdout).into_owned()
+                )
+            );
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..processors).for_each(|_| drop(scope.spawn(work)));
+    });
+    !failed.into_inner().expect("nothing panics under it")
+}
+
+/// Printed as somebody would type it.
+fn command(root: &Path, step: &Step, size: &str, part: &str) -> Command {
     // Only the models ask for it.
     let size = [("JOB_REGISTRY_PROGRAMS", size)];
     let is_checked = step
@@ -102,13 +161,18 @@ fn execute(root: &Path, step: &Step, size: &str) -> bool {
     let shown = env
         .clone()
         .map(|(key, value)| format!("{key}=\"{value}\" "));
-    println!("\n$ {}cargo {}", shown.collect::<String>(), step.args);
+    let mut args: Vec<_> = step.args.split(' ').collect();
+    if !part.is_empty() {
+        args.push("--");
+        args.extend(part.split(' '));
+    }
+    println!("\n$ {}cargo {}", shown.collect::<String>(), args.join(" "));
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(step.args.split(' '));
+    cargo.current_dir(root).args(args);
     for (key, value) in env {
         // What is written is named for the test, which runs elsewhere.
         let absolute = value.starts_with("target/").then(|| root.join(value));
         cargo.env(key, absolute.unwrap_or_else(|| PathBuf::from(value)));
     }
-    cargo.status().is_ok_and(|status| status.success())
+    cargo
 }
