@@ -1,0 +1,121 @@
+//! The goals, a line each: met or missed, and by how much.
+
+use crate::maps::{SIZES, THREADS};
+use crate::report::Report;
+
+struct Goal {
+    call: &'static str,
+    sizes: &'static [usize],
+    threads: &'static [usize],
+    other: &'static str,
+    /// The other's divided by ours has to be at least this.
+    least: f64,
+}
+
+const fn goal(
+    call: &'static str,
+    sizes: &'static [usize],
+    threads: &'static [usize],
+    other: &'static str,
+    least: f64,
+) -> Goal {
+    Goal {
+        call,
+        sizes,
+        threads,
+        other,
+        least,
+    }
+}
+
+const LARGE: &[usize] = &[100_000, 1_000_000];
+const MILLION: &[usize] = &[1_000_000];
+const LIMIT: &str = "limit";
+const SIP: &str = "dashmap_sip";
+
+/// "At most twice the limit" is a ratio of at least a half.
+const GOALS: &[Goal] = &[
+    goal("advance_by_id", &SIZES, &THREADS, LIMIT, 0.5),
+    goal("advance_by_id", &SIZES, &THREADS, SIP, 3.0),
+    goal("advance_by_id", &SIZES, &THREADS, "guide", 8.0),
+    goal("advance_by_id", &SIZES, &[1], "mutex_slotmap", 1.0),
+    goal("advance_by_id", &SIZES, &[2], "mutex_slotmap", 2.5),
+    goal("advance_by_handle", &SIZES, &THREADS, LIMIT, 1.0 / 1.5),
+    goal("same_job", &[1000], &[1], LIMIT, 1.0 / 1.2),
+    goal("same_job", &[1000], &[2], "parking_lot_job", 2.0),
+    goal("snapshot_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("advance_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("heartbeat_held", &[1], &[1], "not_held", 1.0 / 1.5),
+    goal("wake", &[1], &[1], "tokio_watch", 1.0),
+    goal("remove_after", LARGE, &[1], "delay_queue", 5.0),
+    goal("remove_after", LARGE, &[1], "task_per_job", 10.0),
+    goal("heartbeat_every", &[100_000], &[1], "task_per_job", 20.0),
+    goal("longest_in_sweep", MILLION, &[2], SIP, 4.0),
+    goal("p9999_in_sweep", MILLION, &[2], SIP, 10.0),
+    goal("scan", MILLION, &[1], LIMIT, 0.5),
+    goal("pause_of_register", MILLION, &[2], "one_millisecond", 1.0),
+    goal(
+        "pause_of_fail_stalled",
+        MILLION,
+        &[2],
+        "one_millisecond",
+        1.0,
+    ),
+    goal("pause_of_sweep", MILLION, &[2], "one_millisecond", 1.0),
+    goal("snapshot", &SIZES, &THREADS, LIMIT, 0.5),
+    goal("snapshot", &SIZES, &THREADS, SIP, 3.0),
+    goal("mix_90_10", &SIZES, &THREADS, LIMIT, 0.5),
+    goal("mix_90_10", &SIZES, &THREADS, SIP, 3.0),
+    // Of this row the limit is the goal: a clock reading and three exchanges.
+    goal("heartbeat", &SIZES, &THREADS, LIMIT, 1.0),
+    goal("update", &[1000], &[1, 2], SIP, 1.0 / 1.5),
+    goal("update", LARGE, &[1, 2], SIP, 1.0),
+    goal("life", &SIZES, &THREADS, SIP, 1.0),
+    goal("life", &SIZES, &THREADS, "guide", 5.0),
+];
+
+pub fn print(report: &Report) {
+    println!("\nGoals (a ratio is the other's divided by ours)\n");
+    let (mut met, mut all) = (0, 0);
+    for goal in GOALS {
+        for &jobs in goal.sizes {
+            for &threads in goal.threads {
+                let Some(ratio) = report.ratio(goal.call, jobs, threads, goal.other) else {
+                    continue;
+                };
+                let place = format!("{}/{jobs}/{threads}/{}", goal.call, goal.other);
+                let is_met = ratio >= goal.least;
+                all += 1;
+                met += usize::from(is_met);
+                let verdict = if is_met { "met   " } else { "MISSED" };
+                println!(
+                    "{verdict} {place:44} {ratio:8.2}, goal at least {:.2}",
+                    goal.least
+                );
+            }
+        }
+    }
+    for jobs in [SIZES[2]] {
+        let growth = |name: &str| {
+            let value = |jobs| {
+                let row = report.row("advance_by_id", jobs, 1)?;
+                let found = row.values.iter().find(|(it, _)| *it == name);
+                found.map(|(_, value)| *value)
+            };
+            Some(value(jobs)? / value(SIZES[0])?)
+        };
+        let Some(ratio) = growth("ours").zip(growth(LIMIT)) else {
+            continue;
+        };
+        let ratio = ratio.1 / ratio.0;
+        let is_met = ratio >= 1.0 / 1.3;
+        all += 1;
+        met += usize::from(is_met);
+        let verdict = if is_met { "met   " } else { "MISSED" };
+        println!(
+            "{verdict} {:44} {ratio:8.2}, goal at least 0.77",
+            "growth of advance_by_id, 1000 to 1000000"
+        );
+    }
+    println!("\n{met} of {all} met");
+}

@@ -1,0 +1,157 @@
+//! Peers with one lock around all jobs: the guide's design, and mutexed maps.
+
+use crate::peer::{Keep, KeepMut, Record};
+use slotmap::{DefaultKey, SlotMap};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// The guide's: one asynchronous lock around a dictionary by name.
+pub struct Guide(tokio::sync::Mutex<HashMap<String, Record>>);
+
+impl Guide {
+    /// What `.await` costs without a scheduler's share, where the lock is free; else it waits.
+    fn lock(&self) -> tokio::sync::MutexGuard<'_, HashMap<String, Record>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        {
+            let lock = pin!(self.0.lock());
+            if let Poll::Ready(guard) = lock.poll(&mut cx) {
+                return guard;
+            }
+        }
+        self.0.blocking_lock()
+    }
+}
+
+impl Keep<Record> for Guide {
+    const NAME: &'static str = "guide";
+    type Key = Arc<str>;
+
+    fn new(jobs: usize) -> Self {
+        Self(tokio::sync::Mutex::new(HashMap::with_capacity(jobs)))
+    }
+    fn insert(&self, item: Record, random: u64) -> Arc<str> {
+        // As long as a UUID in text.
+        let mut name = String::with_capacity(36);
+        let _ = write!(name, "{random:016x}-{:019x}", !random);
+        let key = name.as_str().into();
+        self.lock().insert(name, item);
+        key
+    }
+    fn read<R>(&self, key: &Arc<str>, f: impl FnOnce(&Record) -> R) -> Option<R> {
+        self.lock().get(&**key).map(f)
+    }
+    fn remove_if(&self, key: &Arc<str>, f: impl FnOnce(&Record) -> bool) -> bool {
+        let mut map = self.lock();
+        map.get(&**key).is_some_and(f) && map.remove(&**key).is_some()
+    }
+}
+
+impl KeepMut for Guide {
+    fn write<R>(&self, key: &Arc<str>, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
+        self.lock().get_mut(&**key).map(f)
+    }
+}
+
+macro_rules! mutexed_map {
+    ($name:ident, $shown:literal, $mutex:ty, $lock:expr) => {
+        pub struct $name($mutex);
+
+        impl Keep<Record> for $name {
+            const NAME: &'static str = $shown;
+            type Key = u64;
+
+            fn new(jobs: usize) -> Self {
+                Self(<$mutex>::new(HashMap::with_capacity(jobs)))
+            }
+            fn insert(&self, item: Record, random: u64) -> u64 {
+                $lock(&self.0).insert(random, item);
+                random
+            }
+            fn read<R>(&self, key: &u64, f: impl FnOnce(&Record) -> R) -> Option<R> {
+                $lock(&self.0).get(key).map(f)
+            }
+            fn remove_if(&self, key: &u64, f: impl FnOnce(&Record) -> bool) -> bool {
+                let mut map = $lock(&self.0);
+                map.get(key).is_some_and(f) && map.remove(key).is_some()
+            }
+        }
+
+        impl KeepMut for $name {
+            fn write<R>(&self, key: &u64, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
+                $lock(&self.0).get_mut(key).map(f)
+            }
+        }
+    };
+}
+
+type Map = HashMap<u64, Record>;
+
+fn lock_std(map: &std::sync::Mutex<Map>) -> std::sync::MutexGuard<'_, Map> {
+    map.lock().expect("no panic under it")
+}
+
+mutexed_map!(StdMutex, "std_mutex_map", std::sync::Mutex<Map>, lock_std);
+mutexed_map!(
+    ParkingLot,
+    "parking_lot_map",
+    parking_lot::Mutex<Map>,
+    parking_lot::Mutex::lock
+);
+
+/// The strongest at one thread: an index and a generation, as this crate has them.
+pub struct Slots(parking_lot::Mutex<SlotMap<DefaultKey, Record>>);
+
+impl Keep<Record> for Slots {
+    const NAME: &'static str = "mutex_slotmap";
+    type Key = DefaultKey;
+
+    fn new(jobs: usize) -> Self {
+        Self(parking_lot::Mutex::new(SlotMap::with_capacity(jobs)))
+    }
+    fn insert(&self, item: Record, _: u64) -> DefaultKey {
+        self.0.lock().insert(item)
+    }
+    fn read<R>(&self, key: &DefaultKey, f: impl FnOnce(&Record) -> R) -> Option<R> {
+        self.0.lock().get(*key).map(f)
+    }
+    fn remove_if(&self, key: &DefaultKey, f: impl FnOnce(&Record) -> bool) -> bool {
+        let mut slots = self.0.lock();
+        slots.get(*key).is_some_and(f) && slots.remove(*key).is_some()
+    }
+}
+
+impl KeepMut for Slots {
+    fn write<R>(&self, key: &DefaultKey, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
+        self.0.lock().get_mut(*key).map(f)
+    }
+}
+
+/// One job behind a mutex, in hand: for `same_job` and `advance_by_handle`.
+pub struct MutexInHand;
+
+impl Keep<Record> for MutexInHand {
+    const NAME: &'static str = "parking_lot_job";
+    type Key = Arc<parking_lot::Mutex<Record>>;
+
+    fn new(_: usize) -> Self {
+        Self
+    }
+    fn insert(&self, item: Record, _: u64) -> Self::Key {
+        Arc::new(parking_lot::Mutex::new(item))
+    }
+    fn read<R>(&self, key: &Self::Key, f: impl FnOnce(&Record) -> R) -> Option<R> {
+        Some(f(&key.lock()))
+    }
+    fn remove_if(&self, key: &Self::Key, f: impl FnOnce(&Record) -> bool) -> bool {
+        f(&key.lock())
+    }
+}
+
+impl KeepMut for MutexInHand {
+    fn write<R>(&self, key: &Self::Key, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
+        Some(f(&mut key.lock()))
+    }
+}

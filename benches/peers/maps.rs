@@ -1,0 +1,90 @@
+//! The calls on one of many jobs, beside every map that could keep them.
+
+use crate::Plan;
+use crate::concurrent::{DashMap, Limit, Moka, Papaya, Scc, Slab, Watch};
+use crate::contest::{Call, Contender, Kept, rounds};
+use crate::locked::{Guide, MutexInHand, ParkingLot, Slots, StdMutex};
+use crate::ours::{Handle, Ours};
+use crate::peer::{InWords, Peer, Plain};
+use crate::report::Report;
+use std::collections::hash_map::RandomState;
+
+pub const SIZES: [usize; 3] = [1000, 100_000, 1_000_000];
+pub const THREADS: [usize; 3] = [1, 2, 8];
+
+const BY_ID: [(&str, Call); 6] = [
+    ("advance_by_id", Call::Advance),
+    ("snapshot", Call::Snapshot),
+    ("mix_90_10", Call::Mix),
+    ("heartbeat", Call::Heartbeat),
+    ("update", Call::Update),
+    ("life", Call::Life),
+];
+
+fn kept<P: Peer>(jobs: usize) -> Box<dyn Contender>
+where
+    P::Key: 'static,
+{
+    Box::new(Kept::<P>::new(jobs))
+}
+
+fn by_id(jobs: usize) -> Vec<Box<dyn Contender>> {
+    vec![
+        kept::<Ours>(jobs),
+        kept::<Plain<Guide>>(jobs),
+        kept::<Plain<StdMutex>>(jobs),
+        kept::<Plain<ParkingLot>>(jobs),
+        kept::<Plain<Slots>>(jobs),
+        kept::<Plain<DashMap<RandomState>>>(jobs),
+        kept::<Plain<DashMap<foldhash::fast::RandomState>>>(jobs),
+        kept::<Plain<Scc>>(jobs),
+        kept::<InWords<Papaya>>(jobs),
+        kept::<InWords<Slab>>(jobs),
+        kept::<Plain<Moka>>(jobs),
+        kept::<InWords<Limit>>(jobs),
+    ]
+}
+
+fn by_handle(jobs: usize) -> Vec<Box<dyn Contender>> {
+    vec![
+        kept::<Handle>(jobs),
+        kept::<Plain<MutexInHand>>(jobs),
+        kept::<Plain<Watch>>(jobs),
+        kept::<InWords<Limit>>(jobs),
+    ]
+}
+
+pub fn run(plan: &Plan, report: &mut Report) {
+    let handles = [
+        ("advance_by_handle", Call::Advance),
+        ("same_job", Call::SameJob),
+    ];
+    for jobs in SIZES {
+        contest(plan, report, jobs, &BY_ID, by_id);
+        contest(plan, report, jobs, &handles, by_handle);
+    }
+}
+
+fn contest(
+    plan: &Plan,
+    report: &mut Report,
+    jobs: usize,
+    calls: &[(&'static str, Call)],
+    contenders: impl Fn(usize) -> Vec<Box<dyn Contender>>,
+) {
+    let wanted = calls.iter().filter(|(row, _)| plan.wants(row));
+    let wanted: Vec<_> = wanted
+        // One job is one job.
+        .filter(|(_, call)| *call != Call::SameJob || jobs == SIZES[0])
+        .collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let contenders = contenders(jobs);
+    for (row, call) in wanted {
+        for threads in THREADS {
+            let medians = rounds(&contenders, *call, threads, plan.effort);
+            report.add(row, jobs, threads, &medians);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What every peer has to do: the same work, in its own best form.
+//!
+//! A peer is a way to *keep* jobs ([`Keep`]), and what it keeps is either a plain [`Record`] that it lends out
+//! for writing, or [`Atomics`] that are written through a shared reference. The steps are written once for each.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+pub const MOST: u32 = 1_000_000;
+pub const PENDING: u8 = 0;
+pub const RUNNING: u8 = 1;
+pub const COMPLETED: u8 = 2;
+pub type Payload = [u8; 16];
+
+/// Every step answers whether, or with what, it was accepted: nothing is a blind store.
+pub trait Peer: Send + Sync + Sized + 'static {
+    const NAME: &'static str;
+    /// A limit has no look-up, and is no registry: not every call means something there.
+    const IS_LIMIT: bool = false;
+    type Key: Clone + Send + Sync;
+
+    fn new(jobs: usize) -> Self;
+    /// `random` is for the id.
+    fn register(&self, random: u64) -> Self::Key;
+    fn start(&self, key: &Self::Key) -> bool;
+    fn advance(&self, key: &Self::Key, ppm: u32) -> Option<u32>;
+    /// Status, progress and whether there was a beat.
+    fn snapshot(&self, key: &Self::Key) -> Option<(u8, u32, bool)>;
+    fn heartbeat(&self, key: &Self::Key) -> bool;
+    /// Counts in the payload.
+    fn update(&self, key: &Self::Key) -> bool;
+    fn complete(&self, key: &Self::Key) -> bool;
+    /// Only an ended job.
+    fn remove(&self, key: &Self::Key) -> bool;
+}
+
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub status: u8,
+    pub progress: u32,
+    pub beat: Instant,
+    pub payload: Payload,
+}
+
+impl Record {
+    pub fn new() -> Self {
+        Self {
+            status: PENDING,
+            progress: 0,
+            beat: Instant::now(),
+            payload: [0; 16],
+        }
+    }
+
+    pub fn step(&mut self, from: u8, to: u8) -> bool {
+        let is_legal = self.status == from;
+        if is_legal {
+            self.status = to;
+        }
+        is_legal
+    }
+
+    pub fn advance(&mut self, ppm: u32) -> Option<u32> {
+        if self.status != RUNNING {
+            return None;
+        }
+        self.progress = self.progress.max(ppm.min(MOST));
+        Some(self.progress)
+    }
+
+    pub fn heartbeat(&mut self) -> bool {
+        let is_live = self.status <= RUNNING;
+        if is_live {
+            self.beat = Instant::now();
+        }
+        is_live
+    }
+}
+
+/// The same in words: `status | progress` in the first, nanoseconds in the second.
+#[derive(Debug)]
+pub struct Atomics {
+    state: AtomicU64,
+    beat: AtomicU64,
+    pub payload: Mutex<Payload>,
+    origin: Instant,
+}
+
+impl Atomics {
+    pub fn new(origin: Instant) -> Self {
+        Self {
+            state: AtomicU64::new(0),
+            beat: AtomicU64::new(1),
+            payload: Mutex::new([0; 16]),
+            origin,
+        }
+    }
+
+    pub fn state(&self) -> (u8, u32) {
+        let word = self.state.load(Ordering::Acquire);
+        ((word >> 32) as u8, word as u32)
+    }
+
+    pub fn step(&self, from: u8, to: u8) -> bool {
+        let mut word = self.state.load(Ordering::Acquire);
+        while (word >> 32) as u8 == from {
+            let next = u64::from(to) << 32 | (word & 0xffff_ffff);
+            match self
+                .state
+                .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    pub fn advance(&self, ppm: u32) -> Option<u32> {
+        let ppm = ppm.min(MOST);
+        let mut word = self.state.load(Ordering::Acquire);
+        loop {
+            if (word >> 32) as u8 != RUNNING {
+                return None;
+            }
+            if word as u32 >= ppm {
+                return Some(word as u32);
+            }
+            let next = word & !0xffff_ffff | u64::from(ppm);
+            match self
+                .state
+                .compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(ppm),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    pub fn snapshot(&self) -> (u8, u32, bool) {
+        let (status, progress) = self.state();
+        (status, progress, self.beat.load(Ordering::Acquire) > 0)
+    }
+
+    /// With `exchanges` compare-and-exchanges, of which a registry needs one; the goal speaks of three.
+    pub fn heartbeat(&self, exchanges: usize) -> bool {
+        if self.state().0 > RUNNING {
+            return false;
+        }
+        let now = self.origin.elapsed().as_nanos() as u64;
+        for more in 0..exchanges as u64 {
+            let last = self.beat.load(Ordering::Acquire);
+            let to = last.max(now) + more;
+            let _ = self
+                .beat
+                .compare_exchange(last, to, Ordering::AcqRel, Ordering::Acquire);
+        }
+        true
+    }
+}
+
+/// A way to keep jobs and find them again.
+pub trait Keep<I>: Send + Sync + Sized + 'static {
+    const NAME: &'static str;
+    const IS_LIMIT: bool = false;
+    type Key: Clone + Send + Sync;
+    fn new(jobs: usize) -> Self;
+    fn insert(&self, item: I, random: u64) -> Self::Key;
+    fn read<R>(&self, key: &Self::Key, f: impl FnOnce(&I) -> R) -> Option<R>;
+    /// Whether it was there and `f` agreed.
+    fn remove_if(&self, key: &Self::Key, f: impl FnOnce(&I) -> bool) -> bool;
+}
+
+pub trait KeepMut: Keep<Record> {
+    fn write<R>(&self, key: &Self::Key, f: impl FnOnce(&mut Record) -> R) -> Option<R>;
+}
+
+pub struct Plain<K>(pub K);
+
+impl<K: KeepMut> Peer for Plain<K> {
+    const NAME: &'static str = K::NAME;
+    const IS_LIMIT: bool = K::IS_LIMIT;
+    type Key = K::Key;
+
+    fn new(jobs: usize) -> Self {
+        Self(K::new(jobs))
+    }
+    fn register(&self, random: u64) -> K::Key {
+        self.0.insert(Record::new(), random)
+    }
+    fn start(&self, key: &K::Key) -> bool {
+        let step = self.0.write(key, |job| job.step(PENDING, RUNNING));
+        step.unwrap_or(false)
+    }
+    fn advance(&self, key: &K::Key, ppm: u32) -> Option<u32> {
+        self.0.write(key, |job| job.advance(ppm))?
+    }
+    fn snapshot(&self, key: &K::Key) -> Option<(u8, u32, bool)> {
+        self.0.read(key, |job| (job.status, job.progress, true))
+    }
+    fn heartbeat(&self, key: &K::Key) -> bool {
+        self.0.write(key, Record::heartbeat).unwrap_or(false)
+    }
+    fn update(&self, key: &K::Key) -> bool {
+        let count = |job: &mut Record| {
+            job.payload[0] = job.payload[0].wrapping_add(1);
+            job.status <= RUNNING
+        };
+        self.0.write(key, count).unwrap_or(false)
+    }
+    fn complete(&self, key: &K::Key) -> bool {
+        let complete = |job: &mut Record| {
+            job.progress = MOST;
+            job.step(RUNNING, COMPLETED)
+        };
+        self.0.write(key, complete).unwrap_or(false)
+    }
+    fn remove(&self, key: &K::Key) -> bool {
+        self.0.remove_if(key, |job| job.status > RUNNING)
+    }
+}
+
+pub struct InWords<K> {
+    pub keep: K,
+    origin: Instant,
+}
+
+impl<K: Keep<Atomics>> Peer for InWords<K> {
+    const NAME: &'static str = K::NAME;
+    const IS_LIMIT: bool = K::IS_LIMIT;
+    type Key = K::Key;
+
+    fn new(jobs: usize) -> Self {
+        Self {
+            keep: K::new(jobs),
+            origin: Instant::now(),
+        }
+    }
+    fn register(&self, random: u64) -> K::Key {
+        self.keep.insert(Atomics::new(self.origin), random)
+    }
+    fn start(&self, key: &K::Key) -> bool {
+        let step = self.keep.read(key, |job| job.step(PENDING, RUNNING));
+        step.unwrap_or(false)
+    }
+    fn advance(&self, key: &K::Key, ppm: u32) -> Option<u32> {
+        self.keep.read(key, |job| job.advance(ppm))?
+    }
+    fn snapshot(&self, key: &K::Key) -> Option<(u8, u32, bool)> {
+        self.keep.read(key, Atomics::snapshot)
+    }
+    fn heartbeat(&self, key: &K::Key) -> bool {
+        let exchanges = if K::IS_LIMIT { 3 } else { 1 };
+        let beat = self.keep.read(key, |job| job.heartbeat(exchanges));
+        beat.unwrap_or(false)
+    }
+    fn update(&self, key: &K::Key) -> bool {
+        let count = |job: &Atomics| {
+            let mut payload = job.payload.lock();
+            payload[0] = payload[0].wrapping_add(1);
+            job.state().0 <= RUNNING
+        };
+        self.keep.read(key, count).unwrap_or(false)
+    }
+    fn complete(&self, key: &K::Key) -> bool {
+        let step = self.keep.read(key, |job| job.step(RUNNING, COMPLETED));
+        step.unwrap_or(false)
+    }
+    fn remove(&self, key: &K::Key) -> bool {
+        self.keep.remove_if(key, |job| job.state().0 > RUNNING)
+    }
+}

@@ -1,0 +1,92 @@
+//! What was measured, as a table and as JSON.
+
+use std::collections::BTreeMap;
+
+pub struct Row {
+    pub call: &'static str,
+    pub jobs: usize,
+    pub threads: usize,
+    /// Of a unit that is the row's own affair: nanoseconds, mostly. Ours first.
+    pub values: Vec<(&'static str, f64)>,
+}
+
+#[derive(Default)]
+pub struct Report {
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Ours comes first.
+    pub fn add(
+        &mut self,
+        call: &'static str,
+        jobs: usize,
+        threads: usize,
+        values: &[(&'static str, f64)],
+    ) {
+        let row = Row {
+            call,
+            jobs,
+            threads,
+            values: values.to_vec(),
+        };
+        row.print();
+        self.rows.push(row);
+    }
+
+    pub fn row(&self, call: &str, jobs: usize, threads: usize) -> Option<&Row> {
+        let mut rows = self.rows.iter();
+        rows.find(|row| (row.call, row.jobs, row.threads) == (call, jobs, threads))
+    }
+
+    /// The other's value divided by ours.
+    pub fn ratio(&self, call: &str, jobs: usize, threads: usize, other: &str) -> Option<f64> {
+        let mut ratios = self.row(call, jobs, threads)?.ratios();
+        ratios
+            .find(|(name, _)| *name == other)
+            .map(|(_, ratio)| ratio)
+    }
+
+    pub fn print(&self) {
+        println!("\nEach number is the other's divided by ours: above 1, ours is better.\n");
+        for row in &self.rows {
+            print!("{:26}", row.call);
+            print!(" {:>7} jobs {} threads: ", row.jobs, row.threads);
+            let shown = row
+                .ratios()
+                .map(|(name, ratio)| format!("{name} {ratio:.2}"));
+            println!("{}", shown.collect::<Vec<_>>().join(", "));
+        }
+    }
+
+    pub fn write(&self, path: &str) {
+        let ratios = self.rows.iter().flat_map(|row| {
+            let key = format!("{}/{}/{}", row.call, row.jobs, row.threads);
+            let rounded = |ratio: f64| (ratio * 1000.0).round() / 1000.0;
+            row.ratios()
+                .map(move |(name, ratio)| (format!("{key}/{name}"), rounded(ratio)))
+        });
+        let ratios: BTreeMap<_, _> = ratios.collect();
+        let text = serde_json::to_string_pretty(&ratios).expect("numbers");
+        std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")).unwrap();
+        std::fs::write(path, text + "\n").expect("target is writable");
+    }
+}
+
+impl Row {
+    pub fn ratios(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
+        let ours = self.values[0].1;
+        self.values[1..]
+            .iter()
+            .map(move |(name, value)| (*name, value / ours))
+    }
+
+    fn print(&self) {
+        let shown = self
+            .values
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.1}"));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        println!("{}/{}/{}: {shown}", self.call, self.jobs, self.threads);
+    }
+}

@@ -1,0 +1,187 @@
+//! What timers cost on a runtime: removals that are pending and fall due, and heartbeats at an interval. Measured in
+//! the processor time of the whole process, since the peers spread theirs over many wakes.
+
+use crate::Plan;
+use crate::contest::Random;
+use crate::peer::{COMPLETED, Record};
+use crate::report::Report;
+use cpu_time::ProcessTime;
+use job_registry::{JobId, JobRegistry};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::time::DelayQueue;
+
+type Map = dashmap::DashMap<u64, Record, foldhash::fast::RandomState>;
+
+/// Delays are drawn up to this.
+const LONGEST: Duration = Duration::from_secs(2);
+const BEATS: Duration = Duration::from_millis(500);
+const BEATING: Duration = Duration::from_secs(3);
+
+pub fn run(plan: &Plan, report: &mut Report) {
+    for jobs in [100_000, 1_000_000] {
+        if plan.wants("remove_after") {
+            let values = [
+                ("ours", removal(jobs, ours(jobs))),
+                ("delay_queue", removal(jobs, delay_queue(jobs))),
+                ("task_per_job", removal(jobs, task_per_removal(jobs))),
+            ];
+            report.add("remove_after", jobs, 1, &values);
+        }
+    }
+    if plan.wants("heartbeat_every") {
+        let jobs = 100_000;
+        let values = [
+            ("ours", beat(jobs, our_beats(jobs))),
+            ("task_per_job", beat(jobs, task_per_beat(jobs))),
+        ];
+        report.add("heartbeat_every", jobs, 1, &values);
+    }
+}
+
+fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().expect("a runtime");
+    runtime.block_on(work)
+}
+
+/// Nanoseconds of processor time for each job, which `work` measures.
+fn removal(jobs: usize, work: impl Future<Output = Duration>) -> f64 {
+    on_a_runtime(work).as_nanos() as f64 / jobs as f64
+}
+
+fn delays() -> impl FnMut() -> Duration {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    move || LONGEST.mul_f64((random.next() >> 40) as f64 / f64::from(1 << 24))
+}
+
+async fn ours(jobs: usize) -> Duration {
+    let registry = JobRegistry::builder()
+        .capacity(jobs)
+        .retention(Duration::MAX)
+        .build();
+    let ids: Vec<JobId> = (0..jobs)
+        .map(|_| {
+            let job = registry.register([0_u8; 16]).expect("room");
+            job.start().expect("pending");
+            job.complete().expect("running");
+            job.detach()
+        })
+        .collect();
+    let reaper = registry.spawn_reaper(Duration::from_millis(100));
+    let mut delay = delays();
+    let start = ProcessTime::now();
+    for id in ids {
+        registry.remove_after(id, delay()).expect("there");
+    }
+    while !registry.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let took = start.elapsed();
+    reaper.abort();
+    took
+}
+
+fn ended(jobs: usize) -> Arc<Map> {
+    let map = Map::with_capacity_and_hasher(jobs, foldhash::fast::RandomState::default());
+    for id in 0..jobs as u64 {
+        let record = Record {
+            status: COMPLETED,
+            ..Record::new()
+        };
+        map.insert(id, record);
+    }
+    Arc::new(map)
+}
+
+fn remove(map: &Map, id: u64) {
+    assert!(
+        map.remove_if(&id, |_, job| job.status == COMPLETED)
+            .is_some()
+    );
+}
+
+/// One task that owns the queue, as its documentation has it.
+async fn delay_queue(jobs: usize) -> Duration {
+    let map = ended(jobs);
+    let mut delay = delays();
+    let start = ProcessTime::now();
+    let mut queue = DelayQueue::with_capacity(jobs);
+    for id in 0..jobs as u64 {
+        queue.insert(id, delay());
+    }
+    while let Some(due) = std::future::poll_fn(|cx| queue.poll_expired(cx)).await {
+        remove(&map, due.into_inner());
+    }
+    start.elapsed()
+}
+
+/// The guide's.
+async fn task_per_removal(jobs: usize) -> Duration {
+    let map = ended(jobs);
+    let mut delay = delays();
+    let start = ProcessTime::now();
+    for id in 0..jobs as u64 {
+        let (map, delay) = (map.clone(), delay());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            remove(&map, id);
+        });
+    }
+    while !map.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    start.elapsed()
+}
+
+/// Nanoseconds of processor time for each beat that was due.
+fn beat(jobs: usize, work: impl Future<Output = Duration>) -> f64 {
+    let beats = BEATING.as_secs_f64() / BEATS.as_secs_f64();
+    on_a_runtime(work).as_nanos() as f64 / (jobs as f64 * beats)
+}
+
+async fn our_beats(jobs: usize) -> Duration {
+    let registry = JobRegistry::builder().capacity(jobs).build();
+    let beating = |_| {
+        let job = registry.register([0_u8; 16]).expect("room");
+        job.start().expect("pending");
+        job.detach()
+    };
+    let ids: Vec<JobId> = (0..jobs).map(beating).collect();
+    let every = |id: &JobId| registry.heartbeat_every(*id, BEATS).expect("there");
+    let beats: Vec<_> = ids.iter().map(every).collect();
+    let start = ProcessTime::now();
+    let began = registry.now();
+    tokio::time::sleep(BEATING).await;
+    let took = start.elapsed();
+    let late = |id: &&JobId| {
+        let last = registry.snapshot(**id).expect("there").last_heartbeat();
+        last < began + BEATING / 2
+    };
+    assert_eq!(ids.iter().filter(late).count(), 0, "jobs without a beat");
+    drop(beats);
+    took
+}
+
+async fn task_per_beat(jobs: usize) -> Duration {
+    let map = ended(jobs);
+    let began = Instant::now();
+    for id in 0..jobs as u64 {
+        map.get_mut(&id).expect("there").status = crate::peer::RUNNING;
+        let map = map.clone();
+        tokio::spawn(async move {
+            let mut interval = tokio::time::interval(BEATS);
+            loop {
+                interval.tick().await;
+                assert!(map.get_mut(&id).expect("there").heartbeat());
+            }
+        });
+    }
+    let start = ProcessTime::now();
+    tokio::time::sleep(BEATING).await;
+    let took = start.elapsed();
+    let late =
+        |job: &dashmap::mapref::multiple::RefMulti<'_, u64, Record>| job.beat < began + BEATING / 2;
+    assert_eq!(map.iter().filter(late).count(), 0, "jobs without a beat");
+    took
+}
