@@ -80,13 +80,16 @@ impl<T> Mutex<T> {
 
 /// A value that is published once and then read without a lock.
 ///
-/// The checkers have no `OnceLock`. The flag gives them the one thing to explore that matters about
-/// it, which is who sees the publication; the standard cell behind it only stores.
+/// The checkers have no `OnceLock`. The flag gives them what there is to explore
+/// about it, which is who publishes and who sees it; the standard cell behind it only stores.
 #[derive(Debug)]
 pub(crate) struct Published<T> {
     cell: std::sync::OnceLock<T>,
     #[cfg(any(loom, shuttle))]
     ready: AtomicUsize,
+    /// Of two that publish, the second waits for the first.
+    #[cfg(any(loom, shuttle))]
+    publishing: Mutex<()>,
 }
 
 impl<T> Published<T> {
@@ -95,6 +98,8 @@ impl<T> Published<T> {
             cell: std::sync::OnceLock::new(),
             #[cfg(any(loom, shuttle))]
             ready: AtomicUsize::new(0),
+            #[cfg(any(loom, shuttle))]
+            publishing: Mutex::new(()),
         }
     }
 
@@ -109,6 +114,8 @@ impl<T> Published<T> {
 
     /// Publishes `value`; a second publication is dropped.
     pub(crate) fn publish(&self, value: T) {
+        #[cfg(any(loom, shuttle))]
+        let _publishing = self.publishing.lock();
         let _ = self.cell.set(value);
         // ORDERING: Release pairs with the Acquire in `get`.
         #[cfg(any(loom, shuttle))]
