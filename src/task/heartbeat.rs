@@ -49,8 +49,9 @@ impl fmt::Debug for Heartbeat {
 }
 
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Records a heartbeat for the job now and then every `interval` (at least a millisecond), until the returned
-    /// guard is dropped or the job's present attempt has ended.
+    /// Records a heartbeat for the job now and then every `interval`, or less than a 64th earlier so that jobs are beaten for
+    /// together, until the returned guard is dropped or the job's present attempt has ended. Intervals are from a
+    /// millisecond to 49 days: shorter and longer ones are taken as these.
     ///
     /// All heartbeats of a registry share one task (of each runtime), which runs while there is one. It holds no lock while it
     /// sleeps and does not keep the registry alive.
