@@ -49,6 +49,13 @@ mod imp {
     pub(crate) use std::thread_local;
 }
 
+/// Whether the types below are a checker's: what is allocated in bulk is then small, since a checker counts each access and
+/// growth is to be part of its models.
+pub(crate) const MODELLED: bool = cfg!(any(
+    all(loom, any(test, feature = "loom")),
+    all(shuttle, not(loom), any(test, feature = "shuttle"))
+));
+
 use std::sync::{PoisonError, TryLockError};
 
 pub(crate) use imp::{AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};

@@ -8,15 +8,11 @@
 //! still learns the end.
 
 use crate::Snapshot;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
 use std::collections::HashMap;
 use std::task::Waker;
 
-const SHARDS: usize = if cfg!(all(test, any(loom, shuttle))) {
-    2
-} else {
-    16
-};
+const SHARDS: usize = if MODELLED { 2 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
