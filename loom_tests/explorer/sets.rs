@@ -1,6 +1,7 @@
 //! Which programs are explored, by the time that there is.
 
 use super::super::harness::Effort;
+use super::super::harness::ledger::CHECKER;
 use super::alphabet::Alphabet;
 
 /// How much is explored: `JOB_REGISTRY_PROGRAMS` is `small`, which is usual, `quick`, `full`, or the name of one set.
@@ -37,7 +38,7 @@ pub(super) fn sets() -> Vec<(&'static Set, Effort)> {
         });
         return vec![(set, set.effort(set.size))];
     };
-    let is_wanted = |set: &&Set| set.size <= size && (set.is_for_loom || !cfg!(loom));
+    let is_wanted = |set: &&Set| set.size <= size && set.only.is_none_or(|only| only == CHECKER);
     let sets = SETS.iter().filter(is_wanted);
     sets.map(|set| (set, set.effort(size))).collect()
 }
@@ -52,8 +53,8 @@ pub(super) struct Set {
     pub(super) lengths: &'static [usize],
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
-    /// Or too large for it.
-    is_for_loom: bool,
+    /// The one checker that comes to the end of it, if not both.
+    only: Option<&'static str>,
     /// Under loom, for each program.
     effort: Effort,
 }
@@ -81,7 +82,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
-        is_for_loom: true,
+        only: None,
         effort: within(&[None, Some(2)], 20_000),
     },
     Set {
@@ -90,7 +91,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: false,
-        is_for_loom: true,
+        only: None,
         effort: within(&[Some(3)], 0),
     },
     Set {
@@ -99,7 +100,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
-        is_for_loom: true,
+        only: None,
         effort: within(&[Some(3)], 0),
     },
     Set {
@@ -108,7 +109,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
-        is_for_loom: true,
+        only: None,
         effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
@@ -117,7 +118,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Core,
         lengths: &[1, 1, 1],
         accepted_only: true,
-        is_for_loom: true,
+        only: None,
         effort: within(&[Some(2), Some(1)], 20_000),
     },
     Set {
@@ -126,7 +127,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
-        is_for_loom: true,
+        only: None,
         effort: within(&[Some(2), Some(1)], 5_000),
     },
     Set {
@@ -135,7 +136,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
-        is_for_loom: true,
+        only: None,
         effort: within(&[Some(2), Some(1)], 2_000),
     },
     Set {
@@ -144,7 +145,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
-        is_for_loom: true,
+        only: Some("loom"),
         effort: within(&[Some(1)], 0),
     },
     Set {
@@ -153,7 +154,7 @@ const SETS: [Set; 9] = [
         alphabet: Alphabet::Whole,
         lengths: &[1, 1, 1],
         accepted_only: false,
-        is_for_loom: false,
+        only: Some("shuttle"),
         effort: within(&[Some(2)], 0),
     },
 ];
