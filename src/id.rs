@@ -116,6 +116,12 @@ impl Mint {
         Self { key }
     }
 
+    /// Whether the id is this registry's, now or at any time.
+    #[cold]
+    pub(crate) fn has_issued(&self, id: JobId) -> bool {
+        self.id(id.slot, id.generation) == id
+    }
+
     pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u64(u64::from(slot) << 32 | u64::from(generation));

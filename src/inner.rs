@@ -62,6 +62,7 @@ impl<T> Inner<T> {
     }
 
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
+    #[inline]
     pub(crate) fn find_slot(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         let is_here = || {
@@ -72,9 +73,9 @@ impl<T> Inner<T> {
         // before or after it.
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
         // sees that the one before has gone.
-        let is_present = is_here() && slot.nonce.load(Ordering::Acquire) == id.nonce && is_here();
+        let is_present = is_here() && slot.nonce().load(Ordering::Acquire) == id.nonce && is_here();
         // Of what the slot does not hold (any more), the key tells whether it ever did.
-        if !is_present && self.mint.id(id.slot, id.generation) != id {
+        if !is_present && !self.mint.has_issued(id) {
             return Err(LookupError::NotFound);
         }
         let target = Target {
@@ -89,7 +90,7 @@ impl<T> Inner<T> {
     /// The id of the job that a slot was seen to hold.
     fn id_seen(&self, index: u32, slot: Slot<'_, T>, generation: u32) -> JobId {
         // ORDERING: Acquire, for the half of a later id: who sees it sees that the job has gone.
-        let nonce = slot.nonce.load(Ordering::Acquire);
+        let nonce = slot.nonce().load(Ordering::Acquire);
         if slot.state().generation() == generation {
             JobId {
                 nonce,
@@ -150,7 +151,7 @@ impl<T> Inner<T> {
         };
         // ORDERING: Release; see `find`.
         let nonce = self.mint.id(index, generation).nonce;
-        slot.nonce.store(nonce, Ordering::Release);
+        slot.nonce().store(nonce, Ordering::Release);
         slot.open(generation, now);
         self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
@@ -166,6 +167,7 @@ impl<T> Inner<T> {
         })
     }
 
+    #[inline]
     pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
         let (word, beat, wake) = slot.observe();
         self.wake(target.slot, wake);

@@ -119,6 +119,7 @@ impl Progress {
     }
 
     /// For the state word, whose field is a little wider than the range.
+    #[inline]
     pub(crate) fn saturating_ppm(ppm: u32) -> Self {
         Self(ppm.min(WHOLE))
     }

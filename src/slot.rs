@@ -49,9 +49,7 @@ impl Words {
 /// The two parts of a slot, as the table has them.
 #[derive(Debug)]
 pub(crate) struct Slot<'a, T> {
-    state: &'a AtomicWord,
-    beat: &'a AtomicWord,
-    pub(crate) nonce: &'a AtomicU64,
+    words: &'a Words,
     pub(crate) body: &'a Mutex<Body<T>>,
 }
 
@@ -106,13 +104,11 @@ impl<T> Copy for Slot<'_, T> {}
 
 impl<'a, T> Slot<'a, T> {
     pub(crate) fn new(words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
-        let Words { state, beat, nonce } = words;
-        Self {
-            state,
-            beat,
-            nonce,
-            body,
-        }
+        Self { words, body }
+    }
+
+    pub(crate) fn nonce(&self) -> &'a AtomicU64 {
+        &self.words.nonce
     }
 
     // ORDERING, of every access to the two words: SeqCst, which puts them all in one order. With Acquire and Release
@@ -120,16 +116,17 @@ impl<'a, T> Slot<'a, T> {
     // no order of the two would explain both. The instructions are the same on x86-64 and AArch64.
 
     pub(crate) fn state(&self) -> Word {
-        Word::from_bits(self.state.load(Ordering::SeqCst))
+        Word::from_bits(self.words.state.load(Ordering::SeqCst))
     }
 
     pub(crate) fn beat(&self) -> Beat {
-        Beat::from_bits(self.beat.load(Ordering::SeqCst))
+        Beat::from_bits(self.words.beat.load(Ordering::SeqCst))
     }
 
     /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
     /// `Err` that it is refused and `Ok(None)` that nothing is to be done. Returns the word before and
     /// after. The caller wakes the watchers where the word before was watched.
+    #[inline]
     pub(crate) fn step<E>(
         &self,
         mut next: impl FnMut(Word) -> Result<Option<Word>, E>,
@@ -148,15 +145,16 @@ impl<'a, T> Slot<'a, T> {
     }
 
     fn swap_state(&self, from: Word, to: Word) -> Result<(), Word> {
-        self.state
+        let state = &self.words.state;
+        state
             .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Word::from_bits)
     }
 
     fn swap_beat(&self, from: Beat, to: Beat) -> Result<(), Beat> {
-        self.beat
-            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
+        let beat = &self.words.beat;
+        beat.compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Beat::from_bits)
     }
@@ -168,6 +166,7 @@ impl<'a, T> Slot<'a, T> {
 
     /// Both words as they were at one instant. The second value is whether watchers are to be woken,
     /// because something was settled on the way.
+    #[inline]
     pub(crate) fn observe(&self) -> (Word, Beat, bool) {
         let mut wake = false;
         loop {
@@ -263,13 +262,14 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn reopen(&self, now: u64) -> Beat {
         let open = self.beat().reopened(now);
         // A sealed word has no writer but the holder of the lock.
-        self.beat.swap(open.bits(), Ordering::SeqCst);
+        self.words.beat.swap(open.bits(), Ordering::SeqCst);
         open
     }
 
     /// Prepares an empty slot's beat for the job that is about to be published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
-        self.beat
+        self.words
+            .beat
             .swap(Beat::open(generation, now).bits(), Ordering::SeqCst);
     }
 }

@@ -39,6 +39,7 @@ impl<T> Inner<T> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn advance(
         &self,
         (slot, target): Found<'_, T>,

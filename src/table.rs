@@ -197,6 +197,7 @@ impl<T> Table<T> {
 }
 
 /// The group of an index, the chunk there, and the place in it. `None` past the last group.
+#[inline]
 fn locate(index: u32) -> Option<(usize, usize, usize)> {
     let chunk = (index >> SIZE) + 1;
     let group = chunk.ilog2();
@@ -209,6 +210,7 @@ fn locate(index: u32) -> Option<(usize, usize, usize)> {
 const SPREAD: u32 = if MODELLED { 0 } else { 4 };
 
 /// Where in its chunk an offset lies.
+#[inline]
 fn spread(offset: u32) -> usize {
     let low = offset & ((1 << SPREAD) - 1);
     (low << (SIZE - SPREAD) | offset >> SPREAD) as usize

@@ -72,6 +72,7 @@ impl Word {
         Self::encode(generation, 0, None, 0)
     }
 
+    #[inline]
     fn encode(generation: u32, attempt: u16, status: Option<Status>, progress: u32) -> Self {
         debug_assert!(generation <= RETIRED && u64::from(progress) <= PROGRESS_MASK);
         let status = status.map_or(0, |status| status as u64 + 1);
@@ -113,6 +114,7 @@ impl Word {
     }
 
     #[allow(clippy::cast_possible_truncation)] // the mask leaves 20 bits
+    #[inline]
     pub(crate) fn progress(self) -> Progress {
         Progress::saturating_ppm((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
     }
@@ -149,6 +151,7 @@ impl Word {
     }
 
     /// `None` also where `progress` is not larger than what stands.
+    #[inline]
     pub(crate) fn advance(self, progress: Progress) -> Option<Self> {
         (self.status() == Some(Status::Running) && progress > self.progress())
             .then(|| self.with(Status::Running, progress))
@@ -182,6 +185,7 @@ impl Word {
             .map(|_| Self::vacant(self.generation() + 1))
     }
 
+    #[inline]
     fn with(self, status: Status, progress: Progress) -> Self {
         Self::encode(
             self.generation(),

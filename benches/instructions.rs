@@ -1,0 +1,179 @@
+//! `cargo verify instructions`: what the hot calls cost in instructions, which callgrind counts the same every time.
+//!
+//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still.
+
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use job_registry::{Job, JobId, JobRegistry, ManualClock, Progress};
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+const CALLS: u32 = 100;
+
+type Jobs = JobRegistry<[u8; 16]>;
+
+/// A running job among others.
+struct Busy {
+    jobs: Jobs,
+    job: Job<[u8; 16]>,
+    id: JobId,
+    clock: ManualClock,
+}
+
+fn busy() -> Busy {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .stall_after(Duration::from_secs(60))
+        .retention(Duration::from_secs(60))
+        .capacity(10_000)
+        .build();
+    for _ in 0..1000 {
+        let _ = running(&jobs).detach();
+    }
+    let job = running(&jobs);
+    let id = job.id();
+    // What is set up at the first call of a thread is not counted.
+    drop(jobs.lock(id).expect("free"));
+    Busy {
+        jobs,
+        job,
+        id,
+        clock,
+    }
+}
+
+fn running(jobs: &Jobs) -> Job<[u8; 16]> {
+    let job = jobs.register([0; 16]).expect("room");
+    job.start().expect("pending");
+    job
+}
+
+fn progress(call: u32) -> Progress {
+    Progress::from_ppm(call).expect("in range")
+}
+
+// What a benchmark returns is dropped uncounted.
+
+#[library_benchmark(setup = busy)]
+fn advance(busy: Busy) -> Busy {
+    for call in 1..=CALLS {
+        assert!(busy.jobs.advance(busy.id, progress(call)).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn advance_by_handle(busy: Busy) -> Busy {
+    for call in 1..=CALLS {
+        assert!(busy.job.advance(progress(call)).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn heartbeat(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        busy.clock.advance(Duration::from_millis(1));
+        assert!(busy.jobs.heartbeat(busy.id).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn snapshot(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        assert!(black_box(busy.jobs.snapshot(busy.id)).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn update(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        assert!(busy.jobs.update(busy.id, |payload| payload[0] += 1).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn get(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        assert!(black_box(busy.jobs.get(busy.id)).is_ok());
+    }
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn lock(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        drop(busy.jobs.lock(busy.id));
+    }
+    busy
+}
+
+// A step, the wake of one who waits for it, and that one's look.
+#[library_benchmark(setup = busy)]
+fn wake(busy: Busy) -> Busy {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut watch = busy.job.watch().expect("there");
+    assert!(pin!(watch.changed()).poll(cx).is_ready());
+    for call in 1..=CALLS {
+        let mut changed = pin!(watch.changed());
+        assert!(changed.as_mut().poll(cx).is_pending());
+        assert!(busy.job.advance(progress(call)).is_ok());
+        assert!(changed.as_mut().poll(cx).is_ready());
+    }
+    drop(watch);
+    busy
+}
+
+#[library_benchmark(setup = busy)]
+fn register_start_complete_remove(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        let job = running(&busy.jobs);
+        assert!(job.complete().is_ok());
+        assert!(busy.jobs.remove(job.detach()).is_ok());
+    }
+    busy
+}
+
+// Of running jobs, whose ending files the removal, and a sweep for all of them.
+#[library_benchmark(setup = busy)]
+fn complete_and_sweep(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        assert!(running(&busy.jobs).complete().is_ok());
+    }
+    busy.clock.advance(Duration::from_secs(61));
+    assert_eq!(busy.jobs.sweep().removed, CALLS as usize);
+    busy
+}
+
+// Of a thousand jobs each time.
+#[library_benchmark(setup = busy)]
+fn counts(busy: Busy) -> Busy {
+    for _ in 0..CALLS {
+        assert_eq!(black_box(busy.jobs.counts()).running, 1001);
+    }
+    busy
+}
+
+library_benchmark_group!(
+    name = calls,
+    benchmarks = [
+        advance,
+        advance_by_handle,
+        heartbeat,
+        snapshot,
+        update,
+        get,
+        lock,
+        wake,
+        register_start_complete_remove,
+        complete_and_sweep,
+        counts
+    ]
+);
+
+main!(library_benchmark_groups = calls);
