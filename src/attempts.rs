@@ -2,8 +2,9 @@
 
 use crate::beat::Beat;
 use crate::body::{NEVER, Removal};
-use crate::error::{RetryError, WouldDeadlock};
-use crate::inner::{Inner, Locked};
+use crate::error::RetryError;
+use crate::inner::{Found, Inner};
+use crate::locked::Locked;
 use crate::slot::Target;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
@@ -11,8 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 impl<T> Inner<T> {
-    pub(crate) fn retry(&self, target: Target) -> Result<Target, RetryError> {
-        let mut locked = self.lock::<RetryError>(target)?;
+    pub(crate) fn retry(&self, (slot, target): Found<'_, T>) -> Result<Target, RetryError> {
+        let mut locked = slot.lock()?;
         let word = locked.word();
         target.admit(word)?;
         if self.table.is_closed() {
@@ -39,7 +40,7 @@ impl<T> Inner<T> {
         body.removal = Removal::DEFAULT;
         let open = locked.slot.reopen(self.now());
         let wake = locked.slot.settle(open);
-        self.wake(locked.index, wake);
+        self.wake(locked.slot, wake);
         Ok(Target {
             attempt: Some(word.attempt() + 1),
             ..target
@@ -62,7 +63,7 @@ impl<T> Inner<T> {
         let mut failed = Vec::new();
         let mut panicked = Ok(());
         for seen in self.stalled() {
-            let Ok(target) = self.find(seen.id()) else {
+            let Ok((slot, target)) = self.find(seen.id()) else {
                 continue;
             };
             let target = Target {
@@ -71,7 +72,7 @@ impl<T> Inner<T> {
             };
             // A waker that panics, when the lock is released, must not spare the jobs that come after.
             let judged = catch_unwind(AssertUnwindSafe(|| {
-                if let Ok(Some(mut locked)) = self.try_lock::<WouldDeadlock>(target.slot) {
+                if let Ok(Some(mut locked)) = slot.try_lock() {
                     failed.extend(self.fail_if_stalled(&mut locked, target));
                 }
             }));
@@ -99,14 +100,14 @@ impl<T> Inner<T> {
             return None;
         };
         let wake = locked.slot.settle(sealed);
-        self.wake(locked.index, wake);
+        self.wake(locked.slot, wake);
         self.snapshot((locked.slot, target)).ok()
     }
 
     /// The beat of the running, stale job that `target` means.
     fn judge(&self, locked: &Locked<'_, T>, target: Target) -> Option<Beat> {
         let (word, beat, wake) = locked.slot.observe();
-        self.wake(locked.index, wake);
+        self.wake(locked.slot, wake);
         target.admit(word).ok()?;
         self.has_stalled(word, beat, self.now()).then_some(beat)
     }

@@ -1,8 +1,9 @@
 //! [`JobGuard`]: exclusive access to the payload of a live job.
 
 use crate::error::{LockError, StepError};
-use crate::inner::{Inner, Locked};
-use crate::slot::Target;
+use crate::inner::{Found, Inner};
+use crate::locked::Locked;
+use crate::slot::{Slot, Target};
 use crate::thread::panic_message;
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status};
@@ -199,28 +200,34 @@ impl<T: fmt::Debug> fmt::Debug for JobGuard<'_, T> {
 }
 
 impl<T> Inner<T> {
-    /// An early look spares a wait for the lock of a job that has ended anyway.
-    fn is_lockable(&self, target: Target) -> Result<(), LockError> {
-        let word = self.slot(target.slot).state();
-        target.admit(word)?;
-        match word.status().filter(|status| Status::is_ended(*status)) {
-            Some(ended) => Err(LockError::Ended(ended)),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn guard(&self, target: Target) -> Result<JobGuard<'_, T>, LockError> {
+    pub(crate) fn guard<'a>(
+        &'a self,
+        (slot, target): Found<'a, T>,
+    ) -> Result<JobGuard<'a, T>, LockError> {
         if !crate::thread::holds_lock() {
-            self.is_lockable(target)?;
+            is_lockable(slot, target)?;
         }
-        JobGuard::new(self, target, self.lock::<LockError>(target)?)
+        JobGuard::new(self, target, slot.lock()?)
     }
 
-    pub(crate) fn try_guard(&self, target: Target) -> Result<JobGuard<'_, T>, LockError> {
-        if let Some(locked) = self.try_lock::<LockError>(target.slot)? {
+    pub(crate) fn try_guard<'a>(
+        &'a self,
+        (slot, target): Found<'a, T>,
+    ) -> Result<JobGuard<'a, T>, LockError> {
+        if let Some(locked) = slot.try_lock()? {
             return JobGuard::new(self, target, locked);
         }
-        self.is_lockable(target)?;
+        is_lockable(slot, target)?;
         Err(LockError::Busy)
+    }
+}
+
+/// An early look spares a wait for the lock of a job that has ended anyway.
+fn is_lockable<T>(slot: Slot<'_, T>, target: Target) -> Result<(), LockError> {
+    let word = slot.state();
+    target.admit(word)?;
+    match word.status().filter(|status| Status::is_ended(*status)) {
+        Some(ended) => Err(LockError::Ended(ended)),
+        None => Ok(()),
     }
 }

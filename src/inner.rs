@@ -9,10 +9,10 @@ use crate::error::{LookupError, RegisterError};
 use crate::id::{JobId, Mint};
 use crate::removal::Hook;
 use crate::slot::{Slot, Target};
-use crate::snapshot::{Record, Snapshot};
-use crate::sync::{Arc, AtomicU64, AtomicUsize, MutexGuard, Ordering};
+use crate::snapshot::Snapshot;
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::table::{NoSlot, Table};
-use crate::thread::{Effect, Held, defer};
+use crate::thread::{Effect, defer};
 use crate::watchers::Watchers;
 use crate::word::Word;
 use std::convert::Infallible;
@@ -57,13 +57,9 @@ impl<T> Inner<T> {
         (self.slot(target.slot), target)
     }
 
-    pub(crate) fn find(&self, id: JobId) -> Result<Target, LookupError> {
-        self.find_slot(id).map(|(_, target)| target)
-    }
-
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
     #[inline]
-    pub(crate) fn find_slot(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
+    pub(crate) fn find(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         let is_here = || {
             let word = slot.state();
@@ -88,55 +84,24 @@ impl<T> Inner<T> {
     }
 
     /// The id of the job that a slot was seen to hold.
-    fn id_seen(&self, index: u32, slot: Slot<'_, T>, generation: u32) -> JobId {
+    fn id_seen(&self, slot: Slot<'_, T>, generation: u32) -> JobId {
         // ORDERING: Acquire, for the half of a later id: who sees it sees that the job has gone.
         let nonce = slot.nonce().load(Ordering::Acquire);
         if slot.state().generation() == generation {
             JobId {
                 nonce,
                 generation,
-                slot: index,
+                slot: slot.index,
             }
         } else {
-            self.mint.id(index, generation)
+            self.mint.id(slot.index, generation)
         }
-    }
-
-    /// Takes the target's lock, waiting for it. The right comes first, so that a second lock on this
-    /// thread is refused before it can wait; and it is dropped last.
-    pub(crate) fn lock<E: From<crate::error::WouldDeadlock>>(
-        &self,
-        target: Target,
-    ) -> Result<Locked<'_, T>, E> {
-        let held = Held::enter()?;
-        let slot = self.slot(target.slot);
-        Ok(Locked {
-            body: slot.body.lock(),
-            slot,
-            index: target.slot,
-            _held: held,
-        })
-    }
-
-    /// Like `lock`, but `Ok(None)` instead of waiting.
-    pub(crate) fn try_lock<E: From<crate::error::WouldDeadlock>>(
-        &self,
-        index: u32,
-    ) -> Result<Option<Locked<'_, T>>, E> {
-        let held = Held::enter()?;
-        let slot = self.slot(index);
-        Ok(slot.body.try_lock().map(|body| Locked {
-            body,
-            slot,
-            index,
-            _held: held,
-        }))
     }
 
     /// Puts a payload into a free slot and publishes the job, pending.
     pub(crate) fn register(&self, payload: T) -> Result<Target, RegisterError<T>> {
-        let (index, slot) = match self.table.take() {
-            Ok(place) => place,
+        let slot = match self.table.take() {
+            Ok(slot) => slot,
             Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
             Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
         };
@@ -150,7 +115,7 @@ impl<T> Inner<T> {
             ..Body::empty()
         };
         // ORDERING: Release; see `find`.
-        let nonce = self.mint.id(index, generation).nonce;
+        let nonce = self.mint.id(slot.index, generation).nonce;
         slot.nonce().store(nonce, Ordering::Release);
         slot.open(generation, now);
         self.table.count_in();
@@ -160,7 +125,7 @@ impl<T> Inner<T> {
             "the slot was not empty"
         );
         Ok(Target {
-            slot: index,
+            slot: slot.index,
             generation,
             nonce,
             attempt: Some(1),
@@ -170,14 +135,13 @@ impl<T> Inner<T> {
     #[inline]
     pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
         let (word, beat, wake) = slot.observe();
-        self.wake(target.slot, wake);
+        self.wake(slot, wake);
         target.admit_reader(word)?;
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
     /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
-    pub(crate) fn watch(&self, target: Target, seen: Snapshot) -> bool {
-        let slot = self.slot(target.slot);
+    pub(crate) fn watch(&self, slot: Slot<'_, T>, seen: Snapshot) -> bool {
         let word = slot.state();
         !seen.word().grows_to(word) && slot.watch(word)
     }
@@ -192,23 +156,19 @@ impl<T> Inner<T> {
         &self,
         wanted: impl Fn(Word, Beat) -> bool,
     ) -> impl Iterator<Item = Snapshot> {
-        self.table.iter().filter_map(move |(index, slot)| {
+        self.table.iter().filter_map(move |slot| {
             let (word, beat, wake) = slot.observe();
-            self.wake(index, wake);
-            let id = || self.id_seen(index, slot, word.generation());
+            self.wake(slot, wake);
+            let id = || self.id_seen(slot, word.generation());
             wanted(word, beat).then(|| Snapshot::new(id(), word, beat))?
         })
     }
 
     /// Wakes the slot's watchers if `watched` says that there are any.
-    pub(crate) fn wake(&self, index: u32, watched: bool) {
+    pub(crate) fn wake(&self, slot: Slot<'_, T>, watched: bool) {
         if watched {
-            defer(
-                self.watchers
-                    .take_wakers(index)
-                    .into_iter()
-                    .map(Effect::Wake),
-            );
+            let wakers = self.watchers.take_wakers(slot.index);
+            defer(wakers.into_iter().map(Effect::Wake));
         }
     }
 }
@@ -220,7 +180,7 @@ impl<T> Drop for Inner<T> {
             let payloads = self
                 .table
                 .iter()
-                .map(|(_, slot)| slot.body.lock().payload.take());
+                .map(|slot| slot.body.lock().payload.take());
             payloads
                 .filter_map(|payload| catch_unwind(AssertUnwindSafe(|| drop(payload))).err())
                 .collect()
@@ -237,37 +197,6 @@ impl<T> Drop for Inner<T> {
 
 /// A target, and the slot that it is in: looked up once for each call.
 pub(crate) type Found<'a, T> = (Slot<'a, T>, Target);
-
-/// A slot whose lock this thread holds.
-pub(crate) struct Locked<'a, T> {
-    // Dropped in this order: the lock, then the right to it.
-    pub(crate) body: MutexGuard<'a, Body<T>>,
-    pub(crate) slot: Slot<'a, T>,
-    pub(crate) index: u32,
-    _held: Held,
-}
-
-impl<T> Locked<'_, T> {
-    pub(crate) fn word(&self) -> Word {
-        self.slot.state()
-    }
-
-    /// The job and its payload, of the instant at which the two words were read.
-    pub(crate) fn record(
-        &self,
-        inner: &Inner<T>,
-        target: Target,
-    ) -> Result<Record<&T>, LookupError> {
-        let snapshot = inner.snapshot((self.slot, target))?;
-        let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
-        Ok(Record {
-            snapshot,
-            times: self.body.times(),
-            error: self.body.error.as_deref().cloned(),
-            payload,
-        })
-    }
-}
 
 /// Shared by every handle of the registry.
 pub(crate) type Shared<T> = Arc<Inner<T>>;

@@ -2,6 +2,7 @@
 
 use crate::error::{LockError, LookupError, RemoveError, RetryError, StepError};
 use crate::guard::JobGuard;
+use crate::inner::Found;
 use crate::registry::JobRegistry;
 use crate::slot::Target;
 use crate::thread::{Effect, defer};
@@ -80,7 +81,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn start(&self) -> Result<(), StepError> {
-        self.registry.inner.start(self.target)
+        self.registry.inner.start(self.found())
     }
 
     /// [`JobRegistry::advance`], fenced. Takes no lock.
@@ -89,8 +90,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        let inner = &self.registry.inner;
-        inner.advance(inner.at(self.target), progress)
+        self.registry.inner.advance(self.found(), progress)
     }
 
     /// [`JobRegistry::heartbeat`], fenced. Takes no lock.
@@ -99,8 +99,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn heartbeat(&self) -> Result<(), StepError> {
-        let inner = &self.registry.inner;
-        inner.heartbeat(inner.at(self.target))
+        self.registry.inner.heartbeat(self.found())
     }
 
     /// [`JobRegistry::complete`], fenced.
@@ -111,7 +110,7 @@ impl<T: Send + 'static> Job<T> {
     pub fn complete(&self) -> Result<(), StepError> {
         self.registry
             .inner
-            .end(self.target, Ending::Completed, None)
+            .end(self.found(), Ending::Completed, None)
     }
 
     /// [`JobRegistry::fail`], fenced.
@@ -122,7 +121,7 @@ impl<T: Send + 'static> Job<T> {
     pub fn fail(&self, reason: impl Into<String>) -> Result<(), StepError> {
         self.registry
             .inner
-            .end(self.target, Ending::Failed, Some(reason.into()))
+            .end(self.found(), Ending::Failed, Some(reason.into()))
     }
 
     /// [`JobRegistry::cancel`], fenced.
@@ -133,7 +132,7 @@ impl<T: Send + 'static> Job<T> {
     pub fn cancel(&self) -> Result<(), StepError> {
         self.registry
             .inner
-            .end(self.target, Ending::Cancelled, None)
+            .end(self.found(), Ending::Cancelled, None)
     }
 
     /// [`JobRegistry::lock`], fenced.
@@ -142,7 +141,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`LockError::Superseded`].
     pub fn lock(&self) -> Result<JobGuard<'_, T>, LockError> {
-        self.registry.inner.guard(self.target)
+        self.registry.inner.guard(self.found())
     }
 
     /// [`JobRegistry::try_lock`], fenced.
@@ -151,7 +150,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`LockError::Superseded`].
     pub fn try_lock(&self) -> Result<JobGuard<'_, T>, LockError> {
-        self.registry.inner.try_guard(self.target)
+        self.registry.inner.try_guard(self.found())
     }
 
     /// [`JobRegistry::update`], fenced.
@@ -173,8 +172,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// [`LookupError::Gone`] once the job has been removed.
     pub fn snapshot(&self) -> Result<Snapshot, LookupError> {
-        let inner = &self.registry.inner;
-        inner.snapshot(inner.at(self.target))
+        self.registry.inner.snapshot(self.found())
     }
 
     /// [`JobRegistry::watch`]. Not fenced: it goes on into a later attempt.
@@ -192,7 +190,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RemoveError::Superseded`].
     pub fn remove_after(&self, delay: Duration) -> Result<(), RemoveError> {
-        self.registry.inner.remove_after(self.target, delay)
+        self.registry.inner.remove_after(self.found(), delay)
     }
 
     /// [`JobRegistry::remove`], fenced.
@@ -201,7 +199,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RemoveError::Superseded`].
     pub fn remove(&self) -> Result<T, RemoveError> {
-        self.registry.inner.remove(self.target)
+        self.registry.inner.remove(self.found())
     }
 
     /// [`JobRegistry::retry`], fenced: of two that retry the same attempt, one is refused.
@@ -210,7 +208,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RetryError::Superseded`].
     pub fn retry(&self) -> Result<Job<T>, RetryError> {
-        let target = self.registry.inner.retry(self.target)?;
+        let target = self.registry.inner.retry(self.found())?;
         Ok(Job::new(self.registry.clone(), target))
     }
 
@@ -238,7 +236,7 @@ impl<T: Send + 'static> Drop for Job<T> {
         let (inner, target) = (self.registry.inner.clone(), self.target);
         let abandon = move || {
             // Refused where the job has ended, or is another's, in the meantime.
-            let _ = inner.end(target, Ending::Failed, Some(reason.to_owned()));
+            let _ = inner.end(inner.at(target), Ending::Failed, Some(reason.to_owned()));
         };
         if crate::thread::holds_lock() {
             defer([Effect::Run(Box::new(abandon))]);
@@ -249,10 +247,15 @@ impl<T: Send + 'static> Drop for Job<T> {
 }
 
 impl<T: Send + 'static> Job<T> {
+    fn found(&self) -> Found<'_, T> {
+        self.registry.inner.at(self.target)
+    }
+
     /// Whether there is nothing left to fail: an early look that spares the lock.
     fn is_over(&self) -> bool {
-        let word = self.registry.inner.slot(self.target.slot).state();
-        self.target.admit(word).is_err() || word.status().is_none_or(Status::is_ended)
+        let (slot, target) = self.found();
+        let word = slot.state();
+        target.admit(word).is_err() || word.status().is_none_or(Status::is_ended)
     }
 }
 

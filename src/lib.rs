@@ -114,6 +114,7 @@ mod guard;
 mod id;
 mod inner;
 mod job;
+mod locked;
 mod progress;
 mod registry;
 mod removal;

@@ -8,7 +8,8 @@ use crate::body::{Body, NEVER, Removal};
 use crate::clock::millis_up;
 use crate::due::{BATCH, DueQueue, Entry};
 use crate::error::{RemoveError, WouldDeadlock};
-use crate::inner::{Inner, Locked};
+use crate::inner::{Found, Inner};
+use crate::locked::Locked;
 use crate::slot::Target;
 use crate::sync::Ordering;
 use crate::thread::{Effect, defer, panic_message};
@@ -98,8 +99,12 @@ impl Drop for InHand<'_> {
 }
 
 impl<T> Inner<T> {
-    pub(crate) fn remove_after(&self, target: Target, delay: Duration) -> Result<(), RemoveError> {
-        let mut locked = self.lock::<RemoveError>(target)?;
+    pub(crate) fn remove_after(
+        &self,
+        (slot, target): Found<'_, T>,
+        delay: Duration,
+    ) -> Result<(), RemoveError> {
+        let mut locked = slot.lock()?;
         let word = locked.word();
         target.admit(word)?;
         let delay = millis_up(delay);
@@ -112,8 +117,8 @@ impl<T> Inner<T> {
         Ok(())
     }
 
-    pub(crate) fn remove(&self, target: Target) -> Result<T, RemoveError> {
-        let locked = self.lock::<RemoveError>(target)?;
+    pub(crate) fn remove(&self, (slot, target): Found<'_, T>) -> Result<T, RemoveError> {
+        let locked = slot.lock()?;
         let word = locked.word();
         target.admit(word)?;
         if !word.status().is_some_and(Status::is_ended) {
@@ -164,10 +169,10 @@ impl<T> Inner<T> {
     pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
         for seen in self.snapshots().filter(|seen| seen.status().is_ended()) {
-            let Ok(target) = self.find(seen.id()) else {
+            let Ok((slot, target)) = self.find(seen.id()) else {
                 continue;
             };
-            if let Ok(Some(locked)) = self.try_lock::<WouldDeadlock>(target.slot) {
+            if let Ok(Some(locked)) = slot.try_lock() {
                 // Looks again: the job may have been retried or removed since it was seen.
                 self.remove_locked(locked, target, &mut swept);
             }
@@ -193,7 +198,7 @@ impl<T> Inner<T> {
             // The earliest first.
             hand.due.reverse();
             while let Some(entry) = hand.due.pop() {
-                match self.try_lock::<WouldDeadlock>(entry.slot) {
+                match self.slot(entry.slot).try_lock() {
                     Ok(Some(locked)) => self.sweep_one(locked, entry, now, &mut swept),
                     Ok(None) | Err(WouldDeadlock) => hand.busy.push(entry),
                 }

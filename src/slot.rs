@@ -49,6 +49,7 @@ impl Words {
 /// The two parts of a slot, as the table has them.
 #[derive(Debug)]
 pub(crate) struct Slot<'a, T> {
+    pub(crate) index: u32,
     words: &'a Words,
     pub(crate) body: &'a Mutex<Body<T>>,
 }
@@ -103,8 +104,8 @@ impl<T> Clone for Slot<'_, T> {
 impl<T> Copy for Slot<'_, T> {}
 
 impl<'a, T> Slot<'a, T> {
-    pub(crate) fn new(words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
-        Self { words, body }
+    pub(crate) fn new(index: u32, words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
+        Self { index, words, body }
     }
 
     pub(crate) fn nonce(&self) -> &'a AtomicU64 {

@@ -4,15 +4,16 @@ use crate::body::{NEVER, Removal};
 use crate::clock::{millis, millis_up};
 use crate::due::{Entry, hint};
 use crate::error::StepError;
-use crate::inner::{Found, Inner, Locked};
+use crate::inner::{Found, Inner};
+use crate::locked::Locked;
 use crate::slot::Target;
 use crate::word::Ending;
 use crate::{Progress, Status};
 use std::sync::Arc;
 
 impl<T> Inner<T> {
-    pub(crate) fn start(&self, target: Target) -> Result<(), StepError> {
-        let mut locked = self.lock::<StepError>(target)?;
+    pub(crate) fn start(&self, (slot, target): Found<'_, T>) -> Result<(), StepError> {
+        let mut locked = slot.lock()?;
         self.start_locked(&mut locked, target)
     }
 
@@ -35,7 +36,7 @@ impl<T> Inner<T> {
         locked.body.started = now;
         let started = locked.slot.begin(now);
         let wake = locked.slot.settle(started);
-        self.wake(locked.index, wake);
+        self.wake(locked.slot, wake);
         Ok(())
     }
 
@@ -54,7 +55,7 @@ impl<T> Inner<T> {
                 None => Err(StepError::Gone),
             }
         })?;
-        self.wake(target.slot, before != after && before.is_watched());
+        self.wake(slot, before != after && before.is_watched());
         Ok(after.progress())
     }
 
@@ -68,7 +69,7 @@ impl<T> Inner<T> {
         now: impl FnOnce() -> u64,
     ) -> Result<(), StepError> {
         let (word, wake) = slot.record_beat(target, now)?;
-        self.wake(target.slot, wake);
+        self.wake(slot, wake);
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
             _ => Ok(()),
@@ -83,11 +84,11 @@ impl<T> Inner<T> {
 
     pub(crate) fn end(
         &self,
-        target: Target,
+        (slot, target): Found<'_, T>,
         ending: Ending,
         reason: Option<String>,
     ) -> Result<(), StepError> {
-        let mut locked = self.lock::<StepError>(target)?;
+        let mut locked = slot.lock()?;
         self.end_locked(&mut locked, target, ending, reason)
     }
 
@@ -111,7 +112,7 @@ impl<T> Inner<T> {
         self.write_ending(locked, reason);
         let sealed = locked.slot.seal(ending);
         let wake = locked.slot.settle(sealed);
-        self.wake(locked.index, wake);
+        self.wake(locked.slot, wake);
         Ok(())
     }
 
@@ -139,7 +140,7 @@ impl<T> Inner<T> {
         locked.body.filed = time;
         self.due.file([Entry {
             time,
-            slot: locked.index,
+            slot: locked.slot.index,
         }]);
     }
 }

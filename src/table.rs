@@ -47,8 +47,8 @@ impl<T> Chunk<T> {
         }
     }
 
-    fn get(&self, place: usize) -> Slot<'_, T> {
-        Slot::new(&self.words[place], &self.bodies[place])
+    fn get(&self, index: u32, place: usize) -> Slot<'_, T> {
+        Slot::new(index, &self.words[place], &self.bodies[place])
     }
 }
 
@@ -97,11 +97,11 @@ impl<T> Table<T> {
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
         let (group, chunk, place) = locate(index)?;
         let chunk = self.groups.get(group)?.get()?.get(chunk)?.get()?;
-        Some(chunk.get(place))
+        Some(chunk.get(index, place))
     }
 
     /// Hands out an empty slot, for the caller alone.
-    pub(crate) fn take(&self) -> Result<(u32, Slot<'_, T>), NoSlot> {
+    pub(crate) fn take(&self) -> Result<Slot<'_, T>, NoSlot> {
         loop {
             let mut free = self.free.lock();
             if free.closed {
@@ -116,7 +116,7 @@ impl<T> Table<T> {
             if let Some(slot) = self.get(index) {
                 free.grown += u32::from(is_new);
                 free.taken += 1;
-                return Ok((index, slot));
+                return Ok(slot);
             }
             // Nobody waits for the memory.
             drop(free);
@@ -184,13 +184,13 @@ impl<T> Table<T> {
     }
 
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Slot<'_, T>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_, T>> {
         let groups = self.groups.iter().map_while(Published::get);
         let chunks = groups.flat_map(|chunks| chunks.iter().map_while(Published::get));
         chunks.zip(0..).flat_map(|(chunk, number)| {
             let slots = chunk.words.iter().zip(chunk.bodies.iter()).zip(0..);
             slots.map(move |((words, body), place)| {
-                (number << SIZE | gather(place), Slot::new(words, body))
+                Slot::new(number << SIZE | gather(place), words, body)
             })
         })
     }

@@ -17,8 +17,17 @@ use std::task::Waker;
 
 thread_local! {
     // Apart, because this one needs no destructor and is therefore there to the thread's very end.
-    static HELD: Cell<bool> = Cell::new(false);
+    static LOCK: Cell<Lock> = Cell::new(Lock::None);
     static DEFERRED: RefCell<Vec<Effect>> = RefCell::new(Vec::new());
+}
+
+/// What this thread has of jobs' locks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lock {
+    None,
+    Held,
+    /// Held, and effects wait for its end.
+    Owing,
 }
 
 /// Code that is not ours, or that takes a job's lock: never run while this thread holds one.
@@ -47,9 +56,10 @@ pub(crate) struct Held {
 impl Held {
     /// Must come before the wait for the lock: afterwards would be too late.
     pub(crate) fn enter() -> Result<Self, WouldDeadlock> {
-        if HELD.with(|held| held.replace(true)) {
+        if holds_lock() {
             return Err(WouldDeadlock);
         }
+        LOCK.with(|lock| lock.set(Lock::Held));
         Ok(Self {
             _not_send: PhantomData,
         })
@@ -58,16 +68,17 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.with(|held| held.set(false));
-        // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
-        let effects = DEFERRED.try_with(RefCell::take);
-        run(effects.unwrap_or_default());
+        if LOCK.with(|lock| lock.replace(Lock::None)) == Lock::Owing {
+            // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
+            let effects = DEFERRED.try_with(RefCell::take);
+            run(effects.unwrap_or_default());
+        }
     }
 }
 
 /// Whether this thread holds a job's lock.
 pub(crate) fn holds_lock() -> bool {
-    HELD.with(Cell::get)
+    LOCK.with(Cell::get) != Lock::None
 }
 
 /// Runs the effects, now or when this thread lets go of the job's lock it holds.
@@ -81,9 +92,10 @@ pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
             .borrow_mut()
             .extend(effects.take().into_iter().flatten());
     });
-    if kept.is_err() {
+    match kept {
+        Ok(()) => LOCK.with(|lock| lock.set(Lock::Owing)),
         // The thread is being torn down: too early is better than never.
-        run(effects.into_iter().flatten());
+        Err(_) => run(effects.into_iter().flatten()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Watch`]: following one job.
 
-use crate::inner::Inner;
+use crate::inner::{Found, Inner};
 use crate::slot::Target;
 use crate::sync::{Arc, Weak};
 use crate::watchers::Seat;
@@ -57,8 +57,10 @@ pub struct Watch<T> {
 
 impl<T> Watch<T> {
     /// `target` comes from an id of this registry.
-    pub(crate) fn new(inner: &Arc<Inner<T>>, target: Target) -> Result<Self, LookupError> {
-        let slot = inner.slot(target.slot);
+    pub(crate) fn new(
+        inner: &Arc<Inner<T>>,
+        (slot, target): Found<'_, T>,
+    ) -> Result<Self, LookupError> {
         // First the seat and then the look: a removal after the look finds the seat.
         let watch = Self {
             registry: Arc::downgrade(inner),
@@ -91,9 +93,10 @@ impl<T> Watch<T> {
             self.finished = true;
             return Poll::Ready(None);
         };
+        let found = inner.at(self.target);
         let mut waiting = false;
         loop {
-            let snapshot = inner.snapshot(inner.at(self.target));
+            let snapshot = inner.snapshot(found);
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());
@@ -102,7 +105,7 @@ impl<T> Watch<T> {
                 }
                 // Seen already, and the waker is in: wait, unless the job moves on under our hands.
                 Ok(snapshot) if waiting => {
-                    if inner.watch(self.target, snapshot) {
+                    if inner.watch(found.0, snapshot) {
                         return Poll::Pending;
                     }
                 }

@@ -10,14 +10,60 @@
 use crate::Snapshot;
 use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 
 const SHARDS: usize = if MODELLED { 2 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
-    shards: [Mutex<HashMap<u32, Vec<Entry>>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     next_key: AtomicU64,
+}
+
+type Shard = HashMap<u32, Vec<Entry>, BuildHasherDefault<IndexHasher>>;
+
+/// For indices of slots, which are dense and not a client's to choose: Fibonacci hashing (Knuth, volume 3, 6.4).
+#[derive(Default)]
+struct IndexHasher(u64);
+
+impl Hasher for IndexHasher {
+    fn write_u32(&mut self, index: u32) {
+        self.0 = u64::from(index).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("an index is a u32")
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Mostly one, which then takes no memory of its own.
+pub(crate) struct Wakers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl FromIterator<Waker> for Wakers {
+    fn from_iter<I: IntoIterator<Item = Waker>>(wakers: I) -> Self {
+        let mut wakers = wakers.into_iter();
+        Self {
+            first: wakers.next(),
+            others: wakers.collect(),
+        }
+    }
+}
+
+impl IntoIterator for Wakers {
+    type Item = Waker;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Waker>, std::vec::IntoIter<Waker>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.others)
+    }
 }
 
 #[derive(Debug)]
@@ -44,7 +90,7 @@ impl Watchers {
         }
     }
 
-    fn shard(&self, slot: u32) -> &Mutex<HashMap<u32, Vec<Entry>>> {
+    fn shard(&self, slot: u32) -> &Mutex<Shard> {
         &self.shards[slot as usize % SHARDS]
     }
 
@@ -95,14 +141,14 @@ impl Watchers {
     }
 
     /// The wakers of a slot, for the caller to wake.
-    pub(crate) fn take_wakers(&self, slot: u32) -> Vec<Waker> {
+    pub(crate) fn take_wakers(&self, slot: u32) -> Wakers {
         let mut shard = self.shard(slot).lock();
         let entries = shard.get_mut(&slot).into_iter().flatten();
         entries.filter_map(|entry| entry.waker.take()).collect()
     }
 
     /// Leaves `last` with every watcher of the removed job, and returns their wakers.
-    pub(crate) fn take_removed(&self, slot: u32, generation: u32, last: Snapshot) -> Vec<Waker> {
+    pub(crate) fn take_removed(&self, slot: u32, generation: u32, last: Snapshot) -> Wakers {
         let mut shard = self.shard(slot).lock();
         let entries = shard.get_mut(&slot).into_iter().flatten();
         entries
@@ -115,8 +161,8 @@ impl Watchers {
     }
 
     /// Everybody's, when the registry goes away.
-    pub(crate) fn take_all(&mut self) -> Vec<Waker> {
-        let drain = |shard: &Mutex<HashMap<u32, Vec<Entry>>>| std::mem::take(&mut *shard.lock());
+    pub(crate) fn take_all(&mut self) -> Wakers {
+        let drain = |shard: &Mutex<Shard>| std::mem::take(&mut *shard.lock());
         let entries = self
             .shards
             .iter()

@@ -16,7 +16,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None: it never waits, not even while the job's lock is held.
     pub fn snapshot(&self, id: JobId) -> Result<Snapshot, LookupError> {
-        self.inner.snapshot(self.inner.find_slot(id)?)
+        self.inner.snapshot(self.inner.find(id)?)
     }
 
     /// The job with a clone of its payload, all of one instant.
@@ -57,8 +57,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::ReadError>(())
     /// ```
     pub fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, ReadError> {
-        let target = self.inner.find(id)?;
-        let locked = self.inner.lock::<ReadError>(target)?;
+        let (slot, target) = self.inner.find(id)?;
+        let locked = slot.lock()?;
         let record = locked.record(&self.inner, target)?;
         Ok(f(record))
     }

@@ -46,7 +46,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::StepError>(())
     /// ```
     pub fn advance(&self, id: JobId, progress: Progress) -> Result<Progress, StepError> {
-        self.inner.advance(self.inner.find_slot(id)?, progress)
+        self.inner.advance(self.inner.find(id)?, progress)
     }
 
     /// Records that the job is alive, now.
@@ -63,7 +63,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None.
     pub fn heartbeat(&self, id: JobId) -> Result<(), StepError> {
-        self.inner.heartbeat(self.inner.find_slot(id)?)
+        self.inner.heartbeat(self.inner.find(id)?)
     }
 
     /// Ends a running job well, at 100 %. Of several endings exactly the first wins.

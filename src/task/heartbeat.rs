@@ -67,9 +67,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
-        let target = self.inner.find(id)?;
-        let attempt = self.inner.snapshot(self.inner.at(target))?.word().attempt();
-        let attempt = Some(attempt);
+        let (slot, target) = self.inner.find(id)?;
+        let seen = self.inner.snapshot((slot, target))?;
+        let attempt = Some(seen.word().attempt());
         Ok(self.beat(Target { attempt, ..target }, interval))
     }
 

@@ -1,7 +1,6 @@
 //! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
 
-use crate::inner::Inner;
-use crate::slot::Target;
+use crate::inner::{Found, Inner};
 use crate::word::Ending;
 use crate::{JobRegistry, StepError};
 use std::fmt;
@@ -112,11 +111,11 @@ impl<T> Inner<T> {
                 at_rest += 1;
                 continue;
             }
-            let Ok(target) = self.find(seen.id()) else {
+            let Ok(found) = self.find(seen.id()) else {
                 continue;
             };
             // A waker that panics has its job cancelled all the same, and no say in the others'.
-            let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(target)));
+            let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(found)));
             if matches!(ended, Ok(Some(Ok(()))) | Err(_)) {
                 *cancelled += 1;
                 at_rest += 1;
@@ -126,8 +125,8 @@ impl<T> Inner<T> {
     }
 
     /// `None` while somebody holds the lock.
-    fn cancel_unless_locked(&self, target: Target) -> Option<Result<(), StepError>> {
-        match self.try_lock::<StepError>(target.slot) {
+    fn cancel_unless_locked(&self, (slot, target): Found<'_, T>) -> Option<Result<(), StepError>> {
+        match slot.try_lock() {
             Ok(Some(mut locked)) => {
                 Some(self.end_locked(&mut locked, target, Ending::Cancelled, None))
             }

@@ -1,0 +1,63 @@
+//! A job's lock, once it is taken.
+
+use crate::body::Body;
+use crate::error::{LookupError, WouldDeadlock};
+use crate::inner::Inner;
+use crate::slot::{Slot, Target};
+use crate::snapshot::Record;
+use crate::sync::MutexGuard;
+use crate::thread::Held;
+use crate::word::Word;
+
+/// A slot whose lock this thread holds.
+pub(crate) struct Locked<'a, T> {
+    // Dropped in this order: the lock, then the right to it.
+    pub(crate) body: MutexGuard<'a, Body<T>>,
+    pub(crate) slot: Slot<'a, T>,
+    _held: Held,
+}
+
+impl<'a, T> Slot<'a, T> {
+    /// Takes the lock, waiting for it. The right comes first, so that a second lock on this
+    /// thread is refused before it can wait; and it is dropped last.
+    pub(crate) fn lock(self) -> Result<Locked<'a, T>, WouldDeadlock> {
+        let held = Held::enter()?;
+        Ok(Locked {
+            body: self.body.lock(),
+            slot: self,
+            _held: held,
+        })
+    }
+
+    /// Like `lock`, but `Ok(None)` instead of waiting.
+    pub(crate) fn try_lock(self) -> Result<Option<Locked<'a, T>>, WouldDeadlock> {
+        let held = Held::enter()?;
+        Ok(self.body.try_lock().map(|body| Locked {
+            body,
+            slot: self,
+            _held: held,
+        }))
+    }
+}
+
+impl<T> Locked<'_, T> {
+    pub(crate) fn word(&self) -> Word {
+        self.slot.state()
+    }
+
+    /// The job and its payload, of the instant at which the two words were read.
+    pub(crate) fn record(
+        &self,
+        inner: &Inner<T>,
+        target: Target,
+    ) -> Result<Record<&T>, LookupError> {
+        let snapshot = inner.snapshot((self.slot, target))?;
+        let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
+        Ok(Record {
+            snapshot,
+            times: self.body.times(),
+            error: self.body.error.as_deref().cloned(),
+            payload,
+        })
+    }
+}
