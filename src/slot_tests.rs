@@ -18,7 +18,7 @@ fn target() -> Target {
 fn watched_pending() -> Slot<'static, ()> {
     // The tests of a process are few.
     let words = Box::leak(Box::new(Words::new(GENERATION)));
-    let slot = Slot::new(words, Box::leak(Box::new(Mutex::new(Body::empty()))));
+    let slot = Slot::new(0, words, Box::leak(Box::new(Mutex::new(Body::empty()))));
     slot.open(GENERATION, 1);
     slot.step::<Infallible>(|word| Ok(word.register())).unwrap();
     assert!(slot.watch(slot.state()));

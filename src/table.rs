@@ -249,12 +249,12 @@ mod tests {
     fn a_walk_finds_each_slot_at_its_index() {
         let table = Table::<u32>::new(usize::MAX, 0);
         for _ in 0..5_000 {
-            let (index, slot) = table.take().unwrap();
-            slot.body.lock().payload = Some(index);
+            let slot = table.take().unwrap();
+            slot.body.lock().payload = Some(slot.index);
         }
         let mut found: Vec<_> = table
             .iter()
-            .filter_map(|(index, slot)| Some((index, slot.body.lock().payload?)))
+            .filter_map(|slot| Some((slot.index, slot.body.lock().payload?)))
             .collect();
         found.sort_unstable();
         let expected: Vec<_> = (0..5_000).map(|index| (index, index)).collect();
@@ -281,8 +281,7 @@ mod tests {
     #[test]
     fn no_index_is_out_of_bounds() {
         let table = Table::<()>::new(usize::MAX, 0);
-        let (first, _) = table.take().unwrap();
-        assert_eq!(first, 0);
+        assert_eq!(table.take().unwrap().index, 0);
         let chunk = 1 << SIZE;
         for index in [chunk, chunk - 1, 1 << 20, u32::MAX - chunk, u32::MAX] {
             assert_eq!(table.get(index).is_some(), index < chunk, "index {index}");
@@ -300,9 +299,9 @@ mod tests {
     #[test]
     fn a_used_up_slot_is_retired() {
         let table = Table::<()>::new(1, RETIRED);
-        let (index, _) = table.take().unwrap();
+        let index = table.take().unwrap().index;
         table.give_back(index);
-        assert_eq!(table.take().unwrap().0, index + 1);
+        assert_eq!(table.take().unwrap().index, index + 1);
         assert!(matches!(table.take(), Err(NoSlot::Full)));
     }
 }
