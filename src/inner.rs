@@ -156,11 +156,18 @@ impl<T> Inner<T> {
         &self,
         wanted: impl Fn(Word, Beat) -> bool,
     ) -> impl Iterator<Item = Snapshot> {
-        self.table.iter().filter_map(move |slot| {
-            let (word, beat, wake) = slot.observe();
-            self.wake(slot, wake);
+        self.observed().filter_map(move |(slot, word, beat)| {
             let id = || self.id_seen(slot, word.generation());
             wanted(word, beat).then(|| Snapshot::new(id(), word, beat))?
+        })
+    }
+
+    /// Every slot, also those that are empty.
+    pub(crate) fn observed(&self) -> impl Iterator<Item = (Slot<'_, T>, Word, Beat)> {
+        self.table.iter().map(|slot| {
+            let (word, beat, wake) = slot.observe();
+            self.wake(slot, wake);
+            (slot, word, beat)
         })
     }
 

@@ -90,7 +90,11 @@ impl<T: Send + 'static> JobRegistry<T> {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        self.iter().for_each(|seen| counts.add(seen.status()));
+        let statuses = self
+            .inner
+            .observed()
+            .filter_map(|(_, word, _)| word.status());
+        statuses.for_each(|status| counts.add(status));
         counts
     }
 }
