@@ -75,7 +75,7 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 10] = [
+const SETS: [Set; 9] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -110,15 +110,6 @@ const SETS: [Set; 10] = [
         lengths: &[2, 2],
         accepted_only: true,
         only: None,
-        effort: within(&[None, Some(2)], 1_000_000),
-    },
-    Set {
-        name: "1 + 1 + 1 calls, life, without a bound",
-        size: Size::Full,
-        alphabet: Alphabet::Life,
-        lengths: &[1, 1, 1],
-        accepted_only: false,
-        only: Some("loom"),
         effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
