@@ -7,6 +7,7 @@ use crate::slot::{Slot, Target};
 use crate::thread::panic_message;
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status};
+use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -141,18 +142,11 @@ impl<'a, T> JobGuard<'a, T> {
             .end_locked(&mut self.locked, self.target, ending, reason)
     }
 
-    /// Runs `f` on the payload; a panic in it fails the job, with its message, and goes on.
-    pub(crate) fn update<R>(mut self, f: impl FnOnce(&mut T) -> R) -> R {
-        match catch_unwind(AssertUnwindSafe(|| f(&mut self))) {
-            Ok(value) => value,
-            Err(panic) => {
-                let reason = format!("panicked: {}", panic_message(&*panic));
-                let _ = self.end(Ending::Failed, Some(reason));
-                // The lock is released before the panic goes on.
-                drop(self);
-                resume_unwind(panic)
-            }
-        }
+    /// Fails the job for a panic in a closure.
+    #[cold]
+    fn fail_for(mut self, panic: &(dyn Any + Send)) {
+        let reason = format!("panicked: {}", panic_message(panic));
+        let _ = self.end(Ending::Failed, Some(reason));
     }
 }
 
@@ -200,6 +194,23 @@ impl<T: fmt::Debug> fmt::Debug for JobGuard<'_, T> {
 }
 
 impl<T> Inner<T> {
+    /// Runs `f` on the payload; a panic in it fails the job, with its message, and goes on.
+    pub(crate) fn update<R>(
+        &self,
+        found: Found<'_, T>,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, LockError> {
+        let mut guard = self.guard(found)?;
+        match catch_unwind(AssertUnwindSafe(|| f(&mut guard))) {
+            Ok(value) => Ok(value),
+            Err(panic) => {
+                // The lock is released before the panic goes on.
+                guard.fail_for(&*panic);
+                resume_unwind(panic)
+            }
+        }
+    }
+
     pub(crate) fn guard<'a>(
         &'a self,
         (slot, target): Found<'a, T>,

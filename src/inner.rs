@@ -172,10 +172,10 @@ impl<T> Inner<T> {
     }
 
     /// Wakes the slot's watchers if `watched` says that there are any.
+    #[inline]
     pub(crate) fn wake(&self, slot: Slot<'_, T>, watched: bool) {
         if watched {
-            let wakers = self.watchers.take_wakers(slot.index);
-            defer(wakers.into_iter().map(Effect::Wake));
+            self.watchers.wake(slot.index);
         }
     }
 }

@@ -163,7 +163,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// If `f` does, after the job has been failed.
     pub fn update<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
-        Ok(self.lock()?.update(f))
+        self.registry.inner.update(self.found(), f)
     }
 
     /// [`JobRegistry::snapshot`]. Not fenced: it shows a later attempt, too. Takes no lock.

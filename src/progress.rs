@@ -39,6 +39,7 @@ impl Progress {
     /// assert_eq!(Progress::percent(100.0), Ok(Progress::DONE));
     /// assert_eq!(Progress::percent(100.1), Err(ProgressError::OutOfRange));
     /// ```
+    #[inline]
     pub fn percent(percent: f64) -> Result<Self, ProgressError> {
         if percent.is_nan() {
             return Err(ProgressError::NotANumber);
@@ -67,6 +68,7 @@ impl Progress {
     /// assert_eq!(Progress::ratio(4, 3), Err(ProgressError::OutOfRange));
     /// # Ok::<(), ProgressError>(())
     /// ```
+    #[inline]
     pub fn ratio(done: u64, total: u64) -> Result<Self, ProgressError> {
         if done > total {
             return Err(ProgressError::OutOfRange);
@@ -93,6 +95,7 @@ impl Progress {
     /// assert_eq!(Progress::from_ppm(500_000)?, Progress::percent(50.0)?);
     /// # Ok::<(), ProgressError>(())
     /// ```
+    #[inline]
     pub const fn from_ppm(ppm: u32) -> Result<Self, ProgressError> {
         if ppm > WHOLE {
             return Err(ProgressError::OutOfRange);
@@ -101,6 +104,7 @@ impl Progress {
     }
 
     /// Parts per million, 0 to 1 000 000.
+    #[inline]
     #[must_use]
     pub const fn ppm(self) -> u32 {
         self.0
@@ -113,6 +117,7 @@ impl Progress {
     /// assert_eq!(Progress::ratio(1, 8)?.as_percent(), 12.5);
     /// # Ok::<(), job_registry::ProgressError>(())
     /// ```
+    #[inline]
     #[must_use]
     pub fn as_percent(self) -> f64 {
         f64::from(self.0) / f64::from(WHOLE / 100)

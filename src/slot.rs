@@ -169,6 +169,17 @@ impl<'a, T> Slot<'a, T> {
     /// because something was settled on the way.
     #[inline]
     pub(crate) fn observe(&self) -> (Word, Beat, bool) {
+        let beat = self.beat();
+        let word = self.state();
+        if self.beat() == beat && is_settled(word, beat) {
+            return (word, beat, false);
+        }
+        self.observe_later()
+    }
+
+    /// Beside a writer.
+    #[cold]
+    fn observe_later(&self) -> (Word, Beat, bool) {
         let mut wake = false;
         loop {
             let beat = self.beat();

@@ -31,12 +31,14 @@ impl Status {
     /// # use job_registry::Status;
     /// assert!(Status::Failed.is_ended() && !Status::Running.is_ended());
     /// ```
+    #[inline]
     #[must_use]
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
     /// `pending`, `running`, `completed`, `failed` or `cancelled`.
+    #[inline]
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,6 +84,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// `None` for a vacant slot.
+    #[inline]
     pub(crate) fn new(id: JobId, word: Word, beat: Beat) -> Option<Self> {
         let status = word.status()?;
         // The bit is no part of what a job is.
@@ -95,24 +98,28 @@ impl Snapshot {
     }
 
     /// The job.
+    #[inline]
     #[must_use]
     pub fn id(&self) -> JobId {
         self.id
     }
 
     /// Where the job is in its life.
+    #[inline]
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
     /// How much is done. Never less than in an earlier snapshot of the same attempt.
+    #[inline]
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.word.progress()
     }
 
     /// Which attempt this is: 1 for the first, at most 65 535.
+    #[inline]
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.word.attempt().into()
@@ -124,6 +131,7 @@ impl Snapshot {
     ///
     /// Below 2³⁹, so that it survives in a JSON number. Versions of different jobs say nothing about
     /// each other.
+    #[inline]
     #[must_use]
     pub fn version(&self) -> u64 {
         self.word.version()
@@ -134,11 +142,13 @@ impl Snapshot {
     /// `saturating_sub`, for a retry that follows an end at once counts as a millisecond later.
     ///
     /// [`JobRegistry::now`]: crate::JobRegistry::now
+    #[inline]
     #[must_use]
     pub fn last_heartbeat(&self) -> Duration {
         Duration::from_millis(self.beat.millis())
     }
 
+    #[inline]
     pub(crate) fn word(&self) -> Word {
         self.word
     }
@@ -221,11 +231,13 @@ pub struct Counts {
 
 impl Counts {
     /// All of them.
+    #[inline]
     #[must_use]
     pub fn total(&self) -> usize {
         self.pending + self.running + self.completed + self.failed + self.cancelled
     }
 
+    #[inline]
     pub(crate) fn add(&mut self, status: Status) {
         *match status {
             Status::Pending => &mut self.pending,

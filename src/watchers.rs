@@ -9,6 +9,7 @@
 
 use crate::Snapshot;
 use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
+use crate::thread::{Effect, defer};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
@@ -140,11 +141,14 @@ impl Watchers {
         drop(left);
     }
 
-    /// The wakers of a slot, for the caller to wake.
-    pub(crate) fn take_wakers(&self, slot: u32) -> Wakers {
+    /// Wakes everybody who waits for the slot, or has them woken when this thread lets go of its lock.
+    #[cold]
+    pub(crate) fn wake(&self, slot: u32) {
         let mut shard = self.shard(slot).lock();
         let entries = shard.get_mut(&slot).into_iter().flatten();
-        entries.filter_map(|entry| entry.waker.take()).collect()
+        let wakers: Wakers = entries.filter_map(|entry| entry.waker.take()).collect();
+        drop(shard);
+        defer(wakers.into_iter().map(Effect::Wake));
     }
 
     /// Leaves `last` with every watcher of the removed job, and returns their wakers.

@@ -172,6 +172,6 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::LockError>(())
     /// ```
     pub fn update<R>(&self, id: JobId, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
-        Ok(self.lock(id)?.update(f))
+        self.inner.update(self.inner.find(id)?, f)
     }
 }
