@@ -49,6 +49,7 @@ pub struct JobGuard<'a, T> {
 
 impl<'a, T> JobGuard<'a, T> {
     /// Of a live job only; and `target` is fixed to its attempt, which cannot change any more.
+    #[inline]
     pub(crate) fn new(
         inner: &'a Inner<T>,
         target: Target,
@@ -142,6 +143,13 @@ impl<'a, T> JobGuard<'a, T> {
             .end_locked(&mut self.locked, self.target, ending, reason)
     }
 
+    #[cold]
+    fn fail_unwound(&mut self) {
+        let reason = "panicked: while the job's lock was held".to_owned();
+        // Refused where the guard itself has ended the job before the panic.
+        let _ = self.end(Ending::Failed, Some(reason));
+    }
+
     /// Fails the job for a panic in a closure.
     #[cold]
     fn fail_for(mut self, panic: &(dyn Any + Send)) {
@@ -173,13 +181,10 @@ impl<T> DerefMut for JobGuard<'_, T> {
 }
 
 impl<T> Drop for JobGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         if std::thread::panicking() && !self.was_panicking {
-            // Refused where the guard itself has ended the job before the panic.
-            let _ = self.end(
-                Ending::Failed,
-                Some("panicked: while the job's lock was held".to_owned()),
-            );
+            self.fail_unwound();
         }
     }
 }
@@ -195,6 +200,7 @@ impl<T: fmt::Debug> fmt::Debug for JobGuard<'_, T> {
 
 impl<T> Inner<T> {
     /// Runs `f` on the payload; a panic in it fails the job, with its message, and goes on.
+    #[inline]
     pub(crate) fn update<R>(
         &self,
         found: Found<'_, T>,
@@ -211,6 +217,7 @@ impl<T> Inner<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn guard<'a>(
         &'a self,
         (slot, target): Found<'a, T>,
@@ -234,6 +241,7 @@ impl<T> Inner<T> {
 }
 
 /// An early look spares a wait for the lock of a job that has ended anyway.
+#[inline]
 fn is_lockable<T>(slot: Slot<'_, T>, target: Target) -> Result<(), LockError> {
     let word = slot.state();
     target.admit(word)?;

@@ -20,6 +20,7 @@ pub(crate) struct Locked<'a, T> {
 impl<'a, T> Slot<'a, T> {
     /// Takes the lock, waiting for it. The right comes first, so that a second lock on this
     /// thread is refused before it can wait; and it is dropped last.
+    #[inline]
     pub(crate) fn lock(self) -> Result<Locked<'a, T>, WouldDeadlock> {
         let held = Held::enter()?;
         Ok(Locked {
@@ -30,6 +31,7 @@ impl<'a, T> Slot<'a, T> {
     }
 
     /// Like `lock`, but `Ok(None)` instead of waiting.
+    #[inline]
     pub(crate) fn try_lock(self) -> Result<Option<Locked<'a, T>>, WouldDeadlock> {
         let held = Held::enter()?;
         Ok(self.body.try_lock().map(|body| Locked {

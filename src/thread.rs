@@ -55,6 +55,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Must come before the wait for the lock: afterwards would be too late.
+    #[inline]
     pub(crate) fn enter() -> Result<Self, WouldDeadlock> {
         if holds_lock() {
             return Err(WouldDeadlock);
@@ -67,16 +68,23 @@ impl Held {
 }
 
 impl Drop for Held {
+    #[inline]
     fn drop(&mut self) {
         if LOCK.with(|lock| lock.replace(Lock::None)) == Lock::Owing {
-            // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
-            let effects = DEFERRED.try_with(RefCell::take);
-            run(effects.unwrap_or_default());
+            pay();
         }
     }
 }
 
+#[cold]
+fn pay() {
+    // Not there any more while the thread's locals are destroyed, when nothing is deferred either.
+    let effects = DEFERRED.try_with(RefCell::take);
+    run(effects.unwrap_or_default());
+}
+
 /// Whether this thread holds a job's lock.
+#[inline]
 pub(crate) fn holds_lock() -> bool {
     LOCK.with(Cell::get) != Lock::None
 }
