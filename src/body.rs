@@ -1,6 +1,7 @@
 //! The body: what of a job is behind its lock.
 
-use crate::snapshot::Times;
+use crate::Snapshot;
+use crate::snapshot::{Record, Times};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,6 +72,16 @@ impl<T> Body<T> {
             removal: Removal::DEFAULT,
             filed: NEVER,
         }
+    }
+
+    /// Of the job as it was last seen. `None` for an empty slot.
+    pub(crate) fn into_record(self, snapshot: Snapshot) -> Option<Record<T>> {
+        Some(Record {
+            snapshot,
+            times: self.times(),
+            error: self.error.map(|error| *error),
+            payload: self.payload?,
+        })
     }
 
     pub(crate) fn times(&self) -> Times {

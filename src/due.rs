@@ -6,7 +6,7 @@
 //! yet is filed again.
 
 use crate::body::NEVER;
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::BTreeMap;
 
 /// When to look at what is due at `due`: the farther away, the coarser, so that jobs share few times and an entry costs
@@ -27,6 +27,8 @@ pub(crate) const BATCH: usize = 64;
 #[derive(Debug)]
 pub(crate) struct DueQueue {
     by_time: Mutex<BTreeMap<u64, Vec<u32>>>,
+    /// The first time in there, or `NEVER`. Written under the lock, so that a look before its time takes none.
+    earliest: AtomicU64,
 }
 
 /// A slot, and the time it was filed under.
@@ -40,6 +42,7 @@ impl DueQueue {
     pub(crate) fn new() -> Self {
         Self {
             by_time: Mutex::new(BTreeMap::new()),
+            earliest: AtomicU64::new(NEVER),
         }
     }
 
@@ -49,11 +52,15 @@ impl DueQueue {
             debug_assert!(time != NEVER);
             by_time.entry(time).or_default().push(slot);
         }
+        self.note_earliest(&by_time);
     }
 
     /// Takes out up to `most` entries whose time has come by `now`, earliest first.
     pub(crate) fn take_due(&self, now: u64, most: usize) -> Vec<Entry> {
         let mut due = Vec::new();
+        if !self.is_due(now) {
+            return due;
+        }
         let mut by_time = self.by_time.lock();
         while let Some(mut first) = by_time.first_entry() {
             let time = *first.key();
@@ -67,17 +74,20 @@ impl DueQueue {
                 first.remove();
             }
         }
+        self.note_earliest(&by_time);
         due
     }
 
+    // ORDERING: Acquire and Release. Who filed an entry before a look is seen by it; and beside it, it may be either.
+
+    fn note_earliest(&self, by_time: &BTreeMap<u64, Vec<u32>>) {
+        let earliest = by_time.first_key_value().map_or(NEVER, |(time, _)| *time);
+        self.earliest.store(earliest, Ordering::Release);
+    }
+
     /// Whether any entry's time has come.
-    #[cfg(any(test, feature = "tokio"))]
-    #[cfg_attr(any(loom, shuttle), allow(dead_code))]
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.by_time
-            .lock()
-            .first_key_value()
-            .is_some_and(|(time, _)| *time <= now)
+        self.earliest.load(Ordering::Acquire) <= now
     }
 }
 

@@ -99,14 +99,13 @@ impl<T> Inner<T> {
     }
 
     /// Puts a payload into a free slot and publishes the job, pending.
-    pub(crate) fn register(&self, payload: T) -> Result<Target, RegisterError<T>> {
+    pub(crate) fn register(&self, payload: T, now: u64) -> Result<Target, RegisterError<T>> {
         let slot = match self.table.take() {
             Ok(slot) => slot,
             Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
             Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
         };
         let generation = slot.state().generation();
-        let now = self.now();
         // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer
         // than it takes to see that. That is why registering works under a guard.
         *slot.body.lock() = Body {

@@ -86,11 +86,14 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # drop(job);
     /// ```
     pub fn register(&self, payload: T) -> Result<Job<T>, RegisterError<T>> {
+        let mut now = self.inner.now();
         // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
-        if self.inner.reapers.load(Ordering::Relaxed) == 0 {
-            self.inner.sweep_at_most(2);
+        let has_reaper = self.inner.reapers.load(Ordering::Relaxed) > 0;
+        if !has_reaper && self.inner.sweep_at_most(2, now).removed > 0 {
+            // Which may have taken its time.
+            now = self.inner.now();
         }
-        let target = self.inner.register(payload)?;
+        let target = self.inner.register(payload, now)?;
         Ok(Job::new(self.clone(), target))
     }
 

@@ -135,7 +135,7 @@ impl<T> Inner<T> {
 
     /// Moves an ended job out of its slot, lets go of the lock, and tells the watchers.
     fn vacate<'a>(&'a self, mut locked: Locked<'a, T>, target: Target) -> Option<Removed<'a, T>> {
-        let record = locked.record(self, target).ok()?.map(drop);
+        let last = self.snapshot((locked.slot, target)).ok()?;
         // Nothing but the watched bit changes on an ended job whose lock is held.
         locked
             .slot
@@ -144,24 +144,23 @@ impl<T> Inner<T> {
         self.table.count_out();
         let body = std::mem::replace(&mut *locked.body, Body::empty());
         drop(locked);
-        let last = record.snapshot;
         let mut removed = Removed {
             inner: self,
             target,
-            record: body.payload.map(|payload| record.map(|()| payload)),
+            record: body.into_record(last),
             told: Ok(()),
         };
-        let wakers = self
-            .watchers
-            .take_removed(target.slot, target.generation, last);
-        removed.told = catch_unwind(AssertUnwindSafe(|| {
-            defer(wakers.into_iter().map(Effect::Wake));
-        }));
+        let watchers = &self.watchers;
+        if let Some(wakers) = watchers.take_removed(target.slot, target.generation, last) {
+            removed.told = catch_unwind(AssertUnwindSafe(|| {
+                defer(wakers.into_iter().map(Effect::Wake));
+            }));
+        }
         Some(removed)
     }
 
     pub(crate) fn sweep(&self) -> Swept {
-        self.sweep_at_most(usize::MAX)
+        self.sweep_at_most(usize::MAX, self.now())
     }
 
     /// Removes every ended job whose lock is free, due or not.
@@ -180,14 +179,13 @@ impl<T> Inner<T> {
     }
 
     /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
-    pub(crate) fn sweep_at_most(&self, most: usize) -> Swept {
+    pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
         let mut swept = Swept::default();
         let mut hand = InHand {
             queue: &self.due,
             due: Vec::new(),
             busy: Vec::new(),
         };
-        let now = self.now();
         let mut left = most;
         while left > 0 && !crate::thread::holds_lock() {
             hand.due = self.due.take_due(now, left.min(BATCH));

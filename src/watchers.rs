@@ -152,16 +152,22 @@ impl Watchers {
     }
 
     /// Leaves `last` with every watcher of the removed job, and returns their wakers.
-    pub(crate) fn take_removed(&self, slot: u32, generation: u32, last: Snapshot) -> Wakers {
+    /// `None` where nobody watches the slot.
+    pub(crate) fn take_removed(
+        &self,
+        slot: u32,
+        generation: u32,
+        last: Snapshot,
+    ) -> Option<Wakers> {
         let mut shard = self.shard(slot).lock();
-        let entries = shard.get_mut(&slot).into_iter().flatten();
-        entries
+        let entries = shard.get_mut(&slot)?.iter_mut();
+        let wakers = entries
             .filter(|entry| entry.generation == generation)
             .filter_map(|entry| {
                 entry.last = Some(last);
                 entry.waker.take()
-            })
-            .collect()
+            });
+        Some(wakers.collect())
     }
 
     /// Everybody's, when the registry goes away.
