@@ -55,12 +55,9 @@ fn main() {
     let args: Vec<_> = std::env::args().collect();
     let only = args.iter().position(|arg| arg == "--only");
     let quick = args.iter().any(|arg| arg == "--quick");
-    let (rounds, micros) = if quick { (7, 1000) } else { (31, 2500) };
+    let (rounds, calls) = if quick { (5, 20_000) } else { (21, 50_000) };
     let plan = Plan {
-        effort: Effort {
-            rounds,
-            sample: Duration::from_micros(micros),
-        },
+        effort: Effort { rounds, calls },
         only: only.and_then(|at| args.get(at + 1).cloned()),
     };
     let start = Instant::now();

@@ -126,6 +126,11 @@ impl<P: Peer> Contender for Kept<P> {
         });
         // Later turns continue where earlier ones have ended; other threads are elsewhere.
         let turn = self.turn.fetch_add(calls as u64, Ordering::Relaxed);
+        // Those that had their turn in between have the caches; of a million, no visit finds its job there anyway.
+        if self.keys.len() <= 100_000 {
+            let mut seen = self.keys.iter().map(|key| self.peer.snapshot(key));
+            assert!(seen.all(|seen| seen.is_some()));
+        }
         let work = |thread: usize| {
             let from = (turn as usize + thread * self.keys.len() / threads) % self.keys.len();
             let key = &key;
@@ -172,8 +177,12 @@ fn together<F: FnOnce() + Send>(threads: usize, work: impl Fn(usize) -> F) -> Du
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub rounds: usize,
-    pub sample: Duration,
+    /// In each, so often for a thousand jobs, and five times for more; shared by the threads.
+    pub calls: usize,
 }
+
+/// Nobody is worth more time in a round.
+const LONGEST: Duration = Duration::from_millis(40);
 
 pub fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
@@ -182,18 +191,20 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
 
 /// The median of each contender, in their order.
 pub fn rounds(
+    jobs: usize,
     contenders: &[Box<dyn Contender>],
     call: Call,
     threads: usize,
     effort: Effort,
 ) -> Vec<(&'static str, f64)> {
     let part: Vec<_> = contenders.iter().filter(|it| it.takes_part(call)).collect();
+    let all = if jobs > 1000 { 5 } else { 1 } * effort.calls;
     let calls: Vec<_> = part
         .iter()
         .map(|it| {
-            // Warms up, too.
-            let first = it.run(call, threads, 2000).max(1.0);
-            ((effort.sample.as_nanos() as f64 / first) as usize).clamp(2000, 250_000)
+            let first = it.run(call, threads, 500).max(1.0);
+            let most = (LONGEST.as_nanos() as f64 / first) as usize;
+            (all / threads).min(most).max(500)
         })
         .collect();
     let mut samples = vec![Vec::new(); part.len()];

@@ -83,7 +83,7 @@ fn contest(
     let contenders = contenders(jobs);
     for (row, call) in wanted {
         for threads in THREADS {
-            let medians = rounds(&contenders, *call, threads, plan.effort);
+            let medians = rounds(jobs, &contenders, *call, threads, plan.effort);
             report.add(row, jobs, threads, &medians);
         }
     }

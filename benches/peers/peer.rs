@@ -40,15 +40,19 @@ pub struct Record {
     pub status: u8,
     pub progress: u32,
     pub beat: Instant,
+    /// When it was registered, started and ended, as everybody keeps.
+    pub times: [Instant; 3],
     pub payload: Payload,
 }
 
 impl Record {
     pub fn new() -> Self {
+        let now = Instant::now();
         Self {
             status: PENDING,
             progress: 0,
-            beat: Instant::now(),
+            beat: now,
+            times: [now; 3],
             payload: [0; 16],
         }
     }
@@ -57,6 +61,7 @@ impl Record {
         let is_legal = self.status == from;
         if is_legal {
             self.status = to;
+            self.times[usize::from(to)] = Instant::now();
         }
         is_legal
     }
@@ -83,15 +88,19 @@ impl Record {
 pub struct Atomics {
     state: AtomicU64,
     beat: AtomicU64,
+    /// When it was registered, started and ended, in nanoseconds.
+    times: [AtomicU64; 3],
     pub payload: Mutex<Payload>,
     origin: Instant,
 }
 
 impl Atomics {
     pub fn new(origin: Instant) -> Self {
+        let now = origin.elapsed().as_nanos() as u64;
         Self {
             state: AtomicU64::new(0),
-            beat: AtomicU64::new(1),
+            beat: AtomicU64::new(now.max(1)),
+            times: [now, 0, 0].map(AtomicU64::new),
             payload: Mutex::new([0; 16]),
             origin,
         }
@@ -110,7 +119,11 @@ impl Atomics {
                 .state
                 .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) => return true,
+                Ok(_) => {
+                    let now = self.origin.elapsed().as_nanos() as u64;
+                    self.times[usize::from(to)].store(now, Ordering::Release);
+                    return true;
+                }
                 Err(now) => word = now,
             }
         }
