@@ -36,7 +36,7 @@ mod wakes;
 
 use contest::Effort;
 use report::Report;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How much, and what.
 pub struct Plan {

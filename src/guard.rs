@@ -49,7 +49,10 @@ pub struct JobGuard<'a, T> {
 
 impl<'a, T> JobGuard<'a, T> {
     /// Of a live job only; and `target` is fixed to its attempt, which cannot change any more.
-    #[inline]
+    // A guard that is handed on through memory is written in parts and read in whole, for which a processor has to wait:
+    // a lock took twice as long.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn new(
         inner: &'a Inner<T>,
         target: Target,
@@ -217,7 +220,8 @@ impl<T> Inner<T> {
         }
     }
 
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub(crate) fn guard<'a>(
         &'a self,
         (slot, target): Found<'a, T>,

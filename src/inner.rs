@@ -61,15 +61,15 @@ impl<T> Inner<T> {
     #[inline]
     pub(crate) fn find(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
-        let is_here = || {
-            let word = slot.state();
-            word.generation() == id.generation && word.status().is_some()
-        };
-        // The half is read while the job is seen to be here before and after: it is the job's, and not that of the one
-        // before or after it.
+        let seen = slot.state();
+        let is_here = seen.generation() == id.generation && !seen.is_vacant();
+        // The half is read between two looks that see the job: it is the job's, and not that of the one before or after it.
+        // A generation that has not moved on is enough for the second: a job's place is vacant before it, not after.
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
         // sees that the one before has gone.
-        let is_present = is_here() && slot.nonce().load(Ordering::Acquire) == id.nonce && is_here();
+        let is_present = is_here
+            && slot.nonce().load(Ordering::Acquire) == id.nonce
+            && slot.state().generation() == id.generation;
         // Of what the slot does not hold (any more), the key tells whether it ever did.
         if !is_present && !self.mint.has_issued(id) {
             return Err(LookupError::NotFound);

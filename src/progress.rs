@@ -39,7 +39,6 @@ impl Progress {
     /// assert_eq!(Progress::percent(100.0), Ok(Progress::DONE));
     /// assert_eq!(Progress::percent(100.1), Err(ProgressError::OutOfRange));
     /// ```
-    #[inline]
     pub fn percent(percent: f64) -> Result<Self, ProgressError> {
         if percent.is_nan() {
             return Err(ProgressError::NotANumber);
@@ -68,7 +67,6 @@ impl Progress {
     /// assert_eq!(Progress::ratio(4, 3), Err(ProgressError::OutOfRange));
     /// # Ok::<(), ProgressError>(())
     /// ```
-    #[inline]
     pub fn ratio(done: u64, total: u64) -> Result<Self, ProgressError> {
         if done > total {
             return Err(ProgressError::OutOfRange);
@@ -117,7 +115,6 @@ impl Progress {
     /// assert_eq!(Progress::ratio(1, 8)?.as_percent(), 12.5);
     /// # Ok::<(), job_registry::ProgressError>(())
     /// ```
-    #[inline]
     #[must_use]
     pub fn as_percent(self) -> f64 {
         f64::from(self.0) / f64::from(WHOLE / 100)

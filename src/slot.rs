@@ -76,7 +76,7 @@ impl Target {
 
     /// Whether a slot in this state still holds the job.
     pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
-        if word.generation() == self.generation && word.status().is_some() {
+        if word.generation() == self.generation && !word.is_vacant() {
             Ok(())
         } else if word.generation() > self.generation {
             Err(LookupError::Gone)

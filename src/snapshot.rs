@@ -38,7 +38,6 @@ impl Status {
     }
 
     /// `pending`, `running`, `completed`, `failed` or `cancelled`.
-    #[inline]
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -231,7 +230,6 @@ pub struct Counts {
 
 impl Counts {
     /// All of them.
-    #[inline]
     #[must_use]
     pub fn total(&self) -> usize {
         self.pending + self.running + self.completed + self.failed + self.cancelled

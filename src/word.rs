@@ -119,6 +119,10 @@ impl Word {
         Progress::saturating_ppm((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
     }
 
+    pub(crate) fn is_vacant(self) -> bool {
+        self.0 >> STATUS_SHIFT & STATUS_MASK == 0
+    }
+
     pub(crate) fn is_watched(self) -> bool {
         self.0 & WATCHED != 0
     }
