@@ -169,12 +169,18 @@ impl<'a, T> Slot<'a, T> {
     /// because something was settled on the way.
     #[inline]
     pub(crate) fn observe(&self) -> (Word, Beat, bool) {
+        match self.both() {
+            Some((word, beat)) if is_settled(word, beat) => (word, beat, false),
+            _ => self.observe_later(),
+        }
+    }
+
+    /// Both words, unless the beat word has changed meanwhile.
+    #[inline]
+    fn both(&self) -> Option<(Word, Beat)> {
         let beat = self.beat();
         let word = self.state();
-        if self.beat() == beat && is_settled(word, beat) {
-            return (word, beat, false);
-        }
-        self.observe_later()
+        (self.beat() == beat).then_some((word, beat))
     }
 
     /// Beside a writer.
@@ -182,11 +188,9 @@ impl<'a, T> Slot<'a, T> {
     fn observe_later(&self) -> (Word, Beat, bool) {
         let mut wake = false;
         loop {
-            let beat = self.beat();
-            let word = self.state();
-            if self.beat() != beat {
+            let Some((word, beat)) = self.both() else {
                 continue;
-            }
+            };
             if is_settled(word, beat) {
                 return (word, beat, wake);
             }
