@@ -25,8 +25,8 @@ fn busy() -> Busy {
     let clock = ManualClock::new();
     let jobs = JobRegistry::builder()
         .clock(clock.clone())
-        .stall_after(Duration::from_secs(60))
-        .retention(Duration::from_secs(60))
+        .stall_after(Duration::from_mins(1))
+        .retention(Duration::from_mins(1))
         .capacity(10_000)
         .build();
     for _ in 0..1000 {

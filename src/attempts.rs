@@ -5,7 +5,7 @@ use crate::body::{NEVER, Removal};
 use crate::error::RetryError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
-use crate::slot::Target;
+use crate::target::Target;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

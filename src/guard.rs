@@ -3,7 +3,8 @@
 use crate::error::{LockError, StepError};
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
-use crate::slot::{Slot, Target};
+use crate::slot::Slot;
+use crate::target::Target;
 use crate::thread::panic_message;
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status};

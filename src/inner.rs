@@ -8,10 +8,11 @@ use crate::due::DueQueue;
 use crate::error::{LookupError, RegisterError};
 use crate::id::{JobId, Mint};
 use crate::removal::Hook;
-use crate::slot::{Slot, Target};
+use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::table::{NoSlot, Table};
+use crate::target::Target;
 use crate::thread::{Effect, defer};
 use crate::watchers::Watchers;
 use crate::word::Word;
@@ -137,12 +138,6 @@ impl<T> Inner<T> {
         self.wake(slot, wake);
         target.admit_reader(word)?;
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
-    }
-
-    /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
-    pub(crate) fn watch(&self, slot: Slot<'_, T>, seen: Snapshot) -> bool {
-        let word = slot.state();
-        !seen.word().grows_to(word) && slot.watch(word)
     }
 
     /// All jobs, as each is when the walk comes by.

@@ -4,7 +4,7 @@ use crate::error::{LockError, LookupError, RemoveError, RetryError, StepError};
 use crate::guard::JobGuard;
 use crate::inner::Found;
 use crate::registry::JobRegistry;
-use crate::slot::Target;
+use crate::target::Target;
 use crate::thread::{Effect, defer};
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status, Watch};

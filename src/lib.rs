@@ -123,6 +123,7 @@ mod snapshot;
 mod steps;
 mod sync;
 mod table;
+mod target;
 #[cfg(feature = "tokio")]
 mod task;
 mod thread;

@@ -3,9 +3,10 @@
 use crate::body::Body;
 use crate::error::{LookupError, WouldDeadlock};
 use crate::inner::Inner;
-use crate::slot::{Slot, Target};
+use crate::slot::Slot;
 use crate::snapshot::Record;
 use crate::sync::MutexGuard;
+use crate::target::Target;
 use crate::thread::Held;
 use crate::word::Word;
 

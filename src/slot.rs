@@ -19,12 +19,13 @@
 //! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
 //! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
 
+use crate::Status;
 use crate::beat::Beat;
 use crate::body::Body;
-use crate::error::{Fenced, LookupError};
+use crate::error::Fenced;
 use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
+use crate::target::Target;
 use crate::word::{Ending, Word};
-use crate::{JobId, Status};
 
 /// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
 #[derive(Debug)]
@@ -52,47 +53,6 @@ pub(crate) struct Slot<'a, T> {
     pub(crate) index: u32,
     words: &'a Words,
     pub(crate) body: &'a Mutex<Body<T>>,
-}
-
-/// Which job a call means, and as whose writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-    /// The other half of the job's id.
-    pub(crate) nonce: u64,
-    /// `None` for a caller by id, who writes to whatever attempt there is.
-    pub(crate) attempt: Option<u16>,
-}
-
-impl Target {
-    pub(crate) fn id(self) -> JobId {
-        JobId {
-            nonce: self.nonce,
-            generation: self.generation,
-            slot: self.slot,
-        }
-    }
-
-    /// Whether a slot in this state still holds the job.
-    pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
-        if word.generation() == self.generation && !word.is_vacant() {
-            Ok(())
-        } else if word.generation() > self.generation {
-            Err(LookupError::Gone)
-        } else {
-            Err(LookupError::NotFound)
-        }
-    }
-
-    /// Whether it does, and the caller may still write to it.
-    pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
-        self.admit_reader(word)?;
-        match self.attempt {
-            Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl<T> Clone for Slot<'_, T> {
@@ -158,6 +118,12 @@ impl<'a, T> Slot<'a, T> {
         beat.compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Beat::from_bits)
+    }
+
+    /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
+    pub(crate) fn watch_from(&self, seen: Word) -> bool {
+        let word = self.state();
+        !seen.grows_to(word) && self.watch(word)
     }
 
     /// Sets the watched bit on `word`, if the job has not moved on.

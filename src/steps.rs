@@ -6,7 +6,7 @@ use crate::due::{Entry, hint};
 use crate::error::StepError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
-use crate::slot::Target;
+use crate::target::Target;
 use crate::word::Ending;
 use crate::{Progress, Status};
 use std::sync::Arc;

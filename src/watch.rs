@@ -1,8 +1,8 @@
 //! [`Watch`]: following one job.
 
 use crate::inner::{Found, Inner};
-use crate::slot::Target;
 use crate::sync::{Arc, Weak};
+use crate::target::Target;
 use crate::watchers::Seat;
 use crate::{LookupError, Snapshot};
 use futures_core::Stream;
@@ -105,7 +105,7 @@ impl<T> Watch<T> {
                 }
                 // Seen already, and the waker is in: wait, unless the job moves on under our hands.
                 Ok(snapshot) if waiting => {
-                    if inner.watch(found.0, snapshot) {
+                    if found.0.watch_from(snapshot.word()) {
                         return Poll::Pending;
                     }
                 }

@@ -1,6 +1,6 @@
 //! Whom the heartbeat task beats for, and when: 16 bytes for each.
 
-use crate::slot::Target;
+use crate::target::Target;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

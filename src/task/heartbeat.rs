@@ -2,7 +2,7 @@
 
 use super::beats::{Beats, Ticking};
 use crate::inner::Inner;
-use crate::slot::Target;
+use crate::target::Target;
 use crate::{Job, JobId, JobRegistry, LookupError};
 use std::fmt;
 use std::sync::{Arc, Weak};

@@ -1,0 +1,46 @@
+//! [`Target`]: whom a call means.
+
+use crate::JobId;
+use crate::error::{Fenced, LookupError};
+use crate::word::Word;
+
+/// Which job a call means, and as whose writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+    /// The other half of the job's id.
+    pub(crate) nonce: u64,
+    /// `None` for a caller by id, who writes to whatever attempt there is.
+    pub(crate) attempt: Option<u16>,
+}
+
+impl Target {
+    pub(crate) fn id(self) -> JobId {
+        JobId {
+            nonce: self.nonce,
+            generation: self.generation,
+            slot: self.slot,
+        }
+    }
+
+    /// Whether a slot in this state still holds the job.
+    pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
+        if word.generation() == self.generation && !word.is_vacant() {
+            Ok(())
+        } else if word.generation() > self.generation {
+            Err(LookupError::Gone)
+        } else {
+            Err(LookupError::NotFound)
+        }
+    }
+
+    /// Whether it does, and the caller may still write to it.
+    pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
+        self.admit_reader(word)?;
+        match self.attempt {
+            Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
+            _ => Ok(()),
+        }
+    }
+}
