@@ -2,6 +2,7 @@
 
 use crate::goals;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 pub struct Row {
     pub call: &'static str,
@@ -76,11 +77,12 @@ impl Report {
                 threads,
                 ..
             } = row;
-            text += &format!("| {call} | {jobs} | {threads} | {shown} |\n");
+            let _ = writeln!(text, "| {call} | {jobs} | {threads} | {shown} |");
         }
         let verdicts = goals::judge(self);
         let met = verdicts.iter().filter(|verdict| verdict.is_met()).count();
-        text += &format!(
+        let _ = write!(
+            text,
             "\nOf {} goals, {met} are met. The others:\n\n",
             verdicts.len()
         );
@@ -91,7 +93,7 @@ impl Report {
                 ratio,
                 least,
             } = missed;
-            text += &format!("| {place} | {ratio:.2} | {least:.2} |\n");
+            let _ = writeln!(text, "| {place} | {ratio:.2} | {least:.2} |");
         }
         std::fs::write(path, text).expect("target is writable");
     }

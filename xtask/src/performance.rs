@@ -4,6 +4,7 @@
 use crate::{generated, tools};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -111,7 +112,7 @@ fn parse_summary(line: &str) -> Option<(String, f64)> {
 fn table(counts: &Counts) -> String {
     let mut table = "| call | instructions |\n|---|---:|\n".to_owned();
     for (name, count) in counts {
-        table += &format!("| `{name}` | {count:.0} |\n");
+        let _ = writeln!(table, "| `{name}` | {count:.0} |");
     }
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc = rustc.map_or_else(
