@@ -135,11 +135,10 @@ fn watched(jobs: usize) {
     let cx = &mut Context::from_waker(Waker::noop());
     let registry = registry();
     let ids: Vec<_> = (0..jobs).map(|_| run(&registry)).collect();
-    let watch = |id: &JobId| registry.watch(*id).expect("there");
-    let mut watches: Vec<_> = ids.iter().map(watch).collect();
     let mut waiting = Vec::with_capacity(jobs);
     let wait = || {
-        for mut watch in watches.drain(..) {
+        for id in &ids {
+            let mut watch = registry.watch(*id).expect("there");
             let mut changed = Box::pin(async move {
                 // What is there is seen first.
                 watch.changed().await;

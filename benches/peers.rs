@@ -70,6 +70,7 @@ fn main() {
     report.print();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     report.write(&format!("{root}/target/peers.json"));
+    report.write_markdown(&format!("{root}/target/peers.md"));
     if plan.only.is_none() {
         chart::draw(&report, &format!("{root}/docs/peers.svg"));
     }

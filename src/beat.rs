@@ -54,11 +54,13 @@ impl Beat {
         (self.0 >> GENERATION_SHIFT) as u32
     }
 
+    #[inline]
     pub(crate) fn millis(self) -> u64 {
         self.0 >> MILLIS_SHIFT & MILLIS_MASK
     }
 
     /// `None` while the word is open.
+    #[inline]
     pub(crate) fn verdict(self) -> Option<Ending> {
         match self.0 & VERDICT_MASK {
             0 => None,
@@ -68,15 +70,18 @@ impl Beat {
         }
     }
 
+    #[inline]
     pub(crate) fn is_started(self) -> bool {
         self.0 & STARTED != 0
     }
 
+    #[inline]
     fn with_millis(self, millis: u64) -> Self {
         Self(self.0 & !(MILLIS_MASK << MILLIS_SHIFT) | millis << MILLIS_SHIFT)
     }
 
     /// A beat at `millis`; `None` where one at least as late stands already.
+    #[inline]
     pub(crate) fn at(self, millis: u64) -> Option<Self> {
         debug_assert!(self.verdict().is_none());
         let millis = millis.min(LATEST);

@@ -111,6 +111,7 @@ impl Clock for TokioClock {
 }
 
 /// Whole milliseconds; what does not fit is the end of time.
+#[inline]
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -137,6 +138,7 @@ impl Timeline {
         }
     }
 
+    #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.now().saturating_sub(self.origin)
     }

@@ -69,7 +69,7 @@ impl<T> Inner<T> {
         // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
         // sees that the one before has gone.
         let is_present = is_here
-            && slot.nonce().load(Ordering::Acquire) == id.nonce
+            && slot.nonce.load(Ordering::Acquire) == id.nonce
             && slot.state().generation() == id.generation;
         // Of what the slot does not hold (any more), the key tells whether it ever did.
         if !is_present && !self.mint.has_issued(id) {
@@ -87,7 +87,7 @@ impl<T> Inner<T> {
     /// The id of the job that a slot was seen to hold.
     fn id_seen(&self, slot: Slot<'_, T>, generation: u32) -> JobId {
         // ORDERING: Acquire, for the half of a later id: who sees it sees that the job has gone.
-        let nonce = slot.nonce().load(Ordering::Acquire);
+        let nonce = slot.nonce.load(Ordering::Acquire);
         if slot.state().generation() == generation {
             JobId {
                 nonce,
@@ -116,7 +116,7 @@ impl<T> Inner<T> {
         };
         // ORDERING: Release; see `find`.
         let nonce = self.mint.id(slot.index, generation).nonce;
-        slot.nonce().store(nonce, Ordering::Release);
+        slot.nonce.store(nonce, Ordering::Release);
         slot.open(generation, now);
         self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));

@@ -71,7 +71,7 @@
 //! * A job's lock is a blocking mutex. Hold it shortly, on async threads above all.
 //! * 65 535 attempts a job, and heartbeats for 4.3 years after the registry was built: later ones are
 //!   recorded as of that instant.
-//! * Memory does not shrink: the slots of a spike (a few cache lines each, besides the payload) stay and are used again.
+//! * Memory does not shrink: the slots of a spike (less than 100 bytes each, besides the payload) stay and are used again.
 //!   Payloads and texts are freed at removal. A retired slot stays unused: one for every 16 million jobs.
 //! * A job that is removed before its deadline leaves four bytes in the due queue until then, and so does each call of
 //!   [`remove_after`](JobRegistry::remove_after) with an earlier deadline than the one before.

@@ -225,7 +225,7 @@ impl<T> Inner<T> {
             slot: entry.slot,
             generation: word.generation(),
             // ORDERING: Relaxed. The state word came after it, and the lock keeps the job there.
-            nonce: locked.slot.nonce().load(Ordering::Relaxed),
+            nonce: locked.slot.nonce.load(Ordering::Relaxed),
             attempt: None,
         };
         self.remove_locked(locked, target, swept);

@@ -26,6 +26,7 @@ use crate::error::Fenced;
 use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
 use crate::target::Target;
 use crate::word::{Ending, Word};
+use std::ops::Deref;
 
 /// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(crate) struct Words {
     beat: AtomicWord,
     /// The unguessable half of the present job's id. A filter only: an id that does not match is
     /// compared with what the registry's key says about it.
-    nonce: AtomicU64,
+    pub(crate) nonce: AtomicU64,
 }
 
 impl Words {
@@ -67,21 +68,30 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn new(index: u32, words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
         Self { index, words, body }
     }
+}
 
-    pub(crate) fn nonce(&self) -> &'a AtomicU64 {
-        &self.words.nonce
+impl<T> Deref for Slot<'_, T> {
+    type Target = Words;
+
+    #[inline]
+    fn deref(&self) -> &Words {
+        self.words
     }
+}
 
+impl Words {
     // ORDERING, of every access to the two words: SeqCst, which puts them all in one order. With Acquire and Release
     // alone, of a step and a beat at the same time one observer could see only the step and another only the beat, and
     // no order of the two would explain both. The instructions are the same on x86-64 and AArch64.
 
+    #[inline]
     pub(crate) fn state(&self) -> Word {
-        Word::from_bits(self.words.state.load(Ordering::SeqCst))
+        Word::from_bits(self.state.load(Ordering::SeqCst))
     }
 
+    #[inline]
     pub(crate) fn beat(&self) -> Beat {
-        Beat::from_bits(self.words.beat.load(Ordering::SeqCst))
+        Beat::from_bits(self.beat.load(Ordering::SeqCst))
     }
 
     /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
@@ -105,17 +115,18 @@ impl<'a, T> Slot<'a, T> {
         }
     }
 
+    #[inline]
     fn swap_state(&self, from: Word, to: Word) -> Result<(), Word> {
-        let state = &self.words.state;
-        state
+        self.state
             .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Word::from_bits)
     }
 
+    #[inline]
     fn swap_beat(&self, from: Beat, to: Beat) -> Result<(), Beat> {
-        let beat = &self.words.beat;
-        beat.compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
+        self.beat
+            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
             .map_err(Beat::from_bits)
     }
@@ -186,6 +197,7 @@ impl<'a, T> Slot<'a, T> {
 
     /// Records a beat for `target`, unless the job has ended: the word that is returned tells. The flag
     /// is whether watchers are to be woken, because something was settled on the way.
+    #[inline]
     pub(crate) fn record_beat(
         &self,
         target: Target,
@@ -244,19 +256,19 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn reopen(&self, now: u64) -> Beat {
         let open = self.beat().reopened(now);
         // A sealed word has no writer but the holder of the lock.
-        self.words.beat.swap(open.bits(), Ordering::SeqCst);
+        self.beat.swap(open.bits(), Ordering::SeqCst);
         open
     }
 
     /// Prepares an empty slot's beat for the job that is about to be published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
-        self.words
-            .beat
+        self.beat
             .swap(Beat::open(generation, now).bits(), Ordering::SeqCst);
     }
 }
 
 /// Whether the two words agree; see the table above.
+#[inline]
 fn is_settled(word: Word, beat: Beat) -> bool {
     let open = beat.verdict().is_none();
     match word.status() {
@@ -274,6 +286,7 @@ enum LazyNow<F> {
 }
 
 impl<F: FnOnce() -> u64> LazyNow<F> {
+    #[inline]
     fn read(&mut self) -> u64 {
         if let Self::Read(now) = self {
             return *now;

@@ -59,10 +59,12 @@ impl<T> Inner<T> {
         Ok(after.progress())
     }
 
+    #[inline]
     pub(crate) fn heartbeat(&self, found: Found<'_, T>) -> Result<(), StepError> {
         self.heartbeat_at(found, || self.now())
     }
 
+    #[inline]
     pub(crate) fn heartbeat_at(
         &self,
         (slot, target): Found<'_, T>,

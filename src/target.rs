@@ -16,6 +16,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    #[inline]
     pub(crate) fn id(self) -> JobId {
         JobId {
             nonce: self.nonce,
@@ -25,6 +26,7 @@ impl Target {
     }
 
     /// Whether a slot in this state still holds the job.
+    #[inline]
     pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
         if word.generation() == self.generation && !word.is_vacant() {
             Ok(())
@@ -36,6 +38,7 @@ impl Target {
     }
 
     /// Whether it does, and the caller may still write to it.
+    #[inline]
     pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
         self.admit_reader(word)?;
         match self.attempt {

@@ -104,7 +104,11 @@ impl Watchers {
             waker: None,
             last: None,
         };
-        self.shard(slot).lock().entry(slot).or_default().push(entry);
+        let mut shard = self.shard(slot).lock();
+        // Mostly there is one, and room for four would be most of what a watch costs.
+        let entries = shard.entry(slot).or_insert_with(|| Vec::with_capacity(1));
+        entries.push(entry);
+        drop(shard);
         Seat { slot, key }
     }
 

@@ -53,6 +53,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    #[inline]
     pub(crate) fn status(self) -> Status {
         match self {
             Self::Completed => Status::Completed,
@@ -92,16 +93,19 @@ impl Word {
         self.0
     }
 
+    #[inline]
     pub(crate) fn generation(self) -> u32 {
         (self.0 >> GENERATION_SHIFT) as u32
     }
 
     #[allow(clippy::cast_possible_truncation)] // the mask leaves 16 bits
+    #[inline]
     pub(crate) fn attempt(self) -> u16 {
         (self.0 >> ATTEMPT_SHIFT & ATTEMPT_MASK) as u16
     }
 
     /// `None` for a vacant slot.
+    #[inline]
     pub(crate) fn status(self) -> Option<Status> {
         match self.0 >> STATUS_SHIFT & STATUS_MASK {
             1 => Some(Status::Pending),
@@ -119,10 +123,12 @@ impl Word {
         Progress::saturating_ppm((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
     }
 
+    #[inline]
     pub(crate) fn is_vacant(self) -> bool {
         self.0 >> STATUS_SHIFT & STATUS_MASK == 0
     }
 
+    #[inline]
     pub(crate) fn is_watched(self) -> bool {
         self.0 & WATCHED != 0
     }
@@ -133,6 +139,7 @@ impl Word {
     }
 
     /// Whether going from `self` to `next` is a step at all: larger, the watched bit left out.
+    #[inline]
     pub(crate) fn grows_to(self, next: Self) -> bool {
         next.0 >> PROGRESS_SHIFT > self.0 >> PROGRESS_SHIFT
     }

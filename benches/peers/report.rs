@@ -1,6 +1,8 @@
 //! What was measured, as a table and as JSON.
 
+use crate::goals;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 pub struct Row {
     pub call: &'static str,
@@ -59,6 +61,43 @@ impl Report {
         }
     }
 
+    /// For docs/performance.md: every row, and every goal.
+    pub fn write_markdown(&self, path: &str) {
+        let mut text = String::from(
+            "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n",
+        );
+        for row in &self.rows {
+            let shown = row
+                .ratios()
+                .map(|(name, ratio)| format!("{name} **{}**", short(ratio)));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            let Row {
+                call,
+                jobs,
+                threads,
+                ..
+            } = row;
+            let _ = writeln!(text, "| {call} | {jobs} | {threads} | {shown} |");
+        }
+        let verdicts = goals::judge(self);
+        let met = verdicts.iter().filter(|verdict| verdict.is_met()).count();
+        let _ = write!(
+            text,
+            "\nOf {} goals, {met} are met. The others:\n\n",
+            verdicts.len()
+        );
+        text += "| call, jobs, threads, other | ratio | goal |\n|---|---:|---:|\n";
+        for missed in verdicts.iter().filter(|verdict| !verdict.is_met()) {
+            let goals::Verdict {
+                place,
+                ratio,
+                least,
+            } = missed;
+            let _ = writeln!(text, "| {place} | {ratio:.2} | {least:.2} |");
+        }
+        std::fs::write(path, text).expect("target is writable");
+    }
+
     pub fn write(&self, path: &str) {
         let ratios = self.rows.iter().flat_map(|row| {
             let key = format!("{}/{}/{}", row.call, row.jobs, row.threads);
@@ -70,6 +109,15 @@ impl Report {
         let text = serde_json::to_string_pretty(&ratios).expect("numbers");
         std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")).unwrap();
         std::fs::write(path, text + "\n").expect("target is writable");
+    }
+}
+
+/// Three digits, or as many as it has.
+fn short(ratio: f64) -> String {
+    match ratio {
+        ratio if ratio < 10.0 => format!("{ratio:.2}"),
+        ratio if ratio < 100.0 => format!("{ratio:.1}"),
+        ratio => format!("{ratio:.0}"),
     }
 }
 

@@ -6,9 +6,11 @@ mod exploration;
 mod generated;
 mod ledger;
 mod mutants;
+mod performance;
 mod properties;
 mod scenarios;
 mod steps;
+mod tools;
 mod zoo;
 
 use clap::{Parser, Subcommand};
@@ -54,6 +56,13 @@ enum What {
         #[arg(long)]
         write: bool,
     },
+    /// Puts what the last `cargo bench --bench peers` has measured into docs/performance.md
+    Peers,
+    /// What the hot calls cost in instructions, counted by callgrind
+    Instructions {
+        #[arg(long)]
+        write: bool,
+    },
     /// The library with one small change, hundreds of times over
     Mutants {
         #[arg(long)]
@@ -80,6 +89,8 @@ fn main() -> ExitCode {
         What::Zoo { name, write } => zoo::run(root, name.as_deref(), write),
         What::Dependents => dependents::run(root),
         What::Scenarios { write } => scenarios::check(root, write),
+        What::Peers => performance::copy_peers(root),
+        What::Instructions { write } => performance::run(root, write),
         What::Mutants { write } => mutants::run(root, write),
     };
     ExitCode::from(u8::from(!is_fine))
@@ -106,6 +117,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     let mut outcomes = steps::run(root, full);
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
+        outcomes.push(timed("instructions", || performance::run(root, false)));
         outcomes.push(timed("mutants", || mutants::run(root, true)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));

@@ -14,7 +14,7 @@
 //! second has to name one that the checker notices with this model alone: they are run here, too. (The suites may
 //! notice it as well, by luck.)
 
-use crate::generated;
+use crate::{generated, tools};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -52,7 +52,7 @@ struct Outcomes {
 /// `write` afterwards.
 pub fn run(root: &Path, write: bool) -> bool {
     let listed = Listed::parse(&fs::read_to_string(root.join(FILE)).unwrap_or_default());
-    if !install(root) {
+    if tools::install(root, "cargo-mutants", VERSION).is_none() {
         return false;
     }
     let Some(outcomes) = mutate(root, "suites", &[], None) else {
@@ -101,26 +101,6 @@ fn table(outcomes: &Outcomes, by_models: usize) -> String {
         caught + missed + timeout + unviable,
         caught + timeout,
     )
-}
-
-/// Installs cargo-mutants below `target`, unless it is there.
-fn install(root: &Path) -> bool {
-    let tool = root.join("target/tools/bin/cargo-mutants");
-    let found = Command::new(tool).args(["mutants", "--version"]).output();
-    if found.is_ok_and(|found| String::from_utf8_lossy(&found.stdout).contains(VERSION)) {
-        return true;
-    }
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args([
-        "install",
-        "--locked",
-        "--version",
-        VERSION,
-        "--root",
-        "target/tools",
-        "cargo-mutants",
-    ]);
-    cargo.status().is_ok_and(|status| status.success())
 }
 
 /// Runs the mutants, all or those of these names, with the suites or with models of the checker. `None` if the
