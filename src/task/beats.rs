@@ -231,3 +231,37 @@ fn on_the_grid(time: u64, interval: u32) -> u64 {
     let step = (interval / PARTS).checked_ilog2().map_or(1, |log| 1 << log);
     time & !(step - 1)
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// P8, scenario 20: a heartbeat that is dropped while the task has it in hand is not beaten for again, and one beside it
+    /// that goes on is.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_dropped_in_hand_does_not_come_back() {
+        let beats = Beats::default();
+        let every = Duration::from_millis(10);
+        let target = |slot| Target {
+            slot,
+            generation: 0,
+            nonce: 0,
+            attempt: Some(1),
+        };
+        let dropped = beats.add(target(1), every);
+        let kept = beats.add(target(2), every);
+        tokio::time::advance(every).await;
+        let mut hand = beats.take_due().unwrap();
+        beats.stop(dropped, || true);
+        hand.retain(|_| true);
+        drop(hand);
+        tokio::time::advance(every).await;
+        let mut seen = Vec::new();
+        beats.take_due().unwrap().retain(|ticking| {
+            seen.push(ticking);
+            true
+        });
+        assert_eq!(seen, [kept]);
+        assert!(beats.lock().dropped.is_empty());
+    }
+}
