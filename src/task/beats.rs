@@ -264,4 +264,28 @@ mod tests {
         assert_eq!(seen, [kept]);
         assert!(beats.lock().dropped.is_empty());
     }
+
+    /// Those that were dropped take no more memory than those that are left.
+    #[tokio::test(start_paused = true)]
+    async fn half_of_them_dropped_are_forgotten() {
+        let beats = Beats::default();
+        let all: Vec<_> = (0..10)
+            .map(|slot| {
+                let target = Target {
+                    slot,
+                    generation: 0,
+                    nonce: 0,
+                    attempt: Some(1),
+                };
+                beats.add(target, Duration::from_millis(10))
+            })
+            .collect();
+        for (dropped, ticking) in all[..5].iter().enumerate() {
+            assert_eq!(beats.lock().dropped.len(), dropped);
+            beats.stop(*ticking, || true);
+        }
+        let queue = beats.lock();
+        assert!(queue.dropped.is_empty());
+        assert_eq!(queue.waiting, 5);
+    }
 }
