@@ -34,7 +34,7 @@ enum What {
         #[arg(long)]
         write: bool,
     },
-    /// In two hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
+    /// For hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
     Full,
     /// Models and programs alone, of the full size; writes their tables
     Models,

@@ -1,5 +1,5 @@
-//! docs/performance.md. `cargo verify instructions`: what the hot calls cost in instructions, beside what docs/performance.md says of them.
-//! Callgrind counts the same every time, so that a call that has become dearer shows at once.
+//! docs/performance.md: what `cargo bench --bench peers` has measured is put there, and `cargo verify instructions` compares
+//! what it says of the hot calls' instructions. Callgrind counts the same every time, so that a call that has become dearer shows at once.
 
 use crate::{generated, tools};
 use serde::Deserialize;
@@ -83,7 +83,7 @@ fn count(root: &Path) -> Option<Counts> {
         .env("GUNGRAUN_RUNNER", runner)
         .args(["bench", "--quiet", "--package", "job-registry-benches"])
         .args(["--features", "instructions", "--bench", "instructions"])
-        .args(["--", "--output-format=json", "--save-summary=json"])
+        .args(["--", "--output-format=json"])
         .stderr(std::process::Stdio::inherit())
         .output()
         .ok()?;
@@ -92,7 +92,11 @@ fn count(root: &Path) -> Option<Counts> {
         return None;
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().map(parse_summary).collect()
+    let counts: Option<Counts> = text.lines().map(parse_summary).collect();
+    if counts.is_none() {
+        eprintln!("gungraun {VERSION} prints something else than was expected:\n{text}");
+    }
+    counts
 }
 
 fn parse_summary(line: &str) -> Option<(String, f64)> {

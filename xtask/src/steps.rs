@@ -52,7 +52,7 @@ const ORDINARY: &[Step] = &[
     step("format", "fmt --all --check", &[]),
     step(
         "clippy",
-        "clippy --workspace --all-targets -- -D warnings",
+        "clippy --workspace --all-targets --features job-registry-benches/instructions -- -D warnings",
         &[],
     ),
     step(
