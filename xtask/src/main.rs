@@ -67,6 +67,9 @@ enum What {
     Mutants {
         #[arg(long)]
         write: bool,
+        /// Only those that the last run has missed; tests may have changed since, the library may not
+        #[arg(long)]
+        again: bool,
     },
 }
 
@@ -91,7 +94,7 @@ fn main() -> ExitCode {
         What::Scenarios { write } => scenarios::check(root, write),
         What::Peers => performance::copy_peers(root),
         What::Instructions { write } => performance::run(root, write),
-        What::Mutants { write } => mutants::run(root, write),
+        What::Mutants { write, again } => mutants::run(root, write, again),
     };
     ExitCode::from(u8::from(!is_fine))
 }
@@ -118,7 +121,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
         outcomes.push(timed("instructions", || performance::run(root, false)));
-        outcomes.push(timed("mutants", || mutants::run(root, true)));
+        outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));
     outcomes.push(timed("dependents", || dependents::run(root)));

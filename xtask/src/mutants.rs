@@ -14,24 +14,19 @@
 //! second has to name one that the checker notices with this model alone: they are run here, too. (The suites may
 //! notice it as well, by luck.)
 
+mod tool;
+
 use crate::{generated, tools};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use tool::{Known, known, mutate};
 
 const VERSION: &str = "26.0.0";
 const FILE: &str = "mutants.txt";
 const DOCUMENT: &str = "docs/mutants.md";
 const EQUIVALENT: &str = "## no test can tell";
 const MODELS: &str = "## the models tell";
-/// Failures are not shrunk and not kept, and the histories are the same for every mutant.
-const ENV: &[(&str, &str)] = &[
-    ("PROPTEST_MAX_SHRINK_ITERS", "0"),
-    ("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1"),
-    ("PROPTEST_RNG_SEED", "1"),
-];
-
 /// How often each name occurs.
 type Names = BTreeMap<String, usize>;
 
@@ -49,13 +44,18 @@ struct Outcomes {
 }
 
 /// Whether the suites and models notice every mutant but those of `mutants.txt`; docs/mutants.md says how many, with
-/// `write` afterwards.
-pub fn run(root: &Path, write: bool) -> bool {
+/// `write` afterwards. `again` leaves out what the last run has noticed.
+pub fn run(root: &Path, write: bool, again: bool) -> bool {
     let listed = Listed::parse(&fs::read_to_string(root.join(FILE)).unwrap_or_default());
     if tools::install(root, "cargo-mutants", VERSION).is_none() {
         return false;
     }
-    let Some(outcomes) = mutate(root, "suites", &[], None) else {
+    let known = if again {
+        known(root)
+    } else {
+        Some(Known::default())
+    };
+    let Some(outcomes) = known.and_then(|known| mutate(root, "suites", &[], None, &known)) else {
         return false;
     };
     let mut wrong = judge(&listed, &outcomes);
@@ -67,7 +67,7 @@ pub fn run(root: &Path, write: bool) -> bool {
         }
         let names: Vec<_> = lines.iter().map(|(name, _)| *name).collect();
         let models: Vec<_> = lines.iter().map(|(_, model)| *model).collect();
-        let Some(outcomes) = mutate(root, checker, &names, Some(&models)) else {
+        let Some(outcomes) = mutate(root, checker, &names, Some(&models), &Known::default()) else {
             return false;
         };
         for name in names {
@@ -101,77 +101,6 @@ fn table(outcomes: &Outcomes, by_models: usize) -> String {
         caught + missed + timeout + unviable,
         caught + timeout,
     )
-}
-
-/// Runs the mutants, all or those of these names, with the suites or with models of the checker. `None` if the
-/// tool itself failed, or the unchanged library did.
-fn mutate(root: &Path, by: &str, names: &[&str], models: Option<&[&str]>) -> Option<Outcomes> {
-    let output = root.join("target/mutants").join(by);
-    // What is read below has to be of this run.
-    let _ = fs::remove_dir_all(&output);
-    fs::create_dir_all(&output).ok()?;
-    let mut cargo = Command::new(root.join("target/tools/bin/cargo-mutants"));
-    cargo
-        .current_dir(root)
-        .args(["mutants", "--package", "job-registry", "--no-times", "-o"])
-        .arg(&output)
-        // Builds must not share one target directory.
-        .env_remove("CARGO_TARGET_DIR")
-        .envs(ENV.iter().copied());
-    if std::env::var_os("CARGO_MUTANTS_JOBS").is_none() {
-        // Each job is a build and a test of its own.
-        let jobs = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
-        cargo.args(["--jobs", &jobs.to_string()]);
-    }
-    for name in names {
-        cargo.args(["--re", &pattern(name)]);
-    }
-    if let Some(models) = models {
-        cargo
-            .args(["--config", ".cargo/mutants-models.toml", "--", "--"])
-            .args(models)
-            .env("RUSTFLAGS", format!("--cfg {by}"));
-    }
-    // 2: some were missed, 3: some hung.
-    let code = cargo.status().ok().and_then(|status| status.code());
-    if !matches!(code, Some(0 | 2 | 3)) {
-        return None;
-    }
-    let read = |outcome: &str| {
-        let path = output.join("mutants.out").join(outcome);
-        fs::read_to_string(path).map_or_else(|_| Names::new(), |list| parse_names(&list))
-    };
-    Some(Outcomes {
-        caught: read("caught.txt"),
-        missed: read("missed.txt"),
-        timeout: read("timeout.txt"),
-        unviable: read("unviable.txt"),
-    })
-}
-
-/// A regular expression for the name as the tool has it, with line and column.
-fn pattern(name: &str) -> String {
-    let (file, change) = name.split_once(':').unwrap_or((name, ""));
-    let escape = |text: &str| -> String {
-        let escaped = text.chars().map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' => c.to_string(),
-            _ => format!("\\x{{{:X}}}", u32::from(c)),
-        });
-        escaped.collect()
-    };
-    format!("^{}:[0-9]+:[0-9]+:{}$", escape(file), escape(change))
-}
-
-/// The mutants of one of the tool's lists, without line and column, which move.
-fn parse_names(list: &str) -> Names {
-    let mut names = Names::new();
-    for line in list.lines() {
-        let parts: Vec<_> = line.splitn(4, ':').collect();
-        if let [file, _, _, change] = parts[..] {
-            *names.entry(format!("{file}:{change}")).or_default() += 1;
-        }
-    }
-    names
 }
 
 /// What `mutants.txt` says.
@@ -237,6 +166,7 @@ fn judge(listed: &Listed, outcomes: &Outcomes) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tool::parse_names;
 
     const TEXT: &str = "# A comment.\n\n## no test can tell\nsrc/a.rs: replace > with >= in f — speed\n\
         ## the models tell\nsrc/b.rs: replace == with != in <impl D for X<'_>>::g — loom: model\n";
@@ -281,15 +211,6 @@ mod tests {
         assert_eq!(
             judged("## the models tell\nsrc/a.rs: f — no checker\n", "").len(),
             1
-        );
-    }
-
-    #[test]
-    fn patterns_escape_what_they_are_made_of() {
-        let pattern = pattern("src/a.rs: replace | with ^ in f");
-        assert_eq!(
-            pattern,
-            r"^src\x{2F}a\x{2E}rs:[0-9]+:[0-9]+: replace \x{7C} with \x{5E} in f$"
         );
     }
 }
