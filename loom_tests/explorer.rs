@@ -71,7 +71,9 @@ fn explore_all(start: Start) {
         return;
     }
     for (set, effort) in sets::sets() {
-        explore_set(set, start, effort);
+        if set.starts.contains(&start) {
+            explore_set(set, start, effort);
+        }
     }
 }
 
@@ -81,6 +83,7 @@ fn explore_set(set: &Set, start: Start, effort: Effort) {
     if set.accepted_only {
         all.retain(can_all_take_effect);
     }
+    let all: Vec<_> = all.into_iter().step_by(set.one_in).collect();
     let (mut executions, mut outcomes, mut within) = (0, 0, Vec::new());
     for program in &all {
         let explored = explore(program, effort);

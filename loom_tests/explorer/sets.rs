@@ -2,7 +2,7 @@
 
 use super::super::harness::Effort;
 use super::super::harness::ledger::CHECKER;
-use super::alphabet::Alphabet;
+use super::alphabet::{Alphabet, Start};
 
 /// How much is explored: `JOB_REGISTRY_PROGRAMS` is `small`, which is usual, `quick`, `full`, or the name of one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +48,14 @@ pub(super) struct Set {
     pub(super) name: &'static str,
     /// From this size on.
     size: Size,
+    pub(super) starts: &'static [Start],
     pub(super) alphabet: Alphabet,
     /// Calls by thread.
     pub(super) lengths: &'static [usize],
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
+    /// Every so many of them.
+    pub(super) one_in: usize,
     /// The one checker that comes to the end of it, if not both.
     only: Option<&'static str>,
     /// Under loom, for each program.
@@ -71,89 +74,122 @@ impl Set {
     }
 }
 
+const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
+/// Without the second attempt: it goes as the first one does, and takes as long as the others together.
+const FIRST_ATTEMPT: &[Start] = &[Start::Pending, Start::Running, Start::Due];
+
 const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 9] = [
+const SETS: [Set; 10] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
+        starts: ALL,
         alphabet: Alphabet::Whole,
         lengths: &[1, 1],
         accepted_only: false,
+        one_in: 1,
         only: None,
         effort: within(&[None, Some(2)], 20_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",
         size: Size::Quick,
+        starts: ALL,
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: false,
+        one_in: 1,
         only: None,
         effort: within(&[Some(3)], 0),
     },
     Set {
         name: "2 + 2 calls, life",
         size: Size::Quick,
+        starts: ALL,
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
+        one_in: 1,
         only: None,
         effort: within(&[Some(3)], 0),
     },
     Set {
         name: "2 + 2 calls, life, without a bound",
         size: Size::Full,
+        starts: ALL,
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
+        one_in: 1,
         only: None,
         effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
         name: "1 + 1 + 1 calls, core",
         size: Size::Full,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Core,
         lengths: &[1, 1, 1],
         accepted_only: true,
+        one_in: 1,
         only: None,
         effort: within(&[Some(2), Some(1)], 20_000),
     },
     Set {
         name: "2 + 2 calls, core",
         size: Size::Full,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
+        one_in: 1,
         only: None,
         effort: within(&[Some(2), Some(1)], 5_000),
     },
     Set {
         name: "3 + 3 calls, life",
         size: Size::Full,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
-        only: None,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(&[Some(2), Some(1)], 2_000),
+    },
+    Set {
+        name: "3 + 3 calls, life, each fourth program",
+        size: Size::Full,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Life,
+        lengths: &[3, 3],
+        accepted_only: true,
+        one_in: 4,
+        only: Some("shuttle"),
         effort: within(&[Some(2), Some(1)], 2_000),
     },
     Set {
         name: "2 + 2 + 2 calls, life",
         size: Size::Full,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
+        one_in: 1,
         only: Some("loom"),
         effort: within(&[Some(1)], 0),
     },
     Set {
         name: "1 + 1 + 1 calls, whole alphabet",
         size: Size::Full,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Whole,
         lengths: &[1, 1, 1],
         accepted_only: false,
+        one_in: 1,
         only: Some("shuttle"),
         effort: within(&[Some(2)], 0),
     },
