@@ -13,6 +13,12 @@ let ahead = 0;
 const isLive = (status) => status === "pending" || status === "running";
 const now = () => Date.now() + ahead;
 
+/** So many milliseconds in words. */
+function words(time) {
+  const seconds = Math.max(0, Math.round(time / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
 function show(element, text) {
   element.textContent = text ?? "";
   element.hidden = !text;
@@ -80,7 +86,7 @@ class Card {
     this.part("h3").textContent = title ?? this.id;
     this.part(".status").textContent = status;
     this.part(".percent").textContent = `${progress.toFixed(1)} %`;
-    this.part(".attempt").textContent = attempt > 1 ? `attempt ${attempt}` : "";
+    this.part(".attempt").textContent = `attempt ${attempt}`;
     const bar = this.part("progress");
     bar.value = progress;
     bar.setAttribute("aria-label", `Progress of ${title ?? this.id}`);
@@ -104,10 +110,9 @@ class Card {
   tick() {
     if (!this.view) return;
     const { last_heartbeat, removal_at } = this.view;
-    const ago = Math.max(0, (now() - Date.parse(last_heartbeat)) / 1000);
-    this.part(".heartbeat").textContent = `${Math.round(ago)} s ago`;
-    const left = (Date.parse(removal_at) - now()) / 1000;
-    this.part(".removal").textContent = removal_at ? `in ${Math.max(0, Math.ceil(left))} s` : "not before its end";
+    this.part(".heartbeat").textContent = `${words(now() - Date.parse(last_heartbeat))} ago`;
+    const live = isLive(this.view.status) ? "not before its end" : "";
+    this.part(".removal").textContent = removal_at ? `in ${words(Date.parse(removal_at) - now())}` : live;
   }
 
   async details() {
