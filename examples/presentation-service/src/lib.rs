@@ -30,3 +30,12 @@ pub mod render;
 pub mod server;
 pub mod state;
 pub mod views;
+
+/// The chapters of `docs/`, compiled and run here, where axum is at hand.
+#[cfg(doctest)]
+mod chapters {
+    #[doc = include_str!("../../../docs/from-the-python-guide.md")]
+    mod from_the_python_guide {}
+    #[doc = include_str!("../../../docs/recipes.md")]
+    mod recipes {}
+}
