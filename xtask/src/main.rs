@@ -6,6 +6,7 @@ mod exploration;
 mod generated;
 mod ledger;
 mod mutants;
+mod page;
 mod performance;
 mod properties;
 mod scenarios;
@@ -63,6 +64,8 @@ enum What {
         #[arg(long)]
         write: bool,
     },
+    /// The service's page in a headless Chromium; needs that, Node and npm
+    Page,
     /// The library with one small change, hundreds of times over
     Mutants {
         #[arg(long)]
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         What::Scenarios { write } => scenarios::check(root, write),
         What::Peers => performance::copy_peers(root),
         What::Instructions { write } => performance::run(root, write),
+        What::Page => page::run(root),
         What::Mutants { write, again } => mutants::run(root, write, again),
     };
     ExitCode::from(u8::from(!is_fine))
@@ -121,6 +125,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
         outcomes.push(timed("instructions", || performance::run(root, false)));
+        outcomes.push(timed("page", || page::run(root)));
         outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));

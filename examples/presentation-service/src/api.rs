@@ -1,97 +1,32 @@
 //! The routes. A handler translates: a request into one or two calls of the registry, and what
 //! they answer into a response.
 
-use crate::deck::{Deck, DeckLimits};
+use crate::deck::Deck;
 use crate::download::Download;
 use crate::errors::ApiError;
-use crate::jobs::{Presentation, Run};
-use crate::render::Studio;
+use crate::events::events;
+use crate::jobs::Presentation;
+use crate::page;
+use crate::state::AppState;
 use crate::views::{Listing, View};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use job_registry::{JobId, JobRegistry, RegisterError};
+use job_registry::{JobId, RegisterError};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// What the service allows and how it works.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Presentations at a time, ended ones included until they are removed.
-    pub capacity: usize,
-    /// How long an ended presentation and its files stay.
-    pub retention: Duration,
-    /// How often a running presentation tells that it lives.
-    pub heartbeat: Duration,
-    /// How often removed presentations are looked for.
-    pub sweep: Duration,
-    /// Where the directories of the files are made.
-    pub files: PathBuf,
-    /// What a deck may be.
-    pub deck: DeckLimits,
-    /// Bytes in a request's body.
-    pub body: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            capacity: 64,
-            retention: Duration::from_secs(5 * 60),
-            heartbeat: Duration::from_secs(5),
-            sweep: Duration::from_millis(500),
-            files: std::env::temp_dir(),
-            deck: DeckLimits::default(),
-            body: 1 << 20,
-        }
-    }
-}
-
-/// What every handler has: the registry is the only state of the service.
-#[derive(Clone)]
-pub struct AppState {
-    /// The presentations.
-    pub registry: JobRegistry<Presentation>,
-    /// What draws them.
-    pub studio: Arc<dyn Studio>,
-    /// The limits.
-    pub config: Arc<Config>,
-}
-
-impl std::fmt::Debug for AppState {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AppState")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
-}
-
-impl AppState {
-    /// The state of a service without presentations.
-    #[must_use]
-    pub fn new(config: Config, studio: Arc<dyn Studio>) -> Self {
-        let registry = JobRegistry::builder()
-            .capacity(config.capacity)
-            .retention(config.retention)
-            .build();
-        Self {
-            registry,
-            studio,
-            config: Arc::new(config),
-        }
-    }
-}
 
 /// The service's routes.
 pub fn router(state: AppState) -> Router {
     Router::new()
+        .route("/", get(page::page))
         .route("/api/presentations", get(list).post(submit))
         .route("/api/presentations/{id}", get(show).delete(cancel))
+        .route("/api/presentations/{id}/events", get(events))
+        .route("/api/presentations/{id}/retry", post(retry))
         .route("/api/presentations/{id}/file", get(animation))
         .route("/api/presentations/{id}/slides/{number}", get(picture))
         .fallback(async || ApiError::unknown_path())
@@ -125,31 +60,21 @@ async fn submit(
     let read = tokio::task::spawn_blocking(read).await;
     let deck = read.map_err(|error| ApiError::internal("a deck cannot be read", &error))??;
     let slides = deck.slides.len();
-    let payload = Presentation::new(&deck);
-    let AppState {
-        registry,
-        studio,
-        config,
-    } = state;
-    let (capacity, retention) = (config.capacity, config.retention);
+    let config = &state.config;
+    state.accepts()?;
     // From here on nothing is awaited: a client that hangs up cannot stop between the two.
-    let run = move |job: &_| {
-        let run = Run {
-            deck: &deck,
-            studio: &*studio,
-            root: &config.files,
-            heartbeat: config.heartbeat,
-        };
-        run.render(job)
-    };
-    let id = registry
-        .spawn_blocking(payload, run)
+    let job = state
+        .registry
+        .register(Presentation::new(deck))
         .map_err(|error| match error {
-            RegisterError::Full(_) => {
-                ApiError::full(capacity, retention.min(Duration::from_secs(30)))
-            }
+            RegisterError::Full(_) => ApiError::full(
+                config.capacity,
+                config.retention.min(Duration::from_secs(30)),
+            ),
             _ => ApiError::closed(),
         })?;
+    let id = job.id();
+    state.painters.draw(job);
     let location = format!("/api/presentations/{id}");
     let header = [(header::LOCATION, location.clone())];
     let accepted = Accepted {
@@ -161,7 +86,8 @@ async fn submit(
 }
 
 async fn list(State(state): State<AppState>) -> Json<Listing> {
-    Json(Listing::of(&state.registry))
+    let open = !state.stopping.is_cancelled();
+    Json(Listing::of(&state.registry, open))
 }
 
 async fn show(
@@ -185,6 +111,16 @@ async fn cancel(
     let id = parse(&id)?;
     state.registry.cancel(id)?;
     shown(&state, id)
+}
+
+async fn retry(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = parse(&id)?;
+    state.accepts()?;
+    state.painters.draw(state.registry.retry(id)?);
+    Ok((StatusCode::ACCEPTED, shown(&state, id)?).into_response())
 }
 
 async fn animation(
@@ -224,7 +160,7 @@ fn shown(state: &AppState, id: JobId) -> Result<Response, ApiError> {
 }
 
 /// Anything that is not an id is an id that nobody has.
-fn parse(id: &str) -> Result<JobId, ApiError> {
+pub(crate) fn parse(id: &str) -> Result<JobId, ApiError> {
     id.parse().map_err(|_| ApiError::unknown_id())
 }
 

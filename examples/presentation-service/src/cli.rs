@@ -1,17 +1,15 @@
 //! The command line.
 
-use crate::api::{AppState, Config};
 use crate::demo::{self, Failure};
 use crate::render::TextStudio;
-use crate::server::Server;
+use crate::server::{Server, Stop};
+use crate::state::{AppState, Config};
 use clap::{Args, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How long requests and runs may take to end when the service is stopped.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Renders Markdown decks to PNG and animated GIF over HTTP.
 #[derive(Debug, Parser)]
@@ -43,6 +41,19 @@ pub struct Serve {
     /// Presentations at a time, ended ones included until they are removed.
     #[arg(long, default_value_t = Config::default().capacity)]
     pub capacity: usize,
+    /// Presentations that are drawn at a time; the others wait.
+    #[arg(long, default_value_t = Config::default().painters)]
+    pub painters: usize,
+    /// How often a running presentation tells that it lives.
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    pub heartbeat: Duration,
+    /// How long requests and presentations may take to end when the service is stopped.
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    pub deadline: Duration,
+    /// When stopped, let presentations come to their end for four fifths of the deadline, and cancel
+    /// only what is left.
+    #[arg(long)]
+    pub drain: bool,
     /// Where the files are kept [default: the system's directory for temporary files].
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -63,7 +74,7 @@ pub struct Demo {
 /// What kept it from being done. A demo whose checks fail is no error; its exit code tells.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
-        Command::Serve(options) => serve(options).await.map(|()| ExitCode::SUCCESS),
+        Command::Serve(options) => serve(options).await,
         Command::Demo(options) => {
             let passed = demo::run(&options.decks).await?;
             Ok(if passed {
@@ -75,10 +86,14 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn serve(options: Serve) -> Result<(), Failure> {
+async fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    // Before anybody can know that the service is there, so that no signal finds it without a handler.
+    let mut signals = Signals::new()?;
     let mut config = Config {
         capacity: options.capacity,
         retention: options.retention,
+        painters: options.painters,
+        heartbeat: options.heartbeat,
         ..Config::default()
     };
     if let Some(output) = options.output {
@@ -89,25 +104,71 @@ async fn serve(options: Serve) -> Result<(), Failure> {
     let (capacity, files) = (config.capacity, config.files.display().to_string());
     let state = AppState::new(config, Arc::new(TextStudio::default()));
     let server = Server::start(options.port, state).await?;
-    println!("listening on http://{}/api/presentations", server.address());
-    println!("at most {capacity} presentations, each kept {retention} after its end, in {files}");
-    interrupted().await?;
-    println!("stopping: what runs is cancelled, all files are deleted");
-    println!("stopped: {}", server.shutdown(PATIENCE).await?);
-    Ok(())
+    say(&format!("listening on http://{}/", server.address()));
+    say(&format!(
+        "at most {capacity} presentations, each kept {retention} after its end, in {files}"
+    ));
+    signals.wait().await;
+    let (deadline, drain) = (options.deadline, options.drain);
+    say(if drain {
+        "stopping: what runs may come to its end, all files are deleted"
+    } else {
+        "stopping: what runs is cancelled, all files are deleted"
+    });
+    let stopped = server.stop(Stop { deadline, drain }).await?;
+    say(&format!("stopped: {stopped}"));
+    for path in &stopped.left {
+        eprintln!("error: left behind: {}", path.display());
+    }
+    Ok(if stopped.left.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
-/// Waits for ctrl-c, or for what a service manager sends.
-async fn interrupted() -> std::io::Result<()> {
+/// Prints a line. Whoever read them may be gone: that must not keep the service from its end.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Ctrl-c, and what a service manager sends.
+struct Signals {
     #[cfg(unix)]
-    {
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn wait(&mut self) {
         tokio::select! {
-            interrupt = tokio::signal::ctrl_c() => interrupt,
-            _ = terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    #[allow(clippy::unnecessary_wraps)] // as above
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn wait(&mut self) {
+        // Without the signal, only a kill ends the service.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

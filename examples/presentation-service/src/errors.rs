@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use job_registry::{LookupError, ReadError, Status, StepError};
+use job_registry::{LookupError, ReadError, RetryError, Status, StepError};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl ApiError {
         Self::new(
             StatusCode::NOT_FOUND,
             "there is nothing at this path",
-            "the service answers under /api/presentations",
+            "the service answers under /api/presentations, and has a page at /",
         )
     }
 
@@ -88,10 +88,21 @@ impl ApiError {
         )
     }
 
+    /// 409 for a retry of what is not to be retried.
+    pub(crate) fn not_retryable(status: Status) -> Self {
+        let what_to_do = if status.is_ended() {
+            "nothing: it has its files"
+        } else {
+            "wait for its end, or cancel it first"
+        };
+        let error = format!("only a failed or cancelled presentation is retried; it is {status}");
+        Self::new(StatusCode::CONFLICT, error, what_to_do)
+    }
+
     /// 409 for a file that is not there.
     pub(crate) fn no_file(status: Status) -> Self {
         let what_to_do = if status.is_ended() {
-            "read the presentation's `error`, and submit the deck again"
+            "read the presentation's `error`, and retry it"
         } else {
             "ask again when the presentation's `status` is `completed`"
         };
@@ -178,6 +189,23 @@ impl From<StepError> for ApiError {
             StepError::Gone => Self::gone(),
             StepError::Ended(status) => Self::ended(status),
             other => Self::internal("a step of a presentation", &other),
+        }
+    }
+}
+
+impl From<RetryError> for ApiError {
+    fn from(error: RetryError) -> Self {
+        match error {
+            RetryError::NotFound => Self::unknown_id(),
+            RetryError::Gone => Self::gone(),
+            RetryError::NotRetryable(status) => Self::not_retryable(status),
+            RetryError::AttemptsExhausted => Self::new(
+                StatusCode::CONFLICT,
+                error.to_string(),
+                "submit the deck again",
+            ),
+            RetryError::Closed => Self::closed(),
+            other => Self::internal("the retry of a presentation", &other),
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use crate::deck::Deck;
 use crate::encode::{Animation, write_png};
+use crate::files::{Directory, Trash};
 use crate::render::Studio;
 use job_registry::{Job, LockError, Progress, StepError};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use thiserror::Error as ThisError;
 
 /// The name of the animation among a presentation's files.
@@ -21,41 +22,38 @@ fn png(slide: usize) -> String {
 }
 
 /// The registry's payload. It owns the directory of the files: when the job is removed, for
-/// whatever reason, the payload is dropped and the directory goes with it.
+/// whatever reason, the payload is dropped and the directory goes with it. It keeps the deck, so
+/// that a retry needs nothing from the client.
 #[derive(Debug)]
 pub struct Presentation {
-    title: String,
-    slides: usize,
-    files: Option<TempDir>,
+    deck: Arc<Deck>,
+    files: Option<Directory>,
 }
 
 impl Presentation {
     /// A presentation without files; the run makes their directory.
     #[must_use]
-    pub fn new(deck: &Deck) -> Self {
-        Self {
-            title: deck.title.clone(),
-            slides: deck.slides.len(),
-            files: None,
-        }
+    pub fn new(deck: Deck) -> Self {
+        let deck = Arc::new(deck);
+        Self { deck, files: None }
     }
 
     /// The deck's title.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.title
+        &self.deck.title
     }
 
     /// How many slides the deck has.
     #[must_use]
     pub fn slides(&self) -> usize {
-        self.slides
+        self.deck.slides.len()
     }
 
     /// The directory of the files, once the run has begun.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
-        self.files.as_ref().map(TempDir::path)
+        self.files.as_ref().map(Directory::path)
     }
 
     /// Opens the animation for reading.
@@ -89,12 +87,12 @@ impl Presentation {
 /// What a run needs beside the job.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
-    /// What to draw.
-    pub deck: &'a Deck,
-    /// What draws it.
+    /// What draws.
     pub studio: &'a dyn Studio,
     /// Where the directory of the files is made.
     pub root: &'a Path,
+    /// Where the directory goes if it cannot be deleted.
+    pub trash: &'a Trash,
     /// How often the job tells that it lives.
     pub heartbeat: Duration,
 }
@@ -102,7 +100,6 @@ pub struct Run<'a> {
 impl std::fmt::Debug for Run<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Run")
-            .field("deck", &self.deck.title)
             .field("root", &self.root)
             .finish_non_exhaustive()
     }
@@ -132,7 +129,7 @@ pub enum RunError {
 }
 
 impl Run<'_> {
-    /// Draws the deck: a PNG for each slide, and the animation frame by frame beside them. To be
+    /// Draws the job's deck: a PNG for each slide, and the animation frame by frame beside them. To be
     /// called on a thread that may block.
     ///
     /// # Errors
@@ -141,14 +138,15 @@ impl Run<'_> {
     /// slide: every step tells the registry, and the registry refuses the step of an ended job.
     pub fn render(&self, job: &Job<Presentation>) -> Result<(), RunError> {
         let _beating = job.heartbeat_every(self.heartbeat);
-        let directory = TempDir::with_prefix_in("presentation-", self.root)?;
-        job.update(|payload| payload.files = Some(directory))?;
+        let (deck, before) = job.update(|payload| self.begin(payload))??;
+        // The files of an attempt before this one, deleted under no lock.
+        drop(before);
 
         let mut painter = self.studio.painter();
         let mut animation = Animation::new(BufWriter::new(create(job, GIF)?));
-        let slides = self.deck.slides.len();
+        let slides = deck.slides.len();
         for slide in 0..slides {
-            let canvas = painter.paint(self.deck, slide).map_err(|source| {
+            let canvas = painter.paint(&deck, slide).map_err(|source| {
                 let slide = slide + 1;
                 RunError::Paint { slide, source }
             })?;
@@ -160,6 +158,13 @@ impl Run<'_> {
         }
         animation.finish()?;
         Ok(())
+    }
+
+    /// Gives the attempt a directory of its own. Under the job's lock, like all that is created: once
+    /// the last job is removed nothing new appears, and a service that ends leaves nothing behind.
+    fn begin(&self, payload: &mut Presentation) -> io::Result<(Arc<Deck>, Option<Directory>)> {
+        let directory = Directory::create(self.root, self.trash)?;
+        Ok((Arc::clone(&payload.deck), payload.files.replace(directory)))
     }
 }
 

@@ -6,8 +6,11 @@
 //! | [`deck`] | Markdown and limits |
 //! | [`render`] | slides and pictures |
 //! | [`encode`] | pictures and files |
-//! | [`jobs`] | one run: a deck, a painter, a directory, a job of the registry |
-//! | [`api`], [`errors`], [`views`], `download` | HTTP: requests, refusals, answers, files |
+//! | [`jobs`], [`files`] | one run: a deck, a painter, a directory, a job of the registry |
+//! | [`painters`] | the threads on which runs are drawn |
+//! | [`state`] | what there is one of: the registry, the painters, the limits |
+//! | [`api`], [`errors`], [`views`], `download`, `events` | HTTP: requests, refusals, answers, files, streams |
+//! | `page` | the page for people |
 //! | [`server`] | a listener with all of that, and an orderly end |
 //! | [`cli`], [`demo`] | the program, and a client that checks the service from the outside |
 
@@ -18,7 +21,21 @@ pub mod demo;
 mod download;
 pub mod encode;
 pub mod errors;
+mod events;
+pub mod files;
 pub mod jobs;
+mod page;
+pub mod painters;
 pub mod render;
 pub mod server;
+pub mod state;
 pub mod views;
+
+/// The chapters of `docs/`, compiled and run here, where axum is at hand.
+#[cfg(doctest)]
+mod chapters {
+    #[doc = include_str!("../../../docs/from-the-python-guide.md")]
+    mod from_the_python_guide {}
+    #[doc = include_str!("../../../docs/recipes.md")]
+    mod recipes {}
+}

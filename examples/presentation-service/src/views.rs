@@ -21,7 +21,7 @@ pub struct View {
     /// The attempt, counted from 1.
     pub attempt: u32,
     /// Grows with every change of status, progress or attempt; it does not count heartbeats. A
-    /// string, because it has more digits than a number in JSON keeps.
+    /// string, as it stands in `ETag` and in the `id:` of an event.
     pub version: String,
     /// When it was submitted.
     pub registered_at: String,
@@ -29,6 +29,8 @@ pub struct View {
     pub started_at: Option<String>,
     /// When it ended.
     pub ended_at: Option<String>,
+    /// The earliest instant at which it and its files are removed, once it has ended.
+    pub removal_at: Option<String>,
     /// When it last told that it lives.
     pub last_heartbeat: String,
     /// Why it failed.
@@ -44,9 +46,7 @@ impl View {
     ///
     /// [`ReadError`] as the registry gives it.
     pub fn of(registry: &JobRegistry<Presentation>, id: JobId) -> Result<Self, ReadError> {
-        let at = |time: Duration| {
-            humantime::format_rfc3339_millis(registry.system_time(time)).to_string()
-        };
+        let at = |time| instant(registry, time);
         registry.read(id, |record| {
             let snapshot = record.snapshot;
             let completed = snapshot.status() == job_registry::Status::Completed;
@@ -61,6 +61,7 @@ impl View {
                 registered_at: at(record.times.registered),
                 started_at: record.times.started.map(at),
                 ended_at: record.times.ended.map(at),
+                removal_at: record.times.removal.map(at),
                 last_heartbeat: at(snapshot.last_heartbeat()),
                 error: record.error.map(|error| error.to_string()),
                 file: completed.then(|| format!("/api/presentations/{id}/file")),
@@ -69,9 +70,23 @@ impl View {
     }
 }
 
+/// An instant of the registry, in RFC 3339.
+fn instant(registry: &JobRegistry<Presentation>, time: Duration) -> String {
+    // Later than the format's last year: never, for a client.
+    let latest = Duration::from_secs(200 * 365 * 24 * 3600);
+    humantime::format_rfc3339_millis(registry.system_time(time.min(latest))).to_string()
+}
+
 /// All presentations, in few words each.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listing {
+    /// When the service began. Another value means that it was restarted, and what was there before is
+    /// not there any more.
+    pub since: String,
+    /// What the service's clock says; the times of presentations are to be compared with this.
+    pub now: String,
+    /// Whether the service takes decks; `false` while it is shutting down.
+    pub open: bool,
     /// How many the service takes.
     pub capacity: usize,
     /// How many there are of each status.
@@ -104,18 +119,26 @@ pub struct Line {
     pub status: String,
     /// How far it is, in percent.
     pub progress: f64,
+    /// The attempt, counted from 1.
+    pub attempt: u32,
     /// Its version.
     pub version: String,
+    /// When it last told that it lives.
+    pub last_heartbeat: String,
 }
 
 impl Listing {
     /// Walks the registry. No job's lock is taken, so that a client who lists slows nobody down.
     #[must_use]
-    pub fn of(registry: &JobRegistry<Presentation>) -> Self {
+    pub fn of(registry: &JobRegistry<Presentation>, open: bool) -> Self {
+        let line = |snapshot| Line::of(registry, &snapshot);
         Self {
+            since: instant(registry, Duration::ZERO),
+            now: instant(registry, registry.now()),
+            open,
             capacity: registry.capacity(),
             counts: registry.counts().into(),
-            presentations: registry.iter().map(Line::from).collect(),
+            presentations: registry.iter().map(line).collect(),
         }
     }
 }
@@ -132,13 +155,17 @@ impl From<Counts> for ByStatus {
     }
 }
 
-impl From<Snapshot> for Line {
-    fn from(snapshot: Snapshot) -> Self {
+impl Line {
+    /// What a snapshot tells.
+    #[must_use]
+    pub fn of(registry: &JobRegistry<Presentation>, snapshot: &Snapshot) -> Self {
         Self {
             id: snapshot.id().to_string(),
             status: snapshot.status().to_string(),
             progress: snapshot.progress().as_percent(),
+            attempt: snapshot.attempt(),
             version: snapshot.version().to_string(),
+            last_heartbeat: instant(registry, snapshot.last_heartbeat()),
         }
     }
 }

@@ -137,7 +137,7 @@ async fn ids_that_were_never_given_out_are_not_found() {
         )
         .await;
     }
-    refused(service.get("/").await, StatusCode::NOT_FOUND).await;
+    refused(service.get("/api").await, StatusCode::NOT_FOUND).await;
 }
 
 #[tokio::test]

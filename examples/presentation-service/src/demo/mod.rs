@@ -7,9 +7,9 @@ mod report;
 mod sources;
 mod track;
 
-use crate::api::{AppState, Config};
 use crate::render::TextStudio;
 use crate::server::Server;
+use crate::state::{AppState, Config};
 use client::Client;
 use futures_util::future::try_join_all;
 use progress::Progress;

@@ -5,12 +5,15 @@
     reason = "every test file uses a part of this one"
 )]
 
+use axum::body::Body;
+use axum::http::Request;
 use job_registry::{JobRegistry, ManualClock};
-use presentation_service::api::{AppState, Config};
-use presentation_service::deck::Deck;
+use presentation_service::api::router;
+use presentation_service::deck::{Deck, DeckLimits};
 use presentation_service::jobs::Presentation;
 use presentation_service::render::{Canvas, PageSize, Painter, Studio};
 use presentation_service::server::Server;
+use presentation_service::state::{AppState, Config};
 use presentation_service::views::View;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -21,6 +24,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::mpsc as async_mpsc;
+use tower::ServiceExt;
 
 /// How long something may take that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +60,19 @@ pub fn picture(slide: usize) -> Canvas {
         height: 18,
     };
     Canvas::new(size, [u8::try_from(slide % 256).unwrap(), 100, 200])
+}
+
+/// A presentation of one slide, for a job that the test drives itself.
+pub fn presentation(title: &str) -> Presentation {
+    Presentation::new(Deck::parse(title, "# One", &DeckLimits::default()).unwrap())
+}
+
+/// The body of an answer that no connection pulls at.
+pub async fn body(state: &AppState, path: &str) -> Body {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = router(state.clone()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.into_body()
 }
 
 /// A studio that just draws.
@@ -173,6 +190,11 @@ impl Service {
         let response = self.post_deck("A deck", &slides.join("\n\n---\n\n")).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         response.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    pub async fn retry(&self, path: &str) -> Response {
+        let request = self.http.post(self.url(&format!("{path}/retry")));
+        request.send().await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Response {

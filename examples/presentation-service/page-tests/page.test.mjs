@@ -1,0 +1,210 @@
+// What a person sees and does on the page, in a real browser and with the real service.
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Service, browser, deck } from "./service.mjs";
+
+const SHOTS = process.env.SCREENSHOTS ?? new URL("../../../target/page-tests", import.meta.url).pathname;
+const SLOW = { timeout: 60_000 };
+
+let chromium;
+before(async () => {
+  mkdirSync(SHOTS, { recursive: true });
+  chromium = await browser();
+});
+after(() => chromium?.close());
+
+/** Records every value that a bar takes, in the page: what is on the screen for an instant only counts, too. */
+function recordBars() {
+  window.bars = [];
+  const note = (bar) => {
+    const card = bar.closest(".card");
+    if (card) window.bars.push([card.dataset.id, card.querySelector(".attempt").textContent, bar.value]);
+  };
+  new MutationObserver((changes) => {
+    for (const { target } of changes) if (target.tagName === "PROGRESS") note(target);
+  }).observe(document, { subtree: true, attributes: true, attributeFilter: ["value"] });
+}
+
+/** A page of the service; the test fails on any error, dialog, or request to elsewhere. */
+async function open(t, service, { width = 1280, height = 900 } = {}) {
+  const context = await chromium.newContext({ viewport: { width, height }, acceptDownloads: true });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on("pageerror", (error) => wrong.push(String(error)));
+  page.on("dialog", (dialog) => wrong.push(`dialog: ${dialog.message()}`));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(service.url) && !request.url().startsWith("data:")) wrong.push(request.url());
+  });
+  await page.addInitScript(recordBars);
+  await page.goto(service.url);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(wrong, []);
+  });
+  return page;
+}
+
+async function submit(page, title, markdown) {
+  await page.getByLabel("Title").fill(title);
+  await page.getByLabel("Deck, in Markdown").fill(markdown);
+  await page.getByRole("button", { name: "Submit" }).click();
+  const card = page.locator(".card", { hasText: title });
+  await card.waitFor(SLOW);
+  return card;
+}
+
+const reaches = (card, status) => card.locator(`xpath=self::*[@data-status="${status}"]`).waitFor(SLOW);
+const value = (card) => card.locator("progress").evaluate((bar) => bar.value);
+const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+
+async function untilOver(card, percent) {
+  const deadline = Date.now() + SLOW.timeout;
+  while ((await value(card)) <= percent) {
+    assert.ok(Date.now() < deadline, "the bar stands still");
+    await new Promise((go) => setTimeout(go, 5));
+  }
+}
+
+async function started(t, options) {
+  const service = await Service.start(options);
+  t.after(async () => {
+    if (service.process.exitCode === null) await service.stop();
+  });
+  return service;
+}
+
+test("five decks at once: bars only ever grow, and each ends with its picture", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  const cards = [];
+  for (let number = 1; number <= 4; number += 1) cards.push(await submit(page, `Deck ${number}`, deck(40)));
+  const file = join(SHOTS, "Fifth deck.md");
+  writeFileSync(file, deck(40));
+  await page.getByLabel("or a file").setInputFiles(file);
+  assert.equal(await page.getByLabel("Title").inputValue(), "Fifth deck");
+  await page.getByRole("button", { name: "Submit" }).click();
+  cards.push(page.locator(".card", { hasText: "Fifth deck" }));
+  await cards[4].waitFor(SLOW);
+  await shot(page, "five-decks-running");
+  for (const card of cards) {
+    await reaches(card, "completed");
+    assert.equal(await value(card), 100);
+    const picture = card.locator("img");
+    await picture.scrollIntoViewIfNeeded();
+    await page.waitForFunction((img) => img.complete && img.naturalWidth > 0, await picture.elementHandle(), SLOW);
+  }
+  await page.getByText("5 of at most 64: 5 completed").waitFor(SLOW);
+  await shot(page, "five-decks-completed");
+
+  const bars = await page.evaluate(() => window.bars);
+  const last = new Map();
+  for (const [id, , now] of bars) {
+    assert.ok(now >= (last.get(id) ?? 0), `${id}: from ${last.get(id)} to ${now}`);
+    last.set(id, now);
+  }
+  assert.equal(last.size, 5);
+  const between = bars.filter(([, , now]) => now > 0 && now < 100).length;
+  assert.ok(between >= 20, `only ${between} values between begin and end`);
+
+  const [download] = await Promise.all([page.waitForEvent("download"), cards[0].getByText("Download").click()]);
+  assert.match(download.suggestedFilename(), /\.gif$/);
+});
+
+test("a presentation is cancelled and retried, with the keyboard alone", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  await page.getByLabel("Title").focus();
+  await page.keyboard.type("By hand");
+  await page.keyboard.press("Tab");
+  await page.keyboard.insertText(deck(60));
+  await page.keyboard.press("Tab"); // the file
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  const card = page.locator(".card", { hasText: "By hand" });
+  await untilOver(card, 0);
+  await card.getByRole("button", { name: "Cancel" }).focus();
+  await page.keyboard.press("Space");
+  await reaches(card, "cancelled");
+  assert.ok((await value(card)) < 100);
+  await shot(page, "cancelled");
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Retry");
+  await page.keyboard.press("Enter");
+  await card.getByText("attempt 2").waitFor(SLOW);
+  await reaches(card, "completed");
+});
+
+test("a removal is announced, and seen", async (t) => {
+  const service = await started(t, { retention: "3s" });
+  const page = await open(t, service);
+  const card = await submit(page, "Short-lived", deck(1));
+  await reaches(card, "completed");
+  await card.getByText(/^in [0-3] s$/).waitFor(SLOW);
+  await card.waitFor({ state: "detached", ...SLOW });
+  assert.ok(await page.getByText("None yet.").isVisible());
+});
+
+test("a reload in the middle goes on where the job is", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  const card = await submit(page, "Reloaded", deck(60));
+  await untilOver(card, 5);
+  const seen = await value(card);
+  await page.reload();
+  await card.waitFor(SLOW);
+  await untilOver(card, seen - 0.001);
+  const first = (await page.evaluate(() => window.bars))[0];
+  assert.ok(first[2] >= seen, `from ${seen} to ${first[2]}`);
+  await reaches(card, "completed");
+});
+
+test("a restart of the service is shown as such", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  const card = await submit(page, "Before", deck(1));
+  await reaches(card, "completed");
+  const stopped = await service.stop();
+  assert.deepEqual(stopped, { code: 0, left: [] });
+  await page.getByText("does not answer").waitFor(SLOW);
+  assert.ok(await card.isVisible());
+  await shot(page, "no-answer");
+  await started(t, { port: service.port });
+  await page.getByText("was restarted").waitFor(SLOW);
+  await card.waitFor({ state: "detached", ...SLOW });
+  await shot(page, "restarted");
+  await reaches(await submit(page, "After", deck(1)), "completed");
+});
+
+test("it fits a phone", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service, { width: 360, height: 740 });
+  const card = await submit(page, "A title that is long enough to need more than one line of a phone", deck(2));
+  await reaches(card, "completed");
+  await card.locator("img").scrollIntoViewIfNeeded();
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.equal(wide, 360);
+  for (const target of await page.locator("button:visible, a:visible").all()) {
+    const { height } = await target.boundingBox();
+    assert.ok(height >= 44, `${height} px are too few for a thumb`);
+  }
+  await shot(page, "phone");
+});
+
+test("text stays text, and refusals are shown", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  const title = `<img src=x onerror=alert(1)><script>alert(2)</script>"'`;
+  const card = await submit(page, title, deck(1));
+  await reaches(card, "completed");
+  assert.equal(await card.locator("h3").textContent(), title);
+  assert.equal(await card.locator("h3 *").count(), 0);
+  await page.getByLabel("Title").fill("No slides");
+  await page.getByLabel("Deck, in Markdown").fill("---");
+  await page.getByRole("button", { name: "Submit" }).click();
+  const refusal = page.locator("#refusal");
+  await refusal.waitFor(SLOW);
+  assert.match(await refusal.textContent(), /write Markdown/);
+  assert.equal(await page.getByLabel("Title").inputValue(), "No slides");
+});

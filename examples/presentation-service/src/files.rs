@@ -1,0 +1,120 @@
+//! The directory of a presentation, and what becomes of one that cannot be deleted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// A directory that is deleted with everything in it when it is dropped.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    trash: Trash,
+}
+
+impl Directory {
+    /// Makes a directory of its own below `root`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the file system answers.
+    pub fn create(root: &Path, trash: &Trash) -> io::Result<Self> {
+        // Deleted here and not by `TempDir`, which keeps the error to itself.
+        let path = tempfile::TempDir::with_prefix_in("presentation-", root)?.keep();
+        let trash = trash.clone();
+        Ok(Self { path, trash })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        self.trash.delete(&self.path);
+    }
+}
+
+/// The directories that could not be deleted. Nobody's presentation: their jobs are gone.
+#[derive(Debug, Clone, Default)]
+pub struct Trash {
+    left: Arc<Mutex<Vec<PathBuf>>>,
+}
+
+impl Trash {
+    /// The directories that are still there.
+    #[must_use]
+    pub fn left(&self) -> Vec<PathBuf> {
+        self.lock().clone()
+    }
+
+    /// Tries each of them again; says how many are still there.
+    pub fn delete_again(&self) -> usize {
+        // The disk is waited for without the lock: others go on throwing away meanwhile.
+        let tried = std::mem::take(&mut *self.lock());
+        let still: Vec<PathBuf> = tried
+            .into_iter()
+            .filter(|path| match delete(path) {
+                Ok(()) => {
+                    eprintln!("deleted after all: {}", path.display());
+                    false
+                }
+                Err(_) => true,
+            })
+            .collect();
+        let mut left = self.lock();
+        left.extend(still);
+        left.len()
+    }
+
+    /// Tries again every `period`, until the last clone of this is gone.
+    pub(crate) fn spawn(&self, period: Duration) -> JoinHandle<()> {
+        let left = Arc::downgrade(&self.left);
+        tokio::spawn(keep_trying(left, period.max(Duration::from_millis(1))))
+    }
+
+    fn delete(&self, path: &Path) {
+        if let Err(error) = delete(path) {
+            let path = path.to_owned();
+            eprintln!(
+                "error: {} cannot be deleted, and is tried again: {error}",
+                path.display()
+            );
+            self.lock().push(path);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A directory that somebody else has deleted is deleted, too; only the log tells the difference.
+fn delete(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            eprintln!("already gone: {}", path.display());
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn keep_trying(left: Weak<Mutex<Vec<PathBuf>>>, period: Duration) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(left) = left.upgrade() else { return };
+        let trash = Trash { left };
+        if !trash.lock().is_empty() {
+            // An error means that the runtime is going away.
+            let _ = tokio::task::spawn_blocking(move || trash.delete_again()).await;
+        }
+    }
+}

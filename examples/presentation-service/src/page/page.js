@@ -1,0 +1,262 @@
+"use strict";
+// What is shown is what the service says: the list once a second, and a stream for each of a few that are
+// under way. (A browser opens six connections to a service at most, and requests need some of them.)
+const POLL = 1000;
+const STREAMS = 3;
+
+const list = document.getElementById("list");
+const cards = new Map();
+let since = null;
+/** What the service's clock is ahead of ours, in milliseconds. */
+let ahead = 0;
+
+const isLive = (status) => status === "pending" || status === "running";
+const now = () => Date.now() + ahead;
+
+/** So many milliseconds in words. */
+function words(time) {
+  const seconds = Math.max(0, Math.round(time / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+function show(element, text) {
+  element.textContent = text ?? "";
+  element.hidden = !text;
+}
+
+async function call(path, options) {
+  const response = await fetch(path, { cache: "no-store", ...options });
+  if (response.ok) return response.json();
+  const refusal = await response.json().catch(() => ({ error: `status ${response.status}`, what_to_do: "try again" }));
+  const error = new Error(`${refusal.error}: ${refusal.what_to_do}`);
+  error.status = response.status;
+  throw error;
+}
+
+class Card {
+  constructor(id) {
+    this.id = id;
+    this.path = `/api/presentations/${id}`;
+    this.version = -1;
+    /** The latest version of which everything is known, and not only what the list tells. */
+    this.whole = -1;
+    this.view = null;
+    this.stream = null;
+    this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
+    this.element.dataset.id = id;
+    this.part = (name) => this.element.querySelector(name);
+    this.part(".cancel").addEventListener("click", () => this.act("DELETE", this.path));
+    this.part(".retry").addEventListener("click", () => this.act("POST", `${this.path}/retry`));
+    list.prepend(this.element);
+  }
+
+  async act(method, path) {
+    const focused = this.element.contains(document.activeElement);
+    show(this.part(".refusal"), null);
+    try {
+      this.update(await call(path, { method }));
+    } catch (error) {
+      show(this.part(".refusal"), error.message);
+    }
+    // The button may be gone: the keyboard goes on from the card.
+    if (focused && !this.element.contains(document.activeElement)) this.element.focus();
+    poll();
+  }
+
+  /** Takes what is newer than what is shown; an answer may arrive after a later event. */
+  update(view) {
+    const version = Number(view.version);
+    if (version < this.version) return;
+    this.version = version;
+    if (view.title !== undefined) this.whole = version;
+    this.view = { ...this.view, ...view };
+    this.draw();
+  }
+
+  heard(at) {
+    if (this.view && at > this.view.last_heartbeat) {
+      this.view.last_heartbeat = at;
+      this.tick();
+    }
+  }
+
+  draw() {
+    const { title, status, progress, attempt, error, file } = this.view;
+    this.element.dataset.status = status;
+    this.part("h3").textContent = title ?? this.id;
+    this.part(".status").textContent = status;
+    this.part(".percent").textContent = `${progress.toFixed(1)} %`;
+    this.part(".attempt").textContent = `attempt ${attempt}`;
+    const bar = this.part("progress");
+    bar.value = progress;
+    bar.setAttribute("aria-label", `Progress of ${title ?? this.id}`);
+    show(this.part(".error"), error);
+    this.part(".cancel").hidden = !isLive(status);
+    this.part(".retry").hidden = status !== "failed" && status !== "cancelled";
+    const download = this.part(".download");
+    const picture = this.part(".picture");
+    download.hidden = picture.hidden = !file;
+    if (file && download.getAttribute("href") !== file) {
+      download.href = file;
+      download.download = `${this.id}.gif`;
+      picture.alt = `The slides of ${title ?? this.id}, one after the other`;
+      picture.src = file;
+    }
+    if (!isLive(status)) this.close();
+    this.tick();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    if (!this.view) return;
+    const { last_heartbeat, removal_at } = this.view;
+    this.part(".heartbeat").textContent = `${words(now() - Date.parse(last_heartbeat))} ago`;
+    const live = isLive(this.view.status) ? "not before its end" : "";
+    this.part(".removal").textContent = removal_at ? `in ${words(Date.parse(removal_at) - now())}` : live;
+  }
+
+  async details() {
+    try {
+      this.update(await call(this.path));
+    } catch (error) {
+      // Gone meanwhile: the next list does not have it.
+      if (error.status === undefined) throw error;
+    }
+  }
+
+  follow() {
+    const stream = new EventSource(`${this.path}/events`);
+    this.stream = stream;
+    stream.addEventListener("state", (event) => this.update(JSON.parse(event.data)));
+    stream.addEventListener("removed", (event) => this.update(JSON.parse(event.data)));
+    stream.addEventListener("heartbeat", (event) => this.heard(JSON.parse(event.data).last_heartbeat));
+    stream.addEventListener("error", () => {
+      // Otherwise the browser is connecting again, and says what it has seen.
+      if (stream.readyState === EventSource.CLOSED) this.close();
+    });
+  }
+
+  close() {
+    this.stream?.close();
+    this.stream = null;
+  }
+
+  remove() {
+    this.close();
+    this.element.remove();
+    cards.delete(this.id);
+  }
+}
+
+function forgetAll() {
+  for (const card of [...cards.values()]) card.remove();
+}
+
+async function take(listing) {
+  ahead = Date.parse(listing.now) - Date.now();
+  if (since !== null && since !== listing.since) {
+    forgetAll();
+    const at = new Date(listing.since).toLocaleTimeString();
+    show(service, `The service was restarted at ${at}. What was there before is gone.`);
+  } else if (!listing.open) {
+    show(service, "The service is shutting down. It takes no decks any more.");
+  } else if (since === null || service.dataset.silent) {
+    show(service, null);
+  }
+  delete service.dataset.silent;
+  since = listing.since;
+  const counts = Object.entries(listing.counts).filter(([, count]) => count > 0);
+  const parts = counts.map(([status, count]) => `${count} ${status}`);
+  document.getElementById("counts").textContent =
+    `${listing.presentations.length} of at most ${listing.capacity}${parts.length ? `: ${parts.join(", ")}` : ""}`;
+
+  const present = new Set(listing.presentations.map((line) => line.id));
+  for (const card of [...cards.values()]) if (!present.has(card.id)) card.remove();
+  document.getElementById("none").hidden = present.size > 0;
+  const asked = [];
+  for (const line of listing.presentations) {
+    const card = cards.get(line.id) ?? new Card(line.id);
+    cards.set(line.id, card);
+    const version = Number(line.version);
+    if (version > card.version && card.view) card.update(line);
+    // Title, error, times and file are not in the list.
+    if (card.whole < 0 || (card.whole < version && !isLive(line.status))) asked.push(card.details());
+    card.heard(line.last_heartbeat);
+  }
+  await Promise.all(asked);
+  let streams = [...cards.values()].filter((card) => card.stream).length;
+  for (const card of cards.values()) {
+    if (streams < STREAMS && !card.stream && card.view && isLive(card.view.status)) {
+      card.follow();
+      streams += 1;
+    }
+  }
+}
+
+const service = document.getElementById("service");
+let polling = null;
+
+/** One at a time; a call during one asks for another right after it. */
+function poll() {
+  clearTimeout(poll.timer);
+  if (polling) {
+    poll.again = true;
+    return;
+  }
+  poll.again = false;
+  const answer = AbortSignal.timeout(10_000);
+  polling = call("/api/presentations", { signal: answer })
+    .then(take)
+    .catch(() => {
+      service.dataset.silent = "yes";
+      show(service, "The service does not answer. This page keeps asking; what it shows may be old.");
+    })
+    .finally(() => {
+      polling = null;
+      poll.timer = setTimeout(poll, poll.again ? 0 : POLL);
+    });
+}
+
+setInterval(() => {
+  for (const card of cards.values()) card.tick();
+}, 500);
+
+const form = document.getElementById("submit");
+const deck = document.getElementById("deck");
+const title = document.getElementById("title");
+const refusal = document.getElementById("refusal");
+
+document.getElementById("file").addEventListener("change", async (event) => {
+  const [file] = event.target.files;
+  if (!file) return;
+  try {
+    deck.value = await file.text();
+  } catch {
+    show(refusal, "The file cannot be read.");
+    return;
+  }
+  title.value ||= file.name.replace(/\.[^.]*$/, "");
+});
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  show(refusal, null);
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    await call("/api/presentations", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ title: title.value, deck: deck.value }),
+    });
+    form.reset();
+    title.focus();
+    poll();
+  } catch (error) {
+    show(refusal, error.status === undefined ? "The service does not answer." : error.message);
+  } finally {
+    button.disabled = false;
+  }
+});
+
+poll();

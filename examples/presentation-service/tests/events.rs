@@ -1,0 +1,290 @@
+//! `GET /api/presentations/{id}/events`: what a subscriber sees, whenever it comes and however slow it is.
+
+mod common;
+
+use axum::body::HttpBody;
+use common::{Gate, PATIENCE, RETENTION, Service, body, gated, presentation, quick, refused};
+use job_registry::Progress;
+use presentation_service::views::View;
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// One event of a stream.
+#[derive(Debug, Default, PartialEq)]
+struct Event {
+    name: String,
+    id: Option<String>,
+    data: String,
+}
+
+impl Event {
+    fn view(&self) -> View {
+        assert_eq!(self.name, "state", "{self:?}");
+        let view: View = serde_json::from_str(&self.data).unwrap();
+        assert_eq!(self.id.as_deref(), Some(&*view.version));
+        view
+    }
+}
+
+/// A client's end of a stream.
+struct Events {
+    response: Response,
+    read: String,
+}
+
+impl Events {
+    async fn of(service: &Service, path: &str) -> Self {
+        Self::from(subscribe(service, path, None).await)
+    }
+
+    fn from(response: Response) -> Self {
+        assert_eq!(response.status(), StatusCode::OK);
+        let kind = &response.headers()["content-type"];
+        assert_eq!(kind, "text/event-stream");
+        let read = String::new();
+        Self { response, read }
+    }
+
+    /// The next event; `None` at the stream's end.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.read.split_once("\n\n") {
+                let mut seen = Event::default();
+                for line in event.lines() {
+                    match line.split_once(": ").unwrap_or((line, "")) {
+                        ("event", name) => name.clone_into(&mut seen.name),
+                        ("id", id) => seen.id = Some(id.to_owned()),
+                        ("data", data) => seen.data.push_str(data),
+                        (comment, _) => assert!(comment.is_empty() || comment == ":", "{line}"),
+                    }
+                }
+                self.read = rest.to_owned();
+                if seen != Event::default() {
+                    return Some(seen);
+                }
+                continue;
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk());
+            let chunk = chunk.await.expect("an event comes").unwrap()?;
+            self.read.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next event that is no heartbeat.
+    async fn next_step(&mut self) -> Option<Event> {
+        loop {
+            match self.next().await {
+                Some(event) if event.name == "heartbeat" => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// All states until the end of the stream.
+    async fn rest(&mut self) -> Vec<View> {
+        let mut views = Vec::new();
+        while let Some(event) = self.next_step().await {
+            views.push(event.view());
+        }
+        views
+    }
+}
+
+async fn subscribe(service: &Service, path: &str, last: Option<&str>) -> Response {
+    let request = reqwest::Client::new().get(service.url(&format!("{path}/events")));
+    let request = match last {
+        Some(last) => request.header("last-event-id", last),
+        None => request,
+    };
+    request.send().await.unwrap()
+}
+
+/// Lets the painter draw so many slides.
+async fn draw(gate: &mut Gate, slides: usize) {
+    for _ in 0..slides {
+        gate.arrived().await;
+        gate.pass();
+    }
+}
+
+/// P1, P4, scenario 18.
+#[tokio::test]
+async fn a_subscriber_sees_the_state_as_it_is_each_change_and_the_end() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(3).await;
+    gate.arrived().await;
+
+    let mut events = Events::of(&service, &path).await;
+    let first = events.next_step().await.unwrap().view();
+    assert_eq!((&*first.status, first.progress), ("running", 0.0));
+    gate.pass();
+    draw(&mut gate, 2).await;
+    let views = events.rest().await;
+    let last = views.last().expect("the end is an event");
+    assert_eq!((&*last.status, last.progress), ("completed", 100.0));
+    assert!(last.file.is_some());
+    let versions: Vec<u64> = std::iter::once(&first)
+        .chain(&views)
+        .map(|view| view.version.parse().unwrap())
+        .collect();
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+}
+
+/// P5.
+#[tokio::test]
+async fn a_late_subscriber_gets_the_end_and_nothing_else() {
+    let service = Service::start(quick()).await;
+    let path = service.submit(2).await;
+    let ended = service.ended(&path).await;
+    let views = Events::of(&service, &path).await.rest().await;
+    assert_eq!(views.len(), 1);
+    assert_eq!(views[0].version, ended.version);
+
+    service.clock.advance(RETENTION);
+    service.gone(&path).await;
+    refused(subscribe(&service, &path, None).await, StatusCode::GONE).await;
+    let forged = "/api/presentations/nobody";
+    refused(
+        subscribe(&service, forged, None).await,
+        StatusCode::NOT_FOUND,
+    )
+    .await;
+}
+
+/// A client that comes back is not told what it has seen. One that has seen the end is told to stay away.
+#[tokio::test]
+async fn a_stream_is_resumed_after_the_last_event() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(2).await;
+    gate.arrived().await;
+    let mut events = Events::of(&service, &path).await;
+    let seen = events.next_step().await.unwrap().view();
+    drop(events);
+
+    let mut resumed = Events::from(subscribe(&service, &path, Some(&seen.version)).await);
+    gate.pass();
+    let next = resumed.next_step().await.unwrap().view();
+    assert!(next.version.parse::<u64>().unwrap() > seen.version.parse().unwrap());
+    draw(&mut gate, 1).await;
+    let ended = service.ended(&path).await;
+
+    let again = subscribe(&service, &path, Some(&ended.version)).await;
+    assert_eq!(again.status(), StatusCode::NO_CONTENT);
+    // Missed the end; a version that cannot be; no version at all.
+    for last in [&*seen.version, "18446744073709551615", "-1", "\u{20}", "x"] {
+        let views = Events::from(subscribe(&service, &path, Some(last)).await)
+            .rest()
+            .await;
+        assert_eq!(views.len(), 1, "{last}");
+        assert_eq!(views[0].version, ended.version);
+    }
+}
+
+/// What a reader does not take is not made: after a hundred steps there is one event, the latest.
+#[tokio::test]
+async fn a_slow_reader_gets_the_latest_state_and_not_each() {
+    let service = Service::start(quick()).await;
+    let job = service.state.registry.register(presentation("A deck"));
+    let job = job.unwrap();
+    let path = format!("/api/presentations/{}", job.id());
+    let mut follower = body(&service.state, &format!("{path}/events")).await;
+    let mut read = async || {
+        let frame = timeout(
+            PATIENCE,
+            std::future::poll_fn(|cx| Pin::new(&mut follower).poll_frame(cx)),
+        );
+        let frame = frame.await.expect("an event comes")?.unwrap();
+        Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+    };
+    assert!(read().await.unwrap().contains(r#""status":"pending""#));
+    job.start().unwrap();
+    for step in 0..=100 {
+        let progress = Progress::ratio(step, 200).unwrap();
+        job.advance(progress).unwrap();
+    }
+    assert!(read().await.unwrap().contains(r#""progress":50.0"#));
+    job.complete().unwrap();
+    assert!(read().await.unwrap().contains(r#""status":"completed""#));
+    assert_eq!(read().await, None);
+}
+
+/// P7.
+#[tokio::test]
+async fn heartbeats_are_events_without_an_id() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(1).await;
+    gate.arrived().await;
+    let mut events = Events::of(&service, &path).await;
+    let first = events.next_step().await.unwrap().view();
+    service.clock.advance(Duration::from_secs(1));
+    let beat = events.next().await.unwrap();
+    assert_eq!((&*beat.name, beat.id), ("heartbeat", None));
+    let data: Value = serde_json::from_str(&beat.data).unwrap();
+    assert!(data["last_heartbeat"].as_str().unwrap() > &*first.last_heartbeat);
+    gate.pass();
+    assert_eq!(events.rest().await.last().unwrap().status, "completed");
+}
+
+/// P10.
+#[tokio::test]
+async fn a_retry_is_followed() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(1).await;
+    gate.arrived().await;
+    service.delete(&path).await;
+    let ends = Events::of(&service, &path).await.rest().await;
+    assert_eq!(ends.last().unwrap().status, "cancelled");
+    let retried = service.retry(&path).await;
+    assert_eq!(retried.status(), StatusCode::ACCEPTED);
+    let mut events = Events::from(subscribe(&service, &path, Some(&ends[0].version)).await);
+    assert_eq!(events.next_step().await.unwrap().view().attempt, 2);
+    gate.pass();
+    draw(&mut gate, 1).await;
+    let last = events.rest().await.pop().unwrap();
+    assert_eq!((&*last.status, last.attempt), ("completed", 2));
+    refused(service.retry(&path).await, StatusCode::CONFLICT).await;
+}
+
+/// A subscriber that hangs up leaves nothing behind, and the job goes on.
+#[tokio::test]
+async fn subscribers_that_vanish_are_forgotten() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(1).await;
+    gate.arrived().await;
+    for _ in 0..100 {
+        let mut events = Events::of(&service, &path).await;
+        events.next_step().await.unwrap();
+    }
+    gate.pass();
+    assert_eq!(service.ended(&path).await.status, "completed");
+}
+
+/// The stream says that the service is going, then how the job ended, and ends.
+#[tokio::test]
+async fn a_shutdown_ends_every_stream() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(1).await;
+    gate.arrived().await;
+    let mut events = Events::of(&service, &path).await;
+    events.next_step().await.unwrap();
+    let follow = async {
+        let told = events.next_step().await.unwrap();
+        assert_eq!((&*told.name, told.id), ("shutdown", None));
+        let ends = events.rest().await;
+        assert_eq!(ends.last().unwrap().status, "cancelled");
+    };
+    let stopped = service.server.shutdown(Duration::from_secs(2));
+    let (stopped, ()) = tokio::join!(stopped, follow);
+    let stopped = stopped.unwrap();
+    assert!(!stopped.requests, "{stopped}");
+    drop(gate);
+}
