@@ -115,9 +115,12 @@ mod id;
 mod inner;
 mod job;
 mod locked;
+mod observe;
 mod progress;
 mod registry;
 mod removal;
+#[cfg(feature = "serde")]
+mod serde;
 mod slot;
 mod snapshot;
 mod steps;
@@ -141,6 +144,8 @@ pub use error::{
 pub use guard::JobGuard;
 pub use id::{JobId, ParseIdError};
 pub use job::Job;
+#[cfg(feature = "metrics")]
+pub use observe::describe_metrics;
 pub use progress::{Progress, ProgressError};
 pub use registry::JobRegistry;
 pub use removal::Swept;
