@@ -186,6 +186,39 @@ async fn ctrl_c_stops_it() {
     stops_at("-INT").await;
 }
 
+/// Each number is of what has happened, and none of them names a presentation.
+#[tokio::test]
+async fn metrics_count_what_has_happened() {
+    let process = Process::start(&["--log", "trace"]);
+    let path = process.submit(1).await;
+    process
+        .until(&path, |view| view.status == "completed")
+        .await;
+    let refused = process.http.delete(format!("{}{path}", process.url));
+    assert_eq!(refused.send().await.unwrap().status(), StatusCode::CONFLICT);
+    let metrics = process.get("/metrics").await;
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "text/plain; version=0.0.4"
+    );
+    let text = metrics.text().await.unwrap();
+    for line in [
+        "# TYPE job_registry_transitions_total counter",
+        "job_registry_transitions_total{status=\"pending\"} 1",
+        "job_registry_transitions_total{status=\"completed\"} 1",
+        "job_registry_refused_total{call=\"cancel\",reason=\"ended\"} 1",
+        "job_registry_jobs{status=\"completed\"} 1",
+        "job_registry_jobs{status=\"running\"} 0",
+        "job_registry_time_in_status_seconds_count{status=\"running\"} 1",
+    ] {
+        assert!(text.lines().any(|seen| seen == line), "no {line} in {text}");
+    }
+    let id = path.rsplit('/').next().unwrap();
+    assert!(!text.contains(id), "{text}");
+    process.send("-TERM");
+    assert_eq!(process.ended().await.0.code(), Some(0));
+}
+
 /// What runs may come to its end; what is new is refused meanwhile.
 #[tokio::test]
 async fn a_drain_lets_presentations_end() {
