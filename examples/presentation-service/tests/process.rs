@@ -13,6 +13,8 @@ use tempfile::TempDir;
 /// How long something may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_presentation-service");
+
 /// A service in a process of its own; killed if a test fails.
 struct Process {
     child: Child,
@@ -24,8 +26,22 @@ struct Process {
 
 impl Process {
     fn start(options: &[&str]) -> Self {
+        Self::by(Command::new(PROGRAM), options)
+    }
+
+    /// One whose files can have a few kilobytes each, and an error for whoever writes more.
+    fn with_small_files(options: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"",
+            PROGRAM,
+        ]);
+        Self::by(shell, options)
+    }
+
+    fn by(mut command: Command, options: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_presentation-service"));
         command.args(["serve", "--port", "0", "--output"]);
         command.arg(files.path()).args(options);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -217,6 +233,27 @@ async fn metrics_count_what_has_happened() {
     assert!(!text.contains(id), "{text}");
     process.send("-TERM");
     assert_eq!(process.ended().await.0.code(), Some(0));
+}
+
+/// A disk that takes no more: the presentation fails with the reason, and nothing else does.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_fails_its_presentation() {
+    let process = Process::with_small_files(&["--retention", "1s"]);
+    let path = process.submit(3).await;
+    process.until(&path, |view| view.status == "failed").await;
+    let view: View = process.get(&path).await.json().await.unwrap();
+    let error = view.error.unwrap();
+    assert!(error.starts_with("a file cannot be written: "), "{error}");
+    // It goes like any other.
+    let began = Instant::now();
+    while process.get(&path).await.status() != StatusCode::GONE {
+        assert!(began.elapsed() < PATIENCE, "it is not removed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.send("-TERM");
+    let (status, _, files) = process.ended().await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(std::fs::read_dir(files.path()).unwrap().count(), 0);
 }
 
 /// What runs may come to its end; what is new is refused meanwhile.
