@@ -97,6 +97,9 @@
 //! * `tokio` (on by default): [`spawn`](JobRegistry::spawn), [`spawn_blocking`](JobRegistry::spawn_blocking),
 //!   [`heartbeat_every`](Job::heartbeat_every), [`spawn_reaper`](JobRegistry::spawn_reaper),
 //!   [`shutdown`](JobRegistry::shutdown), [`TokioClock`]. Everything else works without.
+//! * `tracing`: a span for each job's work, and events for what happens to it.
+//! * `metrics`: counters, times and gauges for whatever recorder is installed.
+//! * `serde`: ids, statuses, progress, snapshots, records and errors in a stable form.
 //! * `loom`, `shuttle`: for models of your own. With `--cfg loom` and the feature, a registry may be put inside a
 //!   `loom::model`; with `--cfg loom` alone it is an ordinary one. Likewise shuttle.
 
