@@ -95,8 +95,10 @@ impl<T: Send + 'static> JobRegistry<T> {
             now = self.inner.now();
         }
         let target = refused("register", None, self.inner.register(payload, now))?;
+        let job = Job::new(self.clone(), target);
+        // If this panics, the job has an owner that goes.
         tell(|| Event::Registered { id: target.id() });
-        Ok(Job::new(self.clone(), target))
+        Ok(job)
     }
 
     /// A call, of which is told if it is refused.

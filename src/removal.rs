@@ -145,11 +145,7 @@ impl<T> Inner<T> {
         self.table.count_out();
         let body = std::mem::replace(&mut *locked.body, Body::empty());
         drop(locked);
-        tell(|| Event::Removed {
-            id: target.id(),
-            status: last.status(),
-            kept: self.since(body.ended),
-        });
+        let ended = body.ended;
         let mut removed = Removed {
             inner: self,
             target,
@@ -161,6 +157,14 @@ impl<T> Inner<T> {
             removed.told = catch_unwind(AssertUnwindSafe(|| {
                 defer(wakers.into_iter().map(Effect::Wake));
             }));
+        }
+        if ON {
+            let kept = self.since(ended);
+            let (id, status) = (target.id(), last.status());
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                tell(|| Event::Removed { id, status, kept });
+            }));
+            removed.told = std::mem::replace(&mut removed.told, Ok(())).and(told);
         }
         Some(removed)
     }

@@ -4,9 +4,12 @@
 
 use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Once;
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -31,13 +34,19 @@ impl Visit for Visitor {
 }
 
 /// What was told: the level, the fields, the span's fields.
-type Told = Arc<Mutex<Vec<(String, Fields, Fields)>>>;
+type Told = Vec<(String, Fields, Fields)>;
 
-/// Keeps what it is told, and calls back.
-struct Listener {
+/// Who listens on this thread. (One subscriber for all tests: several at a time disturb each other's caches.)
+struct Sink {
     told: Told,
-    call_back: Box<dyn Fn() + Send + Sync>,
+    call_back: Rc<dyn Fn()>,
 }
+
+thread_local! {
+    static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
+}
+
+struct Listener;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -56,27 +65,29 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         let span = context.event_span(event);
         let span = span.and_then(|span| span.extensions().get::<Fields>().cloned());
         let level = event.metadata().level().to_string();
-        self.told
-            .lock()
-            .unwrap()
-            .push((level, visitor.0, span.unwrap_or_default()));
-        (self.call_back)();
+        let call_back = SINK.with_borrow_mut(|sink| {
+            let sink = sink.as_mut()?;
+            sink.told.push((level, visitor.0, span.unwrap_or_default()));
+            Some(sink.call_back.clone())
+        });
+        if let Some(call_back) = call_back {
+            call_back();
+        }
     }
 }
 
-fn told(
-    call_back: impl Fn() + Send + Sync + 'static,
-    f: impl FnOnce(),
-) -> Vec<(String, Fields, Fields)> {
-    let told = Told::default();
-    let listener = Listener {
-        told: told.clone(),
-        call_back: Box::new(call_back),
-    };
-    let subscriber = tracing_subscriber::registry().with(listener);
-    tracing::subscriber::with_default(subscriber, f);
-    let told = told.lock().unwrap();
-    told.clone()
+/// What is told on this thread while `f` runs; `call_back` is called each time.
+fn told(call_back: impl Fn() + 'static, f: impl FnOnce()) -> Told {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let subscriber = tracing_subscriber::registry().with(Listener);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    let call_back = Rc::new(call_back);
+    let told = Vec::new();
+    SINK.set(Some(Sink { told, call_back }));
+    f();
+    SINK.take().unwrap().told
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -184,6 +195,43 @@ fn nobody_is_told_under_a_lock() {
         Ok(told.len())
     );
     assert!(told.len() >= 7, "{told:?}");
+}
+
+/// P11: a subscriber that panics reaches the caller, when the step has been made, and loses no job and no place for one.
+#[test]
+fn subscribers_may_panic() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(SECOND)
+        .capacity(1)
+        .build();
+    let panics = |f: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(f)).is_err();
+    told(
+        || panic!("no ink"),
+        || {
+            assert!(panics(&mut || drop(jobs.register(()))));
+            assert_eq!(jobs.counts().failed, 1, "an owner was lost");
+            clock.advance(SECOND);
+            assert!(panics(&mut || drop(jobs.sweep())));
+            assert_eq!(jobs.len(), 0);
+        },
+    );
+    let job = jobs.register(()).expect("a place was lost");
+    told(
+        || panic!("no ink"),
+        || {
+            assert!(panics(&mut || job.start().unwrap()));
+            assert!(panics(&mut || assert!(job.advance(percent(10.0)).is_ok())));
+            assert!(panics(&mut || job.complete().unwrap()));
+        },
+    );
+    let seen = job.snapshot().unwrap();
+    assert_eq!(
+        (seen.status(), seen.progress()),
+        (Status::Completed, percent(100.0))
+    );
+    assert!(job.remove().is_ok());
 }
 
 #[test]
