@@ -7,7 +7,7 @@
 use super::harness::{ModelClock, call, check, claim, percent, race, registry};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::word::{RETIRED, Word};
-use crate::{Job, JobId, JobRegistry, RemoveError};
+use crate::{Job, JobId, JobRegistry, LookupError, RemoveError};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,6 +174,44 @@ fn a_used_up_slot_costs_no_room() {
         assert_ne!(next.slot, last.slot, "a slot began again");
         assert!(jobs.snapshot(next).is_ok(), "the next job is lost");
         registered.is_some()
+    });
+}
+
+/// A sweep takes the entry of a job that is about to end, finds it locked, and files it again. Whoever has ended the job
+/// and sweeps then finds it: that the other has filed it must not be news that comes later.
+#[test]
+fn who_ends_a_job_and_sweeps_removes_it() {
+    let claim = claim!(who_ends_a_job_and_sweeps_removes_it, [P6, P12], [25]);
+    let outcomes = [
+        (1, 0, Ok(false)),
+        (1, 0, Ok(true)),
+        (1, 0, Err(LookupError::Gone)),
+        (0, 1, Err(LookupError::Gone)),
+        // The other began before the end and is not through when the one sweeps: it has the entry in hand.
+        (0, 0, Ok(true)),
+    ];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, _) = registry(|builder| builder.retention(Duration::ZERO));
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        let (removed, (others, seen)) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.complete(id)).unwrap();
+                    call!(jobs.sweep()).removed
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let removed = call!(jobs.sweep()).removed;
+                    let seen = call!(jobs.snapshot(id));
+                    (removed, seen.map(|seen| seen.status().is_ended()))
+                }
+            },
+        );
+        (removed, others, seen)
     });
 }
 

@@ -5,6 +5,8 @@ use crate::body::{NEVER, Removal};
 use crate::error::RetryError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
+use crate::observe::{Event, ON, tell};
+use crate::steps::{in_status, tell_ending};
 use crate::target::Target;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
@@ -33,6 +35,7 @@ impl<T> Inner<T> {
             Some(status) => return Err(RetryError::NotRetryable(status)),
             None => return Err(RetryError::Gone),
         }
+        let ended = ON.then(|| self.since(locked.body.ended));
         let body = &mut *locked.body;
         body.error = None;
         body.started = NEVER;
@@ -40,6 +43,17 @@ impl<T> Inner<T> {
         body.removal = Removal::DEFAULT;
         let open = locked.slot.reopen(self.now());
         let wake = locked.slot.settle(open);
+        tell(|| Event::Retried {
+            id: target.id(),
+            attempt: word.attempt() + 1,
+            // A running one has just been failed for its silence.
+            before: (
+                word.status()
+                    .filter(|status| status.is_ended())
+                    .unwrap_or(Status::Failed),
+                ended.unwrap_or_default(),
+            ),
+        });
         self.wake(locked.slot, wake);
         Ok(Target {
             attempt: Some(word.attempt() + 1),
@@ -89,6 +103,7 @@ impl<T> Inner<T> {
     fn fail_if_stalled(&self, locked: &mut Locked<'_, T>, target: Target) -> Option<Snapshot> {
         let beat = self.judge(locked, target)?;
         let before = (locked.body.ended, locked.body.removal);
+        let lasted = ON.then(|| in_status(locked, locked.word(), self.now()));
         let silence = Duration::from_millis(self.now().saturating_sub(beat.millis()));
         self.write_ending(
             locked,
@@ -100,6 +115,9 @@ impl<T> Inner<T> {
             return None;
         };
         let wake = locked.slot.settle(sealed);
+        if let Some(lasted) = lasted {
+            tell_ending(locked, target, lasted, true);
+        }
         self.wake(locked.slot, wake);
         self.snapshot((locked.slot, target)).ok()
     }

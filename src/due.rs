@@ -26,9 +26,16 @@ pub(crate) const BATCH: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct DueQueue {
-    by_time: Mutex<BTreeMap<u64, Vec<u32>>>,
-    /// The first time in there, or `NEVER`. Written under the lock, so that a look before its time takes none.
+    queue: Mutex<Queue>,
+    /// The first time in there, or `NEVER`: a look before its time takes no lock.
     earliest: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Queue {
+    by_time: BTreeMap<u64, Vec<u32>>,
+    /// What `earliest` says.
+    noted: u64,
 }
 
 /// A slot, and the time it was filed under.
@@ -41,18 +48,21 @@ pub(crate) struct Entry {
 impl DueQueue {
     pub(crate) fn new() -> Self {
         Self {
-            by_time: Mutex::new(BTreeMap::new()),
+            queue: Mutex::new(Queue {
+                by_time: BTreeMap::new(),
+                noted: NEVER,
+            }),
             earliest: AtomicU64::new(NEVER),
         }
     }
 
     pub(crate) fn file(&self, entries: impl IntoIterator<Item = Entry>) {
-        let mut by_time = self.by_time.lock();
+        let mut queue = self.queue.lock();
         for Entry { time, slot } in entries {
             debug_assert!(time != NEVER);
-            by_time.entry(time).or_default().push(slot);
+            queue.by_time.entry(time).or_default().push(slot);
         }
-        self.note_earliest(&by_time);
+        self.note_earliest(&mut queue);
     }
 
     /// Takes out up to `most` entries whose time has come by `now`, earliest first.
@@ -61,8 +71,8 @@ impl DueQueue {
         if !self.is_due(now) {
             return due;
         }
-        let mut by_time = self.by_time.lock();
-        while let Some(mut first) = by_time.first_entry() {
+        let mut queue = self.queue.lock();
+        while let Some(mut first) = queue.by_time.first_entry() {
             let time = *first.key();
             if time > now || due.len() == most {
                 break;
@@ -74,20 +84,25 @@ impl DueQueue {
                 first.remove();
             }
         }
-        self.note_earliest(&by_time);
+        self.note_earliest(&mut queue);
         due
     }
 
-    // ORDERING: Acquire and Release. Who filed an entry before a look is seen by it; and beside it, it may be either.
+    // ORDERING: SeqCst, in one order with the words. With Acquire and Release, a sweep could miss a removal that another
+    // has just filed again, although everybody else has seen the other sweep end before the job did.
 
-    fn note_earliest(&self, by_time: &BTreeMap<u64, Vec<u32>>) {
-        let earliest = by_time.first_key_value().map_or(NEVER, |(time, _)| *time);
-        self.earliest.store(earliest, Ordering::Release);
+    fn note_earliest(&self, queue: &mut Queue) {
+        let first = queue.by_time.first_key_value();
+        let earliest = first.map_or(NEVER, |(time, _)| *time);
+        if earliest != queue.noted {
+            queue.noted = earliest;
+            self.earliest.store(earliest, Ordering::SeqCst);
+        }
     }
 
     /// Whether any entry's time has come.
     pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.earliest.load(Ordering::Acquire) <= now
+        self.earliest.load(Ordering::SeqCst) <= now
     }
 }
 

@@ -8,7 +8,7 @@ macro_rules! errors {
     ($(
         $(#[$meta:meta])*
         $name:ident from [$($from:ident),*] {
-            $( $(#[$variant_meta:meta])* $variant:ident $(($field:ident: $type:ty))? => $message:literal, )*
+            $( $(#[$variant_meta:meta])* $variant:ident $(($field:ident: $type:ty))? = $text:literal => $message:literal, )*
         }
     )*) => {$(
         $(#[$meta])*
@@ -16,6 +16,26 @@ macro_rules! errors {
         #[non_exhaustive]
         pub enum $name {
             $( $(#[$variant_meta])* $variant $(($type))?, )*
+        }
+
+        impl $name {
+            /// The error's name in lower case, for logs and labels. It never changes.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $( Self::$variant { .. } => $text, )*
+                }
+            }
+
+            /// The status of the job, where that is the reason.
+            #[must_use]
+            pub const fn status(&self) -> Option<Status> {
+                match self {
+                    $( $( Self::$variant($field) => Some(*$field), )? )*
+                    #[allow(unreachable_patterns)] // where every variant has one
+                    _ => None,
+                }
+            }
         }
 
         impl fmt::Display for $name {
@@ -68,6 +88,17 @@ pub enum LookupError {
     Gone,
 }
 
+impl LookupError {
+    /// The error's name in lower case, for logs and labels. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -111,77 +142,77 @@ errors! {
     /// [`cancel`]: crate::JobRegistry::cancel
     StepError from [Fenced] {
         /// No job of this registry ever had this id.
-        NotFound => "no job has this id",
+        NotFound = "not_found" => "no job has this id",
         /// The job was here and has been removed.
-        Gone => "the job has been removed",
+        Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
-        Superseded => "a later attempt of the job has begun",
+        Superseded = "superseded" => "a later attempt of the job has begun",
         /// Only a started job advances and completes.
-        NotStarted => "the job has not been started",
+        NotStarted = "not_started" => "the job has not been started",
         /// Somebody else started the job.
-        AlreadyStarted => "the job has been started already",
+        AlreadyStarted = "already_started" => "the job has been started already",
         /// The job ended before this call, in this way.
-        Ended(status: Status) => "the job has already ended ({status})",
+        Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// This thread holds the lock of a job.
-        WouldDeadlock => "this thread holds a job's lock already",
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
     /// Why a payload could not be locked.
     LockError from [Fenced] {
         /// No job of this registry ever had this id.
-        NotFound => "no job has this id",
+        NotFound = "not_found" => "no job has this id",
         /// The job was here and has been removed.
-        Gone => "the job has been removed",
+        Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
-        Superseded => "a later attempt of the job has begun",
+        Superseded = "superseded" => "a later attempt of the job has begun",
         /// The job has ended, in this way. An ended job is read, not locked.
-        Ended(status: Status) => "the job has already ended ({status})",
+        Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// Another thread holds the lock; from `try_lock` only.
-        Busy => "another thread holds the job's lock",
+        Busy = "busy" => "another thread holds the job's lock",
         /// This thread holds the lock of a job.
-        WouldDeadlock => "this thread holds a job's lock already",
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
     /// Why a job could not be read together with its payload.
     ReadError from [] {
         /// No job of this registry ever had this id.
-        NotFound => "no job has this id",
+        NotFound = "not_found" => "no job has this id",
         /// The job was here and has been removed.
-        Gone => "the job has been removed",
+        Gone = "gone" => "the job has been removed",
         /// This thread holds the lock of a job.
-        WouldDeadlock => "this thread holds a job's lock already",
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
     /// Why a job was not removed, or its removal not scheduled.
     RemoveError from [Fenced] {
         /// No job of this registry ever had this id.
-        NotFound => "no job has this id",
+        NotFound = "not_found" => "no job has this id",
         /// The job has been removed before.
-        Gone => "the job has been removed",
+        Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
-        Superseded => "a later attempt of the job has begun",
+        Superseded = "superseded" => "a later attempt of the job has begun",
         /// Only an ended job is removed, and this one is pending or running.
-        Live => "the job has not ended",
+        Live = "live" => "the job has not ended",
         /// This thread holds the lock of a job.
-        WouldDeadlock => "this thread holds a job's lock already",
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
     /// Why a job got no further attempt.
     RetryError from [Fenced] {
         /// No job of this registry ever had this id.
-        NotFound => "no job has this id",
+        NotFound = "not_found" => "no job has this id",
         /// The job was here and has been removed.
-        Gone => "the job has been removed",
+        Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
-        Superseded => "a later attempt of the job has begun",
+        Superseded = "superseded" => "a later attempt of the job has begun",
         /// The job has completed, or is alive and not stalled.
-        NotRetryable(status: Status) => "the job is {status}: only a failed, cancelled or stalled one is retried",
+        NotRetryable(status: Status) = "not_retryable" => "the job is {status}: only a failed, cancelled or stalled one is retried",
         /// The job has had all of its 65 535 attempts.
-        AttemptsExhausted => "the job has no attempts left",
+        AttemptsExhausted = "attempts_exhausted" => "the job has no attempts left",
         /// The registry is shutting down.
-        Closed => "the registry accepts no more jobs",
+        Closed = "closed" => "the registry accepts no more jobs",
         /// This thread holds the lock of a job.
-        WouldDeadlock => "this thread holds a job's lock already",
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 }
 
@@ -205,6 +236,15 @@ impl<T> RegisterError<T> {
     pub fn into_payload(self) -> T {
         match self {
             Self::Full(payload) | Self::Closed(payload) => payload,
+        }
+    }
+
+    /// The error's name in lower case, for logs and labels. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::Closed(_) => "closed",
         }
     }
 

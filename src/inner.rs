@@ -18,6 +18,7 @@ use crate::watchers::Watchers;
 use crate::word::Word;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 pub(crate) struct Inner<T> {
     pub(crate) table: Table<T>,
@@ -46,6 +47,11 @@ pub(crate) struct Settings<T> {
 impl<T> Inner<T> {
     pub(crate) fn now(&self) -> u64 {
         millis(self.timeline.elapsed())
+    }
+
+    /// For those who listen.
+    pub(crate) fn since(&self, then: u64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(then))
     }
 
     /// The slot of a target, which comes from an id or a handle of this registry.

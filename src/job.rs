@@ -2,7 +2,8 @@
 
 use crate::error::{LockError, LookupError, RemoveError, RetryError, StepError};
 use crate::guard::JobGuard;
-use crate::inner::Found;
+use crate::inner::{Found, Inner};
+use crate::observe::{Refusal, refused};
 use crate::registry::JobRegistry;
 use crate::target::Target;
 use crate::thread::{Effect, defer};
@@ -81,7 +82,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn start(&self) -> Result<(), StepError> {
-        self.registry.inner.start(self.found())
+        self.call("start", |inner, found| inner.start(found))
     }
 
     /// [`JobRegistry::advance`], fenced. Takes no lock.
@@ -90,7 +91,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.registry.inner.advance(self.found(), progress)
+        self.call("advance", |inner, found| inner.advance(found, progress))
     }
 
     /// [`JobRegistry::heartbeat`], fenced. Takes no lock.
@@ -99,7 +100,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn heartbeat(&self) -> Result<(), StepError> {
-        self.registry.inner.heartbeat(self.found())
+        self.call("heartbeat", |inner, found| inner.heartbeat(found))
     }
 
     /// [`JobRegistry::complete`], fenced.
@@ -108,9 +109,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn complete(&self) -> Result<(), StepError> {
-        self.registry
-            .inner
-            .end(self.found(), Ending::Completed, None)
+        self.call("complete", |inner, found| {
+            inner.end(found, Ending::Completed, None)
+        })
     }
 
     /// [`JobRegistry::fail`], fenced.
@@ -119,9 +120,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn fail(&self, reason: impl Into<String>) -> Result<(), StepError> {
-        self.registry
-            .inner
-            .end(self.found(), Ending::Failed, Some(reason.into()))
+        self.call("fail", |inner, found| {
+            inner.end(found, Ending::Failed, Some(reason.into()))
+        })
     }
 
     /// [`JobRegistry::cancel`], fenced.
@@ -130,9 +131,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn cancel(&self) -> Result<(), StepError> {
-        self.registry
-            .inner
-            .end(self.found(), Ending::Cancelled, None)
+        self.call("cancel", |inner, found| {
+            inner.end(found, Ending::Cancelled, None)
+        })
     }
 
     /// [`JobRegistry::lock`], fenced.
@@ -141,7 +142,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`LockError::Superseded`].
     pub fn lock(&self) -> Result<JobGuard<'_, T>, LockError> {
-        self.registry.inner.guard(self.found())
+        self.call("lock", |inner, found| inner.guard(found))
     }
 
     /// [`JobRegistry::try_lock`], fenced.
@@ -150,7 +151,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`LockError::Superseded`].
     pub fn try_lock(&self) -> Result<JobGuard<'_, T>, LockError> {
-        self.registry.inner.try_guard(self.found())
+        self.call("try_lock", |inner, found| inner.try_guard(found))
     }
 
     /// [`JobRegistry::update`], fenced.
@@ -163,7 +164,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// If `f` does, after the job has been failed.
     pub fn update<R>(&self, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
-        self.registry.inner.update(self.found(), f)
+        self.call("update", |inner, found| inner.update(found, f))
     }
 
     /// [`JobRegistry::snapshot`]. Not fenced: it shows a later attempt, too. Takes no lock.
@@ -172,7 +173,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// [`LookupError::Gone`] once the job has been removed.
     pub fn snapshot(&self) -> Result<Snapshot, LookupError> {
-        self.registry.inner.snapshot(self.found())
+        self.call("snapshot", |inner, found| inner.snapshot(found))
     }
 
     /// [`JobRegistry::watch`]. Not fenced: it goes on into a later attempt.
@@ -190,7 +191,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RemoveError::Superseded`].
     pub fn remove_after(&self, delay: Duration) -> Result<(), RemoveError> {
-        self.registry.inner.remove_after(self.found(), delay)
+        self.call("remove_after", |inner, found| {
+            inner.remove_after(found, delay)
+        })
     }
 
     /// [`JobRegistry::remove`], fenced.
@@ -199,7 +202,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RemoveError::Superseded`].
     pub fn remove(&self) -> Result<T, RemoveError> {
-        self.registry.inner.remove(self.found())
+        self.call("remove", |inner, found| inner.remove(found))
     }
 
     /// [`JobRegistry::retry`], fenced: of two that retry the same attempt, one is refused.
@@ -208,7 +211,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RetryError::Superseded`].
     pub fn retry(&self) -> Result<Job<T>, RetryError> {
-        let target = self.registry.inner.retry(self.found())?;
+        let target = self.call("retry", |inner, found| inner.retry(found))?;
         Ok(Job::new(self.registry.clone(), target))
     }
 
@@ -247,6 +250,21 @@ impl<T: Send + 'static> Drop for Job<T> {
 }
 
 impl<T: Send + 'static> Job<T> {
+    /// A call, of which is told if it is refused.
+    #[allow(clippy::inline_always)] // what it returns must not go through memory: see `JobGuard::new`
+    #[inline(always)]
+    fn call<'a, R, E: Refusal>(
+        &'a self,
+        name: &'static str,
+        f: impl FnOnce(&'a Inner<T>, Found<'a, T>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        refused(
+            name,
+            self.target.id(),
+            f(&self.registry.inner, self.found()),
+        )
+    }
+
     fn found(&self) -> Found<'_, T> {
         self.registry.inner.at(self.target)
     }

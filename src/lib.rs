@@ -97,6 +97,9 @@
 //! * `tokio` (on by default): [`spawn`](JobRegistry::spawn), [`spawn_blocking`](JobRegistry::spawn_blocking),
 //!   [`heartbeat_every`](Job::heartbeat_every), [`spawn_reaper`](JobRegistry::spawn_reaper),
 //!   [`shutdown`](JobRegistry::shutdown), [`TokioClock`]. Everything else works without.
+//! * `tracing`: a span for each job's work, and events for what happens to it.
+//! * `metrics`: counters, times and gauges for whatever recorder is installed.
+//! * `serde`: ids, statuses, progress, snapshots, records and errors in a stable form.
 //! * `loom`, `shuttle`: for models of your own. With `--cfg loom` and the feature, a registry may be put inside a
 //!   `loom::model`; with `--cfg loom` alone it is an ordinary one. Likewise shuttle.
 
@@ -115,9 +118,12 @@ mod id;
 mod inner;
 mod job;
 mod locked;
+mod observe;
 mod progress;
 mod registry;
 mod removal;
+#[cfg(feature = "serde")]
+mod serde;
 mod slot;
 mod snapshot;
 mod steps;
@@ -141,6 +147,8 @@ pub use error::{
 pub use guard::JobGuard;
 pub use id::{JobId, ParseIdError};
 pub use job::Job;
+#[cfg(feature = "metrics")]
+pub use observe::describe_metrics;
 pub use progress::{Progress, ProgressError};
 pub use registry::JobRegistry;
 pub use removal::Swept;

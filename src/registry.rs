@@ -9,6 +9,7 @@ use crate::builder::Builder;
 use crate::error::RegisterError;
 use crate::inner::Shared;
 use crate::job::Job;
+use crate::observe::{Event, Refusal, refused, tell};
 use crate::sync::Ordering;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -93,8 +94,23 @@ impl<T: Send + 'static> JobRegistry<T> {
             // Which may have taken its time.
             now = self.inner.now();
         }
-        let target = self.inner.register(payload, now)?;
-        Ok(Job::new(self.clone(), target))
+        let target = refused("register", None, self.inner.register(payload, now))?;
+        let job = Job::new(self.clone(), target);
+        // If this panics, the job has an owner that goes.
+        tell(|| Event::Registered { id: target.id() });
+        Ok(job)
+    }
+
+    /// A call, of which is told if it is refused.
+    #[allow(clippy::inline_always)] // what it returns must not go through memory: see `JobGuard::new`
+    #[inline(always)]
+    pub(crate) fn call<'a, R, E: Refusal>(
+        &'a self,
+        name: &'static str,
+        id: crate::JobId,
+        f: impl FnOnce(&'a Shared<T>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        refused(name, id, f(&self.inner))
     }
 
     /// How many jobs there are.

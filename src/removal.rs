@@ -10,6 +10,7 @@ use crate::due::{BATCH, DueQueue, Entry};
 use crate::error::{RemoveError, WouldDeadlock};
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
+use crate::observe::{Event, ON, tell};
 use crate::sync::Ordering;
 use crate::target::Target;
 use crate::thread::{Effect, defer, panic_message};
@@ -144,6 +145,7 @@ impl<T> Inner<T> {
         self.table.count_out();
         let body = std::mem::replace(&mut *locked.body, Body::empty());
         drop(locked);
+        let ended = body.ended;
         let mut removed = Removed {
             inner: self,
             target,
@@ -155,6 +157,14 @@ impl<T> Inner<T> {
             removed.told = catch_unwind(AssertUnwindSafe(|| {
                 defer(wakers.into_iter().map(Effect::Wake));
             }));
+        }
+        if ON {
+            let kept = self.since(ended);
+            let (id, status) = (target.id(), last.status());
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                tell(|| Event::Removed { id, status, kept });
+            }));
+            removed.told = std::mem::replace(&mut removed.told, Ok(())).and(told);
         }
         Some(removed)
     }
@@ -181,6 +191,7 @@ impl<T> Inner<T> {
     /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
     pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
         let mut swept = Swept::default();
+        let began = ON.then(|| self.timeline.elapsed());
         let mut hand = InHand {
             queue: &self.due,
             due: Vec::new(),
@@ -208,6 +219,14 @@ impl<T> Inner<T> {
             status.is_some_and(Status::is_ended)
         };
         swept.busy = hand.busy.iter().filter(seems_due).count();
+        if let Some(began) = began.filter(|_| swept != Swept::default()) {
+            tell(|| Event::Swept {
+                removed: swept.removed,
+                busy: swept.busy,
+                panics: swept.panics.len(),
+                took: self.timeline.elapsed().saturating_sub(began),
+            });
+        }
         swept
     }
 

@@ -36,6 +36,9 @@ pub(crate) struct Words {
     /// The unguessable half of the present job's id. A filter only: an id that does not match is
     /// compared with what the registry's key says about it.
     pub(crate) nonce: AtomicU64,
+    /// Heartbeats of this attempt, for those who listen. Nothing depends on it: not modelled.
+    #[cfg(feature = "tracing")]
+    beats: std::sync::atomic::AtomicU32,
 }
 
 impl Words {
@@ -44,6 +47,8 @@ impl Words {
             state: AtomicWord::new(Word::vacant(generation).bits()),
             beat: AtomicWord::new(Beat::vacant().bits()),
             nonce: AtomicU64::new(0),
+            #[cfg(feature = "tracing")]
+            beats: std::sync::atomic::AtomicU32::new(0),
         }
     }
 }
@@ -255,13 +260,33 @@ impl Words {
     /// Decides a retry. Only the holder of the lock may, as with `begin`, of an ended job.
     pub(crate) fn reopen(&self, now: u64) -> Beat {
         let open = self.beat().reopened(now);
+        self.forget_beats();
         // A sealed word has no writer but the holder of the lock.
         self.beat.swap(open.bits(), Ordering::SeqCst);
         open
     }
 
+    /// Counts a heartbeat that was accepted; says how many there have been, or 0 where nobody wants to know.
+    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
+    pub(crate) fn count_beat(&self) -> u32 {
+        #[cfg(feature = "tracing")]
+        // ORDERING: Relaxed. A count.
+        return self.beats.fetch_add(1, Ordering::Relaxed) + 1;
+        #[cfg(not(feature = "tracing"))]
+        0
+    }
+
+    /// None has been counted of a new attempt.
+    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
+    fn forget_beats(&self) {
+        #[cfg(feature = "tracing")]
+        // ORDERING: Relaxed. A count.
+        self.beats.store(0, Ordering::Relaxed);
+    }
+
     /// Prepares an empty slot's beat for the job that is about to be published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
+        self.forget_beats();
         self.beat
             .swap(Beat::open(generation, now).bits(), Ordering::SeqCst);
     }

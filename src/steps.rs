@@ -6,10 +6,12 @@ use crate::due::{Entry, hint};
 use crate::error::StepError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
+use crate::observe::{Event, ON, tell};
 use crate::target::Target;
-use crate::word::Ending;
+use crate::word::{Ending, Word};
 use crate::{Progress, Status};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl<T> Inner<T> {
     pub(crate) fn start(&self, (slot, target): Found<'_, T>) -> Result<(), StepError> {
@@ -34,8 +36,14 @@ impl<T> Inner<T> {
         }
         let now = self.now();
         locked.body.started = now;
+        let pending = ON.then(|| pending(locked, now));
         let started = locked.slot.begin(now);
         let wake = locked.slot.settle(started);
+        tell(|| Event::Started {
+            id: target.id(),
+            attempt: word.attempt(),
+            pending: pending.unwrap_or_default(),
+        });
         self.wake(locked.slot, wake);
         Ok(())
     }
@@ -55,6 +63,13 @@ impl<T> Inner<T> {
                 None => Err(StepError::Gone),
             }
         })?;
+        if before != after {
+            tell(|| Event::Advanced {
+                id: target.id(),
+                attempt: after.attempt(),
+                progress: after.progress(),
+            });
+        }
         self.wake(slot, before != after && before.is_watched());
         Ok(after.progress())
     }
@@ -74,7 +89,14 @@ impl<T> Inner<T> {
         self.wake(slot, wake);
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
-            _ => Ok(()),
+            _ => {
+                tell(|| Event::Heartbeat {
+                    id: target.id(),
+                    attempt: word.attempt(),
+                    count: slot.count_beat(),
+                });
+                Ok(())
+            }
         }
     }
 
@@ -110,10 +132,14 @@ impl<T> Inner<T> {
             }
             _ => {}
         }
+        let before = ON.then(|| in_status(locked, word, self.now()));
         // The text first: whoever sees the ending finds it.
         self.write_ending(locked, reason);
         let sealed = locked.slot.seal(ending);
         let wake = locked.slot.settle(sealed);
+        if let Some(before) = before {
+            tell_ending(locked, target, before, false);
+        }
         self.wake(locked.slot, wake);
         Ok(())
     }
@@ -145,4 +171,46 @@ impl<T> Inner<T> {
             slot: locked.slot.index,
         }]);
     }
+}
+
+/// How long a live job has been pending or running, for those who listen.
+pub(crate) fn in_status<T>(locked: &Locked<'_, T>, word: Word, now: u64) -> (Status, Duration) {
+    match word.status() {
+        Some(Status::Pending) => (Status::Pending, pending(locked, now)),
+        status => {
+            let since = now.saturating_sub(locked.body.started);
+            (
+                status.unwrap_or(Status::Running),
+                Duration::from_millis(since),
+            )
+        }
+    }
+}
+
+/// A first attempt is pending since its registration; a later one since it was first heard of, more or less.
+fn pending<T>(locked: &Locked<'_, T>, now: u64) -> Duration {
+    let since = match locked.word().attempt() {
+        1 => locked.body.registered,
+        _ => locked.slot.beat().millis(),
+    };
+    Duration::from_millis(now.saturating_sub(since))
+}
+
+/// Tells how a job has ended.
+pub(crate) fn tell_ending<T>(
+    locked: &Locked<'_, T>,
+    target: Target,
+    before: (Status, Duration),
+    stalled: bool,
+) {
+    let word = locked.word();
+    tell(|| Event::Ended {
+        id: target.id(),
+        attempt: word.attempt(),
+        status: word.status().unwrap_or(Status::Failed),
+        progress: word.progress(),
+        error: locked.body.error.as_deref().cloned(),
+        before,
+        stalled,
+    });
 }

@@ -34,6 +34,8 @@ enum Lock {
 pub(crate) enum Effect {
     Wake(Waker),
     Run(Box<dyn FnOnce()>),
+    #[cfg(any(feature = "tracing", feature = "metrics"))]
+    Tell(crate::observe::Event),
 }
 
 impl Effect {
@@ -41,6 +43,8 @@ impl Effect {
         match self {
             Self::Wake(waker) => waker.wake(),
             Self::Run(f) => f(),
+            #[cfg(any(feature = "tracing", feature = "metrics"))]
+            Self::Tell(event) => event.emit(),
         }
     }
 }

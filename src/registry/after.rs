@@ -19,7 +19,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Waits for this job's lock. [`RemoveError::WouldDeadlock`] on a thread that holds a job's lock.
     pub fn remove_after(&self, id: JobId, delay: Duration) -> Result<(), RemoveError> {
-        self.inner.remove_after(self.inner.find(id)?, delay)
+        self.call("remove_after", id, |inner| {
+            inner.remove_after(inner.find(id)?, delay)
+        })
     }
 
     /// Removes an ended job now and returns its payload. The removal hook has run when it returns.
@@ -36,7 +38,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// If the hook does. The job is removed all the same.
     pub fn remove(&self, id: JobId) -> Result<T, RemoveError> {
-        self.inner.remove(self.inner.find(id)?)
+        self.call("remove", id, |inner| inner.remove(inner.find(id)?))
     }
 
     /// Removes every job whose removal is due. Payloads are dropped, and the hook runs, on this thread.
@@ -92,7 +94,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn retry(&self, id: JobId) -> Result<Job<T>, RetryError> {
-        let target = self.inner.retry(self.inner.find(id)?)?;
+        let target = self.call("retry", id, |inner| inner.retry(inner.find(id)?))?;
         Ok(Job::new(self.clone(), target))
     }
 

@@ -19,7 +19,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Waits for this job's lock. [`StepError::WouldDeadlock`] on a thread that holds a job's lock
     /// (use the guard's [`start`](JobGuard::start)).
     pub fn start(&self, id: JobId) -> Result<(), StepError> {
-        self.inner.start(self.inner.find(id)?)
+        self.call("start", id, |inner| inner.start(inner.find(id)?))
     }
 
     /// Raises the progress of a running job, and returns what stands now. Progress never goes down: a
@@ -46,7 +46,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::StepError>(())
     /// ```
     pub fn advance(&self, id: JobId, progress: Progress) -> Result<Progress, StepError> {
-        self.inner.advance(self.inner.find(id)?, progress)
+        self.call("advance", id, |inner| {
+            inner.advance(inner.find(id)?, progress)
+        })
     }
 
     /// Records that the job is alive, now.
@@ -63,7 +65,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None.
     pub fn heartbeat(&self, id: JobId) -> Result<(), StepError> {
-        self.inner.heartbeat(self.inner.find(id)?)
+        self.call("heartbeat", id, |inner| inner.heartbeat(inner.find(id)?))
     }
 
     /// Ends a running job well, at 100 %. Of several endings exactly the first wins.
@@ -77,8 +79,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Waits for this job's lock. [`StepError::WouldDeadlock`] on a thread that holds a job's lock
     /// (use the guard's [`complete`](JobGuard::complete)).
     pub fn complete(&self, id: JobId) -> Result<(), StepError> {
-        self.inner
-            .end(self.inner.find(id)?, Ending::Completed, None)
+        self.call("complete", id, |inner| {
+            inner.end(inner.find(id)?, Ending::Completed, None)
+        })
     }
 
     /// Ends a pending or running job with an error. Its progress stays where it was.
@@ -91,8 +94,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there.
     pub fn fail(&self, id: JobId, reason: impl Into<String>) -> Result<(), StepError> {
-        self.inner
-            .end(self.inner.find(id)?, Ending::Failed, Some(reason.into()))
+        self.call("fail", id, |inner| {
+            inner.end(inner.find(id)?, Ending::Failed, Some(reason.into()))
+        })
     }
 
     /// Ends a pending or running job on request. Its worker learns of it from the `Ended` error of its next step;
@@ -106,8 +110,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there.
     pub fn cancel(&self, id: JobId) -> Result<(), StepError> {
-        self.inner
-            .end(self.inner.find(id)?, Ending::Cancelled, None)
+        self.call("cancel", id, |inner| {
+            inner.end(inner.find(id)?, Ending::Cancelled, None)
+        })
     }
 
     /// Takes the lock of a live job, for exclusive access to its payload. The job is neither ended nor
@@ -133,7 +138,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), LockError>(())
     /// ```
     pub fn lock(&self, id: JobId) -> Result<JobGuard<'_, T>, LockError> {
-        self.inner.guard(self.inner.find(id)?)
+        self.call("lock", id, |inner| inner.guard(inner.find(id)?))
     }
 
     /// As [`lock`](Self::lock), but never waits.
@@ -142,7 +147,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there, and [`LockError::Busy`] while another thread holds the lock.
     pub fn try_lock(&self, id: JobId) -> Result<JobGuard<'_, T>, LockError> {
-        self.inner.try_guard(self.inner.find(id)?)
+        self.call("try_lock", id, |inner| inner.try_guard(inner.find(id)?))
     }
 
     /// Runs `f` on the payload of a live job, under its lock, as one step.
@@ -172,6 +177,6 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::LockError>(())
     /// ```
     pub fn update<R>(&self, id: JobId, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
-        self.inner.update(self.inner.find(id)?, f)
+        self.call("update", id, |inner| inner.update(inner.find(id)?, f))
     }
 }

@@ -67,8 +67,10 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
-        let (slot, target) = self.inner.find(id)?;
-        let seen = self.inner.snapshot((slot, target))?;
+        let (target, seen) = self.call("heartbeat_every", id, |inner| {
+            let (slot, target) = inner.find(id)?;
+            Ok::<_, LookupError>((target, inner.snapshot((slot, target))?))
+        })?;
         let attempt = Some(seen.word().attempt());
         Ok(self.beat(Target { attempt, ..target }, interval))
     }

@@ -58,10 +58,15 @@ impl<T: Send + 'static> JobRegistry<T> {
         let running = self.inner.tasks.enter();
         let job = Arc::new(self.register(payload)?);
         let id = job.id();
-        runtime.spawn(async move {
+        #[cfg(feature = "tracing")]
+        let span = job.span();
+        let task = async move {
             let _running = running;
             run(job, f).await;
-        });
+        };
+        #[cfg(feature = "tracing")]
+        let task = tracing::Instrument::instrument(task, span);
+        runtime.spawn(task);
         Ok(id)
     }
 
@@ -105,6 +110,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         let id = job.id();
         runtime.spawn_blocking(move || {
             let _running = running;
+            #[cfg(feature = "tracing")]
+            let _in_span = job.span().entered();
             // Refused where the job was ended while it waited for a thread.
             if job.start().is_ok() {
                 finish(&job, catch_unwind(AssertUnwindSafe(|| f(&job))));

@@ -1,5 +1,6 @@
 //! Parts of documents that are generated: between `<!-- NAME: generated -->` and `<!-- /NAME -->`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What stands there now. `None` if the document has no such place.
@@ -28,6 +29,23 @@ pub fn check(path: &Path, name: &str, part: &str, write: bool) -> bool {
         "{}: `{name}` is not what was recorded; `cargo verify quick --write` writes:\n{part}",
         path.display()
     );
+    false
+}
+
+/// Whether a whole document is this; with `write` it is, afterwards.
+pub fn same(path: &Path, text: &str, write: bool) -> bool {
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    if found == text {
+        return true;
+    }
+    if write {
+        std::fs::write(path, text).expect("a document can be written");
+        return true;
+    }
+    eprintln!("{} has changed:", path.display());
+    let [old, new]: [BTreeSet<&str>; 2] = [&*found, text].map(|text| text.lines().collect());
+    old.difference(&new).for_each(|line| eprintln!("- {line}"));
+    new.difference(&old).for_each(|line| eprintln!("+ {line}"));
     false
 }
 

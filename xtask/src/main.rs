@@ -6,6 +6,7 @@ mod exploration;
 mod generated;
 mod ledger;
 mod mutants;
+mod package;
 mod page;
 mod performance;
 mod properties;
@@ -64,6 +65,11 @@ enum What {
         #[arg(long)]
         write: bool,
     },
+    /// What the crate is to those who depend on it: files, licences, features, oldest dependencies, public API
+    Package {
+        #[arg(long)]
+        write: bool,
+    },
     /// The service's page in a headless Chromium; needs that, Node and npm
     Page,
     /// The library with one small change, hundreds of times over
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         What::Scenarios { write } => scenarios::check(root, write),
         What::Peers => performance::copy_peers(root),
         What::Instructions { write } => performance::run(root, write),
+        What::Package { write } => package::run(root, write),
         What::Page => page::run(root),
         What::Mutants { write, again } => mutants::run(root, write, again),
     };
@@ -125,6 +132,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
         outcomes.push(timed("instructions", || performance::run(root, false)));
+        outcomes.push(timed("package", || package::run(root, false)));
         outcomes.push(timed("page", || page::run(root)));
         outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }

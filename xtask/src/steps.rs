@@ -69,6 +69,11 @@ const ORDINARY: &[Step] = &[
         "test -p job-registry --no-default-features",
         &[],
     ),
+    step(
+        "tests, all features",
+        "test -p job-registry --features metrics,serde,tracing --lib --tests",
+        &[],
+    ),
     step("docs", "doc --workspace --no-deps", WARNINGS),
     step("demo", "run --release -p presentation-service -- demo", &[]),
 ];

@@ -6,6 +6,7 @@ use crate::download::Download;
 use crate::errors::ApiError;
 use crate::events::events;
 use crate::jobs::Presentation;
+use crate::metrics::metrics;
 use crate::page;
 use crate::state::AppState;
 use crate::views::{Listing, View};
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/", get(page::page))
+        .route("/metrics", get(metrics))
         .route("/api/presentations", get(list).post(submit))
         .route("/api/presentations/{id}", get(show).delete(cancel))
         .route("/api/presentations/{id}/events", get(events))

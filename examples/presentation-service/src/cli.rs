@@ -1,15 +1,17 @@
 //! The command line.
 
 use crate::demo::{self, Failure};
+use crate::metrics::Metrics;
 use crate::render::TextStudio;
 use crate::server::{Server, Stop};
 use crate::state::{AppState, Config};
 use clap::{Args, Parser, Subcommand};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// Renders Markdown decks to PNG and animated GIF over HTTP.
 #[derive(Debug, Parser)]
@@ -54,6 +56,9 @@ pub struct Serve {
     /// only what is left.
     #[arg(long)]
     pub drain: bool,
+    /// What is told on standard error: error, warn, info, debug, trace or off.
+    #[arg(long, default_value = "info")]
+    pub log: LevelFilter,
     /// Where the files are kept [default: the system's directory for temporary files].
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -87,6 +92,11 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 async fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(options.log)
+        .init();
     // Before anybody can know that the service is there, so that no signal finds it without a handler.
     let mut signals = Signals::new()?;
     let mut config = Config {
@@ -102,7 +112,10 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     }
     let retention = humantime::format_duration(config.retention);
     let (capacity, files) = (config.capacity, config.files.display().to_string());
-    let state = AppState::new(config, Arc::new(TextStudio::default()));
+    let state = AppState {
+        metrics: Some(Metrics::install()?),
+        ..AppState::new(config, Arc::new(TextStudio::default()))
+    };
     let server = Server::start(options.port, state).await?;
     say(&format!("listening on http://{}/", server.address()));
     say(&format!(
@@ -118,7 +131,7 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let stopped = server.stop(Stop { deadline, drain }).await?;
     say(&format!("stopped: {stopped}"));
     for path in &stopped.left {
-        eprintln!("error: left behind: {}", path.display());
+        tracing::error!(path = %path.display(), "left behind");
     }
     Ok(if stopped.left.is_empty() {
         ExitCode::SUCCESS

@@ -138,7 +138,7 @@ impl ApiError {
 
     /// 500, with a text that tells a client nothing about the machine.
     pub(crate) fn internal(context: &str, error: &dyn std::fmt::Display) -> Self {
-        eprintln!("error: {context}: {error}");
+        tracing::error!(%error, "{context}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("the service failed: {context}"),

@@ -61,7 +61,7 @@ impl Trash {
             .into_iter()
             .filter(|path| match delete(path) {
                 Ok(()) => {
-                    eprintln!("deleted after all: {}", path.display());
+                    tracing::info!(path = %path.display(), "deleted after all");
                     false
                 }
                 Err(_) => true,
@@ -81,10 +81,7 @@ impl Trash {
     fn delete(&self, path: &Path) {
         if let Err(error) = delete(path) {
             let path = path.to_owned();
-            eprintln!(
-                "error: {} cannot be deleted, and is tried again: {error}",
-                path.display()
-            );
+            tracing::error!(path = %path.display(), %error, "cannot be deleted, and is tried again");
             self.lock().push(path);
         }
     }
@@ -98,7 +95,7 @@ impl Trash {
 fn delete(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            eprintln!("already gone: {}", path.display());
+            tracing::warn!(path = %path.display(), "already gone");
             Ok(())
         }
         other => other,

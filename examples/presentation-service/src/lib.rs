@@ -11,6 +11,7 @@
 //! | [`state`] | what there is one of: the registry, the painters, the limits |
 //! | [`api`], [`errors`], [`views`], `download`, `events` | HTTP: requests, refusals, answers, files, streams |
 //! | `page` | the page for people |
+//! | [`metrics`] | the numbers for Prometheus |
 //! | [`server`] | a listener with all of that, and an orderly end |
 //! | [`cli`], [`demo`] | the program, and a client that checks the service from the outside |
 
@@ -24,6 +25,7 @@ pub mod errors;
 mod events;
 pub mod files;
 pub mod jobs;
+pub mod metrics;
 mod page;
 pub mod painters;
 pub mod render;

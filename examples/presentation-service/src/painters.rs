@@ -105,6 +105,7 @@ fn next(waiting: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
 
 /// From start to end. What is refused here has been ended by somebody else, or retried.
 fn draw(job: &Job<Presentation>, workshop: &Workshop) {
+    let _in_span = job.span().entered();
     if job.start().is_err() {
         return;
     }

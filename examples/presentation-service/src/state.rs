@@ -4,6 +4,7 @@ use crate::deck::DeckLimits;
 use crate::errors::ApiError;
 use crate::files::Trash;
 use crate::jobs::Presentation;
+use crate::metrics::Metrics;
 use crate::painters::{Painters, Workshop};
 use crate::render::Studio;
 use job_registry::JobRegistry;
@@ -62,6 +63,8 @@ pub struct AppState {
     pub trash: Trash,
     /// Cancelled when the service is told to stop.
     pub stopping: CancellationToken,
+    /// What is counted, where something is.
+    pub metrics: Option<Metrics>,
     /// The limits.
     pub config: Arc<Config>,
 }
@@ -98,6 +101,7 @@ impl AppState {
             painters: Painters::start(config.painters, &workshop),
             trash,
             stopping: CancellationToken::new(),
+            metrics: None,
             config: Arc::new(config),
         }
     }

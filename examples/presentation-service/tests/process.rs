@@ -13,6 +13,8 @@ use tempfile::TempDir;
 /// How long something may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_presentation-service");
+
 /// A service in a process of its own; killed if a test fails.
 struct Process {
     child: Child,
@@ -24,8 +26,22 @@ struct Process {
 
 impl Process {
     fn start(options: &[&str]) -> Self {
+        Self::by(Command::new(PROGRAM), options)
+    }
+
+    /// One whose files can have a few kilobytes each, and an error for whoever writes more.
+    fn with_small_files(options: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"",
+            PROGRAM,
+        ]);
+        Self::by(shell, options)
+    }
+
+    fn by(mut command: Command, options: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_presentation-service"));
         command.args(["serve", "--port", "0", "--output"]);
         command.arg(files.path()).args(options);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -184,6 +200,60 @@ async fn a_service_manager_stops_it() {
 #[tokio::test]
 async fn ctrl_c_stops_it() {
     stops_at("-INT").await;
+}
+
+/// Each number is of what has happened, and none of them names a presentation.
+#[tokio::test]
+async fn metrics_count_what_has_happened() {
+    let process = Process::start(&["--log", "trace"]);
+    let path = process.submit(1).await;
+    process
+        .until(&path, |view| view.status == "completed")
+        .await;
+    let refused = process.http.delete(format!("{}{path}", process.url));
+    assert_eq!(refused.send().await.unwrap().status(), StatusCode::CONFLICT);
+    let metrics = process.get("/metrics").await;
+    assert_eq!(
+        metrics.headers()["content-type"],
+        "text/plain; version=0.0.4"
+    );
+    let text = metrics.text().await.unwrap();
+    for line in [
+        "# TYPE job_registry_transitions_total counter",
+        "job_registry_transitions_total{status=\"pending\"} 1",
+        "job_registry_transitions_total{status=\"completed\"} 1",
+        "job_registry_refused_total{call=\"cancel\",reason=\"ended\"} 1",
+        "job_registry_jobs{status=\"completed\"} 1",
+        "job_registry_jobs{status=\"running\"} 0",
+        "job_registry_time_in_status_seconds_count{status=\"running\"} 1",
+    ] {
+        assert!(text.lines().any(|seen| seen == line), "no {line} in {text}");
+    }
+    let id = path.rsplit('/').next().unwrap();
+    assert!(!text.contains(id), "{text}");
+    process.send("-TERM");
+    assert_eq!(process.ended().await.0.code(), Some(0));
+}
+
+/// A disk that takes no more: the presentation fails with the reason, and nothing else does.
+#[tokio::test]
+async fn a_file_that_cannot_be_written_fails_its_presentation() {
+    let process = Process::with_small_files(&["--retention", "1s"]);
+    let path = process.submit(3).await;
+    process.until(&path, |view| view.status == "failed").await;
+    let view: View = process.get(&path).await.json().await.unwrap();
+    let error = view.error.unwrap();
+    assert!(error.starts_with("a file cannot be written: "), "{error}");
+    // It goes like any other.
+    let began = Instant::now();
+    while process.get(&path).await.status() != StatusCode::GONE {
+        assert!(began.elapsed() < PATIENCE, "it is not removed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.send("-TERM");
+    let (status, _, files) = process.ended().await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(std::fs::read_dir(files.path()).unwrap().count(), 0);
 }
 
 /// What runs may come to its end; what is new is refused meanwhile.

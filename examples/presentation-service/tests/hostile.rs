@@ -1,0 +1,352 @@
+//! What clients send that mean no good, or know no better: whatever it is, the answer is a refusal with a reason or
+//! an ordinary presentation, and never a failure of the service.
+
+mod common;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use common::{PATIENCE, Service, presentation, quick, refused};
+use job_registry::JobId;
+use presentation_service::api::router;
+use presentation_service::deck::DeckLimits;
+use presentation_service::render::{PageSize, TextStudio};
+use presentation_service::state::{AppState, Config};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+
+const LIST: &str = "/api/presentations";
+
+/// A service without a socket, for many requests.
+struct Hostile {
+    runtime: Runtime,
+    state: AppState,
+    routes: Router,
+    files: tempfile::TempDir,
+}
+
+impl Hostile {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let config = Config {
+            files: files.path().to_owned(),
+            capacity: 100_000,
+            ..Config::default()
+        };
+        let _in_runtime = runtime.enter();
+        let state = AppState::new(config, quick());
+        let routes = router(state.clone());
+        drop(_in_runtime);
+        Self {
+            runtime,
+            state,
+            routes,
+            files,
+        }
+    }
+
+    fn ask(&self, request: Request<Body>) -> Response<Body> {
+        let answer = self.routes.clone().oneshot(request);
+        self.runtime.block_on(answer).unwrap()
+    }
+
+    fn get(&self, path: &str, header: header::HeaderName, value: HeaderValue) -> Response<Body> {
+        let request = Request::get(path).header(header, value);
+        self.ask(request.body(Body::empty()).unwrap())
+    }
+
+    fn post(&self, body: impl Into<Body>) -> Response<Body> {
+        let request = Request::post(LIST).header("content-type", "application/json");
+        self.ask(request.body(body.into()).unwrap())
+    }
+
+    fn json(&self, response: Response<Body>) -> Value {
+        let body = to_bytes(response.into_body(), usize::MAX);
+        serde_json::from_slice(&self.runtime.block_on(body).unwrap()).unwrap()
+    }
+
+    /// A job that nobody works on.
+    fn live(
+        &self,
+    ) -> (
+        job_registry::Job<presentation_service::jobs::Presentation>,
+        String,
+    ) {
+        let job = self.state.registry.register(presentation("Live")).unwrap();
+        let path = format!("{LIST}/{}", job.id());
+        (job, path)
+    }
+
+    /// A refusal says what is wrong and what to do.
+    fn check_refusal(&self, response: Response<Body>, statuses: &[StatusCode]) {
+        assert!(statuses.contains(&response.status()), "{response:?}");
+        let body = self.json(response);
+        for text in ["error", "what_to_do"] {
+            assert!(
+                body[text].as_str().is_some_and(|text| !text.is_empty()),
+                "{body}"
+            );
+        }
+    }
+}
+
+/// Text with what tends to break things: separators, control characters, markup, other scripts.
+fn text() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        any::<String>(),
+        Just("../../etc/passwd".to_owned()),
+        Just("\u{0}\r\n\u{1b}[2J\u{202e}".to_owned()),
+        Just("<script>alert(1)</script>\"'&".to_owned()),
+        Just("\n---\n```\n# \n| a | b |\n|---|\n".to_owned()),
+    ];
+    proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+}
+
+/// Any JSON, with the fields of a submission more often than not.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        Just("title".to_owned()),
+        Just("deck".to_owned()),
+        any::<String>()
+    ];
+    leaf.prop_recursive(4, 32, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::hash_map(key.clone(), inner, 0..4)
+                .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// Any bytes that can be a header's value.
+fn header_value() -> impl Strategy<Value = HeaderValue> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..64);
+    bytes.prop_filter_map("no header", |bytes| HeaderValue::from_bytes(&bytes).ok())
+}
+
+/// What fails is written beside this file and tried first from then on: commit it.
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
+}
+
+const BAD_BODY: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY];
+
+#[test]
+fn any_bytes_are_refused_as_a_body() {
+    let service = Hostile::new();
+    proptest!(config(), |(body in proptest::collection::vec(any::<u8>(), 0..512))| {
+        service.check_refusal(service.post(body), BAD_BODY);
+    });
+}
+
+#[test]
+fn any_json_is_refused_or_a_submission() {
+    let service = Hostile::new();
+    proptest!(config(), |(body in json_value())| {
+        let response = service.post(body.to_string());
+        if response.status() == StatusCode::ACCEPTED {
+            // An array of the two is taken as well.
+            let fields: Vec<&Value> = match &body {
+                Value::Object(fields) => fields.values().collect(),
+                Value::Array(fields) => fields.iter().collect(),
+                _ => vec![],
+            };
+            prop_assert!(fields.len() == 2 && fields.iter().all(|field| field.is_string()));
+        } else {
+            service.check_refusal(response, BAD_BODY);
+        }
+    });
+}
+
+/// Whatever a title or a deck says, it is a title and a deck. No part of it comes near the file system.
+#[test]
+fn any_text_is_refused_or_drawn() {
+    let service = Hostile::new();
+    let ids = std::cell::RefCell::new(Vec::new());
+    proptest!(config(), |(title in text(), deck in text())| {
+        let response = service.post(json!({"title": title, "deck": deck}).to_string());
+        if response.status() != StatusCode::ACCEPTED {
+            service.check_refusal(response, BAD_BODY);
+            return Ok(());
+        }
+        let id = service.json(response)["id"].as_str().unwrap().to_owned();
+        ids.borrow_mut().push((id, title));
+    });
+    let ids = ids.into_inner();
+    assert!(!ids.is_empty());
+    for (id, title) in ids {
+        let id: JobId = id.parse().unwrap();
+        let mut watch = service.state.registry.watch(id).unwrap();
+        let ended = async { while watch.changed().await.is_some() {} };
+        let ended = async { tokio::time::timeout(PATIENCE, ended).await };
+        service.runtime.block_on(ended).expect("it ends");
+        let view = service.ask(
+            Request::get(format!("{LIST}/{id}"))
+                .body(Body::empty())
+                .unwrap(),
+        );
+        let view = service.json(view);
+        assert_eq!(view["status"], "completed", "{view}");
+        let words: Vec<_> = title.split_whitespace().collect();
+        assert_eq!(view["title"], words.join(" "));
+    }
+    for entry in std::fs::read_dir(service.files.path()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (_, random) = name.split_once("presentation-").unwrap();
+        assert!(
+            random.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn any_last_event_id_is_answered_with_events() {
+    let service = Hostile::new();
+    let (_job, path) = service.live();
+    proptest!(config(), |(last in header_value())| {
+        let events = service.get(&format!("{path}/events"), "last-event-id".parse().unwrap(), last);
+        prop_assert_eq!(events.status(), StatusCode::OK);
+    });
+}
+
+#[test]
+fn any_if_none_match_is_answered_with_the_state() {
+    let service = Hostile::new();
+    let (_job, path) = service.live();
+    let version = service.state.registry.iter().next().unwrap().version();
+    let near = prop_oneof![
+        header_value(),
+        (0..4u64).prop_map(move |more| HeaderValue::try_from(format!(
+            "W/\"{}\", \"x",
+            version + more
+        ))
+        .unwrap()),
+    ];
+    proptest!(config(), |(tag in near)| {
+        let has_it = tag.to_str().is_ok_and(|tag| {
+            let mut tags = tag.split(',').map(str::trim);
+            tags.any(|tag| tag == "*" || tag.trim_start_matches("W/") == format!("\"{version}\""))
+        });
+        let expected = if has_it { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        prop_assert_eq!(service.get(&path, header::IF_NONE_MATCH, tag).status(), expected);
+    });
+}
+
+/// P4, scenario 32: neither chance, nor counting up, nor a small change of an id that is known finds another job.
+#[test]
+fn ids_cannot_be_guessed() {
+    let service = Hostile::new();
+    let live: Vec<_> = (0..100).map(|_| service.live()).collect();
+    let id = live[0].0.id().to_string();
+    let digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let near = (0..id.len()).flat_map(|place| {
+        let id = &id;
+        digits.chars().map(move |digit| {
+            let (before, after) = (&id[..place], &id[place + 1..]);
+            format!("{before}{digit}{after}")
+        })
+    });
+    let elsewhere = Hostile::new();
+    let others = (0..100).map(|_| elsewhere.live().0.detach().to_string());
+    let known: Vec<String> = live.iter().map(|(job, _)| job.id().to_string()).collect();
+    let guesses: Vec<String> = near
+        .chain(others)
+        .filter(|guess| !known.contains(guess))
+        .collect();
+    assert!(guesses.len() > 1300);
+    for guess in guesses {
+        for (method, part) in [
+            (Method::GET, ""),
+            (Method::GET, "/events"),
+            (Method::DELETE, ""),
+            (Method::POST, "/retry"),
+            (Method::GET, "/file"),
+        ] {
+            let path = format!("{LIST}/{guess}{part}");
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .body(Body::empty());
+            service.check_refusal(service.ask(request.unwrap()), &[StatusCode::NOT_FOUND]);
+        }
+    }
+    assert!(
+        live.iter()
+            .all(|(job, _)| !job.snapshot().unwrap().status().is_ended())
+    );
+}
+
+/// With the real painter, which has to lay it out.
+#[tokio::test]
+async fn nested_and_endless_markdown_is_drawn() {
+    let page = PageSize {
+        width: 320,
+        height: 180,
+    };
+    let service = Service::start(Arc::new(TextStudio { page })).await;
+    let size = DeckLimits::default().slide_bytes - 100;
+    for unit in [
+        "> ", "- ", "  - ", "[", "![", "*", "_", "`", "<", "<b>", "|a", "# ", "\u{200d}",
+        "a\u{301}", "\\", "&#",
+    ] {
+        let deck = unit.repeat(size / unit.len());
+        let response = service.post_deck("Deep", &deck).await;
+        if response.status() == StatusCode::ACCEPTED {
+            let path = response.headers()["location"].to_str().unwrap().to_owned();
+            let view = service.ended(&path).await;
+            assert_eq!(view.status, "completed", "{unit:?}: {view:?}");
+        } else {
+            refused(response, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let service = Service::start(quick()).await;
+    let error = refused(
+        service.post(vec![b' '; 2 << 20]).await,
+        StatusCode::PAYLOAD_TOO_LARGE,
+    )
+    .await;
+    assert!(!error.is_empty());
+    let slides = vec!["# A slide"; 1000].join("\n\n---\n\n");
+    let error = refused(
+        service.post_deck("Long", &slides).await,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    )
+    .await;
+    assert!(error.contains("1000"), "{error}");
+    let title = "A title".repeat(1000);
+    refused(
+        service.post_deck(&title, "# One").await,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    )
+    .await;
+    let nested = format!(
+        r#"{{"title": {}{}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
+    let response = service.post(nested).await;
+    let status = response.status();
+    assert!(BAD_BODY.contains(&status), "{status}");
+    refused(response, status).await;
+    assert_eq!(service.state.registry.len(), 0);
+}

@@ -1,0 +1,114 @@
+//! Events for `tracing`.
+
+use super::Event;
+use crate::{Job, Status};
+use tracing::{Span, debug, info, trace, warn};
+
+const TARGET: &str = "job_registry";
+
+impl<T: Send + 'static> Job<T> {
+    /// A span `job` with the fields `id` and `attempt`, for whatever works on this attempt. The tasks of
+    /// [`spawn`](crate::JobRegistry::spawn) and [`spawn_blocking`](crate::JobRegistry::spawn_blocking) are in one already.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck").unwrap();
+    /// std::thread::spawn(move || {
+    ///     let _in_span = job.span().entered();
+    ///     job.start().unwrap();
+    /// });
+    /// ```
+    #[must_use]
+    pub fn span(&self) -> Span {
+        tracing::info_span!(target: TARGET, "job", id = %self.id(), attempt = self.attempt())
+    }
+}
+
+pub(super) fn emit(event: &Event) {
+    match event {
+        Event::Registered { id } => {
+            info!(target: TARGET, %id, status = %Status::Pending, "status update");
+        }
+        Event::Started {
+            id,
+            attempt,
+            pending,
+        } => {
+            let status = Status::Running;
+            info!(target: TARGET, %id, attempt, %status, ?pending, "status update");
+        }
+        Event::Advanced {
+            id,
+            attempt,
+            progress,
+        } => {
+            let percent = progress.as_percent();
+            debug!(target: TARGET, %id, attempt, percent, "status update");
+        }
+        Event::Heartbeat { id, attempt, count } => {
+            trace!(target: TARGET, %id, attempt, count, "heartbeat");
+        }
+        Event::Ended {
+            id,
+            attempt,
+            status,
+            progress,
+            error: Some(error),
+            before: (_, took),
+            stalled,
+        } => {
+            let percent = progress.as_percent();
+            warn!(target: TARGET, %id, attempt, %status, percent, %error, ?took, stalled, "status update");
+        }
+        Event::Ended {
+            id,
+            attempt,
+            status,
+            progress,
+            error: None,
+            before: (_, took),
+            ..
+        } => {
+            let percent = progress.as_percent();
+            info!(target: TARGET, %id, attempt, %status, percent, ?took, "status update");
+        }
+        Event::Retried { id, attempt, .. } => {
+            info!(target: TARGET, %id, attempt, status = %Status::Pending, "status update");
+        }
+        Event::Removed { id, status, kept } => {
+            info!(target: TARGET, %id, %status, ?kept, "cleanup");
+        }
+        Event::Swept {
+            removed,
+            busy,
+            panics,
+            took,
+        } if *panics > 0 => {
+            warn!(target: TARGET, removed, busy, panics, ?took, "cleanup");
+        }
+        Event::Swept {
+            removed,
+            busy,
+            panics: _,
+            took,
+        } => {
+            debug!(target: TARGET, removed, busy, ?took, "cleanup");
+        }
+        Event::Refused {
+            call,
+            id: Some(id),
+            reason,
+        } => {
+            debug!(target: TARGET, call, %id, reason, "refused");
+        }
+        Event::Refused {
+            call,
+            id: None,
+            reason,
+        } => {
+            debug!(target: TARGET, call, reason, "refused");
+        }
+    }
+}

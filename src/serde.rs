@@ -1,0 +1,195 @@
+//! The form of ids, statuses, progress, snapshots and errors in JSON and elsewhere. It is part of the API: the README
+//! has it, and `tests/serde.rs` holds it.
+
+use crate::{
+    Counts, JobId, LockError, LookupError, ParseIdError, Progress, ProgressError, ReadError,
+    Record, RegisterError, RemoveError, RetryError, Snapshot, Status, StepError, Times,
+};
+use serde_core::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
+use serde_core::ser::{Serialize, SerializeStruct, Serializer};
+use std::fmt;
+use std::time::Duration;
+
+/// As its 22 letters and digits.
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = JobId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a job id of 22 letters and digits")
+            }
+
+            fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<JobId, E> {
+                text.parse()
+                    .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// As [`Status::as_str`].
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Status;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("pending, running, completed, failed or cancelled")
+            }
+
+            fn visit_str<E: serde_core::de::Error>(self, name: &str) -> Result<Status, E> {
+                let all = [
+                    Status::Pending,
+                    Status::Running,
+                    Status::Completed,
+                    Status::Failed,
+                    Status::Cancelled,
+                ];
+                let found = all.into_iter().find(|status| status.as_str() == name);
+                found.ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Name)
+    }
+}
+
+/// As [`Progress::as_percent`], a number from 0.0 to 100.0.
+impl Serialize for Progress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_percent())
+    }
+}
+
+/// By [`Progress::percent`], with its errors.
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let percent = f64::deserialize(deserializer)?;
+        Self::percent(percent).map_err(D::Error::custom)
+    }
+}
+
+/// `id`, `status`, `progress`, `attempt`, `version`, and `last_heartbeat_ms` in the registry's time.
+impl Serialize for Snapshot {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Snapshot", 6)?;
+        fields.serialize_field("id", &self.id())?;
+        fields.serialize_field("status", &self.status())?;
+        fields.serialize_field("progress", &self.progress())?;
+        fields.serialize_field("attempt", &self.attempt())?;
+        fields.serialize_field("version", &self.version())?;
+        fields.serialize_field("last_heartbeat_ms", &millis(self.last_heartbeat()))?;
+        fields.end()
+    }
+}
+
+/// `registered_ms`, `started_ms`, `ended_ms` and `removal_ms`, in the registry's time; null where there is none.
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Times", 4)?;
+        fields.serialize_field("registered_ms", &millis(self.registered))?;
+        fields.serialize_field("started_ms", &self.started.map(millis))?;
+        fields.serialize_field("ended_ms", &self.ended.map(millis))?;
+        fields.serialize_field("removal_ms", &self.removal.map(millis))?;
+        fields.end()
+    }
+}
+
+/// `snapshot`, `times`, `error` and `payload`.
+impl<P: Serialize> Serialize for Record<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Record", 4)?;
+        fields.serialize_field("snapshot", &self.snapshot)?;
+        fields.serialize_field("times", &self.times)?;
+        fields.serialize_field("error", &self.error.as_deref())?;
+        fields.serialize_field("payload", &self.payload)?;
+        fields.end()
+    }
+}
+
+/// A number for each status.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Counts", 5)?;
+        fields.serialize_field("pending", &self.pending)?;
+        fields.serialize_field("running", &self.running)?;
+        fields.serialize_field("completed", &self.completed)?;
+        fields.serialize_field("failed", &self.failed)?;
+        fields.serialize_field("cancelled", &self.cancelled)?;
+        fields.end()
+    }
+}
+
+/// `error`, its name; `status`, the job's, where the error has one; `message`, for people.
+fn error<S: Serializer>(
+    serializer: S,
+    name: &'static str,
+    status: Option<Status>,
+    message: &dyn fmt::Display,
+) -> Result<S::Ok, S::Error> {
+    let count = if status.is_some() { 3 } else { 2 };
+    let mut fields = serializer.serialize_struct("Error", count)?;
+    fields.serialize_field("error", name)?;
+    match status {
+        Some(status) => fields.serialize_field("status", &status)?,
+        None => fields.skip_field("status")?,
+    }
+    fields.serialize_field("message", &*message.to_string())?;
+    fields.end()
+}
+
+macro_rules! errors {
+    ($($error:ident: |$this:ident| $name:expr, $status:expr;)*) => {$(
+        impl Serialize for $error {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $this = self;
+                error(serializer, $name, $status, self)
+            }
+        }
+    )*};
+}
+
+errors! {
+    LookupError: |this| this.name(), None;
+    StepError: |this| this.name(), this.status();
+    LockError: |this| this.name(), this.status();
+    ReadError: |this| this.name(), this.status();
+    RemoveError: |this| this.name(), this.status();
+    RetryError: |this| this.name(), this.status();
+    ProgressError: |this| match this {
+        ProgressError::NotANumber => "not_a_number",
+        ProgressError::OutOfRange => "out_of_range",
+    }, None;
+    ParseIdError: |_this| "not_an_id", None;
+}
+
+/// As the other errors; the payload is the caller's and stays out.
+impl<T> Serialize for RegisterError<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        error(serializer, self.name(), None, self)
+    }
+}
+
+/// Registries do not live for 584 million years.
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
