@@ -87,11 +87,16 @@ fn licences(root: &Path) -> bool {
     let Some(deny) = tools::install(root, "cargo-deny", DENY) else {
         return false;
     };
-    println!("\n$ cargo deny check bans licenses sources");
+    println!("\n$ cargo deny --all-features --workspace check bans licenses sources");
     let mut command = Command::new(deny);
-    command
-        .current_dir(root)
-        .args(["--all-features", "check", "bans", "licenses", "sources"]);
+    command.current_dir(root).args([
+        "--all-features",
+        "--workspace",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
     succeeds(command)
 }
 
