@@ -19,7 +19,15 @@ pub fn install(root: &Path, name: &str, version: &str) -> Option<PathBuf> {
     }
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root);
-    cargo.args(["install", "--locked", "--version", version, "--root"]);
+    // A program that is there and not listed is of nobody knows which version.
+    cargo.args([
+        "install",
+        "--force",
+        "--locked",
+        "--version",
+        version,
+        "--root",
+    ]);
     cargo.arg(&tools).arg(name);
     let done = cargo.status().is_ok_and(|status| status.success());
     if !done {

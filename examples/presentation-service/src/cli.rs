@@ -94,6 +94,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // It would print that it cannot print, and panic in whatever was to be told.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(options.log)
         .init();

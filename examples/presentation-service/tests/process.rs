@@ -5,7 +5,7 @@
 use presentation_service::views::{Listing, View};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ impl Process {
         Self::by(Command::new(PROGRAM), options)
     }
 
-    /// One whose files can have a few kilobytes each, and an error for whoever writes more.
+    /// One whose files can have a few kilobytes each, and an error for whoever writes more. Its log is such a file.
     fn with_small_files(options: &[&str]) -> Self {
         let mut shell = Command::new("sh");
         shell.args([
@@ -37,6 +37,9 @@ impl Process {
             "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\"",
             PROGRAM,
         ]);
+        let mut log = tempfile::tempfile().unwrap();
+        log.write_all(&[b'\n'; 100_000]).unwrap();
+        shell.stderr(log);
         Self::by(shell, options)
     }
 
