@@ -54,6 +54,7 @@ impl Trash {
     }
 
     /// Tries each of them again; says how many are still there.
+    #[allow(clippy::must_use_candidate)] // how many are left is of interest to few
     pub fn delete_again(&self) -> usize {
         // The disk is waited for without the lock: others go on throwing away meanwhile.
         let tried = std::mem::take(&mut *self.lock());

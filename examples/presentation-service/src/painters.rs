@@ -80,9 +80,12 @@ impl Painters {
 
     /// Has the job drawn as soon as a thread is free. The queue is bounded by the registry's capacity.
     pub fn draw(&self, job: Job<Presentation>) {
-        let _underway = self.underway.token();
+        let underway = self.underway.token();
         // Never refused while `self` is there; if it were, the job would fail as abandoned.
-        let _ = self.queue.send(Work { job, _underway });
+        let _ = self.queue.send(Work {
+            job,
+            _underway: underway,
+        });
     }
 
     /// How many attempts are being drawn or wait for it.
