@@ -22,6 +22,8 @@ use crate::word::Ending;
 const VERDICT_MASK: u64 = 3;
 const STARTED: u64 = 1 << 2;
 const MILLIS_SHIFT: u32 = 3;
+/// What lies below the time.
+pub(crate) const DECISION_BITS: u32 = MILLIS_SHIFT;
 const GENERATION_SHIFT: u32 = 40;
 const MILLIS_MASK: u64 = (1 << 37) - 1;
 
@@ -73,6 +75,17 @@ impl Beat {
     #[inline]
     pub(crate) fn is_started(self) -> bool {
         self.0 & STARTED != 0
+    }
+
+    /// Verdict and start, without the time.
+    #[inline]
+    pub(crate) fn decision_bits(self) -> u64 {
+        self.0 & (STARTED | VERDICT_MASK)
+    }
+
+    /// Of such bits: whether they say started, and whether sealed.
+    pub(crate) const fn decided(bits: u64) -> (bool, bool) {
+        (bits & STARTED != 0, bits & VERDICT_MASK != 0)
     }
 
     #[inline]

@@ -117,7 +117,6 @@ impl Mint {
     }
 
     /// Whether the id is this registry's, now or at any time.
-    #[cold]
     pub(crate) fn has_issued(&self, id: JobId) -> bool {
         self.id(id.slot, id.generation) == id
     }

@@ -55,17 +55,19 @@ impl<T> Inner<T> {
     }
 
     /// The slot of a target, which comes from an id or a handle of this registry.
+    #[inline(always)]
     pub(crate) fn slot(&self, index: u32) -> Slot<'_, T> {
         self.table.get(index).expect("slots never go away")
     }
 
     /// Where the target of a handle is.
+    #[inline(always)]
     pub(crate) fn at(&self, target: Target) -> Found<'_, T> {
         (self.slot(target.slot), target)
     }
 
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         let seen = slot.state();
@@ -77,9 +79,8 @@ impl<T> Inner<T> {
         let is_present = is_here
             && slot.nonce.load(Ordering::Acquire) == id.nonce
             && slot.state().generation() == id.generation;
-        // Of what the slot does not hold (any more), the key tells whether it ever did.
-        if !is_present && !self.mint.has_issued(id) {
-            return Err(LookupError::NotFound);
+        if !is_present {
+            return Err(self.missing(id));
         }
         let target = Target {
             slot: id.slot,
@@ -88,6 +89,16 @@ impl<T> Inner<T> {
             attempt: None,
         };
         Ok((slot, target))
+    }
+
+    /// Of what its slot does not hold (any more), the key tells whether it ever did.
+    #[cold]
+    fn missing(&self, id: JobId) -> LookupError {
+        if self.slot(id.slot).state().generation() > id.generation && self.mint.has_issued(id) {
+            LookupError::Gone
+        } else {
+            LookupError::NotFound
+        }
     }
 
     /// The id of the job that a slot was seen to hold.
@@ -138,7 +149,7 @@ impl<T> Inner<T> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
         let (word, beat, wake) = slot.observe();
         self.wake(slot, wake);
@@ -172,7 +183,7 @@ impl<T> Inner<T> {
     }
 
     /// Wakes the slot's watchers if `watched` says that there are any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, slot: Slot<'_, T>, watched: bool) {
         if watched {
             self.watchers.wake(slot.index);

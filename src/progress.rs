@@ -120,10 +120,11 @@ impl Progress {
         f64::from(self.0) / f64::from(WHOLE / 100)
     }
 
-    /// For the state word, whose field is a little wider than the range.
+    /// Of a field of the state word, which holds nothing else.
     #[inline]
-    pub(crate) fn saturating_ppm(ppm: u32) -> Self {
-        Self(ppm.min(WHOLE))
+    pub(crate) fn stored(ppm: u32) -> Self {
+        debug_assert!(ppm <= WHOLE);
+        Self(ppm)
     }
 }
 

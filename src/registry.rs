@@ -6,11 +6,13 @@ mod look;
 mod steps;
 
 use crate::builder::Builder;
-use crate::error::RegisterError;
-use crate::inner::Shared;
+use crate::error::{LookupError, RegisterError, WouldDeadlock};
+use crate::id::JobId;
+use crate::inner::{Found, Shared};
 use crate::job::Job;
 use crate::observe::{Event, Refusal, refused, tell};
 use crate::sync::Ordering;
+use crate::thread::holds_lock;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -101,16 +103,38 @@ impl<T: Send + 'static> JobRegistry<T> {
         Ok(job)
     }
 
-    /// A call, of which is told if it is refused.
-    #[allow(clippy::inline_always)] // what it returns must not go through memory: see `JobGuard::new`
+    /// A call that takes no job's lock. If it is refused, that is told.
     #[inline(always)]
-    pub(crate) fn call<'a, R, E: Refusal>(
+    pub(crate) fn call<'a, R, E>(
         &'a self,
         name: &'static str,
-        id: crate::JobId,
-        f: impl FnOnce(&'a Shared<T>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        refused(name, id, f(&self.inner))
+        id: JobId,
+        f: impl FnOnce(&'a Shared<T>, Found<'a, T>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        E: Refusal + From<LookupError>,
+    {
+        let found = self.inner.find(id).map_err(E::from);
+        refused(name, id, found.and_then(|found| f(&self.inner, found)))
+    }
+
+    /// A call that takes the job's lock. What never was is told from what this thread must not ask, and that from what is
+    /// gone.
+    #[inline(always)]
+    pub(crate) fn call_to_lock<'a, R, E>(
+        &'a self,
+        name: &'static str,
+        id: JobId,
+        f: impl FnOnce(&'a Shared<T>, Found<'a, T>) -> Result<R, E>,
+    ) -> Result<R, E>
+    where
+        E: Refusal + From<LookupError> + From<WouldDeadlock>,
+    {
+        let found = match self.inner.find(id) {
+            Err(LookupError::Gone) if holds_lock() => Err(WouldDeadlock.into()),
+            found => found.map_err(E::from),
+        };
+        refused(name, id, found.and_then(|found| f(&self.inner, found)))
     }
 
     /// How many jobs there are.
@@ -175,8 +199,8 @@ impl<T> fmt::Debug for JobRegistry<T> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::RemoveError;
     use crate::word::RETIRED;
-    use crate::{LookupError, RemoveError};
 
     /// P4 and P6: the last job of a slot is gone for ever when it is removed, the slot is never used again,
     /// and the registry holds as many jobs as before.

@@ -16,6 +16,7 @@ use crate::target::Target;
 use crate::thread::{Effect, defer, panic_message};
 use crate::{JobId, Record, Status};
 use std::fmt;
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -191,6 +192,9 @@ impl<T> Inner<T> {
     /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
     pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
         let mut swept = Swept::default();
+        if !self.due.is_due(now) {
+            return swept;
+        }
         let began = ON.then(|| self.timeline.elapsed());
         let mut hand = InHand {
             queue: &self.due,
@@ -204,6 +208,7 @@ impl<T> Inner<T> {
                 break;
             }
             left -= hand.due.len();
+            self.fetch(&hand.due);
             // The earliest first.
             hand.due.reverse();
             while let Some(entry) = hand.due.pop() {
@@ -228,6 +233,16 @@ impl<T> Inner<T> {
             });
         }
         swept
+    }
+
+    /// The jobs of a batch lie anywhere in memory. Looked at all together, they come at the same time, and not one
+    /// after the other.
+    fn fetch(&self, batch: &[Entry]) {
+        for entry in batch {
+            let slot = self.slot(entry.slot);
+            slot.body.fetch();
+            black_box(slot.state());
+        }
     }
 
     fn sweep_one(&self, mut locked: Locked<'_, T>, entry: Entry, now: u64, swept: &mut Swept) {

@@ -19,14 +19,16 @@
 //! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
 //! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
 
-use crate::Status;
-use crate::beat::Beat;
+use crate::beat::{Beat, DECISION_BITS};
 use crate::body::Body;
 use crate::error::Fenced;
-use crate::sync::{AtomicU64, AtomicWord, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicWord, MODELLED, Mutex, Ordering};
 use crate::target::Target;
 use crate::word::{Ending, Word};
 use std::ops::Deref;
+
+/// How long a writer leaves the word to another that was faster: a few hundred cycles.
+const SPINS: u32 = 16;
 
 /// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl<T> Clone for Slot<'_, T> {
 impl<T> Copy for Slot<'_, T> {}
 
 impl<'a, T> Slot<'a, T> {
+    #[inline(always)]
     pub(crate) fn new(index: u32, words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
         Self { index, words, body }
     }
@@ -102,7 +105,7 @@ impl Words {
     /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
     /// `Err` that it is refused and `Ok(None)` that nothing is to be done. Returns the word before and
     /// after. The caller wakes the watchers where the word before was watched.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step<E>(
         &self,
         mut next: impl FnMut(Word) -> Result<Option<Word>, E>,
@@ -115,9 +118,20 @@ impl Words {
             debug_assert!(word.grows_to(to), "{word:?} does not grow to {to:?}");
             match self.swap_state(word, to) {
                 Ok(()) => return Ok((word, to)),
-                Err(now) => word = now,
+                Err(now) => word = self.contended(now),
             }
         }
+    }
+
+    /// Another writer was faster, with `now`. Letting it have the cache line for a while costs both less than taking the
+    /// line back for each step.
+    #[inline(always)]
+    fn contended(&self, now: Word) -> Word {
+        if MODELLED {
+            return now;
+        }
+        (0..SPINS).for_each(|_| std::hint::spin_loop());
+        self.state()
     }
 
     #[inline]
@@ -149,7 +163,7 @@ impl Words {
 
     /// Both words as they were at one instant. The second value is whether watchers are to be woken,
     /// because something was settled on the way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn observe(&self) -> (Word, Beat, bool) {
         match self.both() {
             Some((word, beat)) if is_settled(word, beat) => (word, beat, false),
@@ -158,7 +172,7 @@ impl Words {
     }
 
     /// Both words, unless the beat word has changed meanwhile.
-    #[inline]
+    #[inline(always)]
     fn both(&self) -> Option<(Word, Beat)> {
         let beat = self.beat();
         let word = self.state();
@@ -202,7 +216,7 @@ impl Words {
 
     /// Records a beat for `target`, unless the job has ended: the word that is returned tells. The flag
     /// is whether watchers are to be woken, because something was settled on the way.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record_beat(
         &self,
         target: Target,
@@ -292,17 +306,30 @@ impl Words {
     }
 }
 
-/// Whether the two words agree; see the table above.
-#[inline]
+/// Whether the two words agree; see the table above. One look at a table: what a processor would guess of a job is of no use
+/// for the next one.
+#[inline(always)]
 fn is_settled(word: Word, beat: Beat) -> bool {
-    let open = beat.verdict().is_none();
-    match word.status() {
-        None => true,
-        Some(Status::Pending) => open && !beat.is_started(),
-        Some(Status::Running) => open && beat.is_started(),
-        Some(_) => !open,
-    }
+    SETTLED >> (word.status_bits() << DECISION_BITS | beat.decision_bits()) & 1 != 0
 }
+
+/// A bit for each pair of a status and a decision.
+const SETTLED: u64 = {
+    let (mut settled, mut pair) = (0, 0);
+    while pair < u64::BITS {
+        let (status, decision) = (pair >> DECISION_BITS, pair & ((1 << DECISION_BITS) - 1));
+        let (started, sealed) = Beat::decided(decision as u64);
+        let agree = match status {
+            0 => true,
+            1 => !sealed && !started,
+            2 => !sealed && started,
+            _ => sealed,
+        };
+        settled |= (agree as u64) << pair;
+        pair += 1;
+    }
+    settled
+};
 
 /// A clock costs more than the step it times: it is read once, and only when it is needed.
 enum LazyNow<F> {

@@ -1,6 +1,7 @@
 //! Tests of a slot's two words: what was decided on one and is not yet settled on the other.
 
 use super::*;
+use crate::Status;
 use std::convert::Infallible;
 
 const GENERATION: u32 = 7;
@@ -94,4 +95,26 @@ fn verdict_is_on_the_very_beat_that_was_judged() {
     let heard = slot.beat();
     assert_eq!(slot.seal_exactly(judged, Ending::Failed), Err(heard));
     assert_eq!(slot.observe().0.status(), Some(Status::Running));
+}
+
+/// P12: the table of pairs says what the one in the module's docs does.
+#[test]
+fn words_agree_as_the_table_says() {
+    let pending = Word::vacant(GENERATION).register().unwrap();
+    let running = pending.start().unwrap();
+    let open = Beat::open(GENERATION, 1);
+    let started = open.started(1);
+    for beat in [open, started, open.sealed(Ending::Failed), Beat::vacant()] {
+        assert!(is_settled(Word::vacant(GENERATION), beat));
+    }
+    for ending in [Ending::Completed, Ending::Failed, Ending::Cancelled] {
+        let ended = running.end(ending).unwrap();
+        for sealed in [open.sealed(ending), started.sealed(ending)] {
+            assert!(is_settled(ended, sealed) && is_settled(ended.watched(), sealed));
+            assert!(!is_settled(pending, sealed) && !is_settled(running, sealed));
+        }
+        assert!(!is_settled(ended, open) && !is_settled(ended, started));
+    }
+    assert!(is_settled(pending, open) && !is_settled(pending, started));
+    assert!(is_settled(running, started) && !is_settled(running, open));
 }

@@ -48,19 +48,17 @@ impl<T> Inner<T> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(
         &self,
         (slot, target): Found<'_, T>,
         progress: Progress,
     ) -> Result<Progress, StepError> {
         let (before, after) = slot.step(|word| {
-            target.admit(word)?;
-            match word.status() {
-                Some(Status::Running) => Ok(word.advance(progress)),
-                Some(Status::Pending) => Err(StepError::NotStarted),
-                Some(ended) => Err(StepError::Ended(ended)),
-                None => Err(StepError::Gone),
+            if target.runs(word) {
+                Ok(word.advance(progress))
+            } else {
+                Err(not_running(target, word))
             }
         })?;
         if before != after {
@@ -70,16 +68,16 @@ impl<T> Inner<T> {
                 progress: after.progress(),
             });
         }
-        self.wake(slot, before != after && before.is_watched());
+        self.wake(slot, before.is_watched() && before != after);
         Ok(after.progress())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn heartbeat(&self, found: Found<'_, T>) -> Result<(), StepError> {
         self.heartbeat_at(found, || self.now())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn heartbeat_at(
         &self,
         (slot, target): Found<'_, T>,
@@ -170,6 +168,16 @@ impl<T> Inner<T> {
             time,
             slot: locked.slot.index,
         }]);
+    }
+}
+
+/// Why a job does not advance.
+#[cold]
+fn not_running(target: Target, word: Word) -> StepError {
+    match (target.admit(word), word.status()) {
+        (Err(fenced), _) => fenced.into(),
+        (Ok(()), Some(status)) if status.is_ended() => StepError::Ended(status),
+        (Ok(()), _) => StepError::NotStarted,
     }
 }
 

@@ -75,6 +75,13 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the processor fetch it, if it is far away.
+    pub(crate) fn fetch(&self) {
+        if !MODELLED {
+            std::hint::black_box(self.0.is_poisoned());
+        }
+    }
+
     /// `None` while another thread (or this one) holds the lock.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {

@@ -13,11 +13,25 @@ use std::collections::VecDeque;
 /// Slots of a chunk, as a power of two.
 const SIZE: u32 = if MODELLED { 1 } else { 10 };
 const SLOTS: usize = 1 << SIZE;
-/// Chunks are listed in groups, each of twice as many as the one before. Few in this crate's own models, where every table
-/// is dropped in every execution.
-const GROUPS: usize = if MODELLED && cfg!(test) { 3 } else { 22 };
+/// Chunks of a group, as a power of two.
+const WIDTH: u32 = if !MODELLED {
+    11
+} else if cfg!(test) {
+    1
+} else {
+    5
+};
+const CHUNKS: usize = 1 << WIDTH;
+/// Few in models, where every table is made and dropped in every execution; fewest in this crate's own.
+const GROUPS: usize = if !MODELLED {
+    256
+} else if cfg!(test) {
+    3
+} else {
+    16
+};
 /// The most slots there can be.
-const MOST: usize = SLOTS * ((1 << GROUPS) - 1);
+const MOST: usize = GROUPS * CHUNKS * SLOTS;
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
@@ -30,7 +44,7 @@ pub(crate) struct Table<T> {
     first_generation: u32,
 }
 
-type Group<T> = Box<[Published<Chunk<T>>]>;
+type Group<T> = Box<[Published<Chunk<T>>; CHUNKS]>;
 
 /// Words and bodies apart: who looks at all jobs, or changes one in its words alone, reads no body.
 #[derive(Debug)]
@@ -47,14 +61,15 @@ impl<T> Chunk<T> {
         }
     }
 
+    #[inline(always)]
     fn get(&self, index: u32, place: usize) -> Slot<'_, T> {
         Slot::new(index, &self.words[place], &self.bodies[place])
     }
 }
 
 /// Without a stay on the stack, which may be small.
-fn boxed<U>(new: impl FnMut() -> U) -> Box<[U; SLOTS]> {
-    let all: Box<[U]> = std::iter::repeat_with(new).take(SLOTS).collect();
+fn boxed<U, const N: usize>(new: impl FnMut() -> U) -> Box<[U; N]> {
+    let all: Box<[U]> = std::iter::repeat_with(new).take(N).collect();
     let Ok(all) = all.try_into() else {
         unreachable!("as many were taken")
     };
@@ -94,9 +109,10 @@ impl<T> Table<T> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
-        let (group, chunk, place) = locate(index)?;
-        let chunk = self.groups.get(group)?.get()?.get(chunk)?.get()?;
+        let (group, chunk, place) = locate(index);
+        let chunk = self.groups.get(group)?.get()?[chunk].get()?;
         Some(chunk.get(index, place))
     }
 
@@ -127,13 +143,12 @@ impl<T> Table<T> {
 
     /// Makes the chunk of an index, unless somebody else does meanwhile.
     fn grow(&self, index: u32) -> Option<()> {
-        let (group, chunk, _) = locate(index)?;
+        let (group, chunk, _) = locate(index);
         let chunks = self.groups.get(group)?;
         if chunks.get().is_none() {
-            let empty = std::iter::repeat_with(Published::empty);
-            chunks.publish(empty.take(1 << group).collect());
+            chunks.publish(boxed(Published::empty));
         }
-        let chunk = chunks.get()?.get(chunk)?;
+        let chunk = &chunks.get()?[chunk];
         chunk.publish(Chunk::new(self.first_generation));
         Some(())
     }
@@ -196,30 +211,36 @@ impl<T> Table<T> {
     }
 }
 
-/// The group of an index, the chunk there, and the place in it. `None` past the last group.
-#[inline]
-fn locate(index: u32) -> Option<(usize, usize, usize)> {
-    let chunk = (index >> SIZE) + 1;
-    let group = chunk.ilog2();
-    let place = spread(index & ((1 << SIZE) - 1));
-    ((group as usize) < GROUPS).then_some((group as usize, (chunk - (1 << group)) as usize, place))
+/// The group of an index, which there need not be, the chunk there, and the place in it.
+#[inline(always)]
+fn locate(index: u32) -> (usize, usize, usize) {
+    let chunk = (index >> SIZE) as usize;
+    (chunk >> WIDTH, chunk % CHUNKS, spread(index))
 }
 
-/// Neighbours by index are jobs that work at the same time. They are this far apart, a sixteenth of the chunk, so
-/// that their words are on lines of their own.
-const SPREAD: u32 = if MODELLED { 0 } else { 4 };
+/// Neighbours by index are jobs that work at the same time. They are this many slots apart, counted round, so that their
+/// words are on lines of their own: an odd number, which comes by every slot of the chunk.
+const STRIDE: u32 = 633;
+/// What takes the stride back: `STRIDE * UNSTRIDE` is 1 in the arithmetic of `u32`. By Newton's method, which doubles the
+/// bits that are right.
+const UNSTRIDE: u32 = {
+    let (mut inverse, mut bits) = (STRIDE, 3);
+    while bits < u32::BITS {
+        inverse = inverse.wrapping_mul(2_u32.wrapping_sub(STRIDE.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    inverse
+};
 
-/// Where in its chunk an offset lies.
-#[inline]
-fn spread(offset: u32) -> usize {
-    let low = offset & ((1 << SPREAD) - 1);
-    (low << (SIZE - SPREAD) | offset >> SPREAD) as usize
+/// Where in its chunk the slot of an index lies.
+#[inline(always)]
+fn spread(index: u32) -> usize {
+    index.wrapping_mul(STRIDE) as usize % SLOTS
 }
 
-/// The offset that lies there.
+/// The offset in the chunk of the slot that lies there.
 fn gather(place: u32) -> u32 {
-    let low = place >> (SIZE - SPREAD);
-    (place & ((1 << (SIZE - SPREAD)) - 1)) << SPREAD | low
+    place.wrapping_mul(UNSTRIDE) % SLOTS as u32
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -229,19 +250,19 @@ mod tests {
     #[test]
     fn chunks_tile_the_indices() {
         let mut expected = (0, 0, 0);
-        for index in 0..100_000 {
-            let (group, chunk, place) = locate(index).unwrap();
+        for index in 0..5_000_000 {
+            let (group, chunk, place) = locate(index);
             let offset = gather(u32::try_from(place).unwrap());
             assert_eq!((group, chunk, offset), expected, "index {index}");
             expected.2 += 1;
             if expected.2 == 1 << SIZE {
                 expected = (expected.0, expected.1 + 1, 0);
             }
-            if expected.1 == 1 << expected.0 {
+            if expected.1 == CHUNKS {
                 expected = (expected.0 + 1, 0, 0);
             }
         }
-        assert_eq!(locate(u32::MAX), None);
+        assert!(locate(u32::MAX).0 >= GROUPS);
     }
 
     /// P12: a walk comes by every slot once, under its own index.
@@ -265,7 +286,7 @@ mod tests {
     #[test]
     fn neighbours_are_on_lines_of_their_own() {
         let lines = |index| {
-            let (group, chunk, place) = locate(index).unwrap();
+            let (group, chunk, place) = locate(index);
             let first = place * size_of::<Words>();
             [first, first + size_of::<Words>() - 1].map(|byte| (group, chunk, byte / 64))
         };
@@ -292,7 +313,7 @@ mod tests {
     #[test]
     fn most_slots_are_as_many_as_the_docs_say() {
         let table = Table::<()>::new(usize::MAX, 0);
-        assert_eq!(table.capacity(), 4_294_966_272);
+        assert_eq!(table.capacity(), 536_870_912);
     }
 
     /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.

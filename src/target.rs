@@ -37,6 +37,12 @@ impl Target {
         }
     }
 
+    /// Whether it does, and the job is running, on the caller's attempt.
+    #[inline(always)]
+    pub(crate) fn runs(self, word: Word) -> bool {
+        word.is_running(self.generation, self.attempt)
+    }
+
     /// Whether it does, and the caller may still write to it.
     #[inline]
     pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {

@@ -104,10 +104,16 @@ impl Word {
         (self.0 >> ATTEMPT_SHIFT & ATTEMPT_MASK) as u16
     }
 
+    /// 0 for a vacant slot, 1 for a pending job, 2 for a running one, more for an ended one.
+    #[inline]
+    pub(crate) fn status_bits(self) -> u64 {
+        self.0 >> STATUS_SHIFT & STATUS_MASK
+    }
+
     /// `None` for a vacant slot.
     #[inline]
     pub(crate) fn status(self) -> Option<Status> {
-        match self.0 >> STATUS_SHIFT & STATUS_MASK {
+        match self.status_bits() {
             1 => Some(Status::Pending),
             2 => Some(Status::Running),
             3 => Some(Status::Completed),
@@ -120,12 +126,23 @@ impl Word {
     #[allow(clippy::cast_possible_truncation)] // the mask leaves 20 bits
     #[inline]
     pub(crate) fn progress(self) -> Progress {
-        Progress::saturating_ppm((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
+        Progress::stored((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
+    }
+
+    /// Whether it is a running job's, of this generation and attempt, or of any attempt. One comparison for all.
+    #[inline(always)]
+    pub(crate) fn is_running(self, generation: u32, attempt: Option<u16>) -> bool {
+        let running = Self::encode(generation, attempt.unwrap_or(0), Some(Status::Running), 0);
+        let beside = match attempt {
+            Some(_) => (1 << STATUS_SHIFT) - 1,
+            None => (1 << STATUS_SHIFT) - 1 | ATTEMPT_MASK << ATTEMPT_SHIFT,
+        };
+        self.0 & !beside == running.0
     }
 
     #[inline]
     pub(crate) fn is_vacant(self) -> bool {
-        self.0 >> STATUS_SHIFT & STATUS_MASK == 0
+        self.status_bits() == 0
     }
 
     #[inline]
@@ -161,11 +178,11 @@ impl Word {
             .then(|| self.with(Status::Running, self.progress()))
     }
 
-    /// `None` also where `progress` is not larger than what stands.
+    /// Of a running job. `None` where `progress` is not larger than what stands.
     #[inline]
     pub(crate) fn advance(self, progress: Progress) -> Option<Self> {
-        (self.status() == Some(Status::Running) && progress > self.progress())
-            .then(|| self.with(Status::Running, progress))
+        debug_assert!(self.status() == Some(Status::Running));
+        (progress > self.progress()).then(|| self.with(Status::Running, progress))
     }
 
     pub(crate) fn end(self, ending: Ending) -> Option<Self> {

@@ -19,8 +19,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Waits for this job's lock. [`RemoveError::WouldDeadlock`] on a thread that holds a job's lock.
     pub fn remove_after(&self, id: JobId, delay: Duration) -> Result<(), RemoveError> {
-        self.call("remove_after", id, |inner| {
-            inner.remove_after(inner.find(id)?, delay)
+        self.call_to_lock("remove_after", id, |inner, found| {
+            inner.remove_after(found, delay)
         })
     }
 
@@ -38,7 +38,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// If the hook does. The job is removed all the same.
     pub fn remove(&self, id: JobId) -> Result<T, RemoveError> {
-        self.call("remove", id, |inner| inner.remove(inner.find(id)?))
+        self.call_to_lock("remove", id, |inner, found| inner.remove(found))
     }
 
     /// Removes every job whose removal is due. Payloads are dropped, and the hook runs, on this thread.
@@ -94,7 +94,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn retry(&self, id: JobId) -> Result<Job<T>, RetryError> {
-        let target = self.call("retry", id, |inner| inner.retry(inner.find(id)?))?;
+        let target = self.call_to_lock("retry", id, |inner, found| inner.retry(found))?;
         Ok(Job::new(self.clone(), target))
     }
 

@@ -16,7 +16,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None: it never waits, not even while the job's lock is held.
     pub fn snapshot(&self, id: JobId) -> Result<Snapshot, LookupError> {
-        self.call("snapshot", id, |inner| inner.snapshot(inner.find(id)?))
+        self.call("snapshot", id, |inner, found| inner.snapshot(found))
     }
 
     /// The job with a clone of its payload, all of one instant.
@@ -57,8 +57,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::ReadError>(())
     /// ```
     pub fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, ReadError> {
-        self.call("read", id, |inner| {
-            let (slot, target) = inner.find(id)?;
+        self.call_to_lock("read", id, |inner, (slot, target)| {
             let locked = slot.lock()?;
             let record = locked.record(inner, target)?;
             Ok(f(record))
@@ -75,7 +74,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None of a job.
     pub fn watch(&self, id: JobId) -> Result<Watch<T>, LookupError> {
-        self.call("watch", id, |inner| Watch::new(inner, inner.find(id)?))
+        self.call("watch", id, Watch::new)
     }
 
     /// All jobs, each as it is when the walk comes by: a job that comes or goes meanwhile may or may not

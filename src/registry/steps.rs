@@ -19,7 +19,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Waits for this job's lock. [`StepError::WouldDeadlock`] on a thread that holds a job's lock
     /// (use the guard's [`start`](JobGuard::start)).
     pub fn start(&self, id: JobId) -> Result<(), StepError> {
-        self.call("start", id, |inner| inner.start(inner.find(id)?))
+        self.call_to_lock("start", id, |inner, found| inner.start(found))
     }
 
     /// Raises the progress of a running job, and returns what stands now. Progress never goes down: a
@@ -46,9 +46,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::StepError>(())
     /// ```
     pub fn advance(&self, id: JobId, progress: Progress) -> Result<Progress, StepError> {
-        self.call("advance", id, |inner| {
-            inner.advance(inner.find(id)?, progress)
-        })
+        self.call("advance", id, |inner, found| inner.advance(found, progress))
     }
 
     /// Records that the job is alive, now.
@@ -65,7 +63,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None.
     pub fn heartbeat(&self, id: JobId) -> Result<(), StepError> {
-        self.call("heartbeat", id, |inner| inner.heartbeat(inner.find(id)?))
+        self.call("heartbeat", id, |inner, found| inner.heartbeat(found))
     }
 
     /// Ends a running job well, at 100 %. Of several endings exactly the first wins.
@@ -79,8 +77,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Waits for this job's lock. [`StepError::WouldDeadlock`] on a thread that holds a job's lock
     /// (use the guard's [`complete`](JobGuard::complete)).
     pub fn complete(&self, id: JobId) -> Result<(), StepError> {
-        self.call("complete", id, |inner| {
-            inner.end(inner.find(id)?, Ending::Completed, None)
+        self.call_to_lock("complete", id, |inner, found| {
+            inner.end(found, Ending::Completed, None)
         })
     }
 
@@ -94,8 +92,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there.
     pub fn fail(&self, id: JobId, reason: impl Into<String>) -> Result<(), StepError> {
-        self.call("fail", id, |inner| {
-            inner.end(inner.find(id)?, Ending::Failed, Some(reason.into()))
+        self.call_to_lock("fail", id, |inner, found| {
+            inner.end(found, Ending::Failed, Some(reason.into()))
         })
     }
 
@@ -110,8 +108,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there.
     pub fn cancel(&self, id: JobId) -> Result<(), StepError> {
-        self.call("cancel", id, |inner| {
-            inner.end(inner.find(id)?, Ending::Cancelled, None)
+        self.call_to_lock("cancel", id, |inner, found| {
+            inner.end(found, Ending::Cancelled, None)
         })
     }
 
@@ -138,7 +136,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), LockError>(())
     /// ```
     pub fn lock(&self, id: JobId) -> Result<JobGuard<'_, T>, LockError> {
-        self.call("lock", id, |inner| inner.guard(inner.find(id)?))
+        self.call_to_lock("lock", id, |inner, found| inner.guard(found))
     }
 
     /// As [`lock`](Self::lock), but never waits.
@@ -147,7 +145,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As there, and [`LockError::Busy`] while another thread holds the lock.
     pub fn try_lock(&self, id: JobId) -> Result<JobGuard<'_, T>, LockError> {
-        self.call("try_lock", id, |inner| inner.try_guard(inner.find(id)?))
+        self.call_to_lock("try_lock", id, |inner, found| inner.try_guard(found))
     }
 
     /// Runs `f` on the payload of a live job, under its lock, as one step.
@@ -177,6 +175,6 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::LockError>(())
     /// ```
     pub fn update<R>(&self, id: JobId, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
-        self.call("update", id, |inner| inner.update(inner.find(id)?, f))
+        self.call_to_lock("update", id, |inner, found| inner.update(found, f))
     }
 }

@@ -67,8 +67,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
-        let (target, seen) = self.call("heartbeat_every", id, |inner| {
-            let (slot, target) = inner.find(id)?;
+        let (target, seen) = self.call("heartbeat_every", id, |inner, (slot, target)| {
             Ok::<_, LookupError>((target, inner.snapshot((slot, target))?))
         })?;
         let attempt = Some(seen.word().attempt());
