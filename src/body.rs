@@ -74,13 +74,13 @@ impl<T> Body<T> {
         }
     }
 
-    /// Of the job as it was last seen. `None` for an empty slot.
-    pub(crate) fn into_record(self, snapshot: Snapshot) -> Option<Record<T>> {
+    /// Of the job as it was last seen, with its payload, which is the caller's to put back. `None` for an empty slot.
+    pub(crate) fn take_record(&mut self, snapshot: Snapshot) -> Option<Record<T>> {
         Some(Record {
             snapshot,
             times: self.times(),
-            error: self.error.map(|error| *error),
-            payload: self.payload?,
+            error: self.error.as_deref().cloned(),
+            payload: self.payload.take()?,
         })
     }
 

@@ -2,7 +2,6 @@
 
 use siphasher::sip::SipHasher24;
 use std::fmt;
-use std::hash::Hasher;
 use std::str::FromStr;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -122,10 +121,9 @@ impl Mint {
     }
 
     pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u64(u64::from(slot) << 32 | u64::from(generation));
+        let place = u64::from(slot) << 32 | u64::from(generation);
         JobId {
-            nonce: hasher.finish(),
+            nonce: SipHasher24::new_with_key(&self.key).hash(&place.to_le_bytes()),
             generation,
             slot,
         }

@@ -2,7 +2,7 @@
 //! handle.
 
 use crate::beat::Beat;
-use crate::body::Body;
+use crate::body::NEVER;
 use crate::clock::{Timeline, millis};
 use crate::due::DueQueue;
 use crate::error::{LookupError, RegisterError};
@@ -126,11 +126,11 @@ impl<T> Inner<T> {
         let generation = slot.state().generation();
         // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer
         // than it takes to see that. That is why registering works under a guard.
-        *slot.body.lock() = Body {
-            payload: Some(payload),
-            registered: now,
-            ..Body::empty()
-        };
+        let mut body = slot.body.lock();
+        debug_assert!(body.payload.is_none() && body.filed == NEVER);
+        body.payload = Some(payload);
+        body.registered = now;
+        drop(body);
         // ORDERING: Release; see `find`.
         let nonce = self.mint.id(slot.index, generation).nonce;
         slot.nonce.store(nonce, Ordering::Release);

@@ -11,10 +11,10 @@ use crate::error::{RemoveError, WouldDeadlock};
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
-use crate::sync::Ordering;
+use crate::sync::{MODELLED, Ordering};
 use crate::target::Target;
 use crate::thread::{Effect, defer, panic_message};
-use crate::{JobId, Record, Status};
+use crate::{JobId, Record, Snapshot, Status};
 use std::fmt;
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -55,7 +55,8 @@ impl fmt::Display for Swept {
 struct Removed<'a, T> {
     inner: &'a Inner<T>,
     target: Target,
-    record: Option<Record<T>>,
+    last: Snapshot,
+    body: Body<T>,
     /// How it went to tell the watchers.
     told: std::thread::Result<()>,
 }
@@ -64,15 +65,24 @@ impl<T> Removed<'_, T> {
     /// Runs the hook. A panic in it, or in a waker before it, is the caller's to pass on.
     fn run_hook(&mut self) -> std::thread::Result<()> {
         let told = std::mem::replace(&mut self.told, Ok(()));
-        let (Some(hook), Some(record)) = (&self.inner.settings.on_remove, &self.record) else {
+        let Some(hook) = &self.inner.settings.on_remove else {
             return told;
         };
-        catch_unwind(AssertUnwindSafe(|| hook(record))).and(told)
+        let Some(record) = self.body.take_record(self.last) else {
+            return told;
+        };
+        let ran = catch_unwind(AssertUnwindSafe(|| hook(&record)));
+        self.body.payload = Some(record.payload);
+        ran.and(told)
     }
 
     fn drop_payload(&mut self) -> std::thread::Result<()> {
-        let record = self.record.take();
-        catch_unwind(AssertUnwindSafe(|| drop(record)))
+        let payload = self.body.payload.take();
+        if std::mem::needs_drop::<T>() {
+            catch_unwind(AssertUnwindSafe(|| drop(payload)))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -131,8 +141,7 @@ impl<T> Inner<T> {
             drop(removed);
             resume_unwind(panic);
         }
-        let record = removed.record.take().ok_or(RemoveError::Gone)?;
-        Ok(record.payload)
+        removed.body.payload.take().ok_or(RemoveError::Gone)
     }
 
     /// Moves an ended job out of its slot, lets go of the lock, and tells the watchers.
@@ -150,7 +159,8 @@ impl<T> Inner<T> {
         let mut removed = Removed {
             inner: self,
             target,
-            record: body.into_record(last),
+            last,
+            body,
             told: Ok(()),
         };
         let watchers = &self.watchers;
@@ -238,6 +248,9 @@ impl<T> Inner<T> {
     /// The jobs of a batch lie anywhere in memory. Looked at all together, they come at the same time, and not one
     /// after the other.
     fn fetch(&self, batch: &[Entry]) {
+        if MODELLED {
+            return;
+        }
         for entry in batch {
             let slot = self.slot(entry.slot);
             slot.body.fetch();
