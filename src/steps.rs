@@ -7,7 +7,7 @@ use crate::error::StepError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
-use crate::target::Target;
+use crate::target::{Target, admit};
 use crate::word::{Ending, Word};
 use crate::{Progress, Status};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl<T> Inner<T> {
             if target.runs(word) {
                 Ok(word.advance(progress))
             } else {
-                Err(not_running(target, word))
+                Err(not_running(target.generation, target.attempt, word))
             }
         })?;
         if before != after {
@@ -68,8 +68,17 @@ impl<T> Inner<T> {
                 progress: after.progress(),
             });
         }
-        self.wake(slot, before.is_watched() && before != after);
+        if before.is_watched() && before != after {
+            return self.woken(slot.index, after.progress());
+        }
         Ok(after.progress())
+    }
+
+    /// Wakes the watchers of a slot and returns what was reached. Apart, so that a step without watchers has nothing to keep.
+    #[cold]
+    fn woken(&self, index: u32, reached: Progress) -> Result<Progress, StepError> {
+        self.watchers.wake(index);
+        Ok(reached)
     }
 
     #[inline(always)]
@@ -171,10 +180,10 @@ impl<T> Inner<T> {
     }
 }
 
-/// Why a job does not advance.
+/// Why a job does not advance. Of a target what matters, because the whole would have to go through memory.
 #[cold]
-fn not_running(target: Target, word: Word) -> StepError {
-    match (target.admit(word), word.status()) {
+fn not_running(generation: u32, attempt: Option<u16>, word: Word) -> StepError {
+    match (admit(generation, attempt, word), word.status()) {
         (Err(fenced), _) => fenced.into(),
         (Ok(()), Some(status)) if status.is_ended() => StepError::Ended(status),
         (Ok(()), _) => StepError::NotStarted,

@@ -28,13 +28,7 @@ impl Target {
     /// Whether a slot in this state still holds the job.
     #[inline]
     pub(crate) fn admit_reader(self, word: Word) -> Result<(), LookupError> {
-        if word.generation() == self.generation && !word.is_vacant() {
-            Ok(())
-        } else if word.generation() > self.generation {
-            Err(LookupError::Gone)
-        } else {
-            Err(LookupError::NotFound)
-        }
+        admit_reader(self.generation, word)
     }
 
     /// Whether it does, and the job is running, on the caller's attempt.
@@ -46,10 +40,27 @@ impl Target {
     /// Whether it does, and the caller may still write to it.
     #[inline]
     pub(crate) fn admit(self, word: Word) -> Result<(), Fenced> {
-        self.admit_reader(word)?;
-        match self.attempt {
-            Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
-            _ => Ok(()),
-        }
+        admit(self.generation, self.attempt, word)
+    }
+}
+
+#[inline]
+fn admit_reader(generation: u32, word: Word) -> Result<(), LookupError> {
+    if word.generation() == generation && !word.is_vacant() {
+        Ok(())
+    } else if word.generation() > generation {
+        Err(LookupError::Gone)
+    } else {
+        Err(LookupError::NotFound)
+    }
+}
+
+/// [`Target::admit`], of the fields that it depends on.
+#[inline]
+pub(crate) fn admit(generation: u32, attempt: Option<u16>, word: Word) -> Result<(), Fenced> {
+    admit_reader(generation, word)?;
+    match attempt {
+        Some(attempt) if attempt != word.attempt() => Err(Fenced::Superseded),
+        _ => Ok(()),
     }
 }
