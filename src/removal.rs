@@ -11,12 +11,11 @@ use crate::error::{RemoveError, WouldDeadlock};
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
-use crate::sync::{MODELLED, Ordering};
+use crate::sync::Ordering;
 use crate::target::Target;
 use crate::thread::{Effect, defer, panic_message};
 use crate::{JobId, Record, Snapshot, Status};
 use std::fmt;
-use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -218,7 +217,10 @@ impl<T> Inner<T> {
                 break;
             }
             left -= hand.due.len();
-            self.fetch(&hand.due);
+            // They lie anywhere in memory. Asked for all together, they come at the same time, and not one after the other.
+            hand.due
+                .iter()
+                .for_each(|entry| self.table.fetch(entry.slot));
             // The earliest first.
             hand.due.reverse();
             while let Some(entry) = hand.due.pop() {
@@ -243,19 +245,6 @@ impl<T> Inner<T> {
             });
         }
         swept
-    }
-
-    /// The jobs of a batch lie anywhere in memory. Looked at all together, they come at the same time, and not one
-    /// after the other.
-    fn fetch(&self, batch: &[Entry]) {
-        if MODELLED {
-            return;
-        }
-        for entry in batch {
-            let slot = self.slot(entry.slot);
-            slot.body.fetch();
-            black_box(slot.state());
-        }
     }
 
     fn sweep_one(&self, mut locked: Locked<'_, T>, entry: Entry, now: u64, swept: &mut Swept) {

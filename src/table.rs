@@ -9,6 +9,7 @@ use crate::slot::{Slot, Words};
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering, Published};
 use crate::word::RETIRED;
 use std::collections::VecDeque;
+use std::hint::black_box;
 
 /// Slots of a chunk, as a power of two.
 const SIZE: u32 = if MODELLED { 1 } else { 10 };
@@ -111,9 +112,29 @@ impl<T> Table<T> {
 
     #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
+        let (chunk, place) = self.chunk(index)?;
+        Some(chunk.get(index, place))
+    }
+
+    /// Where an index is.
+    #[inline(always)]
+    fn chunk(&self, index: u32) -> Option<(&Chunk<T>, usize)> {
         let (group, chunk, place) = locate(index);
         let chunk = self.groups.get(group)?.get()?[chunk].get()?;
-        Some(chunk.get(index, place))
+        Some((chunk, place))
+    }
+
+    /// Has the processor fetch a slot that is far away. A checker's access would be a step more.
+    pub(crate) fn fetch(&self, index: u32) {
+        if MODELLED {
+            return;
+        }
+        if let Some((chunk, place)) = self.chunk(index) {
+            black_box(chunk.words[place].state());
+            chunk.bodies[place].fetch();
+            // On whose first line this one, as a rule, ends.
+            chunk.bodies[(place + 1) % SLOTS].fetch();
+        }
     }
 
     /// Hands out an empty slot, for the caller alone.
@@ -219,18 +240,12 @@ fn locate(index: u32) -> (usize, usize, usize) {
 }
 
 /// Neighbours by index are jobs that work at the same time. They are this many slots apart, counted round, so that their
-/// words are on lines of their own: an odd number, which comes by every slot of the chunk.
-const STRIDE: u32 = 633;
-/// What takes the stride back: `STRIDE * UNSTRIDE` is 1 in the arithmetic of `u32`. By Newton's method, which doubles the
-/// bits that are right.
-const UNSTRIDE: u32 = {
-    let (mut inverse, mut bits) = (STRIDE, 3);
-    while bits < u32::BITS {
-        inverse = inverse.wrapping_mul(2_u32.wrapping_sub(STRIDE.wrapping_mul(inverse)));
-        bits *= 2;
-    }
-    inverse
-};
+/// words are on lines of their own; and the seventeenth after a job is beside it, so that who walks by index walks along 17
+/// lines that the processor can foresee.
+const STRIDE: u32 = 241;
+/// What takes the stride back: together they are 1, in the arithmetic of a chunk.
+const UNSTRIDE: u32 = 17;
+const _: () = assert!(STRIDE * UNSTRIDE % SLOTS as u32 == 1);
 
 /// Where in its chunk the slot of an index lies.
 #[inline(always)]
