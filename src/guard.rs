@@ -52,7 +52,6 @@ impl<'a, T> JobGuard<'a, T> {
     /// Of a live job only; and `target` is fixed to its attempt, which cannot change any more.
     // A guard that is handed on through memory is written in parts and read in whole, for which a processor has to wait:
     // a lock took twice as long.
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn new(
         inner: &'a Inner<T>,
@@ -221,7 +220,6 @@ impl<T> Inner<T> {
         }
     }
 
-    #[allow(clippy::inline_always)]
     #[inline(always)]
     pub(crate) fn guard<'a>(
         &'a self,

@@ -251,7 +251,6 @@ impl<T: Send + 'static> Drop for Job<T> {
 
 impl<T: Send + 'static> Job<T> {
     /// A call, of which is told if it is refused.
-    #[allow(clippy::inline_always)] // what it returns must not go through memory: see `JobGuard::new`
     #[inline(always)]
     fn call<'a, R, E: Refusal>(
         &'a self,

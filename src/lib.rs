@@ -104,6 +104,9 @@
 //!   `loom::model`; with `--cfg loom` alone it is an ordinary one. Likewise shuttle.
 
 #![forbid(unsafe_code)]
+// The few calls that services make all the time are inlined whole. What is handed on through memory is written in parts and read
+// in whole, for which a processor waits longer than the call takes; docs/performance.md has the numbers.
+#![allow(clippy::inline_always)]
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
 mod attempts;

@@ -21,7 +21,6 @@ pub(crate) struct Locked<'a, T> {
 impl<'a, T> Slot<'a, T> {
     /// Takes the lock, waiting for it. The right comes first, so that a second lock on this
     /// thread is refused before it can wait; and it is dropped last.
-    #[allow(clippy::inline_always)] // see `JobGuard::new`
     #[inline(always)]
     pub(crate) fn lock(self) -> Result<Locked<'a, T>, WouldDeadlock> {
         let held = Held::enter()?;

@@ -104,7 +104,6 @@ pub(crate) fn tell(event: impl FnOnce() -> Event) {
 }
 
 /// Tells of a call that was refused.
-#[allow(clippy::inline_always)] // what it returns must not go through memory: see `JobGuard::new`
 #[inline(always)]
 pub(crate) fn refused<R, E: Refusal>(
     call: &'static str,

@@ -69,16 +69,16 @@ impl<T> Inner<T> {
             });
         }
         if before.is_watched() && before != after {
-            return self.woken(slot.index, after.progress());
+            return Ok(self.woken(slot.index, after.progress()));
         }
         Ok(after.progress())
     }
 
     /// Wakes the watchers of a slot and returns what was reached. Apart, so that a step without watchers has nothing to keep.
     #[cold]
-    fn woken(&self, index: u32, reached: Progress) -> Result<Progress, StepError> {
+    fn woken(&self, index: u32, reached: Progress) -> Progress {
         self.watchers.wake(index);
-        Ok(reached)
+        reached
     }
 
     #[inline(always)]

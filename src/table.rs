@@ -245,7 +245,7 @@ fn locate(index: u32) -> (usize, usize, usize) {
 const STRIDE: u32 = 241;
 /// What takes the stride back: together they are 1, in the arithmetic of a chunk.
 const UNSTRIDE: u32 = 17;
-const _: () = assert!(STRIDE * UNSTRIDE % SLOTS as u32 == 1);
+const _: () = assert!(STRIDE * UNSTRIDE % (1 << SIZE) == 1);
 
 /// Where in its chunk the slot of an index lies.
 #[inline(always)]
@@ -255,7 +255,7 @@ fn spread(index: u32) -> usize {
 
 /// The offset in the chunk of the slot that lies there.
 fn gather(place: u32) -> u32 {
-    place.wrapping_mul(UNSTRIDE) % SLOTS as u32
+    place.wrapping_mul(UNSTRIDE) % (1 << SIZE)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

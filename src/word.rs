@@ -135,7 +135,7 @@ impl Word {
         let running = Self::encode(generation, attempt.unwrap_or(0), Some(Status::Running), 0);
         let beside = match attempt {
             Some(_) => (1 << STATUS_SHIFT) - 1,
-            None => (1 << STATUS_SHIFT) - 1 | ATTEMPT_MASK << ATTEMPT_SHIFT,
+            None => ((1 << STATUS_SHIFT) - 1) | (ATTEMPT_MASK << ATTEMPT_SHIFT),
         };
         self.0 & !beside == running.0
     }

@@ -125,7 +125,7 @@ const SETS: [Set; 10] = [
         accepted_only: true,
         one_in: 1,
         only: None,
-        effort: within(&[None, Some(2)], 100_000),
+        effort: within(&[None, Some(2)], 10_000),
     },
     Set {
         name: "1 + 1 + 1 calls, core",

@@ -20,7 +20,7 @@ use crate::{generated, tools};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use tool::{Known, known, mutate};
+use tool::{By, Known, known, mutate};
 
 const VERSION: &str = "26.0.0";
 const FILE: &str = "mutants.txt";
@@ -50,12 +50,7 @@ pub fn run(root: &Path, write: bool, again: bool) -> bool {
     if tools::install(root, "cargo-mutants", VERSION).is_none() {
         return false;
     }
-    let known = if again {
-        known(root)
-    } else {
-        Some(Known::default())
-    };
-    let Some(outcomes) = known.and_then(|known| mutate(root, "suites", &[], None, &known)) else {
+    let Some(outcomes) = of_suites(root, again) else {
         return false;
     };
     let mut wrong = judge(&listed, &outcomes);
@@ -67,7 +62,8 @@ pub fn run(root: &Path, write: bool, again: bool) -> bool {
         }
         let names: Vec<_> = lines.iter().map(|(name, _)| *name).collect();
         let models: Vec<_> = lines.iter().map(|(_, model)| *model).collect();
-        let Some(outcomes) = mutate(root, checker, &names, Some(&models), &Known::default()) else {
+        let by = By::Models(checker, &models);
+        let Some(outcomes) = mutate(root, by, &names, &Known::default()) else {
             return false;
         };
         for name in names {
@@ -84,6 +80,15 @@ pub fn run(root: &Path, write: bool, again: bool) -> bool {
         eprintln!("{line}");
     }
     generated::check(&root.join(DOCUMENT), "mutants", &table, write) && wrong.is_empty()
+}
+
+/// First with what is built and run soonest, then with all suites: those that are left.
+fn of_suites(root: &Path, again: bool) -> Option<Outcomes> {
+    let last = if again { By::Suites } else { By::First };
+    if !again {
+        mutate(root, By::First, &[], &Known::default())?;
+    }
+    mutate(root, By::Suites, &[], &known(root, last)?)
 }
 
 fn table(outcomes: &Outcomes, by_models: usize) -> String {

@@ -19,9 +19,31 @@ const LISTS: [&str; 4] = ["caught.txt", "timeout.txt", "unviable.txt", "missed.t
 /// Of each list, what an earlier run has written.
 pub(super) type Known = [String; LISTS.len()];
 
+/// What tells a mutant from the library.
+#[derive(Clone, Copy)]
+pub(super) enum By<'a> {
+    /// The suites that are built soonest, with few histories: most mutants die of them.
+    First,
+    /// All suites.
+    Suites,
+    /// Models, under a checker.
+    Models(&'static str, &'a [&'a str]),
+}
+
+impl By<'_> {
+    /// Below `target/mutants`.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Suites => "suites",
+            Self::Models(checker, _) => checker,
+        }
+    }
+}
+
 /// What the last run has noticed. `None` if the library has changed since: lines and columns would name other mutants.
-pub(super) fn known(root: &Path) -> Option<Known> {
-    let lists = root.join("target/mutants/suites");
+pub(super) fn known(root: &Path, by: By<'_>) -> Option<Known> {
+    let lists = root.join("target/mutants").join(by.folder());
     let known = LISTS.map(|list| match list {
         "missed.txt" => String::new(),
         _ => fs::read_to_string(lists.join(list)).unwrap_or_default(),
@@ -54,16 +76,10 @@ fn tool(root: &Path) -> Command {
     cargo
 }
 
-/// Runs the mutants that are not known, all or those of these names, with the suites or with models of the checker.
-/// `None` if the tool itself failed, or the unchanged library did.
-pub(super) fn mutate(
-    root: &Path,
-    by: &str,
-    names: &[&str],
-    models: Option<&[&str]>,
-    known: &Known,
-) -> Option<Outcomes> {
-    let output = root.join("target/mutants").join(by);
+/// Runs the mutants that are not known, all or those of these names. `None` if the tool itself failed, or the unchanged
+/// library did.
+pub(super) fn mutate(root: &Path, by: By<'_>, names: &[&str], known: &Known) -> Option<Outcomes> {
+    let output = root.join("target/mutants").join(by.folder());
     // What is read below has to be of this run.
     let _ = fs::remove_dir_all(&output);
     let results = output.join("mutants.out");
@@ -82,12 +98,14 @@ pub(super) fn mutate(
     for name in names {
         cargo.args(["--re", &pattern(name)]);
     }
-    if let Some(models) = models {
-        cargo
+    match by {
+        By::First => cargo.env("PROPTEST_CASES", "25"),
+        By::Suites => cargo.args(["--config", ".cargo/mutants-suites.toml"]),
+        By::Models(checker, models) => cargo
             .args(["--config", ".cargo/mutants-models.toml", "--", "--"])
             .args(models)
-            .env("RUSTFLAGS", format!("--cfg {by}"));
-    }
+            .env("RUSTFLAGS", format!("--cfg {checker}")),
+    };
     // 2: some were missed, 3: some hung.
     let code = cargo.status().ok().and_then(|status| status.code());
     if !matches!(code, Some(0 | 2 | 3)) {
