@@ -76,6 +76,7 @@ impl<T> Mutex<T> {
     }
 
     /// Has the processor fetch it, if it is far away. A checker's would have a step more.
+    #[cfg_attr(any(loom, shuttle), allow(clippy::unused_self))]
     pub(crate) fn fetch(&self) {
         #[cfg(not(any(loom, shuttle)))]
         std::hint::black_box(self.0.is_poisoned());
