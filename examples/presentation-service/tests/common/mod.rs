@@ -26,8 +26,8 @@ use tempfile::TempDir;
 use tokio::sync::mpsc as async_mpsc;
 use tower::ServiceExt;
 
-/// How long something may take that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long something may take that has to happen, on a machine however busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const RETENTION: Duration = Duration::from_secs(300);
 
 pub type Painting = Result<Canvas, Box<dyn Error + Send + Sync>>;
