@@ -135,7 +135,9 @@ impl Follower {
     fn warning(&mut self) -> Result<Event, axum::Error> {
         self.warned = true;
         let message = "the service is shutting down";
-        Event::default().event("shutdown").json_data(Shutdown { message })
+        Event::default()
+            .event("shutdown")
+            .json_data(Shutdown { message })
     }
 
     /// The presentation has changed. Nothing, if the reader knows that already.

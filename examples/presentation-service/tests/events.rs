@@ -285,11 +285,7 @@ async fn subscribers_that_vanish_are_forgotten() {
     drop(subscribers);
     let deadline = Instant::now() + PATIENCE;
     while holders() > before {
-        assert!(
-            Instant::now() < deadline,
-            "{} are left",
-            holders() - before
-        );
+        assert!(Instant::now() < deadline, "{} are left", holders() - before);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     gate.pass();

@@ -64,7 +64,11 @@ pub fn picture(slide: usize) -> Canvas {
 
 /// A presentation of one slide, for a job that the test drives itself.
 pub fn presentation(title: &str) -> Presentation {
-    Presentation::new(Deck::parse(title, "# One", &DeckLimits::default()).unwrap())
+    let limits = DeckLimits {
+        title_chars: usize::MAX,
+        ..DeckLimits::default()
+    };
+    Presentation::new(Deck::parse(title, "# One", &limits).unwrap())
 }
 
 /// The body of an answer that no connection pulls at.
