@@ -351,11 +351,11 @@ fn any_deck_is_drawn_by_the_real_painter() {
         width: 320,
         height: 180,
     };
-    let mut painter = TextStudio { page }.painter();
+    let painter = std::cell::RefCell::new(TextStudio { page }.painter());
     proptest!(config(), |(deck in deck())| {
         if let Ok(deck) = Deck::parse("A title", &deck, &DeckLimits::default()) {
             for slide in 0..deck.slides.len() {
-                let canvas = painter.paint(&deck, slide);
+                let canvas = painter.borrow_mut().paint(&deck, slide);
                 prop_assert_eq!(canvas.map_err(|error| error.to_string()).map(|canvas| canvas.size()), Ok(page));
             }
         }
