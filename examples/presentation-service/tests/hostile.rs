@@ -186,6 +186,8 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
 /// What fails is written beside this file and tried first from then on: commit it.
 fn config() -> ProptestConfig {
     ProptestConfig {
+        // In milliseconds: a smaller example is not worth an hour of drawing.
+        max_shrink_time: 30_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     }

@@ -15,9 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_presentation-service");
 
-/// A service in a process of its own; killed if a test fails.
+/// A process that does not outlive its test: one that did would keep the test program's output open.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail where it has ended, as it should have.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A service in a process of its own.
 struct Process {
-    child: Child,
+    child: Killed,
     out: BufReader<ChildStdout>,
     url: String,
     files: TempDir,
@@ -57,8 +68,8 @@ impl Process {
         let files = tempfile::tempdir().unwrap();
         command.args(["serve", "--port", "0", "--output"]);
         command.arg(files.path()).args(options);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Killed(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut out = BufReader::new(child.0.stdout.take().unwrap());
         let line = line(&mut out);
         let url = line.strip_prefix("listening on ").unwrap();
         let url = url.trim_end_matches('/').to_owned();
@@ -111,7 +122,7 @@ impl Process {
     }
 
     fn send(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.child.0.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status();
         assert!(kill.unwrap().success());
     }
@@ -120,14 +131,11 @@ impl Process {
     async fn ended(mut self) -> (ExitStatus, String, TempDir) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
-            match self.child.try_wait().unwrap() {
+            match self.child.0.try_wait().unwrap() {
                 Some(status) => break status,
                 None => tokio::time::sleep(Duration::from_millis(5)).await,
             }
-            if Instant::now() > deadline {
-                self.child.kill().unwrap();
-                panic!("the process does not end");
-            }
+            assert!(Instant::now() < deadline, "the process does not end");
         };
         let last = self.out.lines().map(Result::unwrap).last();
         (status, last.unwrap_or_default(), self.files)
