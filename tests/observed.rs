@@ -265,6 +265,35 @@ fn tasks_are_in_the_span_of_their_job() {
     assert_eq!(span["attempt"], "1");
 }
 
+/// The beats of the shared task are told with the id of their job, like one's own.
+#[test]
+fn heartbeats_of_the_task_are_told_with_their_job() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    let told = told(
+        || {},
+        || {
+            runtime.block_on(async {
+                let _beating = job.heartbeat_every(SECOND);
+                tokio::time::sleep(3 * SECOND + SECOND / 2).await;
+            });
+        },
+    );
+    let beats = told.iter().map(|(_, fields, _)| fields);
+    let beats: Vec<_> = beats
+        .filter(|fields| fields["message"] == "heartbeat")
+        .map(|fields| (fields["id"].clone(), &*fields["count"]))
+        .collect();
+    let id = job.id().to_string();
+    assert_eq!(beats, ["1", "2", "3", "4"].map(|count| (id.clone(), count)));
+}
+
 /// The value of every metric, by its name and labels.
 fn values(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let all = snapshotter.snapshot().into_vec().into_iter();

@@ -50,7 +50,7 @@ impl Ticking {
         Target {
             slot: self.slot,
             generation: self.generation,
-            // For ids, which a beat does not ask for.
+            // For ids, which only those who are told of a beat ask for.
             nonce: 0,
             attempt: Some(self.attempt),
         }

@@ -156,9 +156,12 @@ impl<T> Task<T> {
             // Once for all of them.
             let now = inner.now();
             hand.retain(|ticking| {
-                inner
-                    .heartbeat_at(inner.at(ticking.target()), || now)
-                    .is_ok()
+                let mut target = ticking.target();
+                // The queue does not keep it, and nobody else asks for it.
+                if cfg!(feature = "tracing") {
+                    target.nonce = inner.mint.id(target.slot, target.generation).nonce;
+                }
+                inner.heartbeat_at(inner.at(target), || now).is_ok()
             });
         }
         beats.next(self.runtime)

@@ -1,5 +1,6 @@
 //! `cargo verify package`: what the crate is to those who depend on it: its files, its licences, its features in every
-//! combination, the oldest dependencies that it says it works with, and its public API.
+//! combination, the oldest dependencies and the oldest compiler that it says it works with, its public API, and that
+//! this has not lost anything since the last release.
 
 use crate::{generated, tools};
 use std::fs;
@@ -9,6 +10,7 @@ use std::process::Command;
 const HACK: &str = "0.6.46";
 const DENY: &str = "0.20.2";
 const PUBLIC_API: &str = "0.52.0";
+const SEMVER: &str = "0.51.0";
 /// The features of the library, but those of the checkers, which have no effect without their `--cfg`.
 const FEATURES: &str = "metrics,serde,tokio,tracing";
 /// What the package has, from the root. Everything else that the package gets by mistake is refused.
@@ -38,7 +40,9 @@ pub fn run(root: &Path, write: bool) -> bool {
         licences(root),
         features(root),
         oldest_dependencies(root),
+        oldest_compiler(root),
         public_api(root, write),
+        compatible(root),
     ];
     checks.iter().all(|passed| *passed)
 }
@@ -157,6 +161,67 @@ fn oldest_dependencies(root: &Path) -> bool {
         .arg(FEATURES)
         .env("CARGO_TARGET_DIR", copy.join("target"));
     succeeds(remove) && succeeds(update) && succeeds(check)
+}
+
+/// With the compiler of `rust-version`, which rustup is asked for if it is not there. A machine that cannot have it fails here:
+/// what has not been checked has not passed.
+fn oldest_compiler(root: &Path) -> bool {
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "));
+    let Some(version) = version.map(|version| version.trim_matches('"')) else {
+        eprintln!("Cargo.toml names no `rust-version`");
+        return false;
+    };
+    println!("\n$ rustup toolchain install {version} --profile minimal");
+    let mut install = Command::new("rustup");
+    install.args(["toolchain", "install", version, "--profile", "minimal"]);
+    if !succeeds(install) {
+        eprintln!("NOT CHECKED: Rust {version} cannot be had here");
+        return false;
+    }
+    println!("\n$ cargo +{version} check -p job-registry --lib --features {FEATURES}");
+    let mut check = Command::new("rustup");
+    check
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", root.join("target/oldest-compiler"))
+        // The one that runs this has said which it is.
+        .env_remove("RUSTC")
+        .env_remove("RUSTDOC")
+        .args(["run", version, "cargo", "check", "--package"])
+        .args(["job-registry", "--lib", "--features", FEATURES]);
+    succeeds(check)
+}
+
+/// Nothing is gone or changed that dependents of the last release may use. Before the first release there is nothing to compare
+/// with, and the listing of the public API is all that is looked at.
+fn compatible(root: &Path) -> bool {
+    let tags = Command::new("git")
+        .current_dir(root)
+        .args(["describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"])
+        .output();
+    let tag = match tags {
+        Ok(tags) if tags.status.success() => {
+            String::from_utf8_lossy(&tags.stdout).trim().to_owned()
+        }
+        _ => {
+            println!("\nno release yet: cargo semver-checks has nothing to compare with");
+            return true;
+        }
+    };
+    let Some(tool) = tools::install(root, "cargo-semver-checks", SEMVER) else {
+        return false;
+    };
+    println!("\n$ cargo semver-checks -p job-registry --baseline-rev {tag}");
+    let mut command = Command::new(tool);
+    command
+        .current_dir(root)
+        .env("CARGO_TARGET_DIR", root.join("target/semver"))
+        .args(["semver-checks", "--package", "job-registry"])
+        .args(["--only-explicit-features", "--features", FEATURES])
+        .args(["--baseline-rev", &tag]);
+    succeeds(command)
 }
 
 /// Without the other packages, which ask for versions of their own.

@@ -73,6 +73,8 @@ struct Follower {
     beats: Interval,
     /// Whether the reader knows that the service is stopping.
     warned: bool,
+    /// A change that has been seen, and comes after the word that the service is stopping.
+    held: Option<Snapshot>,
     finished: bool,
 }
 
@@ -88,6 +90,7 @@ impl Follower {
             beat: Duration::ZERO,
             beats,
             warned: false,
+            held: None,
             finished: false,
         }
     }
@@ -95,15 +98,25 @@ impl Follower {
     /// The next event; `None` when there will be none.
     async fn next(&mut self) -> Option<Result<Event, axum::Error>> {
         while !self.finished {
+            if let Some(seen) = self.held.take() {
+                let event = self.changed(&seen);
+                if event.is_some() {
+                    return event;
+                }
+                continue;
+            }
             tokio::select! {
                 biased;
-                () = self.state.stopping.cancelled(), if !self.warned => {
-                    self.warned = true;
-                    let message = "the service is shutting down";
-                    return Some(Event::default().event("shutdown").json_data(Shutdown { message }));
-                }
+                () = self.state.stopping.cancelled(), if !self.warned => return Some(self.warning()),
                 changed = self.watch.changed() => {
-                    let event = self.changed(&changed?);
+                    let seen = changed?;
+                    // The service is told to stop before it cancels anything, and still this may be the cancel: when
+                    // both came after the look at the one and before the look at the other.
+                    if !self.warned && self.state.stopping.is_cancelled() {
+                        self.held = Some(seen);
+                        return Some(self.warning());
+                    }
+                    let event = self.changed(&seen);
                     if event.is_some() {
                         return event;
                     }
@@ -117,6 +130,14 @@ impl Follower {
             }
         }
         None
+    }
+
+    fn warning(&mut self) -> Result<Event, axum::Error> {
+        self.warned = true;
+        let message = "the service is shutting down";
+        Event::default()
+            .event("shutdown")
+            .json_data(Shutdown { message })
     }
 
     /// The presentation has changed. Nothing, if the reader knows that already.

@@ -80,16 +80,26 @@ impl Trash {
     }
 
     fn delete(&self, path: &Path) {
-        if let Err(error) = delete(path) {
-            let path = path.to_owned();
-            tracing::error!(path = %path.display(), %error, "cannot be deleted, and is tried again");
-            self.lock().push(path);
+        let (files, bytes) = contents(path);
+        match delete(path) {
+            Ok(()) => tracing::info!(path = %path.display(), files, bytes, "cleanup"),
+            Err(error) => {
+                tracing::error!(path = %path.display(), %error, "cannot be deleted, and is tried again");
+                self.lock().push(path.to_owned());
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<PathBuf>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many files a directory has, and how many bytes they are. Nothing of what cannot be read.
+fn contents(path: &Path) -> (usize, u64) {
+    let files = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let sizes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
+    sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
 }
 
 /// A directory that somebody else has deleted is deleted, too; only the log tells the difference.

@@ -2,15 +2,19 @@
 
 mod common;
 
-use axum::body::HttpBody;
+use axum::body::{HttpBody, to_bytes};
 use common::{Gate, PATIENCE, RETENTION, Service, body, gated, presentation, quick, refused};
 use job_registry::Progress;
+use presentation_service::state::AppState;
 use presentation_service::views::View;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use std::future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// One event of a stream.
 #[derive(Debug, Default, PartialEq)]
@@ -119,7 +123,7 @@ async fn draw(gate: &mut Gate, slides: usize) {
     }
 }
 
-/// P1, P4, scenario 18.
+/// P1 and P9: the state as it is, what follows, and the end, in order.
 #[tokio::test]
 async fn a_subscriber_sees_the_state_as_it_is_each_change_and_the_end() {
     let (studio, mut gate) = gated();
@@ -143,7 +147,7 @@ async fn a_subscriber_sees_the_state_as_it_is_each_change_and_the_end() {
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
 }
 
-/// P5.
+/// P9, scenario 39.
 #[tokio::test]
 async fn a_late_subscriber_gets_the_end_and_nothing_else() {
     let service = Service::start(quick()).await;
@@ -164,7 +168,7 @@ async fn a_late_subscriber_gets_the_end_and_nothing_else() {
     .await;
 }
 
-/// A client that comes back is not told what it has seen. One that has seen the end is told to stay away.
+/// P9: a client that comes back is not told what it has seen. One that has seen the end is told to stay away.
 #[tokio::test]
 async fn a_stream_is_resumed_after_the_last_event() {
     let (studio, mut gate) = gated();
@@ -194,7 +198,7 @@ async fn a_stream_is_resumed_after_the_last_event() {
     }
 }
 
-/// What a reader does not take is not made: after a hundred steps there is one event, the latest.
+/// P9: what a reader does not take is not made: after a hundred steps there is one event, the latest.
 #[tokio::test]
 async fn a_slow_reader_gets_the_latest_state_and_not_each() {
     let service = Service::start(quick()).await;
@@ -205,7 +209,7 @@ async fn a_slow_reader_gets_the_latest_state_and_not_each() {
     let mut read = async || {
         let frame = timeout(
             PATIENCE,
-            std::future::poll_fn(|cx| Pin::new(&mut follower).poll_frame(cx)),
+            future::poll_fn(|cx| Pin::new(&mut follower).poll_frame(cx)),
         );
         let frame = frame.await.expect("an event comes")?.unwrap();
         Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
@@ -222,7 +226,7 @@ async fn a_slow_reader_gets_the_latest_state_and_not_each() {
     assert_eq!(read().await, None);
 }
 
-/// P7.
+/// P8.
 #[tokio::test]
 async fn heartbeats_are_events_without_an_id() {
     let (studio, mut gate) = gated();
@@ -240,7 +244,7 @@ async fn heartbeats_are_events_without_an_id() {
     assert_eq!(events.rest().await.last().unwrap().status, "completed");
 }
 
-/// P10.
+/// P9: a subscriber follows the attempt that there is, and hears how the old one ended if it came for that.
 #[tokio::test]
 async fn a_retry_is_followed() {
     let (studio, mut gate) = gated();
@@ -261,22 +265,34 @@ async fn a_retry_is_followed() {
     refused(service.retry(&path).await, StatusCode::CONFLICT).await;
 }
 
-/// A subscriber that hangs up leaves nothing behind, and the job goes on.
+/// P6: a subscriber that hangs up leaves nothing behind, and the job goes on.
 #[tokio::test]
 async fn subscribers_that_vanish_are_forgotten() {
     let (studio, mut gate) = gated();
     let service = Service::start(studio).await;
     let path = service.submit(1).await;
     gate.arrived().await;
+    // Each stream and each connection holds the service's state, and can be counted by that.
+    let holders = || Arc::strong_count(&service.state.config);
+    let before = holders();
+    let mut subscribers = Vec::new();
     for _ in 0..100 {
         let mut events = Events::of(&service, &path).await;
         events.next_step().await.unwrap();
+        subscribers.push(events);
+    }
+    assert!(holders() >= before + 100, "they are not counted");
+    drop(subscribers);
+    let deadline = Instant::now() + PATIENCE;
+    while holders() > before {
+        assert!(Instant::now() < deadline, "{} are left", holders() - before);
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     gate.pass();
     assert_eq!(service.ended(&path).await.status, "completed");
 }
 
-/// The stream says that the service is going, then how the job ended, and ends.
+/// P9, scenario 38: the stream says that the service is going, then how the job ended, and ends.
 #[tokio::test]
 async fn a_shutdown_ends_every_stream() {
     let (studio, mut gate) = gated();
@@ -299,4 +315,31 @@ async fn a_shutdown_ends_every_stream() {
     let stopped = stopped.unwrap();
     assert!(!stopped.requests, "{stopped}");
     drop(gate);
+}
+
+/// P9, scenario 38: also when the cancel comes while the stream is looking.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_is_told_before_the_end_that_it_brings() {
+    let service = Service::with(quick(), |config| config.capacity = 10_000).await;
+    for _ in 0..3000 {
+        let state = AppState {
+            stopping: CancellationToken::new(),
+            ..service.state.clone()
+        };
+        let job = state.registry.register(presentation("A deck")).unwrap();
+        let path = format!("/api/presentations/{}/events", job.id());
+        let mut follower = body(&state, &path).await;
+        let first = future::poll_fn(|cx| Pin::new(&mut follower).poll_frame(cx));
+        assert!(first.await.is_some());
+        let told = tokio::spawn(timeout(PATIENCE, to_bytes(follower, usize::MAX)));
+        // As the service does it: first the word, then the deed.
+        tokio::task::spawn_blocking(move || {
+            state.stopping.cancel();
+            job.cancel().unwrap();
+        });
+        let told = told.await.unwrap().expect("the stream ends").unwrap();
+        let told = std::str::from_utf8(&told).unwrap();
+        assert!(told.starts_with("event: shutdown\n"), "{told}");
+        assert!(told.contains("event: state\n"), "{told}");
+    }
 }

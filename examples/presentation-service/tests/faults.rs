@@ -3,8 +3,9 @@
 
 mod common;
 
-use common::{PATIENCE, RETENTION, Service, frames, gated, quick, refused};
+use common::{PATIENCE, RETENTION, Service, frames, gated, presentation, quick, refused};
 use futures_util::stream::{self, StreamExt};
+use job_registry::Progress;
 use presentation_service::files::Trash;
 use presentation_service::views::Listing;
 use reqwest::{Client, StatusCode};
@@ -12,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 async fn listing(service: &Service) -> Listing {
     service
@@ -33,7 +34,7 @@ async fn hang_up_after(service: &Service, text: &str, read: usize) {
     stream.set_zero_linger().unwrap();
 }
 
-/// Scenario 13.
+/// P6, scenario 36.
 #[tokio::test]
 async fn clients_that_hang_up_disturb_nobody() {
     let (studio, mut gate) = gated();
@@ -45,7 +46,7 @@ async fn clients_that_hang_up_disturb_nobody() {
              Content-Length: {length}\r\n\r\n"
         )
     };
-    // During a submit: half a body is no submission. A whole one is, also when nobody reads the answer.
+    // During a submit: half a body is no submission.
     hang_up_after(&service, &format!("{}{}", head(body.len()), &body[..10]), 0).await;
     let path = service.submit(2).await;
     assert_eq!(gate.arrived().await, 0);
@@ -72,7 +73,115 @@ async fn clients_that_hang_up_disturb_nobody() {
     service.no_files_left().await;
 }
 
-/// Files that somebody else has deleted are no error of the cleanup; a download says what happened.
+/// P2, scenario 36: who hangs up when the whole of a submission is sent has submitted it, or has not. There is none that
+/// nobody draws.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submission_that_nobody_waits_for_is_drawn_or_was_none() {
+    let service = Service::with(quick(), |config| config.capacity = 1000).await;
+    let body = json!({"title": "Whole", "deck": "# One"}).to_string();
+    let request = format!(
+        "POST /api/presentations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..200 {
+        hang_up_after(&service, &request, 0).await;
+    }
+    // The last one waits for an answer, and came after the others.
+    hang_up_after(&service, &request, 20).await;
+    let registry = &service.state.registry;
+    let deadline = Instant::now() + PATIENCE;
+    while registry.iter().any(|seen| !seen.status().is_ended()) {
+        assert!(Instant::now() < deadline, "{:?}", registry.counts());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let counts = registry.counts();
+    assert!(counts.completed > 0);
+    assert_eq!(counts.completed, registry.len(), "{counts:?}");
+}
+
+/// P6, scenario 36: a download that its client leaves in the middle keeps no file open.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_download_that_is_broken_off_lets_go_of_its_file() {
+    let service = Service::start(quick()).await;
+    let path = service.submit(1).await;
+    service.ended(&path).await;
+    let [directory] = &service.directories()[..] else {
+        panic!("one presentation has one directory");
+    };
+    // More than fits into any buffer on the way, and nothing on the disk.
+    let gif = std::fs::File::options()
+        .write(true)
+        .open(directory.join("deck.gif"));
+    gif.unwrap().set_len(1 << 30).unwrap();
+    let is_open = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap();
+        files
+            .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
+            .any(|file| file.starts_with(directory))
+    };
+    let request = format!("GET {path}/file HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut stream = TcpStream::connect(service.server.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.read_exact(&mut [0; 1000]).await.unwrap();
+    assert!(is_open(), "the rest is still to come");
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    let deadline = Instant::now() + PATIENCE;
+    while is_open() {
+        assert!(Instant::now() < deadline, "the file is open still");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    service.clock.advance(RETENTION);
+    service.gone(&path).await;
+    service.no_files_left().await;
+}
+
+/// Bytes that an idle reader's connection may hold: the kernel's buffers, and the server's one.
+const BUFFERS: usize = 8 << 20;
+
+/// P9: for a reader that reads nothing only as much is written as its connection holds, however much happens. Another reader is not
+/// held up by it, and in the end it gets the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_stands_still_is_not_written_for() {
+    const STEPS: usize = 3000;
+    let service = Service::start(quick()).await;
+    let title = "A title ".repeat(1000);
+    let job = service.state.registry.register(presentation(&title));
+    let job = job.unwrap();
+    job.start().unwrap();
+    let path = format!("/api/presentations/{}/events", job.id());
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut idle = socket.connect(service.server.address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    idle.write_all(request.as_bytes()).await.unwrap();
+
+    let mut reader = service.get(&path).await;
+    let mut read = String::new();
+    for step in 1..=STEPS {
+        job.advance(Progress::ratio(step as u64, STEPS as u64).unwrap())
+            .unwrap();
+        let version = format!("id: {}\n", job.snapshot().unwrap().version());
+        while !read.contains(&version) {
+            let chunk = tokio::time::timeout(PATIENCE, reader.chunk()).await;
+            let chunk = chunk.expect("an event comes").unwrap().unwrap();
+            read.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+        read.clear();
+    }
+    job.complete().unwrap();
+    assert!(STEPS * title.len() > 2 * BUFFERS, "it could all be held");
+    let mut late = String::new();
+    let rest = tokio::time::timeout(PATIENCE, idle.read_to_string(&mut late)).await;
+    rest.expect("the stream ends").unwrap();
+    assert!(late.len() < BUFFERS, "{} bytes were held", late.len());
+    assert!(late.contains(r#""status":"completed""#));
+}
+
+/// P6: files that somebody else has deleted are no error of the cleanup; a download says what happened.
 #[tokio::test]
 async fn files_that_are_already_gone_are_not_missed() {
     let service = Service::start(quick()).await;
@@ -91,7 +200,7 @@ async fn files_that_are_already_gone_are_not_missed() {
     assert_eq!(service.state.trash.left(), Vec::<std::path::PathBuf>::new());
 }
 
-/// A directory that cannot be deleted is reported, holds up nobody else's removal, and is tried again.
+/// P6: a directory that cannot be deleted is reported, holds up nobody else's removal, and is tried again.
 #[tokio::test]
 async fn files_that_cannot_be_deleted_are_tried_again() {
     let change = |config: &mut presentation_service::state::Config| {
@@ -127,7 +236,7 @@ async fn files_that_cannot_be_deleted_are_tried_again() {
     }
 }
 
-/// P9: far more than the service takes, as fast as possible. What is refused leaves nothing, what is accepted ends.
+/// P6: far more than the service takes, as fast as possible. What is refused leaves nothing, what is accepted ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_is_refused_and_everything_accepted_ends() {
     const CAPACITY: usize = 1000;

@@ -9,11 +9,12 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use common::{PATIENCE, Service, presentation, quick, refused};
 use job_registry::JobId;
 use presentation_service::api::router;
-use presentation_service::deck::DeckLimits;
-use presentation_service::render::{PageSize, TextStudio};
+use presentation_service::deck::{Deck, DeckLimits};
+use presentation_service::render::{PageSize, Studio, TextStudio};
 use presentation_service::state::{AppState, Config};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -107,6 +108,52 @@ fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
 }
 
+/// What Markdown is made of, in any order, and any text in between.
+fn deck() -> impl Strategy<Value = String> {
+    let marks: &[&str] = &[
+        "\n",
+        "\n\n",
+        "\n---\n",
+        "# ",
+        "###### ",
+        "- ",
+        "  1. ",
+        "> ",
+        "```",
+        "```rust\n",
+        "~~~\n",
+        "`",
+        "**",
+        "_",
+        "~~",
+        "[a](b)",
+        "![",
+        "](",
+        "<b>",
+        "<!--",
+        "|a|b|\n|-|:-:|\n|1|2|\n",
+        "- [ ] ",
+        "\\",
+        "&amp;",
+        "&#0;",
+        "\t",
+        "\r\n",
+        "\u{200d}",
+        "\u{202e}",
+        "a\u{301}",
+        "✅",
+        "їжак",
+        "漢字",
+        "العربية",
+    ];
+    let part = prop_oneof![
+        6 => proptest::sample::select(marks).prop_map(str::to_owned),
+        2 => "[a-z ]{1,12}",
+        1 => text(),
+    ];
+    proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
+}
+
 /// Any JSON, with the fields of a submission more often than not.
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -139,6 +186,8 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
 /// What fails is written beside this file and tried first from then on: commit it.
 fn config() -> ProptestConfig {
     ProptestConfig {
+        // In milliseconds: a smaller example is not worth an hour of drawing.
+        max_shrink_time: 30_000,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     }
@@ -248,7 +297,8 @@ fn any_if_none_match_is_answered_with_the_state() {
     });
 }
 
-/// P4, scenario 32: neither chance, nor counting up, nor a small change of an id that is known finds another job.
+/// P4, scenario 19: neither chance, nor counting up, nor a small change of an id that is known finds another job; nor does an
+/// id of another registry, as are those from before a restart.
 #[test]
 fn ids_cannot_be_guessed() {
     let service = Hostile::new();
@@ -265,11 +315,15 @@ fn ids_cannot_be_guessed() {
     let elsewhere = Hostile::new();
     let others = (0..100).map(|_| elsewhere.live().0.detach().to_string());
     let known: Vec<String> = live.iter().map(|(job, _)| job.id().to_string()).collect();
+    let chance = proptest::string::string_regex("[0-9A-Za-z]{22}").unwrap();
+    let mut runner = TestRunner::default();
+    let chance = (0..1000).map(|_| chance.new_tree(&mut runner).unwrap().current());
     let guesses: Vec<String> = near
         .chain(others)
+        .chain(chance)
         .filter(|guess| !known.contains(guess))
         .collect();
-    assert!(guesses.len() > 1300);
+    assert!(guesses.len() > 2300);
     for guess in guesses {
         for (method, part) in [
             (Method::GET, ""),
@@ -290,6 +344,24 @@ fn ids_cannot_be_guessed() {
         live.iter()
             .all(|(job, _)| !job.snapshot().unwrap().status().is_ended())
     );
+}
+
+/// Whatever parses as a deck can be laid out: nothing in it makes the painter panic, or draw another size.
+#[test]
+fn any_deck_is_drawn_by_the_real_painter() {
+    let page = PageSize {
+        width: 320,
+        height: 180,
+    };
+    let painter = std::cell::RefCell::new(TextStudio { page }.painter());
+    proptest!(config(), |(deck in deck())| {
+        if let Ok(deck) = Deck::parse("A title", &deck, &DeckLimits::default()) {
+            for slide in 0..deck.slides.len() {
+                let canvas = painter.borrow_mut().paint(&deck, slide);
+                prop_assert_eq!(canvas.map_err(|error| error.to_string()).map(|canvas| canvas.size()), Ok(page));
+            }
+        }
+    });
 }
 
 /// With the real painter, which has to lay it out.

@@ -237,3 +237,36 @@ async fn a_shutdown_cancels_what_runs_and_deletes_every_file() {
     assert_eq!(std::fs::read_dir(service.files.path()).unwrap().count(), 0);
     assert!(registry.is_empty());
 }
+
+/// P6, scenario 36: a runtime that goes away while one presentation is drawn and another waits for its removal leaves no job
+/// that runs for ever, and no file that outlives its job.
+#[test]
+fn a_runtime_that_is_dropped_leaves_nothing_running_and_no_file() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (service, gate) = runtime.block_on(async {
+        let (studio, mut gate) = gated();
+        let service = Service::start(studio).await;
+        let completed = service.submit(1).await;
+        gate.arrived().await;
+        gate.pass();
+        service.ended(&completed).await;
+        service.submit(2).await;
+        gate.arrived().await;
+        (service, gate)
+    });
+    assert_eq!(service.directories().len(), 2);
+    drop(runtime);
+    let counts = service.state.registry.counts();
+    assert_eq!((counts.completed, counts.running), (1, 1));
+    // The painter is a thread of its own: it goes on, with its job, and fails here.
+    drop(gate);
+    let deadline = Instant::now() + PATIENCE;
+    while service.state.registry.counts().failed < 1 {
+        assert!(Instant::now() < deadline, "a job runs for ever");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // The reaper went with the runtime; whoever sweeps does its work.
+    service.clock.advance(RETENTION);
+    assert_eq!(service.state.registry.sweep().removed, 2);
+    assert_eq!(service.directories().len(), 0);
+}

@@ -5,7 +5,7 @@
 use presentation_service::views::{Listing, View};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -15,9 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_presentation-service");
 
-/// A service in a process of its own; killed if a test fails.
+/// A process that does not outlive its test: one that did would keep the test program's output open.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail where it has ended, as it should have.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A service in a process of its own.
 struct Process {
-    child: Child,
+    child: Killed,
     out: BufReader<ChildStdout>,
     url: String,
     files: TempDir,
@@ -43,12 +54,22 @@ impl Process {
         Self::by(shell, options)
     }
 
+    /// One whose files are on a disk of less than a hundred kilobytes, which only it can see.
+    fn on_a_small_disk(options: &[&str]) -> Self {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c"]);
+        // The fifth argument is where `by` puts the files.
+        unshare.arg("mount -t tmpfs -o size=96k tmpfs \"$5\" && exec \"$0\" \"$@\"");
+        unshare.arg(PROGRAM);
+        Self::by(unshare, options)
+    }
+
     fn by(mut command: Command, options: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         command.args(["serve", "--port", "0", "--output"]);
         command.arg(files.path()).args(options);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Killed(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut out = BufReader::new(child.0.stdout.take().unwrap());
         let line = line(&mut out);
         let url = line.strip_prefix("listening on ").unwrap();
         let url = url.trim_end_matches('/').to_owned();
@@ -77,20 +98,31 @@ impl Process {
         request.send().await.unwrap()
     }
 
-    async fn until(&self, path: &str, is: impl Fn(&View) -> bool) {
+    /// The presentation as soon as it is so.
+    async fn until(&self, path: &str, is: impl Fn(&View) -> bool) -> View {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let view: View = self.get(path).await.json().await.unwrap();
+            let response = self.get(path).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let view: View = response.json().await.unwrap();
             if is(&view) {
-                return;
+                return view;
             }
             assert!(Instant::now() < deadline, "{view:?}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
+    async fn gone(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get(path).await.status() != StatusCode::GONE {
+            assert!(Instant::now() < deadline, "{path} is not removed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn send(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.child.0.id().to_string();
         let kill = Command::new("kill").args([signal, &pid]).status();
         assert!(kill.unwrap().success());
     }
@@ -99,14 +131,11 @@ impl Process {
     async fn ended(mut self) -> (ExitStatus, String, TempDir) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
-            match self.child.try_wait().unwrap() {
+            match self.child.0.try_wait().unwrap() {
                 Some(status) => break status,
                 None => tokio::time::sleep(Duration::from_millis(5)).await,
             }
-            if Instant::now() > deadline {
-                self.child.kill().unwrap();
-                panic!("the process does not end");
-            }
+            assert!(Instant::now() < deadline, "the process does not end");
         };
         let last = self.out.lines().map(Result::unwrap).last();
         (status, last.unwrap_or_default(), self.files)
@@ -164,7 +193,8 @@ async fn busy(process: &Process) -> Vec<(String, Response)> {
 }
 
 async fn stops_at(signal: &str) {
-    let process = Process::start(&["--painters", "1", "--retention", "1h"]);
+    // A deadline that is far off: how long the painter needs for its slide is the machine's business.
+    let process = Process::start(&["--painters", "1", "--retention", "1h", "--deadline", "1m"]);
     let streams = busy(&process).await;
     let (http, url) = (process.http.clone(), process.url.clone());
     process.send(signal);
@@ -193,13 +223,13 @@ async fn stops_at(signal: &str) {
     assert!(http.get(&url).send().await.is_err(), "it still listens");
 }
 
-/// P6.
+/// P6, scenario 38.
 #[tokio::test]
 async fn a_service_manager_stops_it() {
     stops_at("-TERM").await;
 }
 
-/// P6.
+/// P6, scenario 38.
 #[tokio::test]
 async fn ctrl_c_stops_it() {
     stops_at("-INT").await;
@@ -238,43 +268,147 @@ async fn metrics_count_what_has_happened() {
     assert_eq!(process.ended().await.0.code(), Some(0));
 }
 
-/// A disk that takes no more: the presentation fails with the reason, and nothing else does.
+/// P6 and P11: a disk that takes no more fails the presentation, with the reason, and nothing else.
 #[tokio::test]
 async fn a_file_that_cannot_be_written_fails_its_presentation() {
-    let process = Process::with_small_files(&["--retention", "1s"]);
+    let process = Process::with_small_files(&["--retention", "5s"]);
     let path = process.submit(3).await;
-    process.until(&path, |view| view.status == "failed").await;
-    let view: View = process.get(&path).await.json().await.unwrap();
+    let view = process.until(&path, |view| view.status == "failed").await;
     let error = view.error.unwrap();
     assert!(error.starts_with("a file cannot be written: "), "{error}");
     // It goes like any other.
-    let began = Instant::now();
-    while process.get(&path).await.status() != StatusCode::GONE {
-        assert!(began.elapsed() < PATIENCE, "it is not removed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    process.gone(&path).await;
     process.send("-TERM");
     let (status, _, files) = process.ended().await;
     assert_eq!(status.code(), Some(0));
     assert_eq!(std::fs::read_dir(files.path()).unwrap().count(), 0);
 }
 
-/// What runs may come to its end; what is new is refused meanwhile.
+/// P6 and P11: a file system that is full fails what does not fit. What that leaves is deleted in its time, and there is room
+/// for the next. (Where nobody but root may mount, the test says so and does nothing.)
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_fails_what_does_not_fit_and_is_free_again() {
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+    if !probe.status().is_ok_and(|status| status.success()) {
+        eprintln!("not tested: no file system can be mounted here");
+        return;
+    }
+    let process = Process::on_a_small_disk(&["--painters", "1", "--retention", "5s"]);
+    let small = process.submit(1).await;
+    process
+        .until(&small, |view| view.status == "completed")
+        .await;
+    let large = process.submit(100).await;
+    let view = process.until(&large, |view| view.status == "failed").await;
+    let error = view.error.unwrap();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert!(view.progress > 0.0, "the disk was full from the beginning");
+    process.gone(&small).await;
+    process.gone(&large).await;
+    let next = process.submit(1).await;
+    process
+        .until(&next, |view| view.status == "completed")
+        .await;
+    process.send("-TERM");
+    let (status, last, _) = process.ended().await;
+    assert_eq!(status.code(), Some(0), "{last}");
+    assert!(last.ends_with("0 directories left"), "{last}");
+}
+
+/// P4, scenario 19: an id from before a restart is one that was never given out.
+#[tokio::test]
+async fn ids_from_before_a_restart_are_not_found() {
+    let before = Process::start(&[]);
+    let old = before.submit(1).await;
+    before.until(&old, |view| view.status == "completed").await;
+    before.send("-TERM");
+    assert_eq!(before.ended().await.0.code(), Some(0));
+    // Its first job is in the place of the old one.
+    let after = Process::start(&[]);
+    let new = after.submit(1).await;
+    for part in ["", "/events", "/file", "/slides/1"] {
+        let answer = after.get(&format!("{old}{part}")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{part}");
+    }
+    let cancel = after.http.delete(format!("{}{old}", after.url));
+    assert_eq!(cancel.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    after.until(&new, |view| view.status == "completed").await;
+    after.send("-TERM");
+    assert_eq!(after.ended().await.0.code(), Some(0));
+}
+
+/// The guide's three lines, of the real process: status updates, heartbeats with their count, cleanups with what was freed.
+#[tokio::test]
+async fn the_log_tells_a_life() {
+    let mut log = tempfile::NamedTempFile::new().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.stderr(log.reopen().unwrap());
+    let options = ["--log", "trace", "--heartbeat", "1ms", "--retention", "5s"];
+    let process = Process::by(command, &options);
+    let path = process.submit(3).await;
+    process
+        .until(&path, |view| view.status == "completed")
+        .await;
+    process.gone(&path).await;
+    process.send("-TERM");
+    assert_eq!(process.ended().await.0.code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let id = path.rsplit('/').next().unwrap();
+    for parts in [
+        &["INFO", "status update", id, "status=pending"][..],
+        &["INFO", "status update", id, "status=running"],
+        &["DEBUG", "status update", id, "percent=50"],
+        &["INFO", "status update", id, "status=completed", "took="],
+        &["TRACE", "heartbeat", id, "count=2"],
+        &["INFO", "cleanup", id, "status=completed", "kept="],
+        &["INFO", "cleanup", "files=4", "bytes="],
+        &["DEBUG", "cleanup", "removed=1"],
+    ] {
+        let is_there = |line: &str| parts.iter().all(|part| line.contains(part));
+        assert!(text.lines().any(is_there), "no {parts:?} in {text}");
+    }
+}
+
+/// P2, scenario 38: what runs may come to its end; what is new is refused meanwhile, on an old connection as on a new one.
 #[tokio::test]
 async fn a_drain_lets_presentations_end() {
-    let process = Process::start(&["--painters", "2", "--drain", "--deadline", "1m"]);
+    let process = Process::start(&["--painters", "1", "--drain", "--deadline", "2m"]);
     let mut streams = Vec::new();
-    for _ in 0..3 {
-        let path = process.submit(3).await;
+    for slides in [3, 3, 1] {
+        let path = process.submit(slides).await;
         streams.push(process.get(&format!("{path}/events")).await);
     }
     process.send("-TERM");
+    // The last one waits for the others, so that the signal comes before its end.
+    let mut last = streams.pop().unwrap();
+    let mut told = String::new();
+    while !told.contains("event: shutdown\n") {
+        let chunk = tokio::time::timeout(PATIENCE, last.chunk()).await;
+        let chunk = chunk.expect("an event comes").unwrap();
+        told.push_str(std::str::from_utf8(&chunk.expect("the word, and then the end")).unwrap());
+    }
+    for http in [process.http.clone(), Client::new()] {
+        let late = http.post(format!("{}/api/presentations", process.url));
+        let late = late.json(&json!({"title": "Late", "deck": "# One"}));
+        // As a rule nobody listens any more.
+        if let Ok(answer) = late.send().await {
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+    }
+    let rest = tokio::time::timeout(PATIENCE, last.text()).await;
+    told.push_str(&rest.expect("the stream ends").unwrap());
+    assert_eq!(events(&told).last().unwrap().1["status"], "completed");
     for stream in streams {
         let text = tokio::time::timeout(PATIENCE, stream.text());
         let text = text.await.expect("the stream ends").unwrap();
-        let events = events(&text);
-        assert!(events.iter().any(|(name, _)| name == "shutdown"), "{text}");
-        assert_eq!(events.last().unwrap().1["status"], "completed", "{text}");
+        assert_eq!(
+            events(&text).last().unwrap().1["status"],
+            "completed",
+            "{text}"
+        );
     }
     let (status, last, files) = process.ended().await;
     assert_eq!(status.code(), Some(0), "{last}");
@@ -290,8 +424,8 @@ async fn the_deadline_is_kept() {
     process.send("-TERM");
     let began = Instant::now();
     let (status, last, files) = process.ended().await;
-    // Whether a painter was still busy depends on the machine; that it was left behind does not.
-    assert!(began.elapsed() < Duration::from_secs(10), "{last}");
+    // Whether a painter was still busy depends on the machine; that the queue of 500 slides was left behind does not.
+    assert!(began.elapsed() < PATIENCE / 2, "{last}");
     assert_eq!(status.code(), Some(0), "{last}");
     assert_eq!(std::fs::read_dir(files.path()).unwrap().count(), 0);
     drop(streams);
