@@ -55,7 +55,8 @@ impl Events {
     /// The next event; `None` at the stream's end.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some((event, rest)) = self.read.split_once("\n\n") {
+            if let Some((event, _)) = self.read.split_once("\n\n") {
+                let end = event.len() + 2;
                 let mut seen = Event::default();
                 for line in event.lines() {
                     match line.split_once(": ").unwrap_or((line, "")) {
@@ -65,7 +66,7 @@ impl Events {
                         (comment, _) => assert!(comment.is_empty() || comment == ":", "{line}"),
                     }
                 }
-                self.read = rest.to_owned();
+                self.read.drain(..end);
                 if seen != Event::default() {
                     return Some(seen);
                 }
