@@ -39,10 +39,10 @@ impl Hostile {
             capacity: 100_000,
             ..Config::default()
         };
-        let _in_runtime = runtime.enter();
+        let in_runtime = runtime.enter();
         let state = AppState::new(config, quick());
         let routes = router(state.clone());
-        drop(_in_runtime);
+        drop(in_runtime);
         Self {
             runtime,
             state,
