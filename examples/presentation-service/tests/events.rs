@@ -65,7 +65,8 @@ impl Events {
                         (comment, _) => assert!(comment.is_empty() || comment == ":", "{line}"),
                     }
                 }
-                self.read = rest.to_owned();
+                let rest = rest.to_owned();
+                self.read = rest;
                 if seen != Event::default() {
                     return Some(seen);
                 }

@@ -49,7 +49,7 @@ impl Process {
             PROGRAM,
         ]);
         let mut log = tempfile::tempfile().unwrap();
-        log.write_all(&[b'\n'; 100_000]).unwrap();
+        log.write_all(&vec![b'\n'; 100_000]).unwrap();
         shell.stderr(log);
         Self::by(shell, options)
     }
