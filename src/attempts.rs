@@ -1,6 +1,6 @@
 //! Further attempts: `retry`, and the stall verdict.
 
-use crate::beat::Beat;
+use crate::beat::{Beat, LATEST};
 use crate::body::{NEVER, Removal};
 use crate::error::RetryError;
 use crate::inner::{Found, Inner};
@@ -68,7 +68,8 @@ impl<T> Inner<T> {
 
     fn has_stalled(&self, word: Word, beat: Beat, now: u64) -> bool {
         word.status() == Some(Status::Running)
-            && now.saturating_sub(beat.millis()) > self.settings.stall_after
+            // What is later than a beat can be is no silence.
+            && now.min(LATEST).saturating_sub(beat.millis()) > self.settings.stall_after
     }
 
     /// Fails what is stalled, and returns it as it is then. A job whose lock is held is left for the

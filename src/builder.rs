@@ -44,8 +44,8 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// How long an ended job stays before it is removed; an hour unless set. `Duration::MAX` means for
-    /// ever. [`remove_after`](JobRegistry::remove_after) overrules it for a job.
+    /// How long an ended job stays before it is removed; an hour unless set. Times are rounded up to milliseconds: `Duration::ZERO`
+    /// may mean the next one. `Duration::MAX` means for ever. [`remove_after`](JobRegistry::remove_after) overrules it for a job.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
@@ -66,7 +66,7 @@ impl<T: Send + 'static> Builder<T> {
     /// Called once for every removed job, with its last state, on the thread that removes it, after the
     /// lock has been released and before the payload is dropped or returned. A panic in it disables nothing.
     ///
-    /// A hook that keeps a clone of the registry keeps the registry alive for ever.
+    /// A registry that goes away drops its payloads without it. A hook that keeps a clone of the registry keeps the registry alive for ever.
     pub fn on_remove(mut self, hook: impl Fn(&Record<T>) + Send + Sync + 'static) -> Self {
         self.on_remove = Some(Box::new(hook));
         self

@@ -19,7 +19,8 @@ use std::time::Duration;
 /// harm. Threads share it by reference or in an `Arc`.
 ///
 /// A job whose owner goes away must not run for ever. If the handle is dropped before the job has
-/// ended, the job fails: with the reason `abandoned`, or `panicked: …` if the thread is unwinding. (Where
+/// ended, the job fails: with the reason `abandoned`, or `panicked: the job's owner was unwound` if the thread is unwinding. (A drop cannot
+/// know the panic's own text: [`update`](Self::update) and `spawn` do. Where
 /// the thread holds the lock of a job at that moment, as soon as it lets go.) A job that is meant to be worked
 /// on by id is [detached](Job::detach).
 ///

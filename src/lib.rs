@@ -50,7 +50,8 @@
 //! 6. A thread holds at most one job's lock, across all registries. A call that would take a second is refused
 //!    with `WouldDeadlock` before it waits.
 //! 7. Foreign code (wakers, hooks, payload drops, an owner's drop) never runs under a lock of the registry: what comes up
-//!    under one waits until it has been released. Closures run under the lock of their own job, and no other.
+//!    under one waits until it has been released. Closures run under the lock of their own job, and no other. (A registry whose
+//!    last handle a closure drops goes there and then, with its payloads, as any value would.)
 //! 8. The inner locks (free list, due queue, watchers) are leaves: nothing is acquired under them.
 //!
 //! From 6, 7 and 8 follows that no cycle of waits can exist: a thread that waits for a job's lock holds
@@ -70,7 +71,7 @@
 //! * In memory and in one process: a restart forgets everything, and ids from before it are not found.
 //! * A job's lock is a blocking mutex. Hold it shortly, on async threads above all.
 //! * 65 535 attempts a job, and heartbeats for 4.3 years after the registry was built: later ones are
-//!   recorded as of that instant.
+//!   recorded as of that instant, and silence after it is not counted.
 //! * Memory does not shrink: the slots of a spike (less than 100 bytes each, besides the payload) stay and are used again.
 //!   Payloads and texts are freed at removal. A retired slot stays unused: one for every 16 million jobs.
 //! * A job that is removed before its deadline leaves four bytes in the due queue until then, and so does each call of

@@ -14,6 +14,7 @@ use crate::observe::{Event, Refusal, refused, tell};
 use crate::sync::Ordering;
 use crate::thread::holds_lock;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, SystemTime};
 
 /// A registry of long-running jobs. Cheap to clone; clones are the same registry.
@@ -167,7 +168,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 
     /// The wall-clock time of an instant of the registry, for display: what the system's clock said when
-    /// the registry was built, plus `at`.
+    /// the registry was built, plus `at`, or without it where the sum is more than a `SystemTime` can hold.
     #[must_use]
     pub fn system_time(&self, at: Duration) -> SystemTime {
         self.inner.timeline.system_time(at)
@@ -186,6 +187,10 @@ impl<T: Send + 'static> Default for JobRegistry<T> {
         Self::new()
     }
 }
+
+// A panic under a job's lock fails the job and nothing else: what is seen after a caught one is sound.
+impl<T> UnwindSafe for JobRegistry<T> {}
+impl<T> RefUnwindSafe for JobRegistry<T> {}
 
 impl<T> fmt::Debug for JobRegistry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::sync::Ordering;
 use crate::target::Target;
-use crate::thread::{Effect, defer, panic_message};
+use crate::thread::{Effect, Sweeping, defer, panic_message};
 use crate::{JobId, Record, Snapshot, Status};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -198,12 +198,16 @@ impl<T> Inner<T> {
         }
     }
 
-    /// Nothing happens on a thread that holds a job's lock: hooks and drops must not run under it.
+    /// Nothing happens on a thread that holds a job's lock, under which hooks and drops must not run, and none within a sweep, from
+    /// hooks and drops: that one goes on.
     pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
         let mut swept = Swept::default();
         if !self.due.is_due(now) {
             return swept;
         }
+        let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
+            return swept;
+        };
         let began = ON.then(|| self.timeline.elapsed());
         let mut hand = InHand {
             queue: &self.due,

@@ -19,6 +19,8 @@ thread_local! {
     // Apart, because this one needs no destructor and is therefore there to the thread's very end.
     static LOCK: Cell<Lock> = Cell::new(Lock::None);
     static DEFERRED: RefCell<Vec<Effect>> = RefCell::new(Vec::new());
+    // Registries by their address: few, and mostly none.
+    static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
 /// What this thread has of jobs' locks.
@@ -122,6 +124,32 @@ fn run(effects: impl IntoIterator<Item = Effect>) {
     match panic {
         Some(payload) if !std::thread::panicking() => resume_unwind(payload),
         _ => {}
+    }
+}
+
+/// The right of this thread to sweep a registry. A hook or a payload's drop that sweeps, or registers, would otherwise sweep
+/// within the sweep that called it, and so on, until the stack ends.
+pub(crate) struct Sweeping(());
+
+impl Sweeping {
+    /// `None` within a sweep of the same registry, and while the thread's locals are destroyed.
+    pub(crate) fn enter(registry: usize) -> Option<Self> {
+        let entered = SWEEPING.try_with(|sweeping| {
+            let mut sweeping = sweeping.borrow_mut();
+            let is_first = !sweeping.contains(&registry);
+            if is_first {
+                sweeping.push(registry);
+            }
+            is_first
+        });
+        entered.unwrap_or(false).then(|| Self(()))
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        // The last that was entered is the first that is left.
+        let _ = SWEEPING.try_with(|sweeping| sweeping.borrow_mut().pop());
     }
 }
 

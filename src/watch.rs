@@ -142,7 +142,7 @@ impl<T> Drop for Watch<T> {
 impl<T> fmt::Debug for Watch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
-            .field("target", &self.target)
+            .field("id", &self.target.id())
             .field("seen", &self.seen)
             .field("finished", &self.finished)
             .finish_non_exhaustive()

@@ -49,16 +49,19 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Locking
     ///
     /// Never waits for a job's lock: one that is held is left to the next sweep. Hook and drops run under no lock;
-    /// therefore nothing is removed on a thread that holds a job's lock.
+    /// therefore nothing is removed on a thread that holds a job's lock. Nor is it within another sweep of this registry, from a
+    /// hook or a drop: the other one goes on.
     ///
     /// ```
-    /// use job_registry::{JobRegistry, LookupError};
+    /// use job_registry::{JobRegistry, LookupError, ManualClock};
     /// use std::time::Duration;
     ///
-    /// let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
+    /// let clock = ManualClock::new();
+    /// let jobs = JobRegistry::builder().clock(clock.clone()).retention(Duration::from_secs(60)).build();
     /// let id = jobs.register("deck").unwrap().detach();
     /// jobs.cancel(id)?;
-    /// # std::thread::sleep(Duration::from_millis(2));
+    /// assert_eq!(jobs.sweep().removed, 0);
+    /// clock.advance(Duration::from_secs(60));
     /// assert_eq!(jobs.sweep().removed, 1);
     /// assert_eq!(jobs.snapshot(id), Err(LookupError::Gone));
     /// # Ok::<(), job_registry::StepError>(())

@@ -13,8 +13,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// blocking threads, where hooks and payload drops may take their time. A due job is therefore removed
     /// within `period` and the time that a sweep takes.
     ///
-    /// The task does not keep the registry alive and ends soon after it has gone. Abort the returned handle
-    /// to stop it earlier. While it runs, [`register`](Self::register) leaves sweeping to it.
+    /// The task does not keep the registry alive. It ends when its next period begins after the registry has gone, and goes on
+    /// after a [`shutdown`](Self::shutdown). Abort the returned handle to stop it earlier. While it runs, [`register`](Self::register) leaves sweeping to it.
     ///
     /// # Panics
     ///

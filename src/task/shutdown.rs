@@ -7,6 +7,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 /// How often a shutdown looks again at jobs that were locked.
@@ -53,6 +54,10 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// To let running jobs come to their own end first, wait for that (see [`counts`](Self::counts)) before the call.
     ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, before anything is changed.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves the registry closed and some jobs cancelled; call it again to go on.
@@ -70,6 +75,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # });
     /// ```
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        let runtime = Handle::current();
         self.inner.table.close();
         let mut cancelled = 0;
         let mut running = self.inner.tasks.running.subscribe();
@@ -92,7 +98,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         };
         let inner = self.inner.clone();
         // An error means that the runtime is going away.
-        let _ = tokio::task::spawn_blocking(move || inner.remove_all()).await;
+        let _ = runtime.spawn_blocking(move || inner.remove_all()).await;
         Shutdown {
             cancelled,
             live,

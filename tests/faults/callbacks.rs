@@ -3,7 +3,7 @@
 
 use crate::panics::wait;
 use crate::watchdog::{in_time, waker};
-use job_registry::{JobId, JobRegistry, Progress, Status};
+use job_registry::{JobId, JobRegistry, ManualClock, Progress, Status};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -207,4 +207,72 @@ fn register<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
     let job = jobs.register(T::default()).unwrap();
     assert!(jobs.snapshot(id).is_err(), "register has swept");
     assert_eq!(job.snapshot().unwrap().status(), Status::Pending);
+}
+
+/// Registers another job when it goes, as often as is wanted.
+struct Successor(Option<JobRegistry<Successor>>);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(jobs) = self.0.take() {
+            let _ = jobs.register(Successor(None)).unwrap().detach();
+        }
+    }
+}
+
+/// P7, P11: removals that lead to removals take turns. A stack for each within the other would end.
+#[test]
+fn drops_that_register_do_not_sweep_within_a_sweep() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let builder = JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.retention(Duration::from_secs(1)).build();
+        let many = 20_000;
+        for _ in 0..many {
+            let id = jobs
+                .register(Successor(Some(jobs.clone())))
+                .unwrap()
+                .detach();
+            jobs.cancel(id).unwrap();
+        }
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(jobs.len(), many);
+        let _ = jobs.register(Successor(None)).unwrap().detach();
+        assert_eq!(jobs.len(), many + 1, "two go, and leave one each");
+        assert_eq!(jobs.sweep().removed, many - 2);
+        assert_eq!(jobs.counts().pending, many + 1);
+    });
+}
+
+/// P7, P11: likewise of a hook that sweeps.
+#[test]
+fn hooks_that_sweep_do_not_sweep_within_a_sweep() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let all: Arc<Mutex<Option<JobRegistry<()>>>> = Arc::default();
+        let other = JobRegistry::builder().clock(clock.clone());
+        let other = other.retention(Duration::from_secs(1)).build();
+        let (within, beside) = (all.clone(), other.clone());
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .retention(Duration::from_secs(1))
+            .on_remove(move |_| {
+                let jobs = within.lock().unwrap().clone().unwrap();
+                assert_eq!(jobs.sweep().removed, 0);
+                // Another registry's is another sweep.
+                beside.sweep();
+            })
+            .build();
+        *all.lock().unwrap() = Some(jobs.clone());
+        let many = 100_000;
+        for _ in 0..many {
+            jobs.cancel(jobs.register(()).unwrap().detach()).unwrap();
+        }
+        other.cancel(other.register(()).unwrap().detach()).unwrap();
+        clock.advance(Duration::from_secs(1));
+        let swept = jobs.sweep();
+        assert_eq!((swept.removed, swept.panics.len()), (many, 0));
+        assert!(jobs.is_empty() && other.is_empty());
+        *all.lock().unwrap() = None;
+    });
 }

@@ -258,3 +258,24 @@ fn reasons_of_any_length_are_kept() {
         assert_eq!(jobs.get(job.id()).unwrap().error.as_deref(), Some(&*reason));
     }
 }
+
+/// P8: where heartbeats end, so does the silence that is held against a job.
+#[test]
+fn nobody_stalls_after_the_last_heartbeat_that_there_can_be() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .stall_after(SECOND)
+        .build();
+    let silent = jobs.register(1).unwrap();
+    silent.start().unwrap();
+    clock.advance(Duration::from_secs(5 * 366 * 24 * 3600));
+    let heard = jobs.register(2).unwrap();
+    heard.start().unwrap();
+    clock.advance(2 * SECOND);
+    heard.heartbeat().unwrap();
+    let stalled: Vec<_> = jobs.stalled().iter().map(|seen| seen.id()).collect();
+    assert_eq!(stalled, [silent.id()]);
+    assert_eq!(jobs.fail_stalled().len(), 1);
+    heard.complete().unwrap();
+}

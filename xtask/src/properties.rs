@@ -30,7 +30,10 @@ const PROPERTIES: [(&str, &str); 12] = [
         "P6",
         "no leak: every payload is dropped once, every due job is removed, slots come back",
     ),
-    ("P7", "no deadlock: no sequence of calls blocks for ever"),
+    (
+        "P7",
+        "no deadlock: no sequence of calls blocks for ever, unless a guard is leaked",
+    ),
     (
         "P8",
         "honest heartbeat: an accepted beat is never followed by a stall verdict from before it",
