@@ -123,11 +123,13 @@ mod inner;
 mod job;
 mod locked;
 mod observe;
+mod place;
 mod progress;
 mod registry;
 mod removal;
 #[cfg(feature = "serde")]
 mod serde;
+mod settled;
 mod slot;
 mod snapshot;
 mod steps;

@@ -19,9 +19,10 @@
 //! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
 //! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
 
-use crate::beat::{Beat, DECISION_BITS};
+use crate::beat::Beat;
 use crate::body::Body;
 use crate::error::Fenced;
+use crate::settled::is_settled;
 use crate::sync::{AtomicU64, AtomicWord, MODELLED, Mutex, Ordering};
 use crate::target::Target;
 use crate::word::{Ending, Word};
@@ -305,31 +306,6 @@ impl Words {
             .swap(Beat::open(generation, now).bits(), Ordering::SeqCst);
     }
 }
-
-/// Whether the two words agree; see the table above. One look at a table: what a processor would guess of a job is of no use
-/// for the next one.
-#[inline(always)]
-fn is_settled(word: Word, beat: Beat) -> bool {
-    SETTLED >> (word.status_bits() << DECISION_BITS | beat.decision_bits()) & 1 != 0
-}
-
-/// A bit for each pair of a status and a decision.
-const SETTLED: u64 = {
-    let (mut settled, mut pair) = (0, 0);
-    while pair < u64::BITS {
-        let (status, decision) = (pair >> DECISION_BITS, pair & ((1 << DECISION_BITS) - 1));
-        let (started, sealed) = Beat::decided(decision as u64);
-        let agree = match status {
-            0 => true,
-            1 => !sealed && !started,
-            2 => !sealed && started,
-            _ => sealed,
-        };
-        settled |= (agree as u64) << pair;
-        pair += 1;
-    }
-    settled
-};
 
 /// A clock costs more than the step it times: it is read once, and only when it is needed.
 enum LazyNow<F> {

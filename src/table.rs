@@ -5,34 +5,12 @@
 //! stays good for as long as the table. Slots are used again first in, first out, which spends their generations slowly.
 
 use crate::body::Body;
+use crate::place::{CHUNKS, GROUPS, MOST, SIZE, SLOTS, gather, locate};
 use crate::slot::{Slot, Words};
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering, Published};
 use crate::word::RETIRED;
 use std::collections::VecDeque;
 use std::hint::black_box;
-
-/// Slots of a chunk, as a power of two.
-const SIZE: u32 = if MODELLED { 1 } else { 10 };
-const SLOTS: usize = 1 << SIZE;
-/// Chunks of a group, as a power of two.
-const WIDTH: u32 = if !MODELLED {
-    11
-} else if cfg!(test) {
-    1
-} else {
-    5
-};
-const CHUNKS: usize = 1 << WIDTH;
-/// Few in models, where every table is made and dropped in every execution; fewest in this crate's own.
-const GROUPS: usize = if !MODELLED {
-    256
-} else if cfg!(test) {
-    3
-} else {
-    16
-};
-/// The most slots there can be.
-const MOST: usize = GROUPS * CHUNKS * SLOTS;
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
@@ -232,53 +210,9 @@ impl<T> Table<T> {
     }
 }
 
-/// The group of an index, which there need not be, the chunk there, and the place in it.
-#[inline(always)]
-fn locate(index: u32) -> (usize, usize, usize) {
-    let chunk = (index >> SIZE) as usize;
-    (chunk >> WIDTH, chunk % CHUNKS, spread(index))
-}
-
-/// Neighbours by index are jobs that work at the same time. They are this many slots apart, counted round, so that their
-/// words are on lines of their own; and the seventeenth after a job is beside it, so that who walks by index walks along 17
-/// lines that the processor can foresee.
-const STRIDE: u32 = 241;
-/// What takes the stride back: together they are 1, in the arithmetic of a chunk.
-const UNSTRIDE: u32 = 17;
-const _: () = assert!(STRIDE * UNSTRIDE % (1 << SIZE) == 1);
-
-/// Where in its chunk the slot of an index lies.
-#[inline(always)]
-fn spread(index: u32) -> usize {
-    index.wrapping_mul(STRIDE) as usize % SLOTS
-}
-
-/// The offset in the chunk of the slot that lies there.
-fn gather(place: u32) -> u32 {
-    place.wrapping_mul(UNSTRIDE) % (1 << SIZE)
-}
-
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chunks_tile_the_indices() {
-        let mut expected = (0, 0, 0);
-        for index in 0..5_000_000 {
-            let (group, chunk, place) = locate(index);
-            let offset = gather(u32::try_from(place).unwrap());
-            assert_eq!((group, chunk, offset), expected, "index {index}");
-            expected.2 += 1;
-            if expected.2 == 1 << SIZE {
-                expected = (expected.0, expected.1 + 1, 0);
-            }
-            if expected.1 == CHUNKS {
-                expected = (expected.0 + 1, 0, 0);
-            }
-        }
-        assert!(locate(u32::MAX).0 >= GROUPS);
-    }
 
     /// P12: a walk comes by every slot once, under its own index.
     #[test]
@@ -295,22 +229,6 @@ mod tests {
         found.sort_unstable();
         let expected: Vec<_> = (0..5_000).map(|index| (index, index)).collect();
         assert_eq!(found, expected);
-    }
-
-    /// Jobs that were registered one after the other do not share a cache line of 64 bytes.
-    #[test]
-    fn neighbours_are_on_lines_of_their_own() {
-        let lines = |index| {
-            let (group, chunk, place) = locate(index);
-            let first = place * size_of::<Words>();
-            [first, first + size_of::<Words>() - 1].map(|byte| (group, chunk, byte / 64))
-        };
-        for index in 0..10_000 {
-            for other in index + 1..index + 8 {
-                let shared = lines(index).iter().any(|line| lines(other).contains(line));
-                assert!(!shared, "{index} and {other}");
-            }
-        }
     }
 
     /// A forged index finds nothing, wherever it points.

@@ -274,7 +274,11 @@ fn nobody_stalls_after_the_last_heartbeat_that_there_can_be() {
     heard.start().unwrap();
     clock.advance(2 * SECOND);
     heard.heartbeat().unwrap();
-    let stalled: Vec<_> = jobs.stalled().iter().map(job_registry::Snapshot::id).collect();
+    let stalled: Vec<_> = jobs
+        .stalled()
+        .iter()
+        .map(job_registry::Snapshot::id)
+        .collect();
     assert_eq!(stalled, [silent.id()]);
     assert_eq!(jobs.fail_stalled().len(), 1);
     heard.complete().unwrap();
