@@ -3,6 +3,7 @@
 mod compare;
 mod dependents;
 mod exploration;
+mod fuzz;
 mod generated;
 mod ledger;
 mod mutants;
@@ -72,6 +73,12 @@ enum What {
     },
     /// The service's page in a headless Chromium; needs that, Node and npm
     Page,
+    /// What strangers send, by libFuzzer; needs a nightly compiler
+    Fuzz {
+        /// For each of the programs
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// The library with one small change, hundreds of times over
     Mutants {
         #[arg(long)]
@@ -105,6 +112,7 @@ fn main() -> ExitCode {
         What::Instructions { write } => performance::run(root, write),
         What::Package { write } => package::run(root, write),
         What::Page => page::run(root),
+        What::Fuzz { seconds } => fuzz::run(root, seconds),
         What::Mutants { write, again } => mutants::run(root, write, again),
     };
     ExitCode::from(u8::from(!is_fine))
@@ -134,6 +142,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
         outcomes.push(timed("instructions", || performance::run(root, false)));
         outcomes.push(timed("package", || package::run(root, false)));
         outcomes.push(timed("page", || page::run(root)));
+        outcomes.push(timed("fuzz", || fuzz::run(root, 60)));
         outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));
