@@ -259,3 +259,12 @@ async fn what_races_with_the_shutdown_is_refused_or_ended() {
         assert!(jobs.is_empty());
     }
 }
+
+/// P11: a call that cannot be carried out changes nothing.
+#[test]
+fn shutdown_outside_of_a_runtime_panics_before_it_closes_anything() {
+    let jobs = JobRegistry::<u32>::new();
+    let shutdown = || pollster::block_on(jobs.shutdown(Duration::ZERO));
+    assert!(std::panic::catch_unwind(shutdown).is_err());
+    assert!(jobs.register(1).is_ok(), "it has been closed");
+}
