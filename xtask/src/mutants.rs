@@ -82,7 +82,7 @@ pub fn run(root: &Path, write: bool, again: bool) -> bool {
     generated::check(&root.join(DOCUMENT), "mutants", &table, write) && wrong.is_empty()
 }
 
-/// First with what is built and run soonest, then with all suites: those that are left.
+/// First with what is built and run soonest, then, those that are left, with the other suites.
 fn of_suites(root: &Path, again: bool) -> Option<Outcomes> {
     let last = if again { By::Suites } else { By::First };
     if !again {

@@ -6,8 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Failures are not shrunk and not kept, and the histories are the same for every mutant.
+/// Failures are not shrunk, not kept and not traced, and the histories are the same for every mutant.
 const ENV: &[(&str, &str)] = &[
+    ("RUST_BACKTRACE", "0"),
+    ("PROPTEST_CASES", "40"),
     ("PROPTEST_MAX_SHRINK_ITERS", "0"),
     ("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1"),
     ("PROPTEST_RNG_SEED", "1"),
@@ -22,9 +24,9 @@ pub(super) type Known = [String; LISTS.len()];
 /// What tells a mutant from the library.
 #[derive(Clone, Copy)]
 pub(super) enum By<'a> {
-    /// The suites that are built soonest, with few histories: most mutants die of them.
+    /// The histories, which are built soonest: most mutants die of them.
     First,
-    /// All suites.
+    /// The other suites.
     Suites,
     /// Models, under a checker.
     Models(&'static str, &'a [&'a str]),
@@ -99,7 +101,7 @@ pub(super) fn mutate(root: &Path, by: By<'_>, names: &[&str], known: &Known) -> 
         cargo.args(["--re", &pattern(name)]);
     }
     match by {
-        By::First => cargo.env("PROPTEST_CASES", "25"),
+        By::First => &mut cargo,
         By::Suites => cargo.args(["--config", ".cargo/mutants-suites.toml"]),
         By::Models(checker, models) => cargo
             .args(["--config", ".cargo/mutants-models.toml", "--", "--"])
