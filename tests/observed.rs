@@ -130,8 +130,8 @@ fn a_life_is_told_step_by_step() {
         .iter()
         .map(|(level, fields, _)| {
             let known = [
-                "message", "status", "percent", "count", "error", "stalled", "kept", "reason",
-                "call", "pending", "took", "removed",
+                "message", "attempt", "status", "percent", "count", "error", "stalled", "kept",
+                "reason", "call", "pending", "took", "removed",
             ];
             let part = |name: &&str| Some(format!("{name}={}", fields.get(*name)?));
             let parts: Vec<_> = known.iter().filter_map(part).collect();
@@ -141,16 +141,16 @@ fn a_life_is_told_step_by_step() {
         .collect();
     let expected = [
         "INFO message=status update status=pending",
-        "INFO message=status update status=running pending=1s",
-        "DEBUG message=status update percent=40.0",
-        "TRACE message=heartbeat count=1",
-        "TRACE message=heartbeat count=2",
-        "WARN message=status update status=failed percent=40.0 error=stalled: no heartbeat for 2s stalled=true took=2s",
+        "INFO message=status update attempt=1 status=running pending=1s",
+        "DEBUG message=status update attempt=1 percent=40.0",
+        "TRACE message=heartbeat attempt=1 count=1",
+        "TRACE message=heartbeat attempt=1 count=2",
+        "WARN message=status update attempt=1 status=failed percent=40.0 error=stalled: no heartbeat for 2s stalled=true took=2s",
         "DEBUG message=refused reason=ended call=complete",
-        "INFO message=status update status=pending",
-        "INFO message=status update status=running pending=0ns",
-        "TRACE message=heartbeat count=1",
-        "INFO message=status update status=completed percent=100.0 took=0ns",
+        "INFO message=status update attempt=2 status=pending",
+        "INFO message=status update attempt=2 status=running pending=0ns",
+        "TRACE message=heartbeat attempt=2 count=1",
+        "INFO message=status update attempt=2 status=completed percent=100.0 took=0ns",
         "INFO message=cleanup status=completed kept=3s",
         "DEBUG message=cleanup took=0ns removed=1",
         "DEBUG message=refused reason=gone call=snapshot",

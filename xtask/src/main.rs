@@ -10,6 +10,7 @@ mod mutants;
 mod package;
 mod page;
 mod performance;
+mod profile;
 mod properties;
 mod scenarios;
 mod steps;

@@ -1,6 +1,7 @@
 //! docs/performance.md: what `cargo bench --bench peers` has measured is put there, and `cargo verify instructions` compares
 //! what it says of the hot calls' instructions. Callgrind counts the same every time, so that a call that has become dearer shows at once.
 
+use crate::profile::{dearest, parse as parse_profile};
 use crate::{generated, tools};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -47,7 +48,9 @@ pub fn run(root: &Path, write: bool) -> bool {
     println!("\n{table}");
     let document = root.join(DOCUMENT);
     if write {
-        return generated::check(&document, "instructions", &table, true);
+        let profiles = profiles(root, &counts);
+        return generated::check(&document, "instructions", &table, true)
+            && generated::check(&document, "profile", &profiles, true);
     }
     let known = parse(&generated::read(&document, "instructions").unwrap_or_default());
     let wrong = differences(&known, &counts);
@@ -81,6 +84,8 @@ fn count(root: &Path) -> Option<Counts> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root)
         .env("GUNGRAUN_RUNNER", runner)
+        // For the profile: which file an instruction is of.
+        .env("CARGO_PROFILE_BENCH_DEBUG", "line-tables-only")
         .args(["bench", "--quiet", "--package", "job-registry-benches"])
         .args(["--features", "instructions", "--bench", "instructions"])
         .args(["--", "--output-format=json"])
@@ -124,6 +129,19 @@ fn table(counts: &Counts) -> String {
         |it| String::from_utf8_lossy(&it.stdout).into_owned(),
     );
     table + "\nBy " + rustc.trim() + ".\n"
+}
+
+/// Where the instructions are spent.
+fn profiles(root: &Path, counts: &Counts) -> String {
+    let mut table = "| call | instructions by source file |\n|---|---|\n".to_owned();
+    let folder = root.join("target/gungraun/job-registry-benches/instructions/calls");
+    for name in counts.keys() {
+        let out = folder.join(name).join(format!("callgrind.{name}.out"));
+        let out = std::fs::read_to_string(&out).unwrap_or_default();
+        let dearest = dearest(&parse_profile(&out), CALLS);
+        let _ = writeln!(table, "| `{name}` | {dearest} |");
+    }
+    table
 }
 
 fn parse(table: &str) -> Counts {
