@@ -18,6 +18,9 @@ const ENV: &[(&str, &str)] = &[
 /// The tool's lists, with line and column. What stands in the first three need not be tried again.
 const LISTS: [&str; 4] = ["caught.txt", "timeout.txt", "unviable.txt", "missed.txt"];
 
+/// How the second round goes.
+const SUITES: &str = ".cargo/mutants-suites.toml";
+
 /// Of each list, what an earlier run has written.
 pub(super) type Known = [String; LISTS.len()];
 
@@ -51,7 +54,9 @@ pub(super) fn known(root: &Path, by: By<'_>) -> Option<Known> {
         _ => fs::read_to_string(lists.join(list)).unwrap_or_default(),
     });
     let mut cargo = tool(root);
-    let output = cargo.args(["--list", "--package", "job-registry"]).output();
+    cargo.args(["--list", "--package", "job-registry"]);
+    // The second round's, which excludes the least.
+    let output = cargo.args(["--config", SUITES]).output();
     let present = String::from_utf8(output.ok()?.stdout).ok()?;
     let present: BTreeSet<_> = present.lines().collect();
     let stale = known
@@ -102,7 +107,7 @@ pub(super) fn mutate(root: &Path, by: By<'_>, names: &[&str], known: &Known) -> 
     }
     match by {
         By::First => &mut cargo,
-        By::Suites => cargo.args(["--config", ".cargo/mutants-suites.toml"]),
+        By::Suites => cargo.args(["--config", SUITES]),
         By::Models(checker, models) => cargo
             .args(["--config", ".cargo/mutants-models.toml", "--", "--"])
             .args(models)
