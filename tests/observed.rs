@@ -323,11 +323,13 @@ fn a_life_is_counted() {
         .clock(clock.clone())
         .retention(3 * SECOND)
         .stall_after(SECOND)
+        .capacity(2)
         .on_remove(|_| panic!("the hook"))
         .build();
     metrics::with_local_recorder(&recorder, || {
         job_registry::describe_metrics();
         let (job, other) = (jobs.register(()).unwrap(), jobs.register(()).unwrap());
+        assert!(jobs.register(()).is_err());
         clock.advance(SECOND);
         job.start().unwrap();
         job.heartbeat().unwrap();
@@ -351,6 +353,7 @@ fn a_life_is_counted() {
         ("job_registry_heartbeats_total{}", 1.0),
         ("job_registry_stalls_total{}", 1.0),
         ("job_registry_refused_total{call=advance,reason=ended}", 1.0),
+        ("job_registry_refused_total{call=register,reason=full}", 1.0),
         (
             "job_registry_refused_total{call=heartbeat,reason=ended}",
             1.0,

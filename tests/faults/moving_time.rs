@@ -109,3 +109,25 @@ fn job_that_is_put_off_during_a_sweep_stays() {
         assert_eq!(jobs.len(), 8);
     });
 }
+
+/// A registration that makes room first counts the job's time from when it has made it.
+#[test]
+fn job_is_registered_when_what_makes_room_for_it_has_ended() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let slow = clock.clone();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .retention(MINUTE)
+            .on_remove(move |_| slow.advance(MINUTE))
+            .build();
+        let old = jobs.register(()).unwrap().detach();
+        jobs.cancel(old).unwrap();
+        clock.advance(MINUTE);
+        let new = jobs.register(()).unwrap();
+        let registered = jobs
+            .read(new.id(), |record| record.times.registered)
+            .unwrap();
+        assert_eq!(registered, 2 * MINUTE, "{old} has not been removed");
+    });
+}
