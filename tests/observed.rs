@@ -294,10 +294,31 @@ fn heartbeats_of_the_task_are_told_with_their_job() {
     assert_eq!(beats, ["1", "2", "3", "4"].map(|count| (id.clone(), count)));
 }
 
-/// The value of every metric, by its name and labels.
+/// A hook that panics in a sweep is a warning, and is counted there.
+#[test]
+fn a_sweep_with_a_panic_is_told_as_a_warning() {
+    let jobs = JobRegistry::builder()
+        .clock(ManualClock::new())
+        .retention(Duration::ZERO)
+        .on_remove(|_| panic!("the hook"))
+        .build();
+    let told = told(
+        || {},
+        || {
+            jobs.register(()).unwrap().cancel().unwrap();
+            assert_eq!(jobs.sweep().panics.len(), 1);
+        },
+    );
+    let (level, fields, _) = told.last().expect("the sweep is told");
+    assert_eq!(level, "WARN");
+    assert_eq!((&*fields["message"], &*fields["panics"]), ("cleanup", "1"));
+}
+
+/// The value of every metric, by its name and labels. All of them are described.
 fn values(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let all = snapshotter.snapshot().into_vec().into_iter();
-    all.map(|(key, _, _, value)| {
+    all.map(|(key, _, description, value)| {
+        assert!(description.is_some(), "{key:?} is not described");
         let (_, key) = key.into_parts();
         let labels: Vec<_> = key
             .labels()

@@ -112,6 +112,28 @@ fn sweeps_print_their_counts() {
     assert_eq!(jobs.sweep().to_string(), "1 removed, 0 busy, 1 panicked");
 }
 
+/// Every status counts once.
+#[test]
+fn counts_add_up() {
+    let jobs = JobRegistry::new();
+    for n in 0..7 {
+        let job = jobs.register(()).unwrap();
+        if n > 0 {
+            job.start().unwrap();
+        }
+        match n {
+            0 => {}
+            1 => job.complete().unwrap(),
+            2 => job.fail("no ink").unwrap(),
+            3 => job.cancel().unwrap(),
+            _ => assert_eq!(job.snapshot().unwrap().status(), Status::Running),
+        }
+        let _ = job.detach();
+    }
+    let counts = jobs.counts();
+    assert_eq!((counts.pending, counts.running, counts.total()), (1, 3, 7));
+}
+
 /// A status prints as its word, and keeps to a column's width.
 #[test]
 fn statuses_print_as_words() {

@@ -186,6 +186,21 @@ async fn heartbeats_share_one_task_and_nothing_else() {
 }
 
 /// P8, scenario 32: a short interval that comes later does not wait for a long one that came first.
+/// P8: as many as the task never takes in hand at once, all for one time, and some of them stopped.
+#[tokio::test(start_paused = true)]
+async fn thousands_of_heartbeats_come_at_one_time() {
+    let jobs = registry();
+    let all: Vec<_> = (0..3000).map(|_| running(&jobs)).collect();
+    let mut beating: Vec<_> = all.iter().map(|job| job.heartbeat_every(SECOND)).collect();
+    let stopped = beating.split_off(2500);
+    drop(stopped);
+    sleep(3 * SECOND).await;
+    settle().await;
+    let (beaten, silent) = all.split_at(2500);
+    assert!(beaten.iter().all(|job| silence(job) < SECOND));
+    assert!(silent.iter().all(|job| silence(job) == 3 * SECOND));
+}
+
 #[tokio::test(start_paused = true)]
 async fn shorter_interval_is_not_late_behind_a_longer_one() {
     let jobs = registry();
