@@ -70,14 +70,13 @@ fn explore_all(start: Start) {
         }
         return;
     }
-    for (set, effort) in sets::sets() {
-        if set.starts.contains(&start) {
-            explore_set(set, start, effort);
-        }
+    let sets = sets::sets().into_iter();
+    for set in sets.filter(|set| set.starts.contains(&start)) {
+        explore_set(set, start);
     }
 }
 
-fn explore_set(set: &Set, start: Start, effort: Effort) {
+fn explore_set(set: &Set, start: Start) {
     let began = Instant::now();
     let mut all = programs(set.alphabet, start, set.lengths);
     if set.accepted_only {
@@ -86,7 +85,7 @@ fn explore_set(set: &Set, start: Start, effort: Effort) {
     let all: Vec<_> = all.into_iter().step_by(set.one_in).collect();
     let (mut executions, mut outcomes, mut within) = (0, 0, Vec::new());
     for program in &all {
-        let explored = explore(program, effort);
+        let explored = explore(program, set.effort);
         executions += explored.executions;
         outcomes += explored.outcomes;
         within.push(explored.within);

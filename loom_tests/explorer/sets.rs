@@ -28,19 +28,18 @@ fn asked() -> String {
     std::env::var("JOB_REGISTRY_PROGRAMS").unwrap_or_else(|_| "small".to_owned())
 }
 
-/// The sets that were asked for, and how much effort they are worth.
-pub(super) fn sets() -> Vec<(&'static Set, Effort)> {
+/// The sets that were asked for.
+pub(super) fn sets() -> Vec<&'static Set> {
     let Some(size) = Size::asked_for() else {
         let name = asked();
         let set = SETS.iter().find(|set| set.name == name);
         let set = set.unwrap_or_else(|| {
             panic!("JOB_REGISTRY_PROGRAMS is small, quick, full or a set's name, not {name}")
         });
-        return vec![(set, set.effort(set.size))];
+        return vec![set];
     };
     let is_wanted = |set: &&Set| set.size <= size && set.only.is_none_or(|only| only == CHECKER);
-    let sets = SETS.iter().filter(is_wanted);
-    sets.map(|set| (set, set.effort(size))).collect()
+    SETS.iter().filter(is_wanted).collect()
 }
 
 /// All programs of a shape over an alphabet.
@@ -59,19 +58,12 @@ pub(super) struct Set {
     /// The one checker that comes to the end of it, if not both.
     only: Option<&'static str>,
     /// Under loom, for each program.
-    effort: Effort,
+    pub(super) effort: Effort,
 }
 
 impl Set {
     /// For a program of somebody's own.
     pub(super) const ONE: Effort = within(&[Some(2)], 0);
-
-    /// The sets of a smaller size have more time.
-    fn effort(&self, size: Size) -> Effort {
-        let times = if size > self.size { 10 } else { 1 };
-        let Effort { bounds, most } = self.effort;
-        within(bounds, most * times)
-    }
 }
 
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
@@ -82,7 +74,7 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 10] = [
+const SETS: [Set; 11] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -115,6 +107,17 @@ const SETS: [Set; 10] = [
         one_in: 1,
         only: None,
         effort: within(&[Some(3)], 0),
+    },
+    Set {
+        name: "1 + 1 calls, whole alphabet, without a bound",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(&[None, Some(2)], 200_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound",
