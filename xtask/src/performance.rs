@@ -1,7 +1,7 @@
 //! docs/performance.md: what `cargo bench --bench peers` has measured is put there, and `cargo verify instructions` compares
 //! what it says of the hot calls' instructions. Callgrind counts the same every time, so that a call that has become dearer shows at once.
 
-use crate::profile::{dearest, parse as parse_profile};
+use crate::profile::dearest;
 use crate::{generated, tools};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -133,12 +133,12 @@ fn table(counts: &Counts) -> String {
 
 /// Where the instructions are spent.
 fn profiles(root: &Path, counts: &Counts) -> String {
-    let mut table = "| call | instructions by source file |\n|---|---|\n".to_owned();
+    let mut table = "| call | instructions |\n|---|---|\n".to_owned();
     let folder = root.join("target/gungraun/job-registry-benches/instructions/calls");
     for name in counts.keys() {
         let out = folder.join(name).join(format!("callgrind.{name}.out"));
         let out = std::fs::read_to_string(&out).unwrap_or_default();
-        let dearest = dearest(&parse_profile(&out), CALLS);
+        let dearest = dearest(&out, CALLS);
         let _ = writeln!(table, "| `{name}` | {dearest} |");
     }
     table
