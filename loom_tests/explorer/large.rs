@@ -40,7 +40,7 @@ fn explore(schedule: Schedule) {
         None => return,
         Some(Size::Small) => (20, 20),
         Some(Size::Quick) => (100, 50),
-        Some(Size::Full) => (1_000, 100),
+        Some(Size::Full) => (1_000, 20),
     };
     let began = Instant::now();
     // Each schedule has programs of its own.
