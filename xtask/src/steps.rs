@@ -62,16 +62,27 @@ const ORDINARY: &[Step] = &[
     ),
     step("clippy, loom", "clippy --tests -- -D warnings", LOOM),
     step("clippy, shuttle", "clippy --tests -- -D warnings", SHUTTLE),
-    step("tests", "test --workspace", &[]),
+    step(
+        "tests",
+        "test --workspace --exclude presentation-service",
+        &[],
+    ),
+    // As the demo is built: what it depends on is built once, and draws in time.
+    step(
+        "tests, service",
+        "test --release -p presentation-service",
+        &[],
+    ),
     // Of the one package: another's dependency on it would bring its default features back.
     step(
         "tests, no features",
         "test -p job-registry --no-default-features",
         &[],
     ),
+    // Of those that have to do with what is told.
     step(
         "tests, all features",
-        "test -p job-registry --features metrics,serde,tracing --lib --tests",
+        "test -p job-registry --features metrics,serde,tracing --lib --test faults --test forms --test observed --test task_layer",
         &[],
     ),
     step("docs", "doc --workspace --no-deps", WARNINGS),
