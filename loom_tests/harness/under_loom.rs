@@ -34,11 +34,13 @@ fn tighten(effort: Effort, model: &Arc<Model>) -> Option<usize> {
     *others.iter().find(is_enough).unwrap_or(tightest)
 }
 
-/// loom ends silently at a limit, so that what it did is counted here.
+/// Whether there are fewer than `most`. loom ends silently at a limit, so that what it did is counted here.
 fn is_complete(bound: Option<usize>, most: Option<usize>, model: &Arc<Model>) -> bool {
     let executions = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.max_permutations = most;
+    // It looks at the limit before the execution of that number, and only as often as it makes checkpoints.
+    builder.max_permutations = most.map(|most| most + 1);
+    builder.checkpoint_interval = 1;
     builder.max_duration = None;
     builder.preemption_bound = bound;
     builder.max_branches = 10_000;
@@ -61,4 +63,32 @@ pub(in crate::loom_tests) fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) 
     SPAWNED.set(SPAWNED.get() + 1);
     crate::sync::loom_atomic::set_threads(SPAWNED.get());
     loom::thread::spawn(f)
+}
+
+/// An exploration that was cut off is not complete, wherever the limit was, and is cut off there.
+#[test]
+fn an_exploration_that_is_cut_off_is_not_complete() {
+    let executed = Arc::new(AtomicUsize::new(0));
+    let counted = executed.clone();
+    let model: Arc<Model> = Arc::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let word = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let threads = [(); 2].map(|()| {
+            let word = word.clone();
+            spawn(move || (0..2).map(|_| word.fetch_add(1, Ordering::AcqRel)).sum())
+        });
+        let [a, b]: [usize; 2] = threads.map(|thread| thread.join().expect("adds"));
+        assert_eq!(a + b, 6);
+    });
+    let within = |most| {
+        executed.store(0, Ordering::Relaxed);
+        let is_complete = is_complete(None, most, &model);
+        (is_complete, executed.load(Ordering::Relaxed))
+    };
+    let (_, all) = within(None);
+    assert!(all > 3, "there is more than one order");
+    assert_eq!(within(Some(all + 1)), (true, all));
+    for most in [1, all - 1, all] {
+        assert_eq!(within(Some(most)), (false, most));
+    }
 }
