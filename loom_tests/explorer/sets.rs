@@ -74,7 +74,7 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 11] = [
+const SETS: [Set; 13] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -84,12 +84,12 @@ const SETS: [Set; 11] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: within(&[None, Some(2)], 20_000),
+        effort: within(&[None, Some(2)], 5_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",
         size: Size::Quick,
-        starts: ALL,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: false,
@@ -118,6 +118,28 @@ const SETS: [Set; 11] = [
         one_in: 1,
         only: Some("loom"),
         effort: within(&[None, Some(2)], 200_000),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life, second attempt",
+        size: Size::Full,
+        starts: &[Start::Retried],
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: None,
+        effort: within(&[Some(3)], 0),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life, without a bound, each fourth program",
+        size: Size::Full,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: true,
+        one_in: 4,
+        only: Some("loom"),
+        effort: within(&[None, Some(2)], 20_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound, each fourth program",
