@@ -131,15 +131,15 @@ const SETS: [Set; 13] = [
         effort: within(&[Some(3)], 0),
     },
     Set {
-        name: "1 + 1 + 1 calls, life, without a bound, each fourth program",
+        name: "1 + 1 + 1 calls, life, without a bound, each sixteenth program",
         size: Size::Full,
         starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: true,
-        one_in: 4,
+        one_in: 16,
         only: Some("loom"),
-        effort: within(&[None, Some(2)], 20_000),
+        effort: within(&[None, Some(2)], 1_000_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound, each fourth program",

@@ -9,7 +9,7 @@ pub fn run(root: &Path) -> bool {
     let mut build = Command::new(env!("CARGO"));
     build
         .current_dir(root)
-        .args(["build", "--release", "-p", "presentation-service"]);
+        .args(["build", "-p", "presentation-service"]);
     let mut install = Command::new("npm");
     install.current_dir(&tests).arg("ci");
     let mut test = Command::new("npm");

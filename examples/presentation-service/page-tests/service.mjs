@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const PROGRAM = process.env.SERVICE ?? new URL("../../../target/release/presentation-service", import.meta.url).pathname;
+const PROGRAM = process.env.SERVICE ?? new URL("../../../target/debug/presentation-service", import.meta.url).pathname;
 const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 /** A running service. Its files are in a directory of its own. */

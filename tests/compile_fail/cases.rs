@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// The `.rs` files of a directory of cases.
 fn cases(of: &str) -> BTreeSet<PathBuf> {
-    let dir = format!("{}/tests/compile_fail/{of}", env!("CARGO_MANIFEST_DIR"));
+    let dir = format!("{}/{of}", env!("CARGO_MANIFEST_DIR"));
     fs::read_dir(dir)
         .unwrap()
         .map(|entry| PathBuf::from(entry.unwrap().file_name()))
@@ -29,8 +29,8 @@ fn cases(of: &str) -> BTreeSet<PathBuf> {
 fn mistakes_do_not_compile_and_their_twins_do() {
     assert_eq!(cases("fail"), cases("pass"), "each case has its twin");
     let cases = trybuild::TestCases::new();
-    cases.pass("tests/compile_fail/pass/*.rs");
-    cases.compile_fail("tests/compile_fail/fail/*.rs");
+    cases.pass("pass/*.rs");
+    cases.compile_fail("fail/*.rs");
 }
 
 macro_rules! is {
