@@ -18,6 +18,7 @@ const DOCUMENT: &str = "docs/verification.md";
 const PLACES: &[(&str, &str)] = &[
     ("src", ""),
     ("tests", ""),
+    ("tests/compile_fail", "compile_fail/"),
     ("loom_tests", ""),
     ("examples/presentation-service/src", "presentation-service/"),
     (
