@@ -74,7 +74,7 @@ const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
     Effort { bounds, most }
 }
 
-const SETS: [Set; 13] = [
+const SETS: [Set; 12] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -182,18 +182,7 @@ const SETS: [Set; 13] = [
         lengths: &[3, 3],
         accepted_only: true,
         one_in: 16,
-        only: Some("loom"),
-        effort: within(&[Some(2), Some(1)], 2_000),
-    },
-    Set {
-        name: "3 + 3 calls, life, each fourth program",
-        size: Size::Full,
-        starts: FIRST_ATTEMPT,
-        alphabet: Alphabet::Life,
-        lengths: &[3, 3],
-        accepted_only: true,
-        one_in: 4,
-        only: Some("shuttle"),
+        only: None,
         effort: within(&[Some(2), Some(1)], 2_000),
     },
     Set {
