@@ -160,7 +160,7 @@ const SETS: [Set; 12] = [
         lengths: &[1, 1, 1],
         accepted_only: true,
         one_in: 1,
-        only: None,
+        only: Some("loom"),
         effort: within(&[Some(2), Some(1)], 20_000),
     },
     Set {
