@@ -139,7 +139,7 @@ const SETS: [Set; 12] = [
         accepted_only: true,
         one_in: 16,
         only: Some("loom"),
-        effort: within(&[None, Some(2)], 1_000_000),
+        effort: within(&[None, Some(2)], 300_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound, each fourth program",
