@@ -117,7 +117,7 @@ const SETS: [Set; 12] = [
         accepted_only: false,
         one_in: 1,
         only: Some("loom"),
-        effort: within(&[None, Some(2)], 200_000),
+        effort: within(&[None, Some(2)], 50_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life, second attempt",
