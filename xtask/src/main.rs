@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Clone, Subcommand)]
 enum What {
-    /// In half an hour from a clean clone; this is the default
+    /// In a quarter of an hour; this is the default
     Quick {
         /// Write what is generated in README and docs; without it, what differs is a failure
         #[arg(long)]
