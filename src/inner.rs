@@ -80,7 +80,7 @@ impl<T> Inner<T> {
             && slot.nonce.load(Ordering::Acquire) == id.nonce
             && slot.state().generation() == id.generation;
         if !is_present {
-            return Err(self.missing(id));
+            return Err(self.missing(id.nonce, id.generation, id.slot));
         }
         let target = Target {
             slot: id.slot,
@@ -93,7 +93,13 @@ impl<T> Inner<T> {
 
     /// Of what its slot does not hold (any more), the key tells whether it ever did.
     #[cold]
-    fn missing(&self, id: JobId) -> LookupError {
+    fn missing(&self, nonce: u64, generation: u32, slot: u32) -> LookupError {
+        // Its parts and not the id, which the hot path would have to put into memory to hand it on.
+        let id = JobId {
+            nonce,
+            generation,
+            slot,
+        };
         if self.slot(id.slot).state().generation() > id.generation && self.mint.has_issued(id) {
             LookupError::Gone
         } else {

@@ -1,4 +1,4 @@
-//! Where a slot lies: groups of chunks of slots, all of one size, found by index with shifts and a multiplication.
+//! Where a slot lies: in a chunk of slots, all of one size, found by index with shifts and a multiplication.
 
 use crate::sync::MODELLED;
 
@@ -14,6 +14,8 @@ const WIDTH: u32 = if !MODELLED {
     5
 };
 pub(crate) const CHUNKS: usize = 1 << WIDTH;
+/// The most chunks that are listed in a registry from the start. The others are a step farther away, in groups.
+const NEAREST: usize = if MODELLED && cfg!(test) { 1 } else { CHUNKS };
 /// Few in models, where every table is made and dropped in every execution; fewest in this crate's own.
 pub(crate) const GROUPS: usize = if !MODELLED {
     256
@@ -25,11 +27,20 @@ pub(crate) const GROUPS: usize = if !MODELLED {
 /// The most slots there can be.
 pub(crate) const MOST: usize = GROUPS * CHUNKS * SLOTS;
 
-/// The group of an index, which there need not be, the chunk there, and the place in it.
+/// The chunk of an index, by number, and the place in it.
 #[inline(always)]
-pub(crate) fn locate(index: u32) -> (usize, usize, usize) {
-    let chunk = (index >> SIZE) as usize;
-    (chunk >> WIDTH, chunk % CHUNKS, spread(index))
+pub(crate) fn locate(index: u32) -> (usize, usize) {
+    ((index >> SIZE) as usize, spread(index))
+}
+
+/// The group of a chunk, which there need not be, and where in it.
+pub(crate) fn group(chunk: usize) -> (usize, usize) {
+    (chunk >> WIDTH, chunk % CHUNKS)
+}
+
+/// How many chunks to list from the start.
+pub(crate) fn near(capacity: usize) -> usize {
+    capacity.div_ceil(SLOTS).min(NEAREST)
 }
 
 /// Neighbours by index are jobs that work at the same time. They are this many slots apart, counted round, so that their
@@ -60,7 +71,8 @@ mod tests {
     fn chunks_tile_the_indices() {
         let mut expected = (0, 0, 0);
         for index in 0..5_000_000 {
-            let (group, chunk, place) = locate(index);
+            let (chunk, place) = locate(index);
+            let (group, chunk) = group(chunk);
             let offset = gather(u32::try_from(place).unwrap());
             assert_eq!((group, chunk, offset), expected, "index {index}");
             expected.2 += 1;
@@ -71,16 +83,26 @@ mod tests {
                 expected = (expected.0 + 1, 0, 0);
             }
         }
-        assert!(locate(u32::MAX).0 >= GROUPS);
+        assert!(group(locate(u32::MAX).0).0 >= GROUPS);
+    }
+
+    /// As many as the capacity needs, so that a small registry is small.
+    #[test]
+    fn near_chunks_are_those_of_the_capacity() {
+        let expected = [(0, 0), (1, 1), (SLOTS, 1), (SLOTS + 1, 2), (MOST, CHUNKS)];
+        assert_eq!(
+            expected.map(|(capacity, _)| near(capacity)),
+            expected.map(|(_, near)| near)
+        );
     }
 
     /// Jobs that were registered one after the other do not share a cache line of 64 bytes.
     #[test]
     fn neighbours_are_on_lines_of_their_own() {
         let lines = |index| {
-            let (group, chunk, place) = locate(index);
+            let (chunk, place) = locate(index);
             let first = place * size_of::<Words>();
-            [first, first + size_of::<Words>() - 1].map(|byte| (group, chunk, byte / 64))
+            [first, first + size_of::<Words>() - 1].map(|byte| (chunk, byte / 64))
         };
         for index in 0..10_000 {
             for other in index + 1..index + 8 {

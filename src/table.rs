@@ -5,7 +5,7 @@
 //! stays good for as long as the table. Slots are used again first in, first out, which spends their generations slowly.
 
 use crate::body::Body;
-use crate::place::{CHUNKS, GROUPS, MOST, SIZE, SLOTS, gather, locate};
+use crate::place::{CHUNKS, GROUPS, MOST, SIZE, SLOTS, gather, group, locate, near};
 use crate::slot::{Slot, Words};
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering, Published};
 use crate::word::RETIRED;
@@ -14,9 +14,12 @@ use std::hint::black_box;
 
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    groups: [Published<Group<T>>; GROUPS],
+    /// The first chunks: as many as the capacity needs, up to the size of a group.
+    near: Box<[Published<Chunk<T>>]>,
+    /// Those after them. They are there for more than two million jobs, or where slots have been retired.
+    far: [Published<Group<T>>; GROUPS],
     free: Mutex<Free>,
-    /// Jobs that can be looked up. Written under the lock of `free`.
+    /// Jobs that can be looked up.
     live: AtomicUsize,
     capacity: usize,
     /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
@@ -74,8 +77,11 @@ pub(crate) enum NoSlot {
 
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize, first_generation: u32) -> Self {
+        let capacity = capacity.min(MOST);
+        let near = std::iter::repeat_with(Published::empty).take(near(capacity));
         Self {
-            groups: std::array::from_fn(|_| Published::empty()),
+            near: near.collect(),
+            far: std::array::from_fn(|_| Published::empty()),
             free: Mutex::new(Free {
                 indices: VecDeque::new(),
                 grown: 0,
@@ -83,7 +89,7 @@ impl<T> Table<T> {
                 closed: false,
             }),
             live: AtomicUsize::new(0),
-            capacity: capacity.min(MOST),
+            capacity,
             first_generation,
         }
     }
@@ -97,9 +103,19 @@ impl<T> Table<T> {
     /// Where an index is.
     #[inline(always)]
     fn chunk(&self, index: u32) -> Option<(&Chunk<T>, usize)> {
-        let (group, chunk, place) = locate(index);
-        let chunk = self.groups.get(group)?.get()?[chunk].get()?;
-        Some((chunk, place))
+        let (chunk, place) = locate(index);
+        let chunk = match self.near.get(chunk) {
+            Some(chunk) => chunk,
+            None => self.far(chunk)?,
+        };
+        Some((chunk.get()?, place))
+    }
+
+    /// Where a chunk is, or is to be, that is not near. `None` where its group is not there.
+    #[cold]
+    fn far(&self, chunk: usize) -> Option<&Published<Chunk<T>>> {
+        let (group, chunk) = group(chunk);
+        Some(&self.far.get(group)?.get()?[chunk])
     }
 
     /// Has the processor fetch a slot that is far away. A checker's access would be a step more.
@@ -112,6 +128,17 @@ impl<T> Table<T> {
             chunk.bodies[place].fetch();
             // On whose first line this one, as a rule, ends.
             chunk.bodies[(place + 1) % SLOTS].fetch();
+        }
+    }
+
+    /// The same, of its words alone.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn fetch_words(&self, index: u32) {
+        if MODELLED {
+            return;
+        }
+        if let Some((chunk, place)) = self.chunk(index) {
+            black_box(chunk.words[place].state());
         }
     }
 
@@ -142,12 +169,16 @@ impl<T> Table<T> {
 
     /// Makes the chunk of an index, unless somebody else does meanwhile.
     fn grow(&self, index: u32) -> Option<()> {
-        let (group, chunk, _) = locate(index);
-        let chunks = self.groups.get(group)?;
-        if chunks.get().is_none() {
-            chunks.publish(boxed(Published::empty));
-        }
-        let chunk = &chunks.get()?[chunk];
+        let (chunk, _) = locate(index);
+        let chunk = if let Some(chunk) = self.near.get(chunk) {
+            chunk
+        } else {
+            let chunks = self.far.get(group(chunk).0)?;
+            if chunks.get().is_none() {
+                chunks.publish(boxed(Published::empty));
+            }
+            self.far(chunk)?
+        };
         chunk.publish(Chunk::new(self.first_generation));
         Some(())
     }
@@ -199,9 +230,8 @@ impl<T> Table<T> {
 
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_, T>> {
-        let groups = self.groups.iter().map_while(Published::get);
-        let chunks = groups.flat_map(|chunks| chunks.iter().map_while(Published::get));
-        chunks.zip(0..).flat_map(|(chunk, number)| {
+        let chunks = (0..).map_while(|number: u32| Some((number, self.chunk(number << SIZE)?.0)));
+        chunks.flat_map(|(number, chunk)| {
             let slots = chunk.words.iter().zip(chunk.bodies.iter()).zip(0..);
             slots.map(move |((words, body), place)| {
                 Slot::new(number << SIZE | gather(place), words, body)
@@ -257,5 +287,20 @@ mod tests {
         table.give_back(index);
         assert_eq!(table.take().unwrap().index, index + 1);
         assert!(matches!(table.take(), Err(NoSlot::Full)));
+    }
+
+    /// P4: what takes the place of retired slots lies past the chunks that the capacity needs, and is found as they are.
+    #[test]
+    fn retired_slots_are_replaced_past_the_capacity() {
+        let table = Table::<()>::new(1, RETIRED);
+        let all = 0..3 << SIZE;
+        for expected in all.clone() {
+            let index = table.take().unwrap().index;
+            assert_eq!(index, expected);
+            table.give_back(index);
+        }
+        let mut walked: Vec<_> = table.iter().map(|slot| slot.index).collect();
+        walked.sort_unstable();
+        assert!(walked.into_iter().eq(all));
     }
 }

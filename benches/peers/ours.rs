@@ -2,7 +2,6 @@
 
 use crate::peer::{Peer, RUNNING};
 use job_registry::{Job, JobId, JobRegistry, Progress, Status};
-use std::sync::Arc;
 
 pub type Payload = crate::peer::Payload;
 
@@ -52,18 +51,18 @@ impl Peer for Ours {
     }
 }
 
-/// By handle: `Arc`, as threads share it.
+/// By the owner's handle, which is what the peers' `Arc` is: of the registry, and the job's place there.
 pub struct Handle(JobRegistry<Payload>);
 
 impl Peer for Handle {
     const NAME: &'static str = "ours";
-    type Key = Arc<Job<Payload>>;
+    type Key = Job<Payload>;
 
     fn new(jobs: usize) -> Self {
         Self(JobRegistry::builder().capacity(jobs + 1024).build())
     }
     fn register(&self, _: u64) -> Self::Key {
-        Arc::new(self.0.register([0; 16]).expect("room"))
+        self.0.register([0; 16]).expect("room")
     }
     fn start(&self, job: &Self::Key) -> bool {
         job.start().is_ok()

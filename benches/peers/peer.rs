@@ -18,7 +18,7 @@ pub trait Peer: Send + Sync + Sized + 'static {
     const NAME: &'static str;
     /// A limit has no look-up, and is no registry: not every call means something there.
     const IS_LIMIT: bool = false;
-    type Key: Clone + Send + Sync;
+    type Key: Send + Sync;
 
     fn new(jobs: usize) -> Self;
     /// `random` is for the id.
@@ -177,7 +177,7 @@ impl Atomics {
 pub trait Keep<I>: Send + Sync + Sized + 'static {
     const NAME: &'static str;
     const IS_LIMIT: bool = false;
-    type Key: Clone + Send + Sync;
+    type Key: Send + Sync;
     fn new(jobs: usize) -> Self;
     fn insert(&self, item: I, random: u64) -> Self::Key;
     fn read<R>(&self, key: &Self::Key, f: impl FnOnce(&I) -> R) -> Option<R>;

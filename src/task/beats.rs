@@ -68,6 +68,10 @@ pub(super) struct InHand<'a> {
 }
 
 impl InHand<'_> {
+    pub(super) fn jobs(&self) -> impl Iterator<Item = Ticking> {
+        self.jobs.iter().copied()
+    }
+
     pub(super) fn retain(&mut self, mut goes_on: impl FnMut(Ticking) -> bool) {
         let Self { jobs, over, .. } = self;
         jobs.retain(|ticking| {

@@ -155,6 +155,9 @@ impl<T> Task<T> {
         if let Some(mut hand) = beats.take_due() {
             // Once for all of them.
             let now = inner.now();
+            // The exchanges wait for memory one after the other, these looks all together.
+            hand.jobs()
+                .for_each(|ticking| inner.table.fetch_words(ticking.target().slot));
             hand.retain(|ticking| {
                 let mut target = ticking.target();
                 // The queue does not keep it, and nobody else asks for it.
