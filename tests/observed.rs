@@ -2,93 +2,15 @@
 
 #![cfg(not(any(loom, shuttle)))]
 
+#[path = "observed/counted.rs"]
+mod counted;
+#[path = "observed/listener.rs"]
+mod listener;
+
 use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
-use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt;
+use listener::told;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::Once;
 use std::time::Duration;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::registry::LookupSpan;
-
-/// Fields as text, by name.
-type Fields = BTreeMap<String, String>;
-
-#[derive(Default)]
-struct Visitor(Fields);
-
-impl Visit for Visitor {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.to_owned());
-    }
-}
-
-/// What was told: the level, the fields, the span's fields.
-type Told = Vec<(String, Fields, Fields)>;
-
-/// Who listens on this thread. (One subscriber for all tests: several at a time disturb each other's caches.)
-struct Sink {
-    told: Told,
-    call_back: Rc<dyn Fn()>,
-}
-
-thread_local! {
-    static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
-}
-
-struct Listener;
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut visitor = Visitor::default();
-        attributes.record(&mut visitor);
-        let span = context.span(id).unwrap();
-        span.extensions_mut().insert(visitor.0);
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if event.metadata().target() != "job_registry" {
-            return;
-        }
-        let mut visitor = Visitor::default();
-        event.record(&mut visitor);
-        let span = context.event_span(event);
-        let span = span.and_then(|span| span.extensions().get::<Fields>().cloned());
-        let level = event.metadata().level().to_string();
-        let call_back = SINK.with_borrow_mut(|sink| {
-            let sink = sink.as_mut()?;
-            sink.told.push((level, visitor.0, span.unwrap_or_default()));
-            Some(sink.call_back.clone())
-        });
-        if let Some(call_back) = call_back {
-            call_back();
-        }
-    }
-}
-
-/// What is told on this thread while `f` runs; `call_back` is called each time.
-fn told(call_back: impl Fn() + 'static, f: impl FnOnce()) -> Told {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        let subscriber = tracing_subscriber::registry().with(Listener);
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-    });
-    let call_back = Rc::new(call_back);
-    let told = Vec::new();
-    SINK.set(Some(Sink { told, call_back }));
-    f();
-    SINK.take().unwrap().told
-}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -312,90 +234,4 @@ fn a_sweep_with_a_panic_is_told_as_a_warning() {
     let (level, fields, _) = told.last().expect("the sweep is told");
     assert_eq!(level, "WARN");
     assert_eq!((&*fields["message"], &*fields["panics"]), ("cleanup", "1"));
-}
-
-/// The value of every metric, by its name and labels. All of them are described.
-fn values(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
-    let all = snapshotter.snapshot().into_vec().into_iter();
-    all.map(|(key, _, description, value)| {
-        assert!(description.is_some(), "{key:?} is not described");
-        let (_, key) = key.into_parts();
-        let labels: Vec<_> = key
-            .labels()
-            .map(|label| format!("{}={}", label.key(), label.value()))
-            .collect();
-        let value = match value {
-            #[allow(clippy::cast_precision_loss)]
-            DebugValue::Counter(count) => count as f64,
-            DebugValue::Gauge(value) => value.into_inner(),
-            DebugValue::Histogram(values) => values.into_iter().map(f64::from).sum(),
-        };
-        (format!("{}{{{}}}", key.name(), labels.join(",")), value)
-    })
-    .collect()
-}
-
-#[test]
-fn a_life_is_counted() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    let clock = ManualClock::new();
-    let jobs = JobRegistry::builder()
-        .clock(clock.clone())
-        .retention(3 * SECOND)
-        .stall_after(SECOND)
-        .capacity(2)
-        .on_remove(|_| panic!("the hook"))
-        .build();
-    metrics::with_local_recorder(&recorder, || {
-        job_registry::describe_metrics();
-        let (job, other) = (jobs.register(()).unwrap(), jobs.register(()).unwrap());
-        assert!(jobs.register(()).is_err());
-        clock.advance(SECOND);
-        job.start().unwrap();
-        job.heartbeat().unwrap();
-        clock.advance(2 * SECOND);
-        jobs.fail_stalled();
-        assert!(job.advance(percent(1.0)).is_err());
-        assert!(job.heartbeat().is_err());
-        clock.advance(SECOND);
-        let again = job.retry().unwrap();
-        again.cancel().unwrap();
-        clock.advance(3 * SECOND);
-        jobs.sweep();
-        jobs.publish_counts();
-        drop(other);
-    });
-    let expected = [
-        ("job_registry_transitions_total{status=pending}", 3.0),
-        ("job_registry_transitions_total{status=running}", 1.0),
-        ("job_registry_transitions_total{status=failed}", 2.0),
-        ("job_registry_transitions_total{status=cancelled}", 1.0),
-        ("job_registry_heartbeats_total{}", 1.0),
-        ("job_registry_stalls_total{}", 1.0),
-        ("job_registry_refused_total{call=advance,reason=ended}", 1.0),
-        ("job_registry_refused_total{call=register,reason=full}", 1.0),
-        (
-            "job_registry_refused_total{call=heartbeat,reason=ended}",
-            1.0,
-        ),
-        ("job_registry_removed_total{}", 1.0),
-        ("job_registry_removal_panics_total{}", 1.0),
-        // One second, none, and seven of the other.
-        ("job_registry_time_in_status_seconds{status=pending}", 8.0),
-        ("job_registry_time_in_status_seconds{status=running}", 2.0),
-        ("job_registry_time_in_status_seconds{status=failed}", 1.0),
-        ("job_registry_time_in_status_seconds{status=cancelled}", 3.0),
-        ("job_registry_sweep_seconds{}", 0.0),
-        ("job_registry_jobs{status=pending}", 1.0),
-        ("job_registry_jobs{status=running}", 0.0),
-        ("job_registry_jobs{status=completed}", 0.0),
-        ("job_registry_jobs{status=failed}", 0.0),
-        ("job_registry_jobs{status=cancelled}", 0.0),
-    ];
-    let expected: BTreeMap<_, _> = expected
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect();
-    assert_eq!(values(&snapshotter), expected);
 }

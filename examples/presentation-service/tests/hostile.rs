@@ -2,186 +2,24 @@
 //! an ordinary presentation, and never a failure of the service.
 
 mod common;
+#[path = "hostile/inputs.rs"]
+mod inputs;
+#[path = "hostile/service.rs"]
+mod service;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use common::{PATIENCE, Service, presentation, quick, refused};
+use axum::body::Body;
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use common::{PATIENCE, Service, quick, refused};
+use inputs::{deck, header_value, json_value, text};
 use job_registry::JobId;
-use presentation_service::api::router;
 use presentation_service::deck::{Deck, DeckLimits};
 use presentation_service::render::{PageSize, Studio, TextStudio};
-use presentation_service::state::{AppState, Config};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use serde_json::{Value, json};
+use service::{Hostile, LIST};
 use std::sync::Arc;
-use tokio::runtime::Runtime;
-use tower::ServiceExt;
-
-const LIST: &str = "/api/presentations";
-
-/// A service without a socket, for many requests.
-struct Hostile {
-    runtime: Runtime,
-    state: AppState,
-    routes: Router,
-    files: tempfile::TempDir,
-}
-
-impl Hostile {
-    fn new() -> Self {
-        let runtime = Runtime::new().unwrap();
-        let files = tempfile::tempdir().unwrap();
-        let config = Config {
-            files: files.path().to_owned(),
-            capacity: 100_000,
-            ..Config::default()
-        };
-        let entered = runtime.enter();
-        let state = AppState::new(config, quick());
-        let routes = router(state.clone());
-        drop(entered);
-        Self {
-            runtime,
-            state,
-            routes,
-            files,
-        }
-    }
-
-    fn ask(&self, request: Request<Body>) -> Response<Body> {
-        let answer = self.routes.clone().oneshot(request);
-        self.runtime.block_on(answer).unwrap()
-    }
-
-    fn get(&self, path: &str, header: header::HeaderName, value: HeaderValue) -> Response<Body> {
-        let request = Request::get(path).header(header, value);
-        self.ask(request.body(Body::empty()).unwrap())
-    }
-
-    fn post(&self, body: impl Into<Body>) -> Response<Body> {
-        let request = Request::post(LIST).header("content-type", "application/json");
-        self.ask(request.body(body.into()).unwrap())
-    }
-
-    fn json(&self, response: Response<Body>) -> Value {
-        let body = to_bytes(response.into_body(), usize::MAX);
-        serde_json::from_slice(&self.runtime.block_on(body).unwrap()).unwrap()
-    }
-
-    /// A job that nobody works on.
-    fn live(
-        &self,
-    ) -> (
-        job_registry::Job<presentation_service::jobs::Presentation>,
-        String,
-    ) {
-        let job = self.state.registry.register(presentation("Live")).unwrap();
-        let path = format!("{LIST}/{}", job.id());
-        (job, path)
-    }
-
-    /// A refusal says what is wrong and what to do.
-    fn check_refusal(&self, response: Response<Body>, statuses: &[StatusCode]) {
-        assert!(statuses.contains(&response.status()), "{response:?}");
-        let body = self.json(response);
-        for text in ["error", "what_to_do"] {
-            assert!(
-                body[text].as_str().is_some_and(|text| !text.is_empty()),
-                "{body}"
-            );
-        }
-    }
-}
-
-/// Text with what tends to break things: separators, control characters, markup, other scripts.
-fn text() -> impl Strategy<Value = String> {
-    let part = prop_oneof![
-        any::<String>(),
-        Just("../../etc/passwd".to_owned()),
-        Just("\u{0}\r\n\u{1b}[2J\u{202e}".to_owned()),
-        Just("<script>alert(1)</script>\"'&".to_owned()),
-        Just("\n---\n```\n# \n| a | b |\n|---|\n".to_owned()),
-    ];
-    proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
-}
-
-/// What Markdown is made of, in any order, and any text in between.
-fn deck() -> impl Strategy<Value = String> {
-    let marks: &[&str] = &[
-        "\n",
-        "\n\n",
-        "\n---\n",
-        "# ",
-        "###### ",
-        "- ",
-        "  1. ",
-        "> ",
-        "```",
-        "```rust\n",
-        "~~~\n",
-        "`",
-        "**",
-        "_",
-        "~~",
-        "[a](b)",
-        "![",
-        "](",
-        "<b>",
-        "<!--",
-        "|a|b|\n|-|:-:|\n|1|2|\n",
-        "- [ ] ",
-        "\\",
-        "&amp;",
-        "&#0;",
-        "\t",
-        "\r\n",
-        "\u{200d}",
-        "\u{202e}",
-        "a\u{301}",
-        "✅",
-        "їжак",
-        "漢字",
-        "العربية",
-    ];
-    let part = prop_oneof![
-        6 => proptest::sample::select(marks).prop_map(str::to_owned),
-        2 => "[a-z ]{1,12}",
-        1 => text(),
-    ];
-    proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
-}
-
-/// Any JSON, with the fields of a submission more often than not.
-fn json_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        text().prop_map(Value::from),
-    ];
-    let key = prop_oneof![
-        Just("title".to_owned()),
-        Just("deck".to_owned()),
-        any::<String>()
-    ];
-    leaf.prop_recursive(4, 32, 4, move |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::hash_map(key.clone(), inner, 0..4)
-                .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
-        ]
-    })
-}
-
-/// Any bytes that can be a header's value.
-fn header_value() -> impl Strategy<Value = HeaderValue> {
-    let bytes = proptest::collection::vec(any::<u8>(), 0..64);
-    bytes.prop_filter_map("no header", |bytes| HeaderValue::from_bytes(&bytes).ok())
-}
 
 /// What fails is written beside this file and tried first from then on: commit it.
 fn config() -> ProptestConfig {
