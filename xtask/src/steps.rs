@@ -4,7 +4,7 @@ use crate::{Outcome, timed};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 struct Step {
     name: &'static str,
@@ -129,25 +129,44 @@ pub fn models(root: &Path) -> Vec<Outcome> {
     run_all(root, FULL.iter(), "full")
 }
 
+/// Steps in parts that follow one another share the processors: one's longest part is under way beside the other's.
 fn run_all<'a>(root: &Path, steps: impl Iterator<Item = &'a Step>, size: &str) -> Vec<Outcome> {
-    let run = |step: &Step| timed(step.name, || execute(root, step, size));
-    steps.map(run).collect()
+    let steps: Vec<_> = steps.collect();
+    let groups = steps.chunk_by(|step, next| !step.parts.is_empty() && !next.parts.is_empty());
+    let run = |steps: &[&Step]| match steps {
+        [step] if step.parts.is_empty() => vec![timed(step.name, || {
+            let mut cargo = command(root, step, size, "");
+            cargo.status().is_ok_and(|status| status.success())
+        })],
+        steps => in_parts(root, steps, size),
+    };
+    groups.flat_map(run).collect()
 }
 
-fn execute(root: &Path, step: &Step, size: &str) -> bool {
-    if step.parts.is_empty() {
-        let mut cargo = command(root, step, size, "");
-        return cargo.status().is_ok_and(|status| status.success());
-    }
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(false));
+/// A process for each part, as many at a time as there are processors. The seconds of a step are those until its last part
+/// has ended.
+fn in_parts(root: &Path, steps: &[&Step], size: &str) -> Vec<Outcome> {
+    let start = Instant::now();
+    let most = steps.iter().map(|step| step.parts.len()).max();
+    let turns =
+        (0..most.unwrap_or(0)).flat_map(|part| (0..steps.len()).map(move |step| (step, part)));
+    let turns = Mutex::new(turns.filter(|&(step, part)| part < steps[step].parts.len()));
+    let outcomes = steps
+        .iter()
+        .map(|step| Outcome(step.name, true, Duration::ZERO));
+    let outcomes = Mutex::new(outcomes.collect::<Vec<_>>());
+    let next = || turns.lock().expect("nothing panics under it").next();
     let work = || {
-        while let Some(part) = step.parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut cargo = command(root, step, size, part);
+        while let Some((step, part)) = next() {
+            let part = steps[step].parts[part];
+            let mut cargo = command(root, steps[step], size, part);
             let done = cargo.stderr(Stdio::inherit()).output();
-            let mut failed = failed.lock().expect("nothing panics under it");
-            *failed |= !done.as_ref().is_ok_and(|done| done.status.success());
+            let mut outcomes = outcomes.lock().expect("nothing panics under it");
+            let Outcome(name, passed, took) = &mut outcomes[step];
+            *passed &= done.as_ref().is_ok_and(|done| done.status.success());
+            *took = start.elapsed();
             // At once, and not mixed with another's.
-            println!("\n{part}:");
+            println!("\n{name}, {part}:");
             print!(
                 "{}",
                 done.map_or_else(
@@ -161,7 +180,7 @@ fn execute(root: &Path, step: &Step, size: &str) -> bool {
     std::thread::scope(|scope| {
         (0..processors).for_each(|_| drop(scope.spawn(work)));
     });
-    !failed.into_inner().expect("nothing panics under it")
+    outcomes.into_inner().expect("nothing panics under it")
 }
 
 /// Printed as somebody would type it.
