@@ -82,13 +82,16 @@ pub fn run(root: &Path, write: bool, again: bool) -> bool {
     generated::check(&root.join(DOCUMENT), "mutants", &table, write) && wrong.is_empty()
 }
 
-/// First with what is built and run soonest, then, those that are left, with the other suites.
+/// First with what is built and run soonest, then, those that are left, with the other suites, and at last with more of the first.
 fn of_suites(root: &Path, again: bool) -> Option<Outcomes> {
-    let last = if again { By::Suites } else { By::First };
-    if !again {
+    let last = if again {
+        By::Histories
+    } else {
         mutate(root, By::First, &[], &Known::default())?;
-    }
-    mutate(root, By::Suites, &[], &known(root, last)?)
+        By::First
+    };
+    mutate(root, By::Suites, &[], &known(root, last)?)?;
+    mutate(root, By::Histories, &[], &known(root, By::Suites)?)
 }
 
 fn table(outcomes: &Outcomes, by_models: usize) -> String {

@@ -9,7 +9,6 @@ use std::process::Command;
 /// Failures are not shrunk, not kept and not traced, and the histories are the same for every mutant.
 const ENV: &[(&str, &str)] = &[
     ("RUST_BACKTRACE", "0"),
-    ("PROPTEST_CASES", "40"),
     ("PROPTEST_MAX_SHRINK_ITERS", "0"),
     ("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1"),
     ("PROPTEST_RNG_SEED", "1"),
@@ -18,8 +17,9 @@ const ENV: &[(&str, &str)] = &[
 /// The tool's lists, with line and column. What stands in the first three need not be tried again.
 const LISTS: [&str; 4] = ["caught.txt", "timeout.txt", "unviable.txt", "missed.txt"];
 
-/// How the second round goes.
+/// How the second round goes, and the third.
 const SUITES: &str = ".cargo/mutants-suites.toml";
+const HISTORIES: &str = ".cargo/mutants-histories.toml";
 
 /// Of each list, what an earlier run has written.
 pub(super) type Known = [String; LISTS.len()];
@@ -27,10 +27,12 @@ pub(super) type Known = [String; LISTS.len()];
 /// What tells a mutant from the library.
 #[derive(Clone, Copy)]
 pub(super) enum By<'a> {
-    /// The histories, which are built soonest: most mutants die of them.
+    /// A few histories, which are built and run soonest: most mutants die of them.
     First,
     /// The other suites.
     Suites,
+    /// More histories.
+    Histories,
     /// Models, under a checker.
     Models(&'static str, &'a [&'a str]),
 }
@@ -41,7 +43,16 @@ impl By<'_> {
         match self {
             Self::First => "first",
             Self::Suites => "suites",
+            Self::Histories => "histories",
             Self::Models(checker, _) => checker,
+        }
+    }
+
+    /// How often a property is tried.
+    fn cases(self) -> &'static str {
+        match self {
+            Self::First => "10",
+            _ => "40",
         }
     }
 }
@@ -95,6 +106,7 @@ pub(super) fn mutate(root: &Path, by: By<'_>, names: &[&str], known: &Known) -> 
     let mut cargo = tool(root);
     cargo
         .args(["--package", "job-registry", "--no-times", "--iterate"])
+        .env("PROPTEST_CASES", by.cases())
         .arg("-o")
         .arg(&output);
     if std::env::var_os("CARGO_MUTANTS_JOBS").is_none() {
@@ -108,6 +120,7 @@ pub(super) fn mutate(root: &Path, by: By<'_>, names: &[&str], known: &Known) -> 
     match by {
         By::First => &mut cargo,
         By::Suites => cargo.args(["--config", SUITES]),
+        By::Histories => cargo.args(["--config", HISTORIES]),
         By::Models(checker, models) => cargo
             .args(["--config", ".cargo/mutants-models.toml", "--", "--"])
             .args(models)
