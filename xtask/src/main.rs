@@ -38,7 +38,7 @@ enum What {
         #[arg(long)]
         write: bool,
     },
-    /// For hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
+    /// For about two hours: the larger programs, the seeded bugs and the mutants as well; writes all that is generated
     Full,
     /// Models and programs alone, of the full size; writes their tables
     Models,
