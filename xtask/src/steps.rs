@@ -15,8 +15,9 @@ struct Step {
     parts: &'static [&'static str],
 }
 
-/// The longest first: the first is loom's longest, the second, in the quick size, shuttle's. Loom maps and unmaps a stack for each thread of each execution, and two
-/// threads of one process that do so wait for each other: two processes take half the time.
+/// The longest first: the first is loom's longest, the second, in the quick size, shuttle's. Loom maps and unmaps a stack
+/// for each thread of each execution, and two threads of one process that do so wait for each other: two processes take
+/// half the time.
 const PARTS: &[&str] = &[
     "every_program_is_linearizable_from_a_running_job --test-threads=1",
     "--skip every_program_is_linearizable_from --test-threads=1",
