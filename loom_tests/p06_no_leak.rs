@@ -177,6 +177,44 @@ fn a_used_up_slot_costs_no_room() {
     });
 }
 
+/// A job that was removed before its time leaves its entry to the next in its place, which ends while a sweep comes by: it is
+/// removed when it is due itself.
+#[test]
+fn an_entry_that_is_left_over_does_for_the_next_job() {
+    let claim = claim!(
+        an_entry_that_is_left_over_does_for_the_next_job,
+        [P5, P6],
+        [25, 32]
+    );
+    // Whether the sweep has found the job locked, and left the entry for the next.
+    check(&claim, &[false, true], &[], || {
+        let (jobs, clock, first, payload) = ended(ms(10));
+        drop(jobs.remove(first).unwrap());
+        let next = jobs.register(payload.clone()).unwrap().detach();
+        assert_eq!(next.slot, first.slot);
+        clock.advance(ms(10));
+        let (ended, swept) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.cancel(next))
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).removed
+            },
+        );
+        assert_eq!((ended, swept), (Ok(()), 0));
+        let is_left = jobs.inner.due.is_due(10);
+        clock.advance(ms(9));
+        assert_eq!(call!(jobs.sweep()).removed, 0, "removed before its time");
+        clock.advance(ms(1));
+        let removed = call!(jobs.sweep()).removed;
+        assert_eq!(removed, 1, "an ended job has been forgotten");
+        assert_eq!(Arc::strong_count(&payload), 1, "a payload has leaked");
+        is_left
+    });
+}
+
 /// A sweep takes the entry of a job that is about to end, finds it locked, and files it again. Whoever has ended the job
 /// and sweeps then finds it: that the other has filed it must not be news that comes later.
 #[test]

@@ -19,7 +19,7 @@ pub(crate) struct Body<T> {
     pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) removal: Removal,
-    /// Under which time the due queue has this job, or `NEVER`.
+    /// Under which time the due queue has this slot, or `NEVER`. It outlives the job.
     pub(crate) filed: u64,
 }
 

@@ -1,9 +1,9 @@
 //! The due queue: which slots to look at when.
 //!
 //! Entries are hints and four bytes each. What counts is in the job's body: an entry whose time is not
-//! the body's `filed` is left over from an earlier deadline, or from an earlier job, and is dropped when
-//! its time comes. A job is filed once, at or before its deadline; one that turns out not to be due
-//! yet is filed again.
+//! the body's `filed` is left over from an earlier deadline, and is dropped when its time comes. A slot is filed once, at or
+//! before its job's deadline. A job that turns out not to be due yet is filed again, and one that is removed before
+//! its time leaves the entry to the next, which needs none of its own unless it is due earlier.
 
 use crate::body::NEVER;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -110,6 +110,7 @@ impl DueQueue {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     proptest! {
         /// P6: every entry comes out once, none early, earlier times first.
@@ -160,6 +161,30 @@ mod tests {
         }
     }
 
+    /// P6: jobs that are removed before their time leave one entry for each slot, and the last of them is removed at its own.
+    #[test]
+    fn slot_is_filed_once_for_all_its_jobs() {
+        let clock = crate::ManualClock::new();
+        let builder = crate::JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.retention(Duration::from_secs(60)).build();
+        let ended = || {
+            let id = jobs.register(()).unwrap().detach();
+            jobs.cancel(id).unwrap();
+            id
+        };
+        for _ in 0..100 {
+            clock.advance(Duration::from_millis(10));
+            jobs.remove(ended()).unwrap();
+        }
+        ended();
+        assert_eq!(jobs.inner.due.queue.lock().by_time.len(), 1);
+        clock.advance(Duration::from_millis(59_999));
+        assert_eq!(jobs.sweep().removed, 0);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(jobs.sweep().removed, 1);
+        assert_eq!(jobs.inner.due.queue.lock().by_time.len(), 0);
+    }
+
     /// P6: however often a removal is put off, the queue has one entry for the job.
     #[test]
     fn removal_that_is_put_off_is_filed_once() {
@@ -167,7 +192,7 @@ mod tests {
         let id = jobs.register(()).unwrap().detach();
         jobs.cancel(id).unwrap();
         for hours in 1..100 {
-            let later = std::time::Duration::from_secs(3600 * hours);
+            let later = Duration::from_secs(3600 * hours);
             jobs.remove_after(id, later).unwrap();
         }
         assert_eq!(jobs.inner.due.take_due(NEVER - 1, usize::MAX).len(), 1);

@@ -2,7 +2,6 @@
 //! handle.
 
 use crate::beat::Beat;
-use crate::body::NEVER;
 use crate::clock::{Timeline, millis};
 use crate::due::DueQueue;
 use crate::error::{LookupError, RegisterError};
@@ -133,7 +132,7 @@ impl<T> Inner<T> {
         // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer
         // than it takes to see that. That is why registering works under a guard.
         let mut body = slot.body.lock();
-        debug_assert!(body.payload.is_none() && body.filed == NEVER);
+        debug_assert!(body.payload.is_none());
         body.payload = Some(payload);
         body.registered = now;
         drop(body);
@@ -141,7 +140,6 @@ impl<T> Inner<T> {
         let nonce = self.mint.id(slot.index, generation).nonce;
         slot.nonce.store(nonce, Ordering::Release);
         slot.open(generation, now);
-        self.table.count_in();
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
         debug_assert!(
             published.is_ok_and(|(before, after)| before != after),

@@ -138,14 +138,15 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused(name, id, found.and_then(|found| f(&self.inner, found)))
     }
 
-    /// How many jobs there are.
+    /// How many jobs there are, of those that [`capacity`](Self::capacity) allows: one that another thread is removing counts until
+    /// its payload has been dropped.
     ///
     /// # Locking
     ///
     /// None.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.table.live()
+        self.inner.table.taken()
     }
 
     /// Whether there is no job.
@@ -195,7 +196,7 @@ impl<T> RefUnwindSafe for JobRegistry<T> {}
 impl<T> fmt::Debug for JobRegistry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobRegistry")
-            .field("len", &self.inner.table.live())
+            .field("len", &self.inner.table.taken())
             .field("capacity", &self.inner.table.capacity())
             .finish_non_exhaustive()
     }

@@ -151,8 +151,9 @@ impl<T> Inner<T> {
             .slot
             .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
             .ok()?;
-        self.table.count_out();
         let body = std::mem::replace(&mut *locked.body, Body::empty());
+        // The queue comes by the slot at that time all the same, which is early enough for most jobs that come next.
+        locked.body.filed = body.filed;
         drop(locked);
         let ended = body.ended;
         let mut removed = Removed {

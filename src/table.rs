@@ -19,8 +19,8 @@ pub(crate) struct Table<T> {
     /// Those after them. They are there for more than two million jobs, or where slots have been retired.
     far: [Published<Group<T>>; GROUPS],
     free: Mutex<Free>,
-    /// Jobs that can be looked up.
-    live: AtomicUsize,
+    /// What `free` says of it, for those who only look.
+    taken: AtomicUsize,
     capacity: usize,
     /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
     first_generation: u32,
@@ -88,7 +88,7 @@ impl<T> Table<T> {
                 taken: 0,
                 closed: false,
             }),
-            live: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
             capacity,
             first_generation,
         }
@@ -158,6 +158,7 @@ impl<T> Table<T> {
             if let Some(slot) = self.get(index) {
                 free.grown += u32::from(is_new);
                 free.taken += 1;
+                self.note_taken(&free);
                 return Ok(slot);
             }
             // Nobody waits for the memory.
@@ -190,6 +191,7 @@ impl<T> Table<T> {
             .is_none_or(|slot| slot.state().generation() == RETIRED);
         let mut free = self.free.lock();
         free.taken -= 1;
+        self.note_taken(&free);
         if !used_up {
             free.indices.push_back(index);
         }
@@ -200,12 +202,6 @@ impl<T> Table<T> {
         self.free.lock().closed = true;
     }
 
-    /// Slots handed out and not given back: those of jobs, and of jobs on their way in and out.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn taken(&self) -> usize {
-        self.free.lock().taken
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.free.lock().closed
     }
@@ -214,18 +210,15 @@ impl<T> Table<T> {
         self.capacity
     }
 
-    // ORDERING: Relaxed. The counter publishes nothing.
+    // ORDERING: Relaxed. The count publishes nothing, and whoever writes it holds the lock.
 
-    pub(crate) fn count_in(&self) {
-        self.live.fetch_add(1, Ordering::Relaxed);
+    /// Slots handed out and not given back: those of jobs, and of jobs on their way in and out.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_out(&self) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+    fn note_taken(&self, free: &Free) {
+        self.taken.store(free.taken, Ordering::Relaxed);
     }
 
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 /// Beats for a job until it is dropped or the job ends. From [`Job::heartbeat_every`] and
@@ -143,8 +144,13 @@ impl<T> Task<T> {
             // Before the look, so that what comes after it is noticed.
             let earlier = earlier.notified();
             let Some(next) = self.beat() else { break };
-            // Either is a reason to look again.
-            let _ = timeout_at(next, earlier).await;
+            if next <= Instant::now() {
+                // Other tasks get their turn, which a wait that is over already would not give them.
+                yield_now().await;
+            } else {
+                // Either is a reason to look again.
+                let _ = timeout_at(next, earlier).await;
+            }
         }
         self.is_over = true;
     }

@@ -1,9 +1,7 @@
 //! `heartbeat_every`: a timer that stops by itself. P8.
 
 use crate::{SECOND, settle};
-use job_registry::{Clock, Job, JobRegistry, LookupError, Snapshot, StepError, TokioClock};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use job_registry::{Job, JobRegistry, LookupError, Snapshot, StepError, TokioClock};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -185,49 +183,6 @@ async fn heartbeats_share_one_task_and_nothing_else() {
     sleep(20 * SECOND).await;
     assert!(silence(&job) <= SECOND);
     assert_eq!(tasks(), 1);
-}
-
-/// P8: as many as the task never takes in hand at once, all for one time, and some of them stopped.
-#[tokio::test(start_paused = true)]
-async fn thousands_of_heartbeats_come_at_one_time() {
-    let jobs = registry();
-    let all: Vec<_> = (0..3000).map(|_| running(&jobs)).collect();
-    let mut beating: Vec<_> = all.iter().map(|job| job.heartbeat_every(SECOND)).collect();
-    let stopped = beating.split_off(2500);
-    drop(stopped);
-    sleep(3 * SECOND).await;
-    settle().await;
-    let (beaten, silent) = all.split_at(2500);
-    assert!(beaten.iter().all(|job| silence(job) < SECOND));
-    assert!(silent.iter().all(|job| silence(job) == 3 * SECOND));
-}
-
-/// Beats that nobody could make in time are left out, not made up for.
-#[tokio::test(start_paused = true)]
-async fn late_heartbeats_are_left_out() {
-    /// Each batch of beats asks for the time once.
-    #[derive(Clone, Default)]
-    struct Asked(Arc<AtomicUsize>);
-
-    impl Clock for Asked {
-        fn now(&self) -> Duration {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Duration::ZERO
-        }
-    }
-
-    let asked = Asked::default();
-    let jobs = JobRegistry::builder().clock(asked.clone()).build();
-    let job = running(&jobs);
-    let _beating = job.heartbeat_every(SECOND);
-    settle().await;
-    let times = || asked.0.load(Ordering::Relaxed);
-    let before = times();
-    tokio::time::advance(500 * SECOND).await;
-    settle().await;
-    assert_eq!(times() - before, 1);
-    sleep(10 * SECOND + SECOND / 2).await;
-    assert_eq!(times() - before, 11);
 }
 
 /// P8, scenario 32: a short interval that comes later does not wait for a long one that came first.

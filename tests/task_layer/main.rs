@@ -6,6 +6,7 @@
 
 mod blocking;
 mod heartbeat;
+mod heartbeat_batches;
 mod heartbeat_runtimes;
 mod last_timer;
 mod reaper;

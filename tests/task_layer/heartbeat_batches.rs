@@ -1,0 +1,78 @@
+//! Many heartbeats at one time, and few that nobody could make in time. P8.
+
+use crate::heartbeat::{registry, running, silence};
+use crate::{SECOND, settle};
+use job_registry::{Clock, JobRegistry};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+/// Each batch of beats asks for the time once.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl Asked {
+    fn times(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for Asked {
+    fn now(&self) -> Duration {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Duration::ZERO
+    }
+}
+
+/// P8: as many as the task never takes in hand at once, all for one time, and some of them stopped.
+#[tokio::test(start_paused = true)]
+async fn thousands_of_heartbeats_come_at_one_time() {
+    let jobs = registry();
+    let all: Vec<_> = (0..3000).map(|_| running(&jobs)).collect();
+    let mut beating: Vec<_> = all.iter().map(|job| job.heartbeat_every(SECOND)).collect();
+    let stopped = beating.split_off(2500);
+    drop(stopped);
+    sleep(3 * SECOND).await;
+    settle().await;
+    let (beaten, silent) = all.split_at(2500);
+    assert!(beaten.iter().all(|job| silence(job) < SECOND));
+    assert!(silent.iter().all(|job| silence(job) == 3 * SECOND));
+}
+
+/// However many come at one time, every other task gets its turn between two batches.
+#[tokio::test(start_paused = true)]
+async fn others_have_their_turn_between_two_batches() {
+    const BATCHES: usize = 20;
+    let asked = Asked::default();
+    let jobs = JobRegistry::builder().clock(asked.clone()).build();
+    let all: Vec<_> = (0..BATCHES * 1024).map(|_| running(&jobs)).collect();
+    let _beating: Vec<_> = all.iter().map(|job| job.heartbeat_every(SECOND)).collect();
+    settle().await;
+    let mut before = asked.times();
+    let last = before + BATCHES;
+    tokio::time::advance(SECOND).await;
+    while before < last {
+        yield_now().await;
+        let now = asked.times();
+        assert!(now <= before + 1, "{} batches in one turn", now - before);
+        before = now;
+    }
+}
+
+/// Beats that nobody could make in time are left out, not made up for.
+#[tokio::test(start_paused = true)]
+async fn late_heartbeats_are_left_out() {
+    let asked = Asked::default();
+    let jobs = JobRegistry::builder().clock(asked.clone()).build();
+    let job = running(&jobs);
+    let _beating = job.heartbeat_every(SECOND);
+    settle().await;
+    let before = asked.times();
+    tokio::time::advance(500 * SECOND).await;
+    settle().await;
+    assert_eq!(asked.times() - before, 1);
+    sleep(10 * SECOND + SECOND / 2).await;
+    assert_eq!(asked.times() - before, 11);
+}
