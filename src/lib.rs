@@ -74,8 +74,8 @@
 //!   recorded as of that instant, and silence after it is not counted.
 //! * Memory does not shrink: the slots of a spike (less than 100 bytes each, besides the payload) stay and are used again.
 //!   Payloads and texts are freed at removal. A retired slot stays unused: one for every 16 million jobs.
-//! * Each call of [`remove_after`](JobRegistry::remove_after) with an earlier deadline than the one before leaves four bytes in the due
-//!   queue until that one.
+//! * Each call of [`remove_after`](JobRegistry::remove_after) with an earlier deadline than the one before, of the
+//!   same job or of an earlier one in its slot, leaves four bytes in the due queue until that one.
 //! * Times are kept in milliseconds. Deadlines round up, never down.
 //! * A removal that is due happens at the next sweep, not by itself: attach a reaper or sweep.
 //! * A clock that jumps back postpones removals and stall verdicts; it does no other harm.
