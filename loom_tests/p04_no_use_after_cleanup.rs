@@ -9,7 +9,7 @@ use super::harness::{call, check, claim, percent, race, registry};
 use super::p06_no_leak::wear_out;
 use super::p08_honest_heartbeat::Skewed;
 use crate::sync::{Arc, AtomicUsize, Ordering};
-use crate::{Job, JobId, JobRegistry, LookupError, Snapshot, Status};
+use crate::{Job, JobId, JobRegistry, LookupError, Snapshot, Status, StepError};
 use std::time::Duration;
 
 /// A running job, in a registry with room for one.
@@ -192,6 +192,41 @@ fn halves_of_two_ids_open_neither_job() {
             },
         );
         is_there
+    });
+}
+
+/// The same of a step, where it has nothing to do: no exchange then proves that the job has been there.
+#[test]
+fn halves_of_two_ids_learn_of_neither_jobs_progress() {
+    let claim = claim!(halves_of_two_ids_learn_of_neither_jobs_progress, [P4], [19]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let job = jobs.register("old").unwrap();
+        let old = job.id();
+        call!(job.start()).unwrap();
+        call!(job.advance(percent(40.0))).unwrap();
+        let new = jobs.inner.mint.id(old.slot, old.generation + 1);
+        let (stands, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let nonce = new.nonce;
+                    let forged = call!(jobs.advance(JobId { nonce, ..old }, percent(10.0)));
+                    assert_eq!(forged, Err(StepError::NotFound));
+                    call!(jobs.advance(old, percent(10.0))).is_ok()
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                // By handle: a look at the half by this thread would hide the other's from loom.
+                move || {
+                    call!(job.cancel()).unwrap();
+                    call!(job.remove()).unwrap();
+                    assert_eq!(jobs.register("new").unwrap().detach(), new);
+                }
+            },
+        );
+        stands
     });
 }
 

@@ -3,13 +3,23 @@
 //! The smallest program that could violate it: one thread looks, one beats and ends, or fails and retries.
 //! A violation looks like the progress of one moment beside the beat of another.
 
-use super::harness::{call, check, claim, percent, race, registry};
-use crate::{JobRegistry, ReadError, Status};
+use super::harness::{Claim, call, check, claim, percent, race, registry};
+use crate::{Job, JobRegistry, ReadError, Snapshot, Status};
 use std::time::Duration;
 
 #[test]
 fn a_snapshot_is_of_one_instant() {
     let claim = claim!(a_snapshot_is_of_one_instant, [P12], [5, 42]);
+    look_beside_a_life(&claim, |jobs, job| call!(jobs.snapshot(job.id())).unwrap());
+}
+
+#[test]
+fn a_snapshot_by_handle_is_of_one_instant() {
+    let claim = claim!(a_snapshot_by_handle_is_of_one_instant, [P12], [5, 42]);
+    look_beside_a_life(&claim, |_, job| call!(job.snapshot()).unwrap());
+}
+
+fn look_beside_a_life(claim: &Claim, look: fn(&JobRegistry<()>, &Job<()>) -> Snapshot) {
     let seen = |percent, beat| (percent, beat, Status::Running);
     let outcomes = [
         seen(0, 0),
@@ -18,14 +28,16 @@ fn a_snapshot_is_of_one_instant() {
         seen(20, 5),
         (20, 5, Status::Failed),
     ];
-    check(&claim, &outcomes, &[], || {
+    check(claim, &outcomes, &[], move || {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
-        let id = jobs.register(()).unwrap().detach();
+        let job = jobs.register(()).unwrap();
+        let id = job.id();
         call!(jobs.start(id)).unwrap();
-        let (seen, ()) = race(
+        let ((seen, _job), ()) = race(
             {
                 let jobs = jobs.clone();
-                move || call!(jobs.snapshot(id)).unwrap()
+                // Whose owner goes later.
+                move || (look(&jobs, &job), job)
             },
             {
                 let jobs = jobs.clone();

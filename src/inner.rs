@@ -73,20 +73,12 @@ impl<T> Inner<T> {
         let is_here = seen.generation() == id.generation && !seen.is_vacant();
         // The half is read between two looks that see the job: it is the job's, and not that of the one before or after it.
         // A generation that has not moved on is enough for the second: a job's place is vacant before it, not after.
-        // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also
-        // sees that the one before has gone.
-        let is_present = is_here
-            && slot.nonce.load(Ordering::Acquire) == id.nonce
-            && slot.state().generation() == id.generation;
+        let target = Target::of(id);
+        let is_present =
+            is_here && slot.is_of(target) && slot.state().generation() == id.generation;
         if !is_present {
             return Err(self.missing(id.nonce, id.generation, id.slot));
         }
-        let target = Target {
-            slot: id.slot,
-            generation: id.generation,
-            nonce: id.nonce,
-            attempt: None,
-        };
         Ok((slot, target))
     }
 
@@ -136,10 +128,11 @@ impl<T> Inner<T> {
         body.payload = Some(payload);
         body.registered = now;
         drop(body);
+        // Before the half of the id: who sees that sees the beat word changed, and none of the job before.
+        slot.open(generation, now);
         // ORDERING: Release; see `find`.
         let nonce = self.mint.id(slot.index, generation).nonce;
         slot.nonce.store(nonce, Ordering::Release);
-        slot.open(generation, now);
         let published = slot.step::<Infallible>(|word| Ok(word.register()));
         debug_assert!(
             published.is_ok_and(|(before, after)| before != after),

@@ -114,6 +114,7 @@ mod attempts;
 mod beat;
 mod body;
 mod builder;
+mod by_id;
 mod clock;
 mod due;
 mod error;

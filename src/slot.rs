@@ -172,6 +172,28 @@ impl Words {
         }
     }
 
+    /// Both words, if nobody is writing and the job is the one that is meant: its half of the id is read between two looks
+    /// at the beat word, which is opened for a later job before that one's half is there.
+    #[inline(always)]
+    pub(crate) fn observe_as(&self, target: Target) -> Option<(Word, Beat)> {
+        let beat = self.beat();
+        let word = self.state();
+        let is_meant = word.generation() == target.generation
+            && self.is_of(target)
+            && self.beat() == beat
+            && is_settled(word, beat);
+        is_meant.then_some((word, beat))
+    }
+
+    /// Whether the half of the id that stands here is the target's. It is the job's if a look before and one
+    /// after it see the job.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, target: Target) -> bool {
+        // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also sees that the
+        // one before has gone.
+        self.nonce.load(Ordering::Acquire) == target.nonce
+    }
+
     /// Both words, unless the beat word has changed meanwhile.
     #[inline(always)]
     fn both(&self) -> Option<(Word, Beat)> {
@@ -242,6 +264,19 @@ impl Words {
                 return Ok((word, wake));
             }
         }
+    }
+
+    /// The same in one look, for a live job that is meant and that nobody else writes to.
+    #[inline(always)]
+    pub(crate) fn record_beat_as(&self, target: Target, now: impl FnOnce() -> u64) -> Option<Word> {
+        let (word, beat) = self.observe_as(target)?;
+        if beat.verdict().is_some() {
+            return None;
+        }
+        if let Some(to) = beat.at(now()) {
+            self.swap_beat(beat, to).ok()?;
+        }
+        Some(word)
     }
 
     /// Decides a start, at `now`. Only the holder of the lock may, after it has seen a pending job under

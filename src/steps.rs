@@ -61,6 +61,17 @@ impl<T> Inner<T> {
                 Err(not_running(target.generation, target.attempt, word))
             }
         })?;
+        Ok(self.advanced((slot, target), before, after))
+    }
+
+    /// Tells of a step, if it was one, and returns what was reached.
+    #[inline(always)]
+    pub(crate) fn advanced(
+        &self,
+        (slot, target): Found<'_, T>,
+        before: Word,
+        after: Word,
+    ) -> Progress {
         if before != after {
             tell(|| Event::Advanced {
                 id: target.id(),
@@ -69,9 +80,9 @@ impl<T> Inner<T> {
             });
         }
         if before.is_watched() && before != after {
-            return Ok(self.woken(slot.index, after.progress()));
+            return self.woken(slot.index, after.progress());
         }
-        Ok(after.progress())
+        after.progress()
     }
 
     /// Wakes the watchers of a slot and returns what was reached. Apart, so that a step without watchers has nothing to keep.
@@ -97,11 +108,7 @@ impl<T> Inner<T> {
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
             _ => {
-                tell(|| Event::Heartbeat {
-                    id: target.id(),
-                    attempt: word.attempt(),
-                    count: slot.count_beat(),
-                });
+                beaten((slot, target), word);
                 Ok(())
             }
         }
@@ -178,6 +185,16 @@ impl<T> Inner<T> {
             slot: locked.slot.index,
         }]);
     }
+}
+
+/// Tells of a beat.
+#[inline(always)]
+pub(crate) fn beaten<T>((slot, target): Found<'_, T>, word: Word) {
+    tell(|| Event::Heartbeat {
+        id: target.id(),
+        attempt: word.attempt(),
+        count: slot.count_beat(),
+    });
 }
 
 /// Why a job does not advance. Of a target what matters, because the whole would have to go through memory.

@@ -16,6 +16,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Of a caller by id. Whether there is such a job is for the caller to see.
+    #[inline(always)]
+    pub(crate) fn of(id: JobId) -> Self {
+        Self {
+            slot: id.slot,
+            generation: id.generation,
+            nonce: id.nonce,
+            attempt: None,
+        }
+    }
+
     #[inline]
     pub(crate) fn id(self) -> JobId {
         JobId {

@@ -2,6 +2,7 @@
 
 use super::JobRegistry;
 use crate::error::{LookupError, ReadError};
+use crate::observe::refused;
 use crate::{Counts, JobId, Record, Snapshot, Watch};
 
 impl<T: Send + 'static> JobRegistry<T> {
@@ -16,7 +17,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None: it never waits, not even while the job's lock is held.
     pub fn snapshot(&self, id: JobId) -> Result<Snapshot, LookupError> {
-        self.call("snapshot", id, |inner, found| inner.snapshot(found))
+        refused("snapshot", id, self.inner.snapshot_by_id(id))
     }
 
     /// The job with a clone of its payload, all of one instant.

@@ -3,6 +3,7 @@
 use super::JobRegistry;
 use crate::error::{LockError, StepError};
 use crate::guard::JobGuard;
+use crate::observe::refused;
 use crate::word::Ending;
 use crate::{JobId, Progress};
 
@@ -46,7 +47,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::StepError>(())
     /// ```
     pub fn advance(&self, id: JobId, progress: Progress) -> Result<Progress, StepError> {
-        self.call("advance", id, |inner, found| inner.advance(found, progress))
+        refused("advance", id, self.inner.advance_by_id(id, progress))
     }
 
     /// Records that the job is alive, now.
@@ -63,7 +64,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None.
     pub fn heartbeat(&self, id: JobId) -> Result<(), StepError> {
-        self.call("heartbeat", id, |inner, found| inner.heartbeat(found))
+        refused("heartbeat", id, self.inner.heartbeat_by_id(id))
     }
 
     /// Ends a running job well, at 100 %. Of several endings exactly the first wins.

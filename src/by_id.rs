@@ -1,0 +1,112 @@
+//! The calls by id that take no lock: the job is found and looked at, or moved, in one.
+//!
+//! [`find`](Inner::find) looks twice at the state word, and who uses what it found looks again. Here one look serves both:
+//! what proves that the job was there the whole time is the second look at the beat word, or the exchange, which the call
+//! needs anyway. Fewer instructions count twice among many jobs, where each call waits for memory: the processor then has more
+//! of them under way at once. What is not plain, beside a writer or of a job that is not there, goes the long way.
+
+use crate::error::{LookupError, StepError};
+use crate::inner::{Found, Inner};
+use crate::steps::beaten;
+use crate::target::Target;
+use crate::{JobId, Progress, Snapshot};
+
+impl<T> Inner<T> {
+    #[inline(always)]
+    pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
+        let (slot, target) = self.named(id)?;
+        let seen = slot.observe_as(target);
+        match seen.and_then(|(word, beat)| Snapshot::new(id, word, beat)) {
+            Some(seen) => Ok(seen),
+            None => self.snapshot_found(id.nonce, id.generation, id.slot),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn advance_by_id(
+        &self,
+        id: JobId,
+        progress: Progress,
+    ) -> Result<Progress, StepError> {
+        let (slot, target) = self.named(id)?;
+        let stepped = slot.step(|word| {
+            let runs = target.runs(word) && slot.is_of(target);
+            if runs {
+                Ok(word.advance(progress))
+            } else {
+                Err(())
+            }
+        });
+        match stepped {
+            // Without an exchange, the second look is still to come.
+            Ok((before, after))
+                if before != after || slot.state().generation() == id.generation =>
+            {
+                Ok(self.advanced((slot, target), before, after))
+            }
+            _ => self.advance_found(id.nonce, id.generation, id.slot, progress),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn heartbeat_by_id(&self, id: JobId) -> Result<(), StepError> {
+        let (slot, target) = self.named(id)?;
+        match slot.record_beat_as(target, || self.now()) {
+            Some(word) => {
+                beaten((slot, target), word);
+                Ok(())
+            }
+            None => self.heartbeat_found(id.nonce, id.generation, id.slot),
+        }
+    }
+
+    /// The slot that an id names, whoever lives there.
+    #[inline(always)]
+    fn named(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
+        let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
+        Ok((slot, Target::of(id)))
+    }
+
+    // The long way. Of an id its parts, because the whole would have to go through memory.
+
+    #[cold]
+    fn snapshot_found(
+        &self,
+        nonce: u64,
+        generation: u32,
+        slot: u32,
+    ) -> Result<Snapshot, LookupError> {
+        let id = JobId {
+            nonce,
+            generation,
+            slot,
+        };
+        self.snapshot(self.find(id)?)
+    }
+
+    #[cold]
+    fn advance_found(
+        &self,
+        nonce: u64,
+        generation: u32,
+        slot: u32,
+        progress: Progress,
+    ) -> Result<Progress, StepError> {
+        let id = JobId {
+            nonce,
+            generation,
+            slot,
+        };
+        self.advance(self.find(id)?, progress)
+    }
+
+    #[cold]
+    fn heartbeat_found(&self, nonce: u64, generation: u32, slot: u32) -> Result<(), StepError> {
+        let id = JobId {
+            nonce,
+            generation,
+            slot,
+        };
+        self.heartbeat(self.find(id)?)
+    }
+}
