@@ -30,7 +30,9 @@ impl<T> Inner<T> {
     ) -> Result<Progress, StepError> {
         let (slot, target) = self.named(id)?;
         let stepped = slot.step(|word| {
-            let runs = target.runs(word) && slot.is_of(target);
+            // Who forges an id may write a generation that no word has room for.
+            let is_here = word.generation() == id.generation;
+            let runs = is_here && target.runs(word) && slot.is_of(target);
             if runs {
                 Ok(word.advance(progress))
             } else {
@@ -108,5 +110,31 @@ impl<T> Inner<T> {
             slot,
         };
         self.heartbeat(self.find(id)?)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::JobRegistry;
+
+    /// P4: an id with a generation that no word has room for names nobody, also where the rest of it is that of a job.
+    #[test]
+    fn no_id_has_a_second_form() {
+        let jobs = JobRegistry::new();
+        let job = jobs.register(()).unwrap();
+        job.start().unwrap();
+        let generation = job.id().generation | 1 << 24;
+        let forged = JobId {
+            generation,
+            ..job.id()
+        };
+        assert_eq!(jobs.snapshot(forged), Err(LookupError::NotFound));
+        assert_eq!(jobs.heartbeat(forged), Err(StepError::NotFound));
+        assert_eq!(
+            jobs.advance(forged, Progress::DONE),
+            Err(StepError::NotFound)
+        );
+        assert_eq!(job.snapshot().unwrap().progress(), Progress::ZERO);
     }
 }
