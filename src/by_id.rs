@@ -32,21 +32,18 @@ impl<T> Inner<T> {
         let stepped = slot.step(|word| {
             // Who forges an id may write a generation that no word has room for.
             let is_here = word.generation() == id.generation;
-            let runs = is_here && target.runs(word) && slot.is_of(target);
-            if runs {
-                Ok(word.advance(progress))
-            } else {
-                Err(())
+            if !(is_here && target.runs(word) && slot.is_of(target)) {
+                return Err(());
+            }
+            match word.advance(progress) {
+                // Where there is nothing to exchange, one more look has to do.
+                None if slot.state().generation() != id.generation => Err(()),
+                next => Ok(next),
             }
         });
         match stepped {
-            // Without an exchange, the second look is still to come.
-            Ok((before, after))
-                if before != after || slot.state().generation() == id.generation =>
-            {
-                Ok(self.advanced((slot, target), before, after))
-            }
-            _ => self.advance_found(id.nonce, id.generation, id.slot, progress),
+            Ok((before, after)) => Ok(self.advanced((slot, target), before, after)),
+            Err(()) => self.advance_found(id.nonce, id.generation, id.slot, progress),
         }
     }
 
