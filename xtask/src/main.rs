@@ -77,7 +77,7 @@ enum What {
     /// What strangers send, by libFuzzer; needs a nightly compiler
     Fuzz {
         /// For each of the programs
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 90)]
         seconds: u32,
     },
     /// The library with one small change, hundreds of times over
@@ -143,7 +143,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
         outcomes.push(timed("instructions", || performance::run(root, false)));
         outcomes.push(timed("package", || package::run(root, false)));
         outcomes.push(timed("page", || page::run(root)));
-        outcomes.push(timed("fuzz", || fuzz::run(root, 60)));
+        outcomes.push(timed("fuzz", || fuzz::run(root, 90)));
         outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));
