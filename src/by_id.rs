@@ -2,8 +2,7 @@
 //!
 //! [`find`](Inner::find) looks twice at the state word, and who uses what it found looks again. Here one look serves both:
 //! what proves that the job was there the whole time is the second look at the beat word, or the exchange, which the call
-//! needs anyway. Fewer instructions count twice among many jobs, where each call waits for memory: the processor then has more
-//! of them under way at once. What is not plain, beside a writer or of a job that is not there, goes the long way.
+//! needs anyway. What is not plain, beside a writer or of a job that is not there, goes the long way.
 
 use crate::error::{LookupError, StepError};
 use crate::inner::{Found, Inner};
