@@ -47,30 +47,34 @@ pub(super) struct Claim {
 impl Claim {
     /// For models that are too large for the usual bounds.
     pub(super) fn bounds(mut self, bounds: &'static [Option<usize>]) -> Self {
-        self.effort.bounds = bounds;
+        self.effort.ordered = bounds;
+        self.effort.weak = bounds;
         self
     }
 }
 
-/// How much loom explores. Shuttle, which runs the same bodies, explores everything.
+/// How much loom explores, with each of the forms that the two words of a slot take; see `src/sync/loom_atomic.rs`.
+/// Shuttle, which runs the same bodies, explores everything.
+///
+/// Bounds are on the preemptions of an execution, the largest first; `None` is no bound. Everything is explored within
+/// the last one, and then within the first that takes less than `most` executions.
+#[cfg_attr(not(loom), allow(dead_code))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
-    /// On the preemptions of an execution, the largest first; `None` is no bound. Everything is explored within the
-    /// last one, and then within the first that takes less than `most` executions.
-    pub(super) bounds: &'static [Option<usize>],
-    #[cfg_attr(not(loom), allow(dead_code))]
+    pub(super) ordered: &'static [Option<usize>],
+    pub(super) weak: &'static [Option<usize>],
     pub(super) most: usize,
 }
 
 impl Effort {
     pub(super) const USUAL: Self = Self {
-        bounds: &[Some(3)],
-        most: usize::MAX,
+        ordered: &[None, Some(3)],
+        weak: &[None, Some(3)],
+        most: 20_000,
     };
 }
 
-/// Within which bounds something has been explored to the end under loom, by the form that the two words of a slot
-/// take; see `src/sync/loom_atomic.rs`.
+/// Within which bounds something has been explored to the end under loom, by the form of the words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) ordered: Option<usize>,

@@ -53,7 +53,7 @@ pub(super) struct Set {
     pub(super) lengths: &'static [usize],
     /// Only those in which every call is accepted in some order.
     pub(super) accepted_only: bool,
-    /// Every so many of them.
+    /// Every so many of them: a prime, so that each letter has its turn at each place.
     pub(super) one_in: usize,
     /// The one checker that comes to the end of it, if not both.
     only: Option<&'static str>,
@@ -63,18 +63,28 @@ pub(super) struct Set {
 
 impl Set {
     /// For a program of somebody's own.
-    pub(super) const ONE: Effort = within(&[Some(2)], 0);
+    pub(super) const ONE: Effort = Effort {
+        ordered: BOUND_2,
+        weak: UNBOUNDED,
+        most: 0,
+    };
 }
 
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
 /// Without the second attempt: it goes as the first one does, and takes as long as the others together.
 const FIRST_ATTEMPT: &[Start] = &[Start::Pending, Start::Running, Start::Due];
 
-const fn within(bounds: &'static [Option<usize>], most: usize) -> Effort {
-    Effort { bounds, most }
-}
+type Bounds = &'static [Option<usize>];
+const UNBOUNDED: Bounds = &[None];
+const UNBOUNDED_OR_1: Bounds = &[None, Some(1)];
+const UNBOUNDED_OR_2: Bounds = &[None, Some(2)];
+const BOUND_1: Bounds = &[Some(1)];
+const BOUND_2: Bounds = &[Some(2)];
+const BOUND_2_OR_1: Bounds = &[Some(2), Some(1)];
+const BOUND_3: Bounds = &[Some(3)];
+const UNBOUNDED_AND_3: Bounds = &[None, Some(3)];
 
-const SETS: [Set; 12] = [
+const SETS: [Set; 15] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -84,7 +94,11 @@ const SETS: [Set; 12] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: within(&[None, Some(2)], 5_000),
+        effort: Effort {
+            ordered: UNBOUNDED_OR_2,
+            weak: UNBOUNDED_OR_2,
+            most: 5_000,
+        },
     },
     Set {
         name: "1 + 1 + 1 calls, life",
@@ -95,7 +109,11 @@ const SETS: [Set; 12] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: within(&[Some(3)], 0),
+        effort: Effort {
+            ordered: BOUND_3,
+            weak: BOUND_3,
+            most: 0,
+        },
     },
     Set {
         name: "2 + 2 calls, life",
@@ -106,7 +124,11 @@ const SETS: [Set; 12] = [
         accepted_only: true,
         one_in: 1,
         only: None,
-        effort: within(&[Some(3)], 0),
+        effort: Effort {
+            ordered: BOUND_3,
+            weak: UNBOUNDED_AND_3,
+            most: 50_000,
+        },
     },
     Set {
         name: "1 + 1 calls, whole alphabet, without a bound",
@@ -117,51 +139,26 @@ const SETS: [Set; 12] = [
         accepted_only: false,
         one_in: 1,
         only: Some("loom"),
-        effort: within(&[None, Some(2)], 50_000),
+        effort: Effort {
+            ordered: UNBOUNDED_OR_2,
+            weak: UNBOUNDED_OR_2,
+            most: 50_000,
+        },
     },
     Set {
-        name: "1 + 1 + 1 calls, life, second attempt",
+        name: "2 + 2 calls, life, without a bound, each fifth program",
         size: Size::Full,
-        starts: &[Start::Retried],
-        alphabet: Alphabet::Life,
-        lengths: &[1, 1, 1],
-        accepted_only: false,
-        one_in: 1,
-        only: None,
-        effort: within(&[Some(3)], 0),
-    },
-    Set {
-        name: "1 + 1 + 1 calls, life, without a bound, each sixteenth program",
-        size: Size::Full,
-        starts: FIRST_ATTEMPT,
-        alphabet: Alphabet::Life,
-        lengths: &[1, 1, 1],
-        accepted_only: true,
-        one_in: 16,
-        only: Some("loom"),
-        effort: within(&[None, Some(2)], 300_000),
-    },
-    Set {
-        name: "2 + 2 calls, life, without a bound, each fourth program",
-        size: Size::Full,
-        starts: FIRST_ATTEMPT,
+        starts: ALL,
         alphabet: Alphabet::Life,
         lengths: &[2, 2],
         accepted_only: true,
-        one_in: 4,
+        one_in: 5,
         only: Some("loom"),
-        effort: within(&[None, Some(2)], 10_000),
-    },
-    Set {
-        name: "1 + 1 + 1 calls, core",
-        size: Size::Full,
-        starts: FIRST_ATTEMPT,
-        alphabet: Alphabet::Core,
-        lengths: &[1, 1, 1],
-        accepted_only: true,
-        one_in: 1,
-        only: Some("loom"),
-        effort: within(&[Some(2), Some(1)], 20_000),
+        effort: Effort {
+            ordered: UNBOUNDED_OR_2,
+            weak: UNBOUNDED_OR_2,
+            most: 10_000,
+        },
     },
     Set {
         name: "2 + 2 calls, core",
@@ -172,18 +169,116 @@ const SETS: [Set; 12] = [
         accepted_only: true,
         one_in: 1,
         only: None,
-        effort: within(&[Some(2), Some(1)], 5_000),
+        effort: Effort {
+            ordered: BOUND_2_OR_1,
+            weak: UNBOUNDED_OR_2,
+            most: 5_000,
+        },
     },
     Set {
-        name: "3 + 3 calls, life, each sixteenth program",
+        name: "2 + 2 calls, core, second attempt, each fifth program",
+        size: Size::Full,
+        starts: &[Start::Retried],
+        alphabet: Alphabet::Core,
+        lengths: &[2, 2],
+        accepted_only: true,
+        one_in: 5,
+        only: None,
+        effort: Effort {
+            ordered: BOUND_2_OR_1,
+            weak: UNBOUNDED_OR_2,
+            most: 5_000,
+        },
+    },
+    Set {
+        name: "2 + 2 calls, whole alphabet, each 31st program",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[2, 2],
+        accepted_only: false,
+        one_in: 31,
+        only: None,
+        effort: Effort {
+            ordered: BOUND_2_OR_1,
+            weak: UNBOUNDED_OR_2,
+            most: 5_000,
+        },
+    },
+    Set {
+        name: "3 + 3 calls, life, each 17th program",
         size: Size::Full,
         starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[3, 3],
         accepted_only: true,
-        one_in: 16,
+        one_in: 17,
         only: None,
-        effort: within(&[Some(2), Some(1)], 2_000),
+        effort: Effort {
+            ordered: BOUND_2_OR_1,
+            weak: UNBOUNDED_OR_1,
+            most: 2_000,
+        },
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life, second attempt",
+        size: Size::Full,
+        starts: &[Start::Retried],
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: None,
+        effort: Effort {
+            ordered: BOUND_3,
+            weak: BOUND_3,
+            most: 0,
+        },
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life, without a bound",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: Effort {
+            ordered: UNBOUNDED_OR_2,
+            weak: UNBOUNDED,
+            most: 5_000,
+        },
+    },
+    Set {
+        name: "1 + 1 + 1 calls, core",
+        size: Size::Full,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Core,
+        lengths: &[1, 1, 1],
+        accepted_only: true,
+        one_in: 1,
+        only: Some("loom"),
+        effort: Effort {
+            ordered: BOUND_2_OR_1,
+            weak: UNBOUNDED_OR_2,
+            most: 20_000,
+        },
+    },
+    Set {
+        name: "1 + 1 + 1 calls, whole alphabet",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: None,
+        effort: Effort {
+            ordered: BOUND_1,
+            weak: UNBOUNDED_OR_1,
+            most: 1_000,
+        },
     },
     Set {
         name: "2 + 2 + 2 calls, life",
@@ -194,17 +289,25 @@ const SETS: [Set; 12] = [
         accepted_only: true,
         one_in: 1,
         only: Some("loom"),
-        effort: within(&[Some(1)], 0),
+        effort: Effort {
+            ordered: BOUND_1,
+            weak: BOUND_1,
+            most: 0,
+        },
     },
     Set {
-        name: "1 + 1 + 1 calls, whole alphabet",
+        name: "2 + 2 + 2 calls, life, each 61st program",
         size: Size::Full,
         starts: FIRST_ATTEMPT,
-        alphabet: Alphabet::Whole,
-        lengths: &[1, 1, 1],
-        accepted_only: false,
-        one_in: 1,
+        alphabet: Alphabet::Life,
+        lengths: &[2, 2, 2],
+        accepted_only: true,
+        one_in: 61,
         only: Some("shuttle"),
-        effort: within(&[Some(2)], 0),
+        effort: Effort {
+            ordered: BOUND_1,
+            weak: BOUND_1,
+            most: 0,
+        },
     },
 ];

@@ -2,6 +2,9 @@
 
 pub(in crate::loom_tests) use loom::{future::block_on, thread::JoinHandle};
 
+#[path = "turns_tests.rs"]
+mod turns_tests;
+
 use super::{Bounds, Effort};
 use crate::sync::record;
 use std::cell::Cell;
@@ -16,9 +19,9 @@ pub(in crate::loom_tests) fn explore(
 ) -> Option<Bounds> {
     let model: Arc<Model> = Arc::new(model);
     crate::sync::loom_atomic::set_weak(false);
-    let ordered = tighten(effort, &model);
+    let ordered = tighten(effort.ordered, effort.most, &model);
     crate::sync::loom_atomic::set_weak(true);
-    let weak = tighten(effort, &model);
+    let weak = tighten(effort.weak, effort.most, &model);
     Some(Bounds { ordered, weak })
 }
 
@@ -26,11 +29,11 @@ type Model = dyn Fn() + Send + Sync;
 
 /// The tightest of the bounds, and the first of the others that is enough. Both, because loom leaves out some orders
 /// without a bound that it tries with one: with a bound, it also switches where no two accesses conflict.
-fn tighten(effort: Effort, model: &Arc<Model>) -> Option<usize> {
-    let (tightest, others) = effort.bounds.split_last().expect("there is a bound");
+fn tighten(bounds: &[Option<usize>], most: usize, model: &Arc<Model>) -> Option<usize> {
+    let (tightest, others) = bounds.split_last().expect("there is a bound");
     let is_in_the_end = is_complete(*tightest, None, model);
     assert!(is_in_the_end, "nothing else ends it");
-    let is_enough = |bound: &&Option<usize>| is_complete(**bound, Some(effort.most), model);
+    let is_enough = |bound: &&Option<usize>| is_complete(**bound, Some(most), model);
     *others.iter().find(is_enough).unwrap_or(tightest)
 }
 
