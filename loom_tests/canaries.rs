@@ -5,6 +5,7 @@
 //! |----------------------|------------------------------------------------------------|-----------------------------|
 //! | tokio-rs/loom#392    | orders in which another thread comes before the main one    | operations in spawned threads only: `issue_392_…` |
 //! | tokio-rs/loom#166    | orders that a load of the writer hides from an observer     | no plain loads, the words' ordered form: `issue_166_…` |
+//! | none that we know of | attempts at a lock while another thread holds it            | turns at a job's lock, too: `an_attempt_…`                  |
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
@@ -110,5 +111,41 @@ fn issue_166_a_redundant_load_still_hides_outcomes() {
     assert_ne!(
         with, without,
         "loom now finds the same with and without the load: plain loads are safe in models"
+    );
+}
+
+/// To let a lock go is no access for loom, so that it has no reason to try a lock between another thread's taking and letting
+/// go. That a lock was busy it sees where something else makes it switch in between.
+#[test]
+fn an_attempt_at_a_held_lock_is_still_hidden() {
+    fn attempt(between: bool) -> bool {
+        let shared = Arc::new((loom::sync::Mutex::new(()), AtomicU64::new(0)));
+        let held = shared.clone();
+        let holder = loom::thread::spawn(move || {
+            let guard = held.0.lock().unwrap();
+            if between {
+                held.1.fetch_add(1, Ordering::AcqRel);
+            }
+            drop(guard);
+        });
+        let other = loom::thread::spawn(move || {
+            if between {
+                shared.1.fetch_add(1, Ordering::AcqRel);
+            }
+            shared.0.try_lock().is_ok()
+        });
+        holder.join().unwrap();
+        other.join().unwrap()
+    }
+
+    assert_eq!(
+        outcomes(|| attempt(true)),
+        BTreeSet::from([false, true]),
+        "an access of both makes loom switch"
+    );
+    assert_eq!(
+        outcomes(|| attempt(false)),
+        BTreeSet::from([true]),
+        "loom now finds both: drop the turns in `src/locked.rs`"
     );
 }

@@ -12,6 +12,8 @@ use crate::word::Word;
 
 /// A slot whose lock this thread holds.
 pub(crate) struct Locked<'a, T> {
+    #[cfg(all(loom, test))]
+    _last_turn: LastTurn<'a>,
     // Dropped in this order: the lock, then the right to it.
     pub(crate) body: MutexGuard<'a, Body<T>>,
     pub(crate) slot: Slot<'a, T>,
@@ -26,6 +28,8 @@ impl<'a, T> Slot<'a, T> {
         let held = Held::enter()?;
         Ok(Locked {
             body: self.body.lock(),
+            #[cfg(all(loom, test))]
+            _last_turn: LastTurn(self.words()),
             slot: self,
             _held: held,
         })
@@ -35,11 +39,27 @@ impl<'a, T> Slot<'a, T> {
     #[inline]
     pub(crate) fn try_lock(self) -> Result<Option<Locked<'a, T>>, WouldDeadlock> {
         let held = Held::enter()?;
+        #[cfg(all(loom, test))]
+        self.take_turns();
         Ok(self.body.try_lock().map(|body| Locked {
             body,
+            #[cfg(all(loom, test))]
+            _last_turn: LastTurn(self.words()),
             slot: self,
             _held: held,
         }))
+    }
+}
+
+/// Loom tries a lock that another thread holds only where what comes before conflicts with what that thread does under it: each
+/// attempt takes the turns of all, and who lets go takes its own.
+#[cfg(all(loom, test))]
+struct LastTurn<'a>(&'a crate::slot::Words);
+
+#[cfg(all(loom, test))]
+impl Drop for LastTurn<'_> {
+    fn drop(&mut self) {
+        self.0.take_turn();
     }
 }
 

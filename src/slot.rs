@@ -77,6 +77,11 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn new(index: u32, words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
         Self { index, words, body }
     }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn words(&self) -> &'a Words {
+        self.words
+    }
 }
 
 impl<T> Deref for Slot<'_, T> {
@@ -96,6 +101,16 @@ impl Words {
     #[inline]
     pub(crate) fn state(&self) -> Word {
         Word::from_bits(self.state.load(Ordering::SeqCst))
+    }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turn(&self) {
+        self.state.take_turn();
+    }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turns(&self) {
+        self.state.take_turns();
     }
 
     #[inline]

@@ -41,6 +41,11 @@ pub(super) enum Letter {
 }
 
 impl Letter {
+    /// Whether it leaves a job alone that is locked at the moment.
+    pub(super) fn tries_a_lock(self) -> bool {
+        matches!(self, Self::Sweep | Self::FailStalled | Self::Register)
+    }
+
     /// What it is in the words of the specification, each call an instant of its own. `place` tells the
     /// letters of a program from each other.
     pub(super) fn calls(self, place: u32) -> Vec<Call> {

@@ -63,11 +63,7 @@ pub(super) struct Set {
 
 impl Set {
     /// For a program of somebody's own.
-    pub(super) const ONE: Effort = Effort {
-        ordered: BOUND_2,
-        weak: UNBOUNDED,
-        most: 0,
-    };
+    pub(super) const ONE: Effort = within(BOUND_2, UNBOUNDED, 0);
 }
 
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
@@ -84,6 +80,14 @@ const BOUND_2_OR_1: Bounds = &[Some(2), Some(1)];
 const BOUND_3: Bounds = &[Some(3)];
 const UNBOUNDED_AND_3: Bounds = &[None, Some(3)];
 
+const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
+    Effort {
+        ordered,
+        weak,
+        most,
+    }
+}
+
 const SETS: [Set; 15] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
@@ -94,11 +98,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: UNBOUNDED_OR_2,
-            weak: UNBOUNDED_OR_2,
-            most: 5_000,
-        },
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 5_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",
@@ -109,11 +109,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: BOUND_3,
-            weak: BOUND_3,
-            most: 0,
-        },
+        effort: within(BOUND_3, BOUND_3, 0),
     },
     Set {
         name: "2 + 2 calls, life",
@@ -124,11 +120,7 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: BOUND_3,
-            weak: UNBOUNDED_AND_3,
-            most: 50_000,
-        },
+        effort: within(BOUND_3, UNBOUNDED_AND_3, 50_000),
     },
     Set {
         name: "1 + 1 calls, whole alphabet, without a bound",
@@ -139,11 +131,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: Some("loom"),
-        effort: Effort {
-            ordered: UNBOUNDED_OR_2,
-            weak: UNBOUNDED_OR_2,
-            most: 50_000,
-        },
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 50_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound, each fifth program",
@@ -154,11 +142,18 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 5,
         only: Some("loom"),
-        effort: Effort {
-            ordered: UNBOUNDED_OR_2,
-            weak: UNBOUNDED_OR_2,
-            most: 10_000,
-        },
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 10_000),
+    },
+    Set {
+        name: "1 + 2 calls, whole alphabet",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[1, 2],
+        accepted_only: false,
+        one_in: 1,
+        only: None,
+        effort: within(BOUND_3, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "2 + 2 calls, core",
@@ -169,26 +164,7 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: BOUND_2_OR_1,
-            weak: UNBOUNDED_OR_2,
-            most: 5_000,
-        },
-    },
-    Set {
-        name: "2 + 2 calls, core, second attempt, each fifth program",
-        size: Size::Full,
-        starts: &[Start::Retried],
-        alphabet: Alphabet::Core,
-        lengths: &[2, 2],
-        accepted_only: true,
-        one_in: 5,
-        only: None,
-        effort: Effort {
-            ordered: BOUND_2_OR_1,
-            weak: UNBOUNDED_OR_2,
-            most: 5_000,
-        },
+        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "2 + 2 calls, whole alphabet, each 31st program",
@@ -199,11 +175,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 31,
         only: None,
-        effort: Effort {
-            ordered: BOUND_2_OR_1,
-            weak: UNBOUNDED_OR_2,
-            most: 5_000,
-        },
+        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "3 + 3 calls, life, each 17th program",
@@ -214,11 +186,7 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 17,
         only: None,
-        effort: Effort {
-            ordered: BOUND_2_OR_1,
-            weak: UNBOUNDED_OR_1,
-            most: 2_000,
-        },
+        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_1, 2_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life, second attempt",
@@ -229,26 +197,18 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: BOUND_3,
-            weak: BOUND_3,
-            most: 0,
-        },
+        effort: within(BOUND_3, BOUND_3, 0),
     },
     Set {
         name: "1 + 1 + 1 calls, life, without a bound",
         size: Size::Full,
-        starts: ALL,
+        starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[1, 1, 1],
         accepted_only: false,
         one_in: 1,
         only: Some("loom"),
-        effort: Effort {
-            ordered: UNBOUNDED_OR_2,
-            weak: UNBOUNDED,
-            most: 5_000,
-        },
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED, 5_000),
     },
     Set {
         name: "1 + 1 + 1 calls, core",
@@ -259,11 +219,7 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 1,
         only: Some("loom"),
-        effort: Effort {
-            ordered: BOUND_2_OR_1,
-            weak: UNBOUNDED_OR_2,
-            most: 20_000,
-        },
+        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 20_000),
     },
     Set {
         name: "1 + 1 + 1 calls, whole alphabet",
@@ -274,11 +230,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: Effort {
-            ordered: BOUND_1,
-            weak: UNBOUNDED_OR_1,
-            most: 1_000,
-        },
+        effort: within(BOUND_1, UNBOUNDED_OR_1, 500),
     },
     Set {
         name: "2 + 2 + 2 calls, life",
@@ -289,25 +241,17 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 1,
         only: Some("loom"),
-        effort: Effort {
-            ordered: BOUND_1,
-            weak: BOUND_1,
-            most: 0,
-        },
+        effort: within(BOUND_1, BOUND_1, 0),
     },
     Set {
-        name: "2 + 2 + 2 calls, life, each 61st program",
+        name: "2 + 2 + 2 calls, life, each 599th program",
         size: Size::Full,
         starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Life,
         lengths: &[2, 2, 2],
         accepted_only: true,
-        one_in: 61,
+        one_in: 599,
         only: Some("shuttle"),
-        effort: Effort {
-            ordered: BOUND_1,
-            weak: BOUND_1,
-            most: 0,
-        },
+        effort: within(BOUND_1, BOUND_1, 0),
     },
 ];

@@ -79,16 +79,29 @@ impl AtomicWord {
         let found = match &self.form {
             Form::Weak(value) => value.load(order),
             Form::Ordered { value, turns } => {
-                // The main thread is alone, before it spawns and after it has joined.
-                if let Some(own) = this_thread().checked_sub(1) {
-                    turns[own].fetch_add(1, Ordering::Acquire);
-                }
+                take_own(turns);
                 value.load(Ordering::SeqCst)
             }
         };
         #[cfg(test)]
         super::record::saw(self.name, found);
         found
+    }
+
+    /// Counts as a load, of what does not matter.
+    #[cfg(test)]
+    pub(crate) fn take_turn(&self) {
+        if let Form::Ordered { turns, .. } = &self.form {
+            take_own(turns);
+        }
+    }
+
+    /// Counts as an exchange.
+    #[cfg(test)]
+    pub(crate) fn take_turns(&self) {
+        if let Form::Ordered { turns, .. } = &self.form {
+            take_all(turns);
+        }
     }
 
     pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
@@ -127,19 +140,28 @@ impl AtomicWord {
     }
 }
 
+fn take_own(turns: &[AtomicUsize]) {
+    // The main thread is alone, before it spawns and after it has joined.
+    if let Some(own) = this_thread().checked_sub(1) {
+        turns[own].fetch_add(1, Ordering::Acquire);
+    }
+}
+
 /// As one step: loom switches threads before the first turn and not before the others, and who conflicts with one of those comes
-/// before the first one. Turn by turn, it would take up every turn's order apart: those of three exchanges, which are 6,
-/// as 216.
+/// before the first one. Turn by turn, loom takes up the order of each turn apart: those of three exchanges, which are 6,
+/// as 216. So it does in a dependent's models, which may have told it to stop themselves, and loom forbids that twice.
 fn take_all(turns: &[AtomicUsize]) {
     if this_thread() == 0 {
         return;
     }
     let (first, rest) = turns[..THREADS.get()].split_first().expect("a thread");
     first.fetch_add(1, Ordering::AcqRel);
+    #[cfg(test)]
     loom::stop_exploring();
     for turn in rest {
         turn.fetch_add(1, Ordering::AcqRel);
     }
+    #[cfg(test)]
     loom::explore();
 }
 
