@@ -219,7 +219,7 @@ const SETS: [Set; 15] = [
         accepted_only: true,
         one_in: 1,
         only: Some("loom"),
-        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 20_000),
+        effort: within(BOUND_2_OR_1, BOUND_2_OR_1, 20_000),
     },
     Set {
         name: "1 + 1 + 1 calls, whole alphabet",
