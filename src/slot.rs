@@ -54,6 +54,16 @@ impl Words {
             beats: std::sync::atomic::AtomicU32::new(0),
         }
     }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turn(&self) {
+        self.state.take_turn();
+    }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turns(&self) {
+        self.state.take_turns();
+    }
 }
 
 /// The two parts of a slot, as the table has them.
@@ -101,16 +111,6 @@ impl Words {
     #[inline]
     pub(crate) fn state(&self) -> Word {
         Word::from_bits(self.state.load(Ordering::SeqCst))
-    }
-
-    #[cfg(all(loom, test))]
-    pub(crate) fn take_turn(&self) {
-        self.state.take_turn();
-    }
-
-    #[cfg(all(loom, test))]
-    pub(crate) fn take_turns(&self) {
-        self.state.take_turns();
     }
 
     #[inline]
