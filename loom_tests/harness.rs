@@ -70,7 +70,7 @@ impl Effort {
     pub(super) const USUAL: Self = Self {
         ordered: &[None, Some(3)],
         weak: &[None, Some(3)],
-        most: 20_000,
+        most: 5_000,
     };
 }
 

@@ -98,7 +98,7 @@ const SETS: [Set; 15] = [
         accepted_only: false,
         one_in: 1,
         only: None,
-        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 5_000),
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 2_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",
