@@ -12,6 +12,8 @@ mod clock;
 pub(super) mod failure;
 #[path = "harness/ledger.rs"]
 pub(super) mod ledger;
+#[path = "harness/programs.rs"]
+mod programs;
 #[cfg(all(shuttle, not(loom)))]
 #[path = "harness/reduction.rs"]
 mod reduction;

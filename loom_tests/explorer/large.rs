@@ -37,7 +37,7 @@ fn random_programs_are_linearizable_in_random_walks() {
 
 fn explore(schedule: Schedule) {
     let (programs, executions) = match Size::asked_for() {
-        None => return,
+        None | Some(Size::Named) => return,
         Some(Size::Small) => (20, 20),
         Some(Size::Quick) => (100, 50),
         Some(Size::Full) => (1_000, 20),

@@ -10,6 +10,8 @@ pub(super) enum Size {
     Small,
     Quick,
     Full,
+    /// Larger than any: by its name alone.
+    Named,
 }
 
 impl Size {
@@ -88,7 +90,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 15] = [
+const SETS: [Set; 16] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -162,6 +164,17 @@ const SETS: [Set; 15] = [
         alphabet: Alphabet::Core,
         lengths: &[2, 2],
         accepted_only: true,
+        one_in: 1,
+        only: None,
+        effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "2 + 2 calls, whole alphabet",
+        size: Size::Named,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[2, 2],
+        accepted_only: false,
         one_in: 1,
         only: None,
         effort: within(BOUND_2_OR_1, UNBOUNDED_OR_2, 1_000),

@@ -2,6 +2,7 @@
 //!
 //! The programs are all sequences of operations on two atomics and a lock, up to the names of the threads.
 
+use super::programs::programs;
 use super::{Effort, depth_first, outcomes, spawn};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::HashSet;
@@ -103,19 +104,8 @@ fn compare(program: &[Vec<Operation>]) -> (u64, u64) {
     (reduced.executions, executions)
 }
 
-/// All programs in which each thread has one of these sequences; threads have no names.
 fn compare_all(threads: usize, sequences: &[Vec<Operation>]) {
-    let mut programs = vec![Vec::<Vec<Operation>>::new()];
-    for _ in 0..threads {
-        let longer = |program: &Vec<Vec<Operation>>| {
-            let program = program.clone();
-            let after = program.last().cloned().unwrap_or_default();
-            let next = sequences.iter().filter(move |next| **next >= after);
-            next.map(move |next| [program.as_slice(), std::slice::from_ref(next)].concat())
-                .collect::<Vec<_>>()
-        };
-        programs = programs.iter().flat_map(longer).collect();
-    }
+    let programs = programs(threads, sequences);
     let (mut reduced, mut whole) = (0, 0);
     for program in &programs {
         let (a, b) = compare(program);

@@ -2,6 +2,7 @@
 //!
 //! The programs are all sequences of operations on two words, up to the names of the threads.
 
+use super::super::programs::programs;
 use super::{is_complete, spawn};
 use crate::sync::AtomicWord;
 use loom::sync::atomic::Ordering;
@@ -100,20 +101,8 @@ fn every_order(program: &Program, state: &State, all: &mut BTreeSet<Outcome>) {
     }
 }
 
-/// All programs in which each thread has one of these sequences; threads have no names.
 fn compare_all(threads: usize, sequences: &[Vec<Operation>]) {
-    let mut programs = vec![Vec::<Vec<Operation>>::new()];
-    for _ in 0..threads {
-        let longer = |program: &Vec<Vec<Operation>>| {
-            let program = program.clone();
-            let after = program.last().cloned().unwrap_or_default();
-            let next = sequences.iter().filter(move |next| **next >= after);
-            next.map(move |next| [program.as_slice(), std::slice::from_ref(next)].concat())
-                .collect::<Vec<_>>()
-        };
-        programs = programs.iter().flat_map(longer).collect();
-    }
-    for program in &programs {
+    for program in &programs(threads, sequences) {
         let state = State {
             words: [0; 2],
             found: vec![Vec::new(); threads],
