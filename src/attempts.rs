@@ -18,7 +18,7 @@ impl<T> Inner<T> {
         let mut locked = slot.lock()?;
         let word = locked.word();
         target.admit(word)?;
-        if self.table.is_closed() {
+        if self.table.free().is_closed() {
             return Err(RetryError::Closed);
         }
         let is_last = word.attempt() == LAST_ATTEMPT;

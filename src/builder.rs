@@ -1,5 +1,6 @@
 //! [`Builder`]: a registry's limits.
 
+use crate::apart::Apart;
 use crate::body::NEVER;
 use crate::clock::{Clock, SystemClock, Timeline, millis_up};
 use crate::due::DueQueue;
@@ -38,7 +39,7 @@ impl<T: Send + 'static> Builder<T> {
     }
 
     /// The most jobs there can be, ended ones that have not been removed included; 1 048 576 unless set. At
-    /// most 536 870 912. Costs nothing until the jobs are there.
+    /// most 536 869 888. Costs nothing until the jobs are there.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self
@@ -89,7 +90,7 @@ impl<T: Send + 'static> Builder<T> {
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock::new()));
         let inner = Inner {
             table: Table::new(self.capacity, self.first_generation),
-            due: DueQueue::new(),
+            due: Apart(DueQueue::new()),
             watchers: Watchers::new(),
             timeline: Timeline::new(clock),
             mint: Mint::new(),

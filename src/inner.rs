@@ -1,16 +1,18 @@
 //! What all handles of one registry share, and the part of every call that is the same by id and by
 //! handle.
 
+use crate::apart::Apart;
 use crate::beat::Beat;
 use crate::clock::{Timeline, millis};
 use crate::due::DueQueue;
 use crate::error::{LookupError, RegisterError};
+use crate::free::NoSlot;
 use crate::id::{JobId, Mint};
 use crate::removal::Hook;
 use crate::slot::Slot;
 use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
-use crate::table::{NoSlot, Table};
+use crate::table::Table;
 use crate::target::Target;
 use crate::thread::{Effect, defer};
 use crate::watchers::Watchers;
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 pub(crate) struct Inner<T> {
     pub(crate) table: Table<T>,
-    pub(crate) due: DueQueue,
+    pub(crate) due: Apart<DueQueue>,
     pub(crate) watchers: Watchers,
     pub(crate) timeline: Timeline,
     pub(crate) mint: Mint,

@@ -110,6 +110,7 @@
 #![allow(clippy::inline_always)]
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
+mod apart;
 mod attempts;
 mod beat;
 mod body;
@@ -118,6 +119,7 @@ mod by_id;
 mod clock;
 mod due;
 mod error;
+mod free;
 mod guard;
 mod id;
 mod inner;

@@ -146,7 +146,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// None.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner.table.taken()
+        self.inner.table.free().taken()
     }
 
     /// Whether there is no job.
@@ -158,7 +158,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// The most jobs there can be.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.inner.table.capacity()
+        self.inner.table.free().capacity()
     }
 
     /// The registry's time: since it was built. What [`Snapshot::last_heartbeat`](crate::Snapshot::last_heartbeat) and
@@ -196,8 +196,8 @@ impl<T> RefUnwindSafe for JobRegistry<T> {}
 impl<T> fmt::Debug for JobRegistry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobRegistry")
-            .field("len", &self.inner.table.taken())
-            .field("capacity", &self.inner.table.capacity())
+            .field("len", &self.inner.table.free().taken())
+            .field("capacity", &self.inner.table.free().capacity())
             .finish_non_exhaustive()
     }
 }

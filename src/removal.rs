@@ -144,6 +144,7 @@ impl<T> Inner<T> {
     }
 
     /// Moves an ended job out of its slot, lets go of the lock, and tells the watchers.
+    #[inline(always)] // which spares two copies of the job
     fn vacate<'a>(&'a self, mut locked: Locked<'a, T>, target: Target) -> Option<Removed<'a, T>> {
         let last = self.snapshot((locked.slot, target)).ok()?;
         // Nothing but the watched bit changes on an ended job whose lock is held.
@@ -201,11 +202,17 @@ impl<T> Inner<T> {
 
     /// Nothing happens on a thread that holds a job's lock, under which hooks and drops must not run, and none within a sweep, from
     /// hooks and drops: that one goes on.
+    #[inline]
     pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
-        let mut swept = Swept::default();
-        if !self.due.is_due(now) {
-            return swept;
+        if self.due.is_due(now) {
+            self.sweep_due(most, now)
+        } else {
+            Swept::default()
         }
+    }
+
+    fn sweep_due(&self, most: usize, now: u64) -> Swept {
+        let mut swept = Swept::default();
         let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
             return swept;
         };

@@ -1,15 +1,14 @@
-//! The table of slots: chunks that never move, found by index without a lock, and the list of those
-//! that are free.
+//! The table of slots: chunks that never move, found by index without a lock.
 //!
 //! All chunks are of one size, so that growing takes as long for the millionth job as for the first, and a reference to a slot
-//! stays good for as long as the table. Slots are used again first in, first out, which spends their generations slowly.
+//! stays good for as long as the table.
 
 use crate::body::Body;
-use crate::place::{CHUNKS, GROUPS, MOST, SIZE, SLOTS, gather, group, locate, near};
+use crate::free::{FreeSlots, NoSlot};
+use crate::place::{CHUNKS, GROUPS, SIZE, SLOTS, gather, group, locate, near};
 use crate::slot::{Slot, Words};
-use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering, Published};
+use crate::sync::{MODELLED, Mutex, Published};
 use crate::word::RETIRED;
-use std::collections::VecDeque;
 use std::hint::black_box;
 
 #[derive(Debug)]
@@ -18,10 +17,7 @@ pub(crate) struct Table<T> {
     near: Box<[Published<Chunk<T>>]>,
     /// Those after them. They are there for more than two million jobs, or where slots have been retired.
     far: [Published<Group<T>>; GROUPS],
-    free: Mutex<Free>,
-    /// What `free` says of it, for those who only look.
-    taken: AtomicUsize,
-    capacity: usize,
+    free: FreeSlots,
     /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
     first_generation: u32,
 }
@@ -58,38 +54,14 @@ fn boxed<U, const N: usize>(new: impl FnMut() -> U) -> Box<[U; N]> {
     all
 }
 
-#[derive(Debug)]
-struct Free {
-    indices: VecDeque<u32>,
-    /// Slots ever handed out: the high-water mark.
-    grown: u32,
-    /// Slots handed out now.
-    taken: usize,
-    closed: bool,
-}
-
-/// Why there is no slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoSlot {
-    Full,
-    Closed,
-}
-
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize, first_generation: u32) -> Self {
-        let capacity = capacity.min(MOST);
-        let near = std::iter::repeat_with(Published::empty).take(near(capacity));
+        let free = FreeSlots::new(capacity);
+        let near = std::iter::repeat_with(Published::empty).take(near(free.capacity()));
         Self {
             near: near.collect(),
             far: std::array::from_fn(|_| Published::empty()),
-            free: Mutex::new(Free {
-                indices: VecDeque::new(),
-                grown: 0,
-                taken: 0,
-                closed: false,
-            }),
-            taken: AtomicUsize::new(0),
-            capacity,
+            free,
             first_generation,
         }
     }
@@ -144,81 +116,40 @@ impl<T> Table<T> {
 
     /// Hands out an empty slot, for the caller alone.
     pub(crate) fn take(&self) -> Result<Slot<'_, T>, NoSlot> {
-        loop {
-            let mut free = self.free.lock();
-            if free.closed {
-                return Err(NoSlot::Closed);
-            }
-            if free.taken >= self.capacity {
-                return Err(NoSlot::Full);
-            }
-            let index = free.indices.pop_front();
-            let is_new = index.is_none();
-            let index = index.unwrap_or(free.grown);
-            if let Some(slot) = self.get(index) {
-                free.grown += u32::from(is_new);
-                free.taken += 1;
-                self.note_taken(&free);
-                return Ok(slot);
-            }
-            // Nobody waits for the memory.
-            drop(free);
-            // `None` where retired slots have used the table up.
-            self.grow(index).ok_or(NoSlot::Full)?;
-        }
+        let index = self.free.take()?;
+        Ok(self.get(index).unwrap_or_else(|| self.grow(index)))
     }
 
-    /// Makes the chunk of an index, unless somebody else does meanwhile.
-    fn grow(&self, index: u32) -> Option<()> {
+    /// Makes the chunk of an index, unless somebody else does meanwhile. Nobody waits for the memory but who needs it.
+    #[cold]
+    fn grow(&self, index: u32) -> Slot<'_, T> {
         let (chunk, _) = locate(index);
-        let chunk = if let Some(chunk) = self.near.get(chunk) {
-            chunk
-        } else {
-            let chunks = self.far.get(group(chunk).0)?;
-            if chunks.get().is_none() {
-                chunks.publish(boxed(Published::empty));
-            }
-            self.far(chunk)?
+        let chunk = match self.near.get(chunk) {
+            Some(chunk) => chunk,
+            None => self.far_or_made(chunk),
         };
         chunk.publish(Chunk::new(self.first_generation));
-        Some(())
+        self.get(index).expect("it was made")
+    }
+
+    fn far_or_made(&self, chunk: usize) -> &Published<Chunk<T>> {
+        let chunks = &self.far[group(chunk).0];
+        if chunks.get().is_none() {
+            chunks.publish(boxed(Published::empty));
+        }
+        self.far(chunk).expect("it was made")
     }
 
     /// Takes a slot back. It has to be empty, and everybody who cared about its last job told.
     pub(crate) fn give_back(&self, index: u32) {
-        let used_up = self
+        let is_used_up = self
             .get(index)
             .is_none_or(|slot| slot.state().generation() == RETIRED);
-        let mut free = self.free.lock();
-        free.taken -= 1;
-        self.note_taken(&free);
-        if !used_up {
-            free.indices.push_back(index);
-        }
+        self.free.give_back((!is_used_up).then_some(index));
     }
 
-    #[cfg(feature = "tokio")]
-    pub(crate) fn close(&self) {
-        self.free.lock().closed = true;
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.free.lock().closed
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    // ORDERING: Relaxed. The count publishes nothing, and whoever writes it holds the lock.
-
-    /// Slots handed out and not given back: those of jobs, and of jobs on their way in and out.
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    fn note_taken(&self, free: &Free) {
-        self.taken.store(free.taken, Ordering::Relaxed);
+    pub(crate) fn free(&self) -> &FreeSlots {
+        &self.free
     }
 
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
@@ -269,7 +200,7 @@ mod tests {
     #[test]
     fn most_slots_are_as_many_as_the_docs_say() {
         let table = Table::<()>::new(usize::MAX, 0);
-        assert_eq!(table.capacity(), 536_870_912);
+        assert_eq!(table.free().capacity(), 536_869_888);
     }
 
     /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.

@@ -9,7 +9,7 @@
 #![allow(clippy::missing_const_for_thread_local)]
 
 use crate::error::WouldDeadlock;
-use crate::sync::{MutexGuard, thread_local};
+use crate::sync::{MutexGuard, Ordering, thread_local};
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,10 +18,14 @@ use std::task::Waker;
 thread_local! {
     // Apart, because this one needs no destructor and is therefore there to the thread's very end.
     static LOCK: Cell<Lock> = Cell::new(Lock::None);
+    static NUMBER: Cell<Option<usize>> = Cell::new(None);
     static DEFERRED: RefCell<Vec<Effect>> = RefCell::new(Vec::new());
     // Registries by their address: few, and mostly none.
     static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
+
+/// Threads that have a number. Not modelled: no model asks.
+static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// What this thread has of jobs' locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +155,19 @@ impl Drop for Sweeping {
         // The last that was entered is the first that is left.
         let _ = SWEEPING.try_with(|sweeping| sweeping.borrow_mut().pop());
     }
+}
+
+/// A number for this thread, from 0 up in the order in which threads ask.
+#[inline]
+pub(crate) fn number() -> usize {
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            // ORDERING: Relaxed. Numbers only have to differ.
+            let next = THREADS.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(next));
+            next
+        })
+    })
 }
 
 /// The text of a panic, where it has one.

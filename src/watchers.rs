@@ -8,6 +8,7 @@
 //! still learns the end.
 
 use crate::Snapshot;
+use crate::apart::Apart;
 use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
 use crate::thread::{Effect, defer};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ const SHARDS: usize = if MODELLED { 2 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Apart<Mutex<Shard>>; SHARDS],
     next_key: AtomicU64,
 }
 
@@ -86,7 +87,7 @@ pub(crate) struct Seat {
 impl Watchers {
     pub(crate) fn new() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Apart::default()),
             next_key: AtomicU64::new(0),
         }
     }
@@ -176,7 +177,7 @@ impl Watchers {
 
     /// Everybody's, when the registry goes away.
     pub(crate) fn take_all(&mut self) -> Wakers {
-        let drain = |shard: &Mutex<Shard>| std::mem::take(&mut *shard.lock());
+        let drain = |shard: &Apart<Mutex<Shard>>| std::mem::take(&mut *shard.lock());
         let entries = self
             .shards
             .iter()

@@ -58,6 +58,10 @@ macro_rules! announced {
                 self.write(|inner| inner.fetch_sub(value, order))
             }
 
+            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                self.write(|inner| inner.fetch_or(value, order))
+            }
+
             /// One that fails has only read.
             pub(crate) fn compare_exchange(
                 &self,

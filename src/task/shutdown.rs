@@ -49,8 +49,8 @@ impl fmt::Display for Shutdown {
 
 impl<T: Send + 'static> JobRegistry<T> {
     /// Stops accepting jobs and retries, cancels those that are pending or running, and waits up to `deadline` until
-    /// every task of [`spawn`](Self::spawn) and [`spawn_blocking`](Self::spawn_blocking) has returned. Then every
-    /// ended job is removed, with its hook and its payload's drop, on a blocking thread.
+    /// every task of [`spawn`](Self::spawn) and [`spawn_blocking`](Self::spawn_blocking) has returned, and whoever held a
+    /// job's lock has let it go. Then every ended job is removed, with its hook and its payload's drop, on a blocking thread.
     ///
     /// To let running jobs come to their own end first, wait for that (see [`counts`](Self::counts)) before the call.
     ///
@@ -76,13 +76,16 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// ```
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let runtime = Handle::current();
-        self.inner.table.close();
+        self.inner.table.free().close();
         let mut cancelled = 0;
         let mut running = self.inner.tasks.running.subscribe();
         let drained = async {
-            // Again and again: a job may be locked, or about to be published by a `register` that was under way.
+            // Again and again: a job may be locked, or about to be published by a `register` that was under way. And one that has
+            // ended may be in the hands of a retry that was: whose lock has been free since the close is retried no more.
+            let mut ended_stay_so = false;
             loop {
-                let restless = self.inner.cancel_all(&mut cancelled);
+                let restless = self.inner.cancel_all(&mut cancelled, ended_stay_so);
+                ended_stay_so |= restless == 0;
                 if restless == 0 && *running.borrow_and_update() == 0 {
                     break;
                 }
@@ -108,12 +111,12 @@ impl<T: Send + 'static> JobRegistry<T> {
 }
 
 impl<T> Inner<T> {
-    /// Cancels what is live and not locked; returns how many slots are not at rest: a job that is still live,
-    /// or one that is on its way in or out.
-    fn cancel_all(self: &Arc<Self>, cancelled: &mut usize) -> usize {
+    /// Cancels what is live and not locked; returns how many slots are not at rest: a job that is still live, or one that
+    /// is on its way in or out, or locked, unless ended jobs are known to stay so.
+    fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_stay_so: bool) -> usize {
         let mut at_rest = 0;
         for seen in self.snapshots() {
-            if seen.status().is_ended() {
+            if ended_stay_so && seen.status().is_ended() {
                 at_rest += 1;
                 continue;
             }
@@ -124,10 +127,12 @@ impl<T> Inner<T> {
             let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(found)));
             if matches!(ended, Ok(Some(Ok(()))) | Err(_)) {
                 *cancelled += 1;
+            }
+            if !matches!(ended, Ok(None)) {
                 at_rest += 1;
             }
         }
-        self.table.taken().saturating_sub(at_rest)
+        self.table.free().taken().saturating_sub(at_rest)
     }
 
     /// `None` while somebody holds the lock.

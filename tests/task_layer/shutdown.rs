@@ -1,10 +1,10 @@
 //! `shutdown`: no more jobs, an end to those there are, nothing left behind, and a report. P2, P6 and P7.
 
 use crate::{Drops, SECOND, settle};
-use job_registry::{JobRegistry, RegisterError, RetryError, Status};
+use job_registry::{Clock, Job, JobRegistry, RegisterError, RetryError, Status};
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -258,6 +258,56 @@ async fn what_races_with_the_shutdown_is_refused_or_ended() {
         assert_eq!(first.cancelled + second.cancelled, spawned);
         assert!(jobs.is_empty());
     }
+}
+
+/// A clock whose readings wait on one thread, where the test has a call stand still in its middle.
+struct Held {
+    read: mpsc::SyncSender<()>,
+    may_go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+const RETRIER: &str = "retrier";
+
+impl Clock for Held {
+    fn now(&self) -> Duration {
+        if thread::current().name() == Some(RETRIER) {
+            let _ = self.read.send(());
+            let _ = self.may_go_on.lock().unwrap().recv();
+        }
+        Duration::ZERO
+    }
+}
+
+/// P6 and P7: a retry that has found the registry open is waited for, and what it began is ended.
+#[tokio::test]
+async fn retry_that_is_under_way_is_ended_by_the_shutdown() {
+    let (read, has_read) = mpsc::sync_channel(1);
+    let (go_on, may_go_on) = mpsc::channel();
+    let clock = Held {
+        read,
+        may_go_on: Mutex::new(may_go_on),
+    };
+    let jobs = JobRegistry::builder().clock(clock).build();
+    let failed = jobs.register(()).unwrap().detach();
+    jobs.fail(failed, "reason").unwrap();
+    let retrier = thread::Builder::new().name(RETRIER.to_owned()).spawn({
+        let jobs = jobs.clone();
+        move || jobs.retry(failed).map(Job::detach)
+    });
+    has_read.recv().unwrap();
+
+    let shutdown = tokio::spawn({
+        let jobs = jobs.clone();
+        async move { jobs.shutdown(LONG).await }
+    });
+    tokio::time::sleep(SHORT).await;
+    assert!(!shutdown.is_finished(), "a retry is under way");
+    // Every reading may go on.
+    drop((go_on, has_read));
+    assert_eq!(retrier.unwrap().join().unwrap(), Ok(failed));
+    let report = in_time(shutdown).await.unwrap();
+    assert!(report.is_clean() && report.cancelled == 1, "{report}");
+    assert!(jobs.is_empty());
 }
 
 /// P11: a call that cannot be carried out changes nothing.
