@@ -310,6 +310,48 @@ async fn retry_that_is_under_way_is_ended_by_the_shutdown() {
     assert!(jobs.is_empty());
 }
 
+/// P7: but no later reader of a job that has ended.
+#[tokio::test]
+async fn late_reader_of_an_ended_job_is_not_waited_for() {
+    let jobs = JobRegistry::new();
+    let failed = jobs.register(()).unwrap().detach();
+    jobs.fail(failed, "reason").unwrap();
+    let (end, may_end) = mpsc::channel::<()>();
+    let (begun, has_begun) = oneshot::channel();
+    jobs.spawn_blocking((), move |_| {
+        begun.send(()).unwrap();
+        may_end.recv()
+    })
+    .unwrap();
+    has_begun.await.unwrap();
+    let shutdown = tokio::spawn({
+        let jobs = jobs.clone();
+        async move { jobs.shutdown(LONG).await }
+    });
+    tokio::time::sleep(SHORT).await;
+
+    let (locked, is_locked) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let reader = thread::spawn({
+        let jobs = jobs.clone();
+        move || {
+            jobs.read(failed, |_| {
+                locked.send(()).unwrap();
+                let _ = may_go_on.recv();
+            })
+        }
+    });
+    is_locked.recv().unwrap();
+    end.send(()).unwrap();
+    let report = timeout(LONG / 12, shutdown)
+        .await
+        .expect("waits for nobody");
+    assert!(report.unwrap().is_clean());
+    assert_eq!(jobs.len(), 1, "what is read stays");
+    drop(go_on);
+    reader.join().unwrap().unwrap();
+}
+
 /// P11: a call that cannot be carried out changes nothing.
 #[test]
 fn shutdown_outside_of_a_runtime_panics_before_it_closes_anything() {
