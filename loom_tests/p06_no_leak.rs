@@ -49,6 +49,25 @@ fn a_payload_goes_to_one_of_two_removers() {
     });
 }
 
+/// Two clients want the last place, and one gets it; who then finds that one's job removed finds room.
+#[test]
+fn the_last_place_is_for_one() {
+    let claim = claim!(the_last_place_is_for_one, [P6], [8]);
+    check(&claim, &[(true, false), (false, true)], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let register = |jobs: &JobRegistry<_>| jobs.register("deck").map(Job::detach).ok();
+        let client = |jobs: JobRegistry<_>| move || register(&jobs);
+        let (here, there) = race(client(jobs.clone()), client(jobs.clone()));
+        assert_eq!((jobs.len(), register(&jobs)), (1, None));
+        if let Some(id) = here.or(there) {
+            call!(jobs.cancel(id)).unwrap();
+            call!(jobs.remove(id)).unwrap();
+        }
+        assert!(jobs.is_empty() && register(&jobs).is_some());
+        (here.is_some(), there.is_some())
+    });
+}
+
 /// Clients submit at the same time. Each job comes to its end and is removed with what it owns, by whoever comes by:
 /// the next to register, or a sweep.
 #[test]
