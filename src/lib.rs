@@ -73,6 +73,7 @@
 //! * 65 535 attempts a job, and heartbeats for 4.3 years after the registry was built: later ones are
 //!   recorded as of that instant, and silence after it is not counted.
 //! * Memory does not shrink: the slots of a spike (less than 100 bytes each, besides the payload) stay and are used again.
+//!   Up to 64 of them are kept for each of the threads that gave them back.
 //!   Payloads and texts are freed at removal. A retired slot stays unused: one for every 16 million jobs.
 //! * Each call of [`remove_after`](JobRegistry::remove_after) with an earlier deadline than the one before, of the
 //!   same job or of an earlier one in its slot, leaves four bytes in the due queue until that one.
