@@ -18,8 +18,9 @@ const MAGAZINES: usize = if MODELLED { 1 } else { 16 };
 const ROOM: usize = if MODELLED { 1 } else { 64 };
 const LOAD: usize = ROOM.div_ceil(2);
 
-/// The most slots that can be handed out: with fewer than that, there is always one that is in nobody else's magazine.
-pub(crate) const CAPACITY: usize = MOST - MAGAZINES * ROOM;
+/// The most slots that can be handed out: with fewer than that, there is always one that is in nobody else's magazine, be that
+/// full and just loaded by another thread that has the same.
+pub(crate) const CAPACITY: usize = MOST - MAGAZINES * (ROOM + LOAD);
 
 /// In the count, above every number.
 const CLOSED: usize = 1 << (usize::BITS - 1);
