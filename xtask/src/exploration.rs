@@ -137,7 +137,7 @@ pub fn table(lines: &[Line]) -> String {
 pub fn check(root: &Path, lines: &[Line], write: bool) -> bool {
     let path = root.join(DOCUMENT);
     let known = generated::read(&path, "ledger").unwrap_or_default();
-    let sets = std::fs::read_to_string(root.join(SETS)).unwrap_or_default();
+    let sets = std::fs::read_to_string(root.join(SETS)).expect("a file of the project");
     let table = table(lines);
     let complete = lines.iter().all(|line| line.completed) && !lines.is_empty();
     let versions = ledger::versions(root);
