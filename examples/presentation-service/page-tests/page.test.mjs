@@ -52,8 +52,11 @@ async function submit(page, title, markdown) {
   await page.getByRole("button", { name: "Submit" }).click();
   const card = page.locator(".card", { hasText: title });
   await card.waitFor(SLOW);
+  await formIsOpen(page); // the card can be there before the answer is
   return card;
 }
+
+const formIsOpen = (page) => page.locator("fieldset:enabled").waitFor(SLOW);
 
 const reaches = (card, status) => card.locator(`xpath=self::*[@data-status="${status}"]`).waitFor(SLOW);
 const value = (card) => card.locator("progress").evaluate((bar) => bar.value);
@@ -83,6 +86,7 @@ test("five decks at once: bars only ever grow, and each ends with its picture", 
   const file = join(SHOTS, "Fifth deck.md");
   writeFileSync(file, deck(40));
   await page.getByLabel("or a file").setInputFiles(file);
+  await formIsOpen(page);
   assert.equal(await page.getByLabel("Title").inputValue(), "Fifth deck");
   await page.getByRole("button", { name: "Submit" }).click();
   cards.push(page.locator(".card", { hasText: "Fifth deck" }));
@@ -207,4 +211,45 @@ test("text stays text, and refusals are shown", async (t) => {
   await refusal.waitFor(SLOW);
   assert.match(await refusal.textContent(), /write Markdown/);
   assert.equal(await page.getByLabel("Title").inputValue(), "No slides");
+});
+
+test("nothing is written into a form that is on its way, and the focus stays where it is put", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  let answered;
+  const held = new Promise((go) => (answered = go));
+  await page.route("**/api/presentations", async (route) => {
+    if (route.request().method() !== "POST") return route.continue();
+    const response = await route.fetch();
+    await held;
+    await route.fulfill({ response });
+  });
+  const title = page.getByLabel("Title");
+  await title.fill("Slowly answered");
+  await page.getByLabel("Deck, in Markdown").fill(deck(60));
+  await title.press("Enter");
+  const card = page.locator(".card", { hasText: "Slowly answered" });
+  await card.waitFor(SLOW);
+  await page.keyboard.type("lost?");
+  assert.equal(await title.inputValue(), "Slowly answered");
+  const cancel = card.getByRole("button", { name: "Cancel" });
+  await cancel.focus();
+  answered();
+  await formIsOpen(page);
+  assert.equal(await title.inputValue(), "");
+  assert.ok(await cancel.evaluate((button) => button === document.activeElement));
+
+  await page.unroute("**/api/presentations");
+  await title.fill("Refused");
+  await page.getByLabel("Deck, in Markdown").fill("---");
+  await title.press("Enter");
+  await page.locator("#refusal").waitFor(SLOW);
+  await formIsOpen(page);
+  assert.ok(await title.evaluate((input) => input === document.activeElement));
+  await page.getByLabel("Deck, in Markdown").fill("# One slide");
+  await title.press("Enter");
+  const next = page.locator(".card", { hasText: "Refused" });
+  await next.waitFor(SLOW);
+  await formIsOpen(page);
+  assert.ok(await title.evaluate((input) => input === document.activeElement));
 });

@@ -222,41 +222,60 @@ setInterval(() => {
 }, 500);
 
 const form = document.getElementById("submit");
+const fields = document.getElementById("fields");
 const deck = document.getElementById("deck");
 const title = document.getElementById("title");
 const refusal = document.getElementById("refusal");
 
-document.getElementById("file").addEventListener("change", async (event) => {
+/**
+ * Nothing can be written into the form while `work` is under way: the late end of a submission would clear it, that of a
+ * file replace it. The focus comes back where `work` says, or where it was, unless the person has moved on meanwhile.
+ */
+async function whileClosed(work) {
+  const before = document.activeElement;
+  fields.disabled = true;
+  let next;
+  try {
+    next = await work();
+  } finally {
+    fields.disabled = false;
+    // Chromium keeps a disabled element as the active one until it next renders.
+    if ([document.body, before].includes(document.activeElement)) (next ?? before).focus();
+  }
+}
+
+document.getElementById("file").addEventListener("change", (event) => {
   const [file] = event.target.files;
   if (!file) return;
-  try {
-    deck.value = await file.text();
-  } catch {
-    show(refusal, "The file cannot be read.");
-    return;
-  }
-  title.value ||= file.name.replace(/\.[^.]*$/, "");
+  whileClosed(async () => {
+    try {
+      deck.value = await file.text();
+    } catch {
+      show(refusal, "The file cannot be read.");
+      return;
+    }
+    title.value ||= file.name.replace(/\.[^.]*$/, "");
+  });
 });
 
-form.addEventListener("submit", async (event) => {
+form.addEventListener("submit", (event) => {
   event.preventDefault();
   show(refusal, null);
-  const button = form.querySelector("button");
-  button.disabled = true;
-  try {
-    await call("/api/presentations", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ title: title.value, deck: deck.value }),
-    });
+  whileClosed(async () => {
+    try {
+      await call("/api/presentations", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ title: title.value, deck: deck.value }),
+      });
+    } catch (error) {
+      show(refusal, error.status === undefined ? "The service does not answer." : error.message);
+      return;
+    }
     form.reset();
-    title.focus();
     poll();
-  } catch (error) {
-    show(refusal, error.status === undefined ? "The service does not answer." : error.message);
-  } finally {
-    button.disabled = false;
-  }
+    return title;
+  });
 });
 
 poll();
