@@ -15,7 +15,7 @@
 //! start is decided by setting *s* together with its own beat. A retry opens the word again, unstarted, at a later
 //! millisecond than the sealed one.
 //!
-//! The state word follows what this one has decided; see `slot.rs`.
+//! The state word follows what this one has decided; see `words.rs`.
 
 use crate::word::Ending;
 

@@ -146,6 +146,7 @@ mod thread;
 mod watch;
 mod watchers;
 mod word;
+mod words;
 
 pub use builder::Builder;
 #[cfg(feature = "tokio")]

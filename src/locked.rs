@@ -54,7 +54,7 @@ impl<'a, T> Slot<'a, T> {
 /// Loom tries a lock that another thread holds only where what comes before conflicts with what that thread does under it: each
 /// attempt takes the turns of all, and who lets go takes its own.
 #[cfg(all(loom, test))]
-struct LastTurn<'a>(&'a crate::slot::Words);
+struct LastTurn<'a>(&'a crate::words::Words);
 
 #[cfg(all(loom, test))]
 impl Drop for LastTurn<'_> {

@@ -65,7 +65,7 @@ pub(crate) fn gather(place: u32) -> u32 {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::slot::Words;
+    use crate::words::Words;
 
     #[test]
     fn chunks_tile_the_indices() {

@@ -1,4 +1,4 @@
-//! Whether the two words of a slot agree; `slot.rs` has the table of what it means if they do not.
+//! Whether the two words of a slot agree; `words.rs` has the table of what it means if they do not.
 
 use crate::beat::{Beat, DECISION_BITS};
 use crate::word::Word;

@@ -6,9 +6,10 @@
 use crate::body::Body;
 use crate::free::{FreeSlots, NoSlot};
 use crate::place::{CHUNKS, GROUPS, SIZE, SLOTS, gather, group, locate, near};
-use crate::slot::{Slot, Words};
+use crate::slot::Slot;
 use crate::sync::{MODELLED, Mutex, Published};
 use crate::word::RETIRED;
+use crate::words::Words;
 use std::hint::black_box;
 
 #[derive(Debug)]

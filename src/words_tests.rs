@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::Status;
+use crate::body::Body;
+use crate::slot::Slot;
+use crate::sync::Mutex;
+use crate::word::Ending;
 use std::convert::Infallible;
 
 const GENERATION: u32 = 7;

@@ -1,0 +1,220 @@
+//! The two words of a job.
+//!
+//! The beat word leads and the state word follows. A start, an ending and a retry are *decided* on the
+//! beat word, by the holder of the slot's lock, and then *settled* on the state word, which is the
+//! instant at which the job changes for everybody. Between the two, the words contradict each other,
+//! and whoever has to read both settles what was decided instead of waiting for it:
+//!
+//! | beat            | status  | meaning                                                |
+//! |-----------------|---------|--------------------------------------------------------|
+//! | open, unstarted | pending | a pending job                                          |
+//! | open, started   | running | a running job                                          |
+//! | sealed          | ended   | an ended job                                           |
+//! | open, started   | pending | a start has been decided: the state word goes there    |
+//! | sealed          | live    | an ending has been decided: likewise                   |
+//! | open, unstarted | ended   | a retry has been decided: likewise                     |
+//! | any             | vacant  | no job                                                 |
+//!
+//! The holder of the lock settles before it lets go, so that there is never more than one decision
+//! outstanding, and a beat word never holds a value twice. Therefore "the state word was `s` while
+//! the beat word was `b`" can be checked by reading `b`, `s`, `b`.
+
+mod beats;
+
+use crate::beat::Beat;
+use crate::settled::is_settled;
+use crate::sync::{AtomicU64, AtomicWord, MODELLED, Ordering};
+use crate::target::Target;
+use crate::word::Word;
+
+/// How long a writer leaves the word to another that was faster: a few hundred cycles.
+const SPINS: u32 = 16;
+
+/// What of a slot every call reads: small, and apart from the bodies, so that looking at all jobs reads little memory.
+#[derive(Debug)]
+pub(crate) struct Words {
+    state: AtomicWord,
+    beat: AtomicWord,
+    /// The unguessable half of the present job's id. A filter only: an id that does not match is
+    /// compared with what the registry's key says about it.
+    pub(crate) nonce: AtomicU64,
+    /// Heartbeats of this attempt, for those who listen. Nothing depends on it: not modelled.
+    #[cfg(feature = "tracing")]
+    beats: std::sync::atomic::AtomicU32,
+}
+
+impl Words {
+    pub(crate) fn new(generation: u32) -> Self {
+        Self {
+            state: AtomicWord::new(Word::vacant(generation).bits()),
+            beat: AtomicWord::new(Beat::vacant().bits()),
+            nonce: AtomicU64::new(0),
+            #[cfg(feature = "tracing")]
+            beats: std::sync::atomic::AtomicU32::new(0),
+        }
+    }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turn(&self) {
+        self.state.take_turn();
+    }
+
+    #[cfg(all(loom, test))]
+    pub(crate) fn take_turns(&self) {
+        self.state.take_turns();
+    }
+}
+
+impl Words {
+    // ORDERING, of every access to the two words: SeqCst, which puts them all in one order. With Acquire and Release
+    // alone, of a step and a beat at the same time one observer could see only the step and another only the beat, and
+    // no order of the two would explain both. The instructions are the same on x86-64 and AArch64.
+
+    #[inline]
+    pub(crate) fn state(&self) -> Word {
+        Word::from_bits(self.state.load(Ordering::SeqCst))
+    }
+
+    #[inline]
+    pub(crate) fn beat(&self) -> Beat {
+        Beat::from_bits(self.beat.load(Ordering::SeqCst))
+    }
+
+    /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
+    /// `Err` that it is refused and `Ok(None)` that nothing is to be done. Returns the word before and
+    /// after. The caller wakes the watchers where the word before was watched.
+    #[inline(always)]
+    pub(crate) fn step<E>(
+        &self,
+        mut next: impl FnMut(Word) -> Result<Option<Word>, E>,
+    ) -> Result<(Word, Word), E> {
+        let mut word = self.state();
+        loop {
+            let Some(to) = next(word)? else {
+                return Ok((word, word));
+            };
+            debug_assert!(word.grows_to(to), "{word:?} does not grow to {to:?}");
+            match self.swap_state(word, to) {
+                Ok(()) => return Ok((word, to)),
+                Err(now) => word = self.contended(now),
+            }
+        }
+    }
+
+    /// Another writer was faster, with `now`. Letting it have the cache line for a while costs both less than taking the
+    /// line back for each step.
+    #[inline(always)]
+    fn contended(&self, now: Word) -> Word {
+        if MODELLED {
+            return now;
+        }
+        (0..SPINS).for_each(|_| std::hint::spin_loop());
+        self.state()
+    }
+
+    #[inline]
+    fn swap_state(&self, from: Word, to: Word) -> Result<(), Word> {
+        self.state
+            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
+            .map(drop)
+            .map_err(Word::from_bits)
+    }
+
+    #[inline]
+    fn swap_beat(&self, from: Beat, to: Beat) -> Result<(), Beat> {
+        self.beat
+            .compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::SeqCst)
+            .map(drop)
+            .map_err(Beat::from_bits)
+    }
+
+    /// Asks the next writer to wake watchers, unless the job has moved on from `seen`.
+    pub(crate) fn watch_from(&self, seen: Word) -> bool {
+        let word = self.state();
+        !seen.grows_to(word) && self.watch(word)
+    }
+
+    /// Sets the watched bit on `word`, if the job has not moved on.
+    pub(crate) fn watch(&self, word: Word) -> bool {
+        word.is_watched() || self.swap_state(word, word.watched()).is_ok()
+    }
+
+    /// Both words as they were at one instant. The second value is whether watchers are to be woken,
+    /// because something was settled on the way.
+    #[inline(always)]
+    pub(crate) fn observe(&self) -> (Word, Beat, bool) {
+        match self.both() {
+            Some((word, beat)) if is_settled(word, beat) => (word, beat, false),
+            _ => self.observe_later(),
+        }
+    }
+
+    /// Both words, if nobody is writing and the job is the one that is meant: its half of the id is read between two looks
+    /// at the beat word, which is opened for a later job before that one's half is there.
+    #[inline(always)]
+    pub(crate) fn observe_as(&self, target: Target) -> Option<(Word, Beat)> {
+        let beat = self.beat();
+        let word = self.state();
+        let is_meant = word.generation() == target.generation
+            && self.is_of(target)
+            && self.beat() == beat
+            && is_settled(word, beat);
+        is_meant.then_some((word, beat))
+    }
+
+    /// Whether the half of the id that stands here is the target's. It is the job's if a look before and one
+    /// after it see the job.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, target: Target) -> bool {
+        // ORDERING: Acquire pairs with the Release in `register`: whoever sees a job's half of the id also sees that the
+        // one before has gone.
+        self.nonce.load(Ordering::Acquire) == target.nonce
+    }
+
+    /// Both words, unless the beat word has changed meanwhile.
+    #[inline(always)]
+    fn both(&self) -> Option<(Word, Beat)> {
+        let beat = self.beat();
+        let word = self.state();
+        (self.beat() == beat).then_some((word, beat))
+    }
+
+    /// Beside a writer.
+    #[cold]
+    fn observe_later(&self) -> (Word, Beat, bool) {
+        let mut wake = false;
+        loop {
+            let Some((word, beat)) = self.both() else {
+                continue;
+            };
+            if is_settled(word, beat) {
+                return (word, beat, wake);
+            }
+            wake |= self.settle(beat);
+        }
+    }
+
+    /// Carries out what `beat` has decided, unless somebody else has. Returns whether watchers are to
+    /// be woken.
+    pub(crate) fn settle(&self, beat: Beat) -> bool {
+        loop {
+            let word = self.state();
+            let to = match beat.verdict() {
+                Some(ending) => word.end(ending),
+                None if beat.is_started() => word.start(),
+                None => word.retry(),
+            };
+            // Read after the state word: an old decision must not be carried out on what came later.
+            let Some(to) = to.filter(|_| self.beat() == beat) else {
+                return false;
+            };
+            if self.swap_state(word, to).is_ok() {
+                return word.is_watched();
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "words_tests.rs"]
+mod tests;
