@@ -16,11 +16,14 @@ use std::time::Duration;
 
 #[path = "spec/calls.rs"]
 mod calls;
+#[path = "spec/guards.rs"]
+mod guards;
 #[path = "spec/job.rs"]
 mod job;
 #[path = "spec/refusals.rs"]
 mod refusals;
 pub(crate) use calls::{Call, Millis, Name, Record, Refusal, Ret, Version, View, Who};
+use guards::Held;
 pub(crate) use job::Job;
 
 /// What a registry is built with. `Duration::MAX` is never.
@@ -40,13 +43,6 @@ pub(crate) struct Spec {
     /// By thread: one has one guard at most.
     held: BTreeMap<u32, Held>,
     pub(crate) watches: BTreeMap<u32, Watch>,
-}
-
-/// A guard, and the owners that its thread dropped meanwhile: those jobs fail once it is gone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Held {
-    job: Name,
-    abandoned: Vec<(Name, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -158,94 +154,6 @@ impl Spec {
             Call::FailStalled => self.fail_stalled(|_| true),
             Call::Verdict(name) => self.fail_stalled(|job| job.record.view.job == name),
         })
-    }
-
-    /// The job of a call that takes no lock. The fence is for handles: an id means whatever attempt there is.
-    fn reach(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
-        let (name, attempt) = match who {
-            Who::Id(name) => (name, None),
-            Who::Handle(name, attempt) => (name, Some(attempt)),
-            Who::Guard => (self.held.get(&thread).ok_or(Refusal::Impossible)?.job, None),
-        };
-        match self.jobs.get_mut(&name) {
-            None => Err(Refusal::NotFound),
-            Some(job) if job.removed => Err(Refusal::Gone),
-            Some(job) if attempt.is_some_and(|attempt| attempt != job.attempt()) => {
-                Err(Refusal::Superseded)
-            }
-            Some(job) => Ok(job),
-        }
-    }
-
-    /// The job of a call that takes its lock. What never was is told from what the thread must not
-    /// ask; what is gone or superseded stays so, and needs no wait for whoever has the lock.
-    fn lock(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
-        if let Who::Id(name) | Who::Handle(name, _) = who {
-            if self.jobs.contains_key(&name) && self.held.contains_key(&thread) {
-                return Err(Refusal::WouldDeadlock);
-            }
-            self.reach(thread, who)?;
-            if self.held.values().any(|held| held.job == name) {
-                return Err(Refusal::Impossible);
-            }
-        }
-        self.reach(thread, who)
-    }
-
-    fn guard(&mut self, thread: u32, who: Who) -> Result<Ret, Refusal> {
-        let job = self.lock(thread, who)?.live()?.record.view.job;
-        self.held.insert(
-            thread,
-            Held {
-                job,
-                abandoned: Vec::new(),
-            },
-        );
-        Ok(Ret::Done)
-    }
-
-    fn unlock(&mut self, thread: u32) -> Ret {
-        for (name, attempt) in self
-            .held
-            .remove(&thread)
-            .into_iter()
-            .flat_map(|held| held.abandoned)
-        {
-            let _ = self.abandon(thread, name, attempt);
-        }
-        Ret::Done
-    }
-
-    /// An ending through a guard uses it up, also where it is refused.
-    fn end(
-        &mut self,
-        thread: u32,
-        who: Who,
-        status: Status,
-        why: Option<&str>,
-    ) -> Result<Ret, Refusal> {
-        let (now, limits) = (self.now, self.limits);
-        let ending = (status, why.map(str::to_owned));
-        let ended = self
-            .lock(thread, who)
-            .and_then(|job| job.end(now, &limits, ending));
-        if who == Who::Guard {
-            self.unlock(thread);
-        }
-        ended.map(done)
-    }
-
-    /// A live job whose owner goes away fails; under a guard of the thread, as soon as that is gone.
-    fn abandon(&mut self, thread: u32, name: Name, attempt: u32) -> Result<Ret, Refusal> {
-        let owner = Who::Handle(name, attempt);
-        if self.reach(thread, owner).and_then(Job::live).is_err() {
-            return Ok(Ret::Done);
-        }
-        if let Some(held) = self.held.get_mut(&thread) {
-            held.abandoned.push((name, attempt));
-            return Ok(Ret::Done);
-        }
-        self.end(thread, owner, Status::Failed, Some("abandoned"))
     }
 
     fn register(&mut self, name: Name, payload: u64) -> Ret {

@@ -15,6 +15,8 @@ mod coverage;
 mod forge;
 #[path = "against_spec/pair.rs"]
 mod pair;
+#[path = "against_spec/payload.rs"]
+mod payload;
 #[path = "against_spec/plan.rs"]
 mod plan;
 #[path = "against_spec/real.rs"]

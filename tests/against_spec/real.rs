@@ -4,6 +4,7 @@
 #![allow(clippy::unit_arg)]
 
 use crate::forge::flip;
+use crate::payload::{Bell, Payload};
 use crate::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
 use job_registry::{
     Job, JobGuard, JobId, JobRegistry, ManualClock, RegisterError, Snapshot, Watch,
@@ -12,9 +13,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Names from here on are never registered. Each stands for a forged id; see [`Real::id`].
@@ -25,56 +26,6 @@ pub(crate) const FOREIGN: Name = 1 << 24;
 /// The real one with the bit `bit` of the id of `victim` flipped.
 pub(crate) fn stranger(victim: Name, bit: u32) -> Name {
     STRANGERS | victim << 8 | bit
-}
-
-/// Digits, and a count of how many payloads there are.
-#[derive(Debug)]
-pub(crate) struct Payload {
-    digits: u64,
-    alive: Arc<AtomicUsize>,
-}
-
-impl Payload {
-    fn new(digits: u64, alive: &Arc<AtomicUsize>) -> Self {
-        alive.fetch_add(1, Ordering::Relaxed);
-        Self {
-            digits,
-            alive: alive.clone(),
-        }
-    }
-
-    fn push(&mut self, digit: u8) -> Ret {
-        self.digits = self.digits.wrapping_mul(10).wrapping_add(digit.into());
-        Ret::Payload(self.digits)
-    }
-}
-
-impl Clone for Payload {
-    fn clone(&self) -> Self {
-        Self::new(self.digits, &self.alive)
-    }
-}
-
-impl Drop for Payload {
-    fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Remembers whether it was woken.
-#[derive(Debug, Default)]
-pub(crate) struct Bell(AtomicBool);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Bell {
-    pub(crate) fn has_rung(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 type Removals = Arc<Mutex<Vec<job_registry::Record<Payload>>>>;

@@ -12,6 +12,7 @@ mod last_timer;
 mod reaper;
 mod retried;
 mod shutdown;
+mod shutdown_races;
 mod spawn;
 mod stream;
 mod two_loops;

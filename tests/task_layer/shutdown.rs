@@ -1,20 +1,20 @@
 //! `shutdown`: no more jobs, an end to those there are, nothing left behind, and a report. P2, P6 and P7.
 
 use crate::{Drops, SECOND, settle};
-use job_registry::{Clock, Job, JobRegistry, RegisterError, RetryError, Status};
+use job_registry::{JobRegistry, RegisterError, RetryError, Status};
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::{Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(50);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
 /// Fails where it would hang.
-async fn in_time<R>(shutdown: impl Future<Output = R>) -> R {
+pub(crate) async fn in_time<R>(shutdown: impl Future<Output = R>) -> R {
     timeout(LONG, shutdown).await.expect("the deadline is kept")
 }
 
@@ -226,130 +226,6 @@ async fn dropped_shutdown_can_be_resumed() {
     go_on.send(()).unwrap();
     assert!(jobs.shutdown(LONG).await.is_clean());
     assert!(jobs.is_empty());
-}
-
-/// P6 and P7: registrations and spawns that race with the shutdown are either refused or ended by it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_races_with_the_shutdown_is_refused_or_ended() {
-    for _ in 0..20 {
-        let jobs = JobRegistry::new();
-        let racer = tokio::spawn({
-            let jobs = jobs.clone();
-            async move {
-                let mut spawned = 0;
-                while jobs
-                    .spawn((), async |_| pending::<Result<(), Infallible>>().await)
-                    .is_ok()
-                {
-                    spawned += 1;
-                    tokio::task::yield_now().await;
-                }
-                spawned
-            }
-        });
-        while jobs.len() < 5 {
-            tokio::task::yield_now().await;
-        }
-        let first = jobs.shutdown(LONG).await;
-        let spawned = racer.await.unwrap();
-        // One that was let in at the last moment may be ended by this.
-        let second = jobs.shutdown(LONG).await;
-        assert!(first.is_clean() && second.is_clean());
-        assert_eq!(first.cancelled + second.cancelled, spawned);
-        assert!(jobs.is_empty());
-    }
-}
-
-/// A clock whose readings wait on one thread, where the test has a call stand still in its middle.
-struct Held {
-    read: mpsc::SyncSender<()>,
-    may_go_on: Mutex<mpsc::Receiver<()>>,
-}
-
-const RETRIER: &str = "retrier";
-
-impl Clock for Held {
-    fn now(&self) -> Duration {
-        if thread::current().name() == Some(RETRIER) {
-            let _ = self.read.send(());
-            let _ = self.may_go_on.lock().unwrap().recv();
-        }
-        Duration::ZERO
-    }
-}
-
-/// P6 and P7: a retry that has found the registry open is waited for, and what it began is ended.
-#[tokio::test]
-async fn retry_that_is_under_way_is_ended_by_the_shutdown() {
-    let (read, has_read) = mpsc::sync_channel(1);
-    let (go_on, may_go_on) = mpsc::channel();
-    let clock = Held {
-        read,
-        may_go_on: Mutex::new(may_go_on),
-    };
-    let jobs = JobRegistry::builder().clock(clock).build();
-    let failed = jobs.register(()).unwrap().detach();
-    jobs.fail(failed, "reason").unwrap();
-    let retrier = thread::Builder::new().name(RETRIER.to_owned()).spawn({
-        let jobs = jobs.clone();
-        move || jobs.retry(failed).map(Job::detach)
-    });
-    has_read.recv().unwrap();
-
-    let shutdown = tokio::spawn({
-        let jobs = jobs.clone();
-        async move { jobs.shutdown(LONG).await }
-    });
-    tokio::time::sleep(SHORT).await;
-    assert!(!shutdown.is_finished(), "a retry is under way");
-    // Every reading may go on.
-    drop((go_on, has_read));
-    assert_eq!(retrier.unwrap().join().unwrap(), Ok(failed));
-    let report = in_time(shutdown).await.unwrap();
-    assert!(report.is_clean() && report.cancelled == 1, "{report}");
-    assert!(jobs.is_empty());
-}
-
-/// P7: but no later reader of a job that has ended.
-#[tokio::test]
-async fn late_reader_of_an_ended_job_is_not_waited_for() {
-    let jobs = JobRegistry::new();
-    let failed = jobs.register(()).unwrap().detach();
-    jobs.fail(failed, "reason").unwrap();
-    let (end, may_end) = mpsc::channel::<()>();
-    let (begun, has_begun) = oneshot::channel();
-    jobs.spawn_blocking((), move |_| {
-        begun.send(()).unwrap();
-        may_end.recv()
-    })
-    .unwrap();
-    has_begun.await.unwrap();
-    let shutdown = tokio::spawn({
-        let jobs = jobs.clone();
-        async move { jobs.shutdown(LONG).await }
-    });
-    tokio::time::sleep(SHORT).await;
-
-    let (locked, is_locked) = mpsc::channel();
-    let (go_on, may_go_on) = mpsc::channel::<()>();
-    let reader = thread::spawn({
-        let jobs = jobs.clone();
-        move || {
-            jobs.read(failed, |_| {
-                locked.send(()).unwrap();
-                let _ = may_go_on.recv();
-            })
-        }
-    });
-    is_locked.recv().unwrap();
-    end.send(()).unwrap();
-    let report = timeout(LONG / 12, shutdown)
-        .await
-        .expect("waits for nobody");
-    assert!(report.unwrap().is_clean());
-    assert_eq!(jobs.len(), 1, "what is read stays");
-    drop(go_on);
-    reader.join().unwrap().unwrap();
 }
 
 /// P11: a call that cannot be carried out changes nothing.

@@ -1,0 +1,105 @@
+//! Who may do what to which job: ids, handles and guards, and the locks that they want.
+
+use super::{Job, Name, Refusal, Ret, Spec, Status, Who, done};
+
+/// A guard, and the owners that its thread dropped meanwhile: those jobs fail once it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Held {
+    pub(super) job: Name,
+    abandoned: Vec<(Name, u32)>,
+}
+
+impl Spec {
+    /// The job of a call that takes no lock. The fence is for handles: an id means whatever attempt there is.
+    pub(super) fn reach(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
+        let (name, attempt) = match who {
+            Who::Id(name) => (name, None),
+            Who::Handle(name, attempt) => (name, Some(attempt)),
+            Who::Guard => (self.held.get(&thread).ok_or(Refusal::Impossible)?.job, None),
+        };
+        match self.jobs.get_mut(&name) {
+            None => Err(Refusal::NotFound),
+            Some(job) if job.removed => Err(Refusal::Gone),
+            Some(job) if attempt.is_some_and(|attempt| attempt != job.attempt()) => {
+                Err(Refusal::Superseded)
+            }
+            Some(job) => Ok(job),
+        }
+    }
+
+    /// The job of a call that takes its lock. What never was is told from what the thread must not
+    /// ask; what is gone or superseded stays so, and needs no wait for whoever has the lock.
+    pub(super) fn lock(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
+        if let Who::Id(name) | Who::Handle(name, _) = who {
+            if self.jobs.contains_key(&name) && self.held.contains_key(&thread) {
+                return Err(Refusal::WouldDeadlock);
+            }
+            self.reach(thread, who)?;
+            if self.held.values().any(|held| held.job == name) {
+                return Err(Refusal::Impossible);
+            }
+        }
+        self.reach(thread, who)
+    }
+
+    pub(super) fn guard(&mut self, thread: u32, who: Who) -> Result<Ret, Refusal> {
+        let job = self.lock(thread, who)?.live()?.record.view.job;
+        self.held.insert(
+            thread,
+            Held {
+                job,
+                abandoned: Vec::new(),
+            },
+        );
+        Ok(Ret::Done)
+    }
+
+    pub(super) fn unlock(&mut self, thread: u32) -> Ret {
+        for (name, attempt) in self
+            .held
+            .remove(&thread)
+            .into_iter()
+            .flat_map(|held| held.abandoned)
+        {
+            let _ = self.abandon(thread, name, attempt);
+        }
+        Ret::Done
+    }
+
+    /// An ending through a guard uses it up, also where it is refused.
+    pub(super) fn end(
+        &mut self,
+        thread: u32,
+        who: Who,
+        status: Status,
+        why: Option<&str>,
+    ) -> Result<Ret, Refusal> {
+        let (now, limits) = (self.now, self.limits);
+        let ending = (status, why.map(str::to_owned));
+        let ended = self
+            .lock(thread, who)
+            .and_then(|job| job.end(now, &limits, ending));
+        if who == Who::Guard {
+            self.unlock(thread);
+        }
+        ended.map(done)
+    }
+
+    /// A live job whose owner goes away fails; under a guard of the thread, as soon as that is gone.
+    pub(super) fn abandon(
+        &mut self,
+        thread: u32,
+        name: Name,
+        attempt: u32,
+    ) -> Result<Ret, Refusal> {
+        let owner = Who::Handle(name, attempt);
+        if self.reach(thread, owner).and_then(Job::live).is_err() {
+            return Ok(Ret::Done);
+        }
+        if let Some(held) = self.held.get_mut(&thread) {
+            held.abandoned.push((name, attempt));
+            return Ok(Ret::Done);
+        }
+        self.end(thread, owner, Status::Failed, Some("abandoned"))
+    }
+}
