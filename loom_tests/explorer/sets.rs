@@ -90,7 +90,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 16] = [
+const SETS: [Set; 17] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -134,6 +134,17 @@ const SETS: [Set; 16] = [
         one_in: 1,
         only: Some("loom"),
         effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 50_000),
+    },
+    Set {
+        name: "1 + 1 calls, whole alphabet, to the end",
+        size: Size::Named,
+        starts: ALL,
+        alphabet: Alphabet::Whole,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 100_000_000),
     },
     Set {
         name: "2 + 2 calls, life, without a bound, each fifth program",
