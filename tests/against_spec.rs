@@ -13,6 +13,8 @@ mod api {
 mod coverage;
 #[path = "against_spec/forge.rs"]
 mod forge;
+#[path = "against_spec/guarded.rs"]
+mod guarded;
 #[path = "against_spec/pair.rs"]
 mod pair;
 #[path = "against_spec/payload.rs"]

@@ -1,8 +1,9 @@
 //! The registry and its specification, side by side: every call is made on both, and then all that can
 //! be seen of the two is compared.
 
+use crate::guarded::{Guard, perform_guarded};
 use crate::plan::Step;
-use crate::real::{Guard, Real, perform_guarded};
+use crate::real::Real;
 use crate::spec::{Call, Limits, Name, Refusal, Ret, Spec, View, Who};
 use job_registry::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};

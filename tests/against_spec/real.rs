@@ -6,9 +6,7 @@
 use crate::forge::flip;
 use crate::payload::{Bell, Payload};
 use crate::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
-use job_registry::{
-    Job, JobGuard, JobId, JobRegistry, ManualClock, RegisterError, Snapshot, Watch,
-};
+use job_registry::{Job, JobId, JobRegistry, ManualClock, RegisterError, Snapshot, Watch};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,7 +27,6 @@ pub(crate) fn stranger(victim: Name, bit: u32) -> Name {
 }
 
 type Removals = Arc<Mutex<Vec<job_registry::Record<Payload>>>>;
-pub(crate) type Guard<'a> = Option<JobGuard<'a, Payload>>;
 
 pub(crate) struct Real {
     pub(crate) registry: JobRegistry<Payload>,
@@ -233,7 +230,7 @@ impl Real {
         })
     }
 
-    fn view(&self, seen: &Snapshot) -> View {
+    pub(crate) fn view(&self, seen: &Snapshot) -> View {
         let version = (seen.attempt(), seen.status(), seen.progress());
         View {
             job: self.names[&seen.id()],
@@ -278,38 +275,6 @@ impl Real {
         let ends = ends.collect();
         (ends, self.alive.load(Ordering::Relaxed))
     }
-}
-
-/// A call through the guard, which an ending takes with it.
-pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -> Ret {
-    let Some(mut held) = guard.take() else {
-        return Ret::Refused(Refusal::Impossible);
-    };
-    let answer = match *call {
-        Call::Complete(_) => {
-            return held
-                .complete()
-                .map_or_else(|error| Ret::Refused(error.into()), Ret::from);
-        }
-        Call::Fail(_, why) => return held.fail(why).into(),
-        Call::Cancel(_) => return held.cancel().into(),
-        Call::Unlock => return drop(held).into(),
-        Call::Panic(_) => {
-            let holder = AssertUnwindSafe(move || {
-                let _held = held;
-                resume_unwind(Box::new("boom"))
-            });
-            return catch_unwind(holder).map_or(Ret::Panicked, |()| Ret::Done);
-        }
-        Call::Start(_) => held.start().map(Ret::from),
-        Call::Advance(_, progress) => held.advance(progress).map(Ret::Progress),
-        Call::Heartbeat(_) => held.heartbeat().map(Ret::from),
-        Call::Snapshot(_) => Ok(Ret::View(real.view(&held.snapshot()))),
-        Call::Update(_, digit) => Ok(held.push(digit)),
-        _ => Ok(Ret::Refused(Refusal::Impossible)),
-    };
-    *guard = Some(held);
-    answer.unwrap_or_else(|error| Ret::Refused(error.into()))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -253,3 +253,25 @@ test("nothing is written into a form that is on its way, and the focus stays whe
   await formIsOpen(page);
   assert.ok(await title.evaluate((input) => input === document.activeElement));
 });
+
+test("nothing is written into a form that reads a file", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  await page.evaluate(() => {
+    const read = File.prototype.text;
+    const held = new Promise((go) => (window.goOn = go));
+    File.prototype.text = async function () {
+      await held;
+      return read.call(this);
+    };
+  });
+  const markdown = page.getByLabel("Deck, in Markdown");
+  await markdown.focus();
+  await page.getByLabel("or a file").setInputFiles({ name: "Read.md", mimeType: "text/markdown", buffer: Buffer.from("# Read") });
+  await page.keyboard.type("lost?");
+  assert.equal(await markdown.inputValue(), "");
+  await page.evaluate(() => window.goOn());
+  await formIsOpen(page);
+  assert.equal(await markdown.inputValue(), "# Read");
+  assert.equal(await page.getByLabel("Title").inputValue(), "Read");
+});
