@@ -1,5 +1,7 @@
 //! `check`: explores a model to the end, counts, and compares what was seen with what has to be.
 
+#[path = "harness/bell.rs"]
+mod bell;
 #[cfg(loom)]
 #[path = "harness/under_loom.rs"]
 mod checker;
@@ -21,6 +23,7 @@ mod reduction;
 #[path = "harness/reduction_tests.rs"]
 mod reduction_tests;
 
+pub(super) use bell::{Bell, waiting};
 pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 #[cfg(all(shuttle, not(loom)))]
 pub(super) use checker::{begin, depth_first, run};

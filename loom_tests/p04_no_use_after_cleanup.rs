@@ -295,3 +295,31 @@ fn the_hook_has_run_before_the_slot_lives_again() {
         registered
     });
 }
+
+/// An id that somebody has guessed is used while its job is registered. Every call agrees on whether
+/// the job is there: what a heartbeat was accepted for can be seen.
+#[test]
+fn a_guessed_id_is_accepted_only_once_its_job_is_there() {
+    let claim = claim!(
+        a_guessed_id_is_accepted_only_once_its_job_is_there,
+        [P4, P12],
+        [19]
+    );
+    let seen = [(false, false), (false, true), (true, true)];
+    check(&claim, &seen, &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1));
+        let guessed = jobs.inner.mint.id(0, 1);
+        let (seen, issued) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let beat = call!(jobs.heartbeat(guessed));
+                    (beat.is_ok(), call!(jobs.snapshot(guessed)).is_ok())
+                }
+            },
+            move || call!(jobs.register(())).unwrap().detach(),
+        );
+        assert_eq!(issued, guessed);
+        seen
+    });
+}

@@ -4,9 +4,13 @@
 //! The smallest program that could violate it: one thread watches to the end, one ends the job. A
 //! violation looks like a deadlock report: a watcher that nobody wakes.
 
-use super::harness::{block_on, call, check, claim, percent, race, running, spawn};
+use super::harness::{
+    Bell, block_on, call, check, claim, percent, race, registry, running, spawn, waiting,
+};
 use crate::sync::{Arc, AtomicUsize, Ordering};
-use crate::{LookupError, Status, Watch};
+use crate::{LookupError, Status, StepError, Watch};
+use std::task::Poll;
+use std::time::Duration;
 
 /// Watches to the end; how many items came, and the last one's status.
 fn follow<T: Send + 'static>(mut watch: Watch<T>) -> (usize, Option<Status>) {
@@ -172,5 +176,102 @@ fn a_watch_that_is_opened_beside_the_removal_learns_the_end() {
             },
         );
         learned
+    });
+}
+
+/// Asserts that a watcher that waited, and for which there is news, was woken. Returns the news.
+fn news<T>(mut watch: Watch<T>, bell: &Bell) -> Option<Status> {
+    match Bell::default().poll(&mut watch) {
+        Poll::Pending => None,
+        Poll::Ready(seen) => {
+            assert!(bell.has_rung(), "a wake was lost");
+            Some(seen.expect("the registry is there").status())
+        }
+    }
+}
+
+/// The owner of an earlier attempt sends a heartbeat while the present attempt starts or ends. The
+/// heartbeat may settle what the present attempt has decided, and is refused all the same. The
+/// watcher that waits is woken, by whichever of the two has settled.
+#[test]
+fn a_refused_heartbeat_of_an_old_attempt_loses_no_wake() {
+    let claim = claim!(
+        a_refused_heartbeat_of_an_old_attempt_loses_no_wake,
+        [P9, P10],
+        [16]
+    );
+    check(&claim, &[Some(Status::Completed)], &[], || {
+        let (jobs, first) = running(());
+        first.fail("disk full").unwrap();
+        let second = first.retry().unwrap();
+        second.start().unwrap();
+        let (watch, bell) = waiting(second.watch().unwrap());
+        let (beat, ()) = race(
+            move || call!(first.heartbeat()),
+            move || call!(second.complete()).unwrap(),
+        );
+        assert_eq!(beat, Err(StepError::Superseded));
+        let seen = news(watch, &bell);
+        drop(jobs);
+        seen
+    });
+}
+
+/// A handle and the id of a removed job are used while the next job in its slot ends. The calls may
+/// settle that ending, and answer that their own job is gone. The watcher of the next job is woken.
+#[test]
+fn a_refused_heartbeat_of_a_removed_job_loses_no_wake() {
+    let claim = claim!(
+        a_refused_heartbeat_of_a_removed_job_loses_no_wake,
+        [P4, P9],
+        [7]
+    );
+    check(&claim, &[Some(Status::Cancelled)], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let removed = jobs.register(()).unwrap();
+        removed.cancel().unwrap();
+        jobs.remove(removed.id()).unwrap();
+        let next = jobs.register(()).unwrap();
+        let (watch, bell) = waiting(next.watch().unwrap());
+        let (beat, ()) = race(
+            move || call!(removed.heartbeat()),
+            move || call!(next.cancel()).unwrap(),
+        );
+        assert_eq!(beat, Err(StepError::Gone));
+        let seen = news(watch, &bell);
+        drop(jobs);
+        seen
+    });
+}
+
+/// A heartbeat by id finds its job, which is then removed; the next job in the slot starts. The
+/// heartbeat may settle that start and answer that its own job is gone. The watcher is woken.
+#[test]
+fn a_late_heartbeat_by_id_loses_no_wake_of_the_next_job() {
+    let claim = claim!(
+        a_late_heartbeat_by_id_loses_no_wake_of_the_next_job,
+        [P4, P9],
+        [7]
+    );
+    let cancelled = Err(StepError::Ended(Status::Cancelled));
+    let gone = Err(StepError::Gone);
+    check(&claim, &[cancelled, gone], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let removed = jobs.register(()).unwrap().detach();
+        jobs.cancel(removed).unwrap();
+        let late = jobs.clone();
+        let (answer, (watch, bell)) = race(move || call!(late.heartbeat(removed)), {
+            let jobs = jobs.clone();
+            move || {
+                call!(jobs.remove(removed)).unwrap();
+                let next = jobs.register(()).unwrap().detach();
+                let waits = waiting(jobs.watch(next).unwrap());
+                call!(jobs.start(next)).unwrap();
+                waits
+            }
+        });
+        assert_eq!(news(watch, &bell), Some(Status::Running));
+        drop(jobs);
+        answer
     });
 }

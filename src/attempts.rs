@@ -8,9 +8,11 @@ use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::steps::{in_status, tell_ending};
 use crate::target::Target;
+use crate::thread::despite_panics;
+use crate::watchers::WakeDuty;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 impl<T> Inner<T> {
@@ -42,7 +44,7 @@ impl<T> Inner<T> {
         body.ended = NEVER;
         body.removal = Removal::DEFAULT;
         let open = locked.slot.reopen(self.now());
-        let wake = locked.slot.settle(open);
+        let _duty = locked.slot.settle(open);
         tell(|| Event::Retried {
             id: target.id(),
             attempt: word.attempt() + 1,
@@ -54,14 +56,13 @@ impl<T> Inner<T> {
                 ended.unwrap_or_default(),
             ),
         });
-        self.wake(locked.slot, wake);
         Ok(Target {
             attempt: Some(word.attempt() + 1),
             ..target
         })
     }
 
-    pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
+    pub(crate) fn stalled(&self) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
         let now = self.now();
         self.snapshots_of(move |word, beat| self.has_stalled(word, beat, now))
     }
@@ -76,24 +77,19 @@ impl<T> Inner<T> {
     /// next time: its holder may be about to end it, and nobody should wait for one that hangs.
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
-        let mut panicked = Ok(());
-        for seen in self.stalled() {
+        let walked = despite_panics(self.stalled(), |(seen, _duty)| {
             let Ok((slot, target)) = self.find(seen.id()) else {
-                continue;
+                return;
             };
             let target = Target {
                 attempt: Some(seen.word().attempt()),
                 ..target
             };
-            // A waker that panics, when the lock is released, must not spare the jobs that come after.
-            let judged = catch_unwind(AssertUnwindSafe(|| {
-                if let Ok(Some(mut locked)) = slot.try_lock() {
-                    failed.extend(self.fail_if_stalled(&mut locked, target));
-                }
-            }));
-            panicked = panicked.and(judged);
-        }
-        match panicked {
+            if let Ok(Some(mut locked)) = slot.try_lock() {
+                failed.extend(self.fail_if_stalled(&mut locked, target));
+            }
+        });
+        match walked {
             Ok(()) => failed,
             Err(panic) => resume_unwind(panic),
         }
@@ -115,18 +111,16 @@ impl<T> Inner<T> {
             (locked.body.ended, locked.body.removal) = before;
             return None;
         };
-        let wake = locked.slot.settle(sealed);
+        let _duty = locked.slot.settle(sealed);
         if let Some(lasted) = lasted {
             tell_ending(locked, target, lasted, true);
         }
-        self.wake(locked.slot, wake);
         self.snapshot((locked.slot, target)).ok()
     }
 
     /// The beat of the running, stale job that `target` means.
     fn judge(&self, locked: &Locked<'_, T>, target: Target) -> Option<Beat> {
-        let (word, beat, wake) = locked.slot.observe();
-        self.wake(locked.slot, wake);
+        let (word, beat, _duty) = locked.slot.observe();
         target.admit(word).ok()?;
         self.has_stalled(word, beat, self.now()).then_some(beat)
     }

@@ -11,7 +11,6 @@ use crate::removal::Hook;
 use crate::snapshot::Record;
 use crate::sync::{Arc, AtomicU64, AtomicUsize};
 use crate::table::Table;
-use crate::watchers::Watchers;
 use std::fmt;
 use std::time::Duration;
 
@@ -91,7 +90,6 @@ impl<T: Send + 'static> Builder<T> {
         let inner = Inner {
             table: Table::new(self.capacity, self.first_generation),
             due: Apart(DueQueue::new()),
-            watchers: Watchers::new(),
             timeline: Timeline::new(clock),
             mint: Mint::new(),
             settings: Settings {

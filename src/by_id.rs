@@ -133,4 +133,21 @@ mod tests {
         );
         assert_eq!(job.snapshot().unwrap().progress(), Progress::ZERO);
     }
+
+    /// P4: a slot that is opened for its next job names nobody before that job is published, not even
+    /// to a caller who has guessed the id.
+    #[test]
+    fn no_id_is_accepted_before_its_job_is_published() {
+        let jobs = JobRegistry::<()>::new();
+        let slot = jobs.inner.table.take().unwrap();
+        let id = jobs.inner.mint.id(slot.index, slot.state().generation());
+        slot.open(id.generation, 0);
+        slot.nonce
+            .store(id.nonce, crate::sync::Ordering::Release);
+        let before = slot.beat();
+        assert_eq!(jobs.snapshot(id), Err(LookupError::NotFound));
+        assert_eq!(jobs.heartbeat(id), Err(StepError::NotFound));
+        assert_eq!(jobs.advance(id, Progress::DONE), Err(StepError::NotFound));
+        assert_eq!(slot.beat(), before);
+    }
 }

@@ -15,8 +15,9 @@ use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::table::Table;
 use crate::target::Target;
 use crate::thread::{Effect, defer};
-use crate::watchers::Watchers;
+use crate::watchers::WakeDuty;
 use crate::word::Word;
+use crate::words::Observed;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -24,7 +25,6 @@ use std::time::Duration;
 pub(crate) struct Inner<T> {
     pub(crate) table: Table<T>,
     pub(crate) due: Apart<DueQueue>,
-    pub(crate) watchers: Watchers,
     pub(crate) timeline: Timeline,
     pub(crate) mint: Mint,
     pub(crate) settings: Settings<T>,
@@ -150,43 +150,32 @@ impl<T> Inner<T> {
 
     #[inline(always)]
     pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
-        let (word, beat, wake) = slot.observe();
-        self.wake(slot, wake);
+        let (word, beat, _duty) = slot.observe();
         target.admit_reader(word)?;
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
-    /// All jobs, as each is when the walk comes by.
-    pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
+    /// All jobs, each as it is when the walk reaches it.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
         self.snapshots_of(|word, _| word.status().is_some())
     }
 
-    /// Those that are wanted.
+    /// The jobs that are wanted, with the duty to wake for what the walk settled.
     pub(crate) fn snapshots_of(
         &self,
         wanted: impl Fn(Word, Beat) -> bool,
-    ) -> impl Iterator<Item = Snapshot> {
-        self.observed().filter_map(move |(slot, word, beat)| {
-            let id = || self.id_seen(slot, word.generation());
-            wanted(word, beat).then(|| Snapshot::new(id(), word, beat))?
-        })
+    ) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
+        self.observed()
+            .filter_map(move |(slot, (word, beat, duty))| {
+                let id = || self.id_seen(slot, word.generation());
+                let seen = wanted(word, beat).then(|| Snapshot::new(id(), word, beat))??;
+                Some((seen, duty))
+            })
     }
 
     /// Every slot, also those that are empty.
-    pub(crate) fn observed(&self) -> impl Iterator<Item = (Slot<'_, T>, Word, Beat)> {
-        self.table.iter().map(|slot| {
-            let (word, beat, wake) = slot.observe();
-            self.wake(slot, wake);
-            (slot, word, beat)
-        })
-    }
-
-    /// Wakes the slot's watchers if `watched` says that there are any.
-    #[inline(always)]
-    pub(crate) fn wake(&self, slot: Slot<'_, T>, watched: bool) {
-        if watched {
-            self.watchers.wake(slot.index);
-        }
+    pub(crate) fn observed(&self) -> impl Iterator<Item = (Slot<'_, T>, Observed<'_>)> {
+        self.table.iter().map(|slot| (slot, slot.observe()))
     }
 }
 
@@ -204,7 +193,7 @@ impl<T> Drop for Inner<T> {
         } else {
             Vec::new()
         };
-        defer(self.watchers.take_all().into_iter().map(Effect::Wake));
+        defer(self.table.watchers_mut().take_all().into_iter().map(Effect::Wake));
         match panics.into_iter().next() {
             Some(panic) if !std::thread::panicking() => resume_unwind(panic),
             _ => {}

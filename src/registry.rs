@@ -68,8 +68,9 @@ impl<T: Send + 'static> JobRegistry<T> {
 
     /// Adds a job, pending, and returns its owner.
     ///
-    /// Where no reaper is attached, this also removes up to two jobs that are due, so that memory stays
-    /// bounded where nobody calls [`sweep`](Self::sweep).
+    /// Without a reaper, this also removes up to two jobs that are due, so that memory stays bounded
+    /// where nobody calls [`sweep`](Self::sweep). At capacity it removes one more, if any job is due
+    /// whose lock is free.
     ///
     /// # Errors
     ///
@@ -93,11 +94,17 @@ impl<T: Send + 'static> JobRegistry<T> {
         let mut now = self.inner.now();
         // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
         let has_reaper = self.inner.reapers.load(Ordering::Relaxed) > 0;
-        if !has_reaper && self.inner.sweep_at_most(2, now).removed > 0 {
-            // Which may have taken its time.
+        if !has_reaper && self.inner.sweep_a_little(now) {
+            // Hooks and destructors may have taken long.
             now = self.inner.now();
         }
-        let target = refused("register", None, self.inner.register(payload, now))?;
+        let registered = match self.inner.register(payload, now) {
+            Err(RegisterError::Full(payload)) if !has_reaper && self.inner.make_room(now) => {
+                self.inner.register(payload, self.inner.now())
+            }
+            registered => registered,
+        };
+        let target = refused("register", None, registered)?;
         let job = Job::new(self.clone(), target);
         // If this panics, the job has an owner that goes.
         tell(|| Event::Registered { id: target.id() });

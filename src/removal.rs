@@ -13,7 +13,7 @@ use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::sync::Ordering;
 use crate::target::Target;
-use crate::thread::{Effect, Sweeping, defer, panic_message};
+use crate::thread::{Effect, Sweeping, defer, despite_panics, panic_message};
 use crate::{JobId, Record, Snapshot, Status};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -109,6 +109,34 @@ impl Drop for InHand<'_> {
     }
 }
 
+/// How much a sweep does at most. Jobs that are locked do not count.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Entries of the due queue, whether or not their jobs are due.
+    entries: usize,
+    removals: usize,
+}
+
+impl Limits {
+    const NONE: Self = Self {
+        entries: usize::MAX,
+        removals: usize::MAX,
+    };
+    const A_LITTLE: Self = Self {
+        entries: 2,
+        ..Self::NONE
+    };
+    const ONE_JOB: Self = Self {
+        removals: 1,
+        ..Self::NONE
+    };
+
+    fn left(self, entries: usize, removals: usize) -> usize {
+        let entries = self.entries.saturating_sub(entries);
+        entries.min(self.removals.saturating_sub(removals))
+    }
+}
+
 impl<T> Inner<T> {
     pub(crate) fn remove_after(
         &self,
@@ -164,7 +192,7 @@ impl<T> Inner<T> {
             body,
             told: Ok(()),
         };
-        let watchers = &self.watchers;
+        let watchers = self.table.watchers();
         if let Some(wakers) = watchers.take_removed(target.slot, target.generation, last) {
             removed.told = catch_unwind(AssertUnwindSafe(|| {
                 defer(wakers.into_iter().map(Effect::Wake));
@@ -182,36 +210,51 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn sweep(&self) -> Swept {
-        self.sweep_at_most(usize::MAX, self.now())
+        self.sweep_within(Limits::NONE, self.now())
+    }
+
+    /// Sweeps a little, for a registry without a reaper. Returns whether a job was removed.
+    pub(crate) fn sweep_a_little(&self, now: u64) -> bool {
+        self.sweep_within(Limits::A_LITTLE, now).removed > 0
+    }
+
+    /// Removes the first due job whose lock is free. Returns whether there was one.
+    #[cold]
+    pub(crate) fn make_room(&self, now: u64) -> bool {
+        self.sweep_within(Limits::ONE_JOB, now).removed > 0
     }
 
     /// Removes every ended job whose lock is free, due or not.
     #[cfg(feature = "tokio")]
     pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
-        for seen in self.snapshots().filter(|seen| seen.status().is_ended()) {
+        // A waker that panics has been called; nobody is left to report the panic to.
+        let _ = despite_panics(self.snapshots(), |(seen, _duty)| {
+            if !seen.status().is_ended() {
+                return;
+            }
             let Ok((slot, target)) = self.find(seen.id()) else {
-                continue;
+                return;
             };
             if let Ok(Some(locked)) = slot.try_lock() {
                 // Looks again: the job may have been retried or removed since it was seen.
                 self.remove_locked(locked, target, &mut swept);
             }
-        }
+        });
     }
 
     /// Nothing happens on a thread that holds a job's lock, under which hooks and drops must not run, and none within a sweep, from
     /// hooks and drops: that one goes on.
     #[inline]
-    pub(crate) fn sweep_at_most(&self, most: usize, now: u64) -> Swept {
+    fn sweep_within(&self, limits: Limits, now: u64) -> Swept {
         if self.due.is_due(now) {
-            self.sweep_due(most, now)
+            self.sweep_due(limits, now)
         } else {
             Swept::default()
         }
     }
 
-    fn sweep_due(&self, most: usize, now: u64) -> Swept {
+    fn sweep_due(&self, limits: Limits, now: u64) -> Swept {
         let mut swept = Swept::default();
         let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
             return swept;
@@ -222,13 +265,18 @@ impl<T> Inner<T> {
             due: Vec::new(),
             busy: Vec::new(),
         };
-        let mut left = most;
-        while left > 0 && !crate::thread::holds_lock() {
-            hand.due = self.due.take_due(now, left.min(BATCH));
+        let mut entries = 0;
+        loop {
+            let most = limits.left(entries, swept.removed).min(BATCH);
+            if most == 0 || crate::thread::holds_lock() {
+                break;
+            }
+            hand.due = self.due.take_due(now, most);
             if hand.due.is_empty() {
                 break;
             }
-            left -= hand.due.len();
+            let busy_before = hand.busy.len();
+            entries += hand.due.len();
             // They lie anywhere in memory. Asked for all together, they come at the same time, and not one after the other.
             hand.due
                 .iter()
@@ -241,6 +289,8 @@ impl<T> Inner<T> {
                     Ok(None) | Err(WouldDeadlock) => hand.busy.push(entry),
                 }
             }
+            // A locked job costs nothing: otherwise a few of them hide all that is due behind them.
+            entries -= hand.busy.len() - busy_before;
         }
         // A live job that is locked is not due: its entry is left over from before a retry.
         let seems_due = |entry: &&Entry| {

@@ -2,15 +2,17 @@
 
 use crate::body::Body;
 use crate::sync::Mutex;
+use crate::watchers::{WakeDuty, Watchers};
 use crate::words::Words;
 use std::ops::Deref;
 
-/// The two parts of a slot, as the table has them.
+/// The two parts of a slot, as the table has them, and the watchers that its steps wake.
 #[derive(Debug)]
 pub(crate) struct Slot<'a, T> {
     pub(crate) index: u32,
     words: &'a Words,
     pub(crate) body: &'a Mutex<Body<T>>,
+    watchers: &'a Watchers,
 }
 
 impl<T> Clone for Slot<'_, T> {
@@ -23,8 +25,24 @@ impl<T> Copy for Slot<'_, T> {}
 
 impl<'a, T> Slot<'a, T> {
     #[inline(always)]
-    pub(crate) fn new(index: u32, words: &'a Words, body: &'a Mutex<Body<T>>) -> Self {
-        Self { index, words, body }
+    pub(crate) fn new(
+        index: u32,
+        words: &'a Words,
+        body: &'a Mutex<Body<T>>,
+        watchers: &'a Watchers,
+    ) -> Self {
+        Self {
+            index,
+            words,
+            body,
+            watchers,
+        }
+    }
+
+    /// The duty of a caller that has replaced a state word, which `watched` says was watched.
+    #[inline(always)]
+    pub(crate) fn wake_duty(&self, watched: bool) -> WakeDuty<'a> {
+        WakeDuty::new(self.watchers, self.index, watched)
     }
 
     #[cfg(all(loom, test))]

@@ -38,13 +38,12 @@ impl<T> Inner<T> {
         locked.body.started = now;
         let pending = ON.then(|| pending(locked, now));
         let started = locked.slot.begin(now);
-        let wake = locked.slot.settle(started);
+        let _duty = locked.slot.settle(started);
         tell(|| Event::Started {
             id: target.id(),
             attempt: word.attempt(),
             pending: pending.unwrap_or_default(),
         });
-        self.wake(locked.slot, wake);
         Ok(())
     }
 
@@ -64,7 +63,7 @@ impl<T> Inner<T> {
         Ok(self.advanced((slot, target), before, after))
     }
 
-    /// Tells of a step, if it was one, and returns what was reached.
+    /// Announces an advance, if it was one, and returns the progress reached.
     #[inline(always)]
     pub(crate) fn advanced(
         &self,
@@ -72,24 +71,10 @@ impl<T> Inner<T> {
         before: Word,
         after: Word,
     ) -> Progress {
-        if before != after {
-            tell(|| Event::Advanced {
-                id: target.id(),
-                attempt: after.attempt(),
-                progress: after.progress(),
-            });
+        if before == after || !(ON || before.is_watched()) {
+            return after.progress();
         }
-        if before.is_watched() && before != after {
-            return self.woken(slot.index, after.progress());
-        }
-        after.progress()
-    }
-
-    /// Wakes the watchers of a slot and returns what was reached. Apart, so that a step without watchers has nothing to keep.
-    #[cold]
-    fn woken(&self, index: u32, reached: Progress) -> Progress {
-        self.watchers.wake(index);
-        reached
+        announce_advance((slot, target), before.is_watched(), after)
     }
 
     #[inline(always)]
@@ -103,8 +88,7 @@ impl<T> Inner<T> {
         (slot, target): Found<'_, T>,
         now: impl FnOnce() -> u64,
     ) -> Result<(), StepError> {
-        let (word, wake) = slot.record_beat(target, now)?;
-        self.wake(slot, wake);
+        let (word, _duty) = slot.record_beat(target, now)?;
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
             _ => {
@@ -150,11 +134,10 @@ impl<T> Inner<T> {
         // The text first: whoever sees the ending finds it.
         self.write_ending(locked, reason);
         let sealed = locked.slot.seal(ending);
-        let wake = locked.slot.settle(sealed);
+        let _duty = locked.slot.settle(sealed);
         if let Some(before) = before {
             tell_ending(locked, target, before, false);
         }
-        self.wake(locked.slot, wake);
         Ok(())
     }
 
@@ -185,6 +168,20 @@ impl<T> Inner<T> {
             slot: locked.slot.index,
         }]);
     }
+}
+
+/// Emits the event of an advance and wakes the watchers, also if the subscriber panics.
+///
+/// This is a function of its own so that an advance without watchers keeps nothing across a call.
+#[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
+fn announce_advance<T>((slot, target): Found<'_, T>, watched: bool, after: Word) -> Progress {
+    let _duty = slot.wake_duty(watched);
+    tell(|| Event::Advanced {
+        id: target.id(),
+        attempt: after.attempt(),
+        progress: after.progress(),
+    });
+    after.progress()
 }
 
 /// Tells of a beat.

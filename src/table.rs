@@ -9,6 +9,7 @@ use crate::place::{CHUNKS, GROUPS, SIZE, SLOTS, gather, group, locate, near};
 use crate::slot::Slot;
 use crate::sync::{MODELLED, Mutex, Published};
 use crate::word::RETIRED;
+use crate::watchers::Watchers;
 use crate::words::Words;
 use std::hint::black_box;
 
@@ -19,6 +20,7 @@ pub(crate) struct Table<T> {
     /// Those after them. They are there for more than two million jobs, or where slots have been retired.
     far: [Published<Group<T>>; GROUPS],
     free: FreeSlots,
+    watchers: Watchers,
     /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
     first_generation: u32,
 }
@@ -41,8 +43,8 @@ impl<T> Chunk<T> {
     }
 
     #[inline(always)]
-    fn get(&self, index: u32, place: usize) -> Slot<'_, T> {
-        Slot::new(index, &self.words[place], &self.bodies[place])
+    fn get<'a>(&'a self, index: u32, place: usize, watchers: &'a Watchers) -> Slot<'a, T> {
+        Slot::new(index, &self.words[place], &self.bodies[place], watchers)
     }
 }
 
@@ -63,6 +65,7 @@ impl<T> Table<T> {
             near: near.collect(),
             far: std::array::from_fn(|_| Published::empty()),
             free,
+            watchers: Watchers::new(),
             first_generation,
         }
     }
@@ -70,7 +73,7 @@ impl<T> Table<T> {
     #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
         let (chunk, place) = self.chunk(index)?;
-        Some(chunk.get(index, place))
+        Some(chunk.get(index, place, &self.watchers))
     }
 
     /// Where an index is.
@@ -153,13 +156,21 @@ impl<T> Table<T> {
         &self.free
     }
 
+    pub(crate) fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    pub(crate) fn watchers_mut(&mut self) -> &mut Watchers {
+        &mut self.watchers
+    }
+
     /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_, T>> {
         let chunks = (0..).map_while(|number: u32| Some((number, self.chunk(number << SIZE)?.0)));
-        chunks.flat_map(|(number, chunk)| {
+        chunks.flat_map(move |(number, chunk)| {
             let slots = chunk.words.iter().zip(chunk.bodies.iter()).zip(0..);
             slots.map(move |((words, body), place)| {
-                Slot::new(number << SIZE | gather(place), words, body)
+                Slot::new(number << SIZE | gather(place), words, body, &self.watchers)
             })
         })
     }

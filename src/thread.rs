@@ -131,6 +131,23 @@ fn run(effects: impl IntoIterator<Item = Effect>) {
     }
 }
 
+/// Calls `f` with each item. A panic of the iterator or of `f` spares the items after it; the first is
+/// returned.
+pub(crate) fn despite_panics<I>(
+    items: impl IntoIterator<Item = I>,
+    mut f: impl FnMut(I),
+) -> std::thread::Result<()> {
+    let mut items = items.into_iter();
+    let mut first = Ok(());
+    loop {
+        match catch_unwind(AssertUnwindSafe(|| items.next().map(&mut f))) {
+            Ok(Some(())) => {}
+            Ok(None) => return first,
+            Err(panic) => first = first.and(Err(panic)),
+        }
+    }
+}
+
 /// The right of this thread to sweep a registry. A hook or a payload's drop that sweeps, or registers, would otherwise sweep
 /// within the sweep that called it, and so on, until the stack ends.
 pub(crate) struct Sweeping(());

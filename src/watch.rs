@@ -65,7 +65,7 @@ impl<T> Watch<T> {
         let watch = Self {
             registry: Arc::downgrade(inner),
             target,
-            seat: inner.watchers.enter(target.slot, target.generation),
+            seat: inner.table.watchers().enter(target.slot, target.generation),
             seen: None,
             finished: false,
         };
@@ -112,7 +112,7 @@ impl<T> Watch<T> {
                 // Removed, and the remover has our waker, or will find it.
                 Err(_) if waiting => return Poll::Pending,
                 _ => {
-                    if let Some(last) = inner.watchers.wait(self.seat, cx.waker()) {
+                    if let Some(last) = inner.table.watchers().wait(self.seat, cx.waker()) {
                         self.finished = true;
                         return Poll::Ready(Some(last));
                     }
@@ -134,7 +134,7 @@ impl<T> Stream for Watch<T> {
 impl<T> Drop for Watch<T> {
     fn drop(&mut self) {
         if let Some(inner) = self.registry.upgrade() {
-            inner.watchers.leave(self.seat);
+            inner.table.watchers().leave(self.seat);
         }
     }
 }

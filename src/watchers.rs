@@ -84,6 +84,41 @@ pub(crate) struct Seat {
     key: u64,
 }
 
+/// The duty to wake the watchers of a slot. Whoever clears the watched bit of a state word has it, and
+/// no return, `?` or panic loses it: the drop wakes. Under a job's lock the wake is deferred until the
+/// thread releases the lock.
+#[must_use = "dropping the duty wakes the watchers: keep it until the call has made its own step"]
+#[derive(Debug)]
+pub(crate) struct WakeDuty<'a>(Option<(&'a Watchers, u32)>);
+
+impl<'a> WakeDuty<'a> {
+    pub(crate) const NONE: Self = Self(None);
+
+    /// The duty of whoever replaced a state word, which `watched` says was watched.
+    pub(crate) fn new(watchers: &'a Watchers, slot: u32, watched: bool) -> Self {
+        Self(watched.then_some((watchers, slot)))
+    }
+
+    /// One duty in place of two for the same slot.
+    pub(crate) fn or(mut self, mut other: Self) -> Self {
+        Self(self.0.take().or(other.0.take()))
+    }
+
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn is_owed(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl Drop for WakeDuty<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some((watchers, slot)) = self.0.take() {
+            watchers.wake(slot);
+        }
+    }
+}
+
 impl Watchers {
     pub(crate) fn new() -> Self {
         Self {
@@ -148,7 +183,7 @@ impl Watchers {
 
     /// Wakes everybody who waits for the slot, or has them woken when this thread lets go of its lock.
     #[cold]
-    pub(crate) fn wake(&self, slot: u32) {
+    fn wake(&self, slot: u32) {
         let mut shard = self.shard(slot).lock();
         let entries = shard.get_mut(&slot).into_iter().flatten();
         let wakers: Wakers = entries.filter_map(|entry| entry.waker.take()).collect();

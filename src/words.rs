@@ -23,8 +23,10 @@ mod beats;
 
 use crate::beat::Beat;
 use crate::settled::is_settled;
+use crate::slot::Slot;
 use crate::sync::{AtomicU64, AtomicWord, MODELLED, Ordering};
 use crate::target::Target;
+use crate::watchers::WakeDuty;
 use crate::word::Word;
 
 /// How long a writer leaves the word to another that was faster: a few hundred cycles.
@@ -139,23 +141,15 @@ impl Words {
         word.is_watched() || self.swap_state(word, word.watched()).is_ok()
     }
 
-    /// Both words as they were at one instant. The second value is whether watchers are to be woken,
-    /// because something was settled on the way.
-    #[inline(always)]
-    pub(crate) fn observe(&self) -> (Word, Beat, bool) {
-        match self.both() {
-            Some((word, beat)) if is_settled(word, beat) => (word, beat, false),
-            _ => self.observe_later(),
-        }
-    }
-
     /// Both words, if nobody is writing and the job is the one that is meant: its half of the id is read between two looks
     /// at the beat word, which is opened for a later job before that one's half is there.
     #[inline(always)]
     pub(crate) fn observe_as(&self, target: Target) -> Option<(Word, Beat)> {
         let beat = self.beat();
         let word = self.state();
+        // A slot that is opened for its next job, and not yet published, is vacant and holds the next id.
         let is_meant = word.generation() == target.generation
+            && !word.is_vacant()
             && self.is_of(target)
             && self.beat() == beat
             && is_settled(word, beat);
@@ -178,25 +172,39 @@ impl Words {
         let word = self.state();
         (self.beat() == beat).then_some((word, beat))
     }
+}
 
-    /// Beside a writer.
+/// Both words of one instant, and the duty to wake for what was settled on the way.
+pub(crate) type Observed<'a> = (Word, Beat, WakeDuty<'a>);
+
+impl<'a, T> Slot<'a, T> {
+    /// Reads both words as they were at one instant. Whatever was decided and not yet settled is settled
+    /// on the way; the duty to wake is then the caller's.
+    #[inline(always)]
+    pub(crate) fn observe(&self) -> Observed<'a> {
+        match self.both() {
+            Some((word, beat)) if is_settled(word, beat) => (word, beat, WakeDuty::NONE),
+            _ => self.observe_later(),
+        }
+    }
+
+    /// Observes under contention.
     #[cold]
-    fn observe_later(&self) -> (Word, Beat, bool) {
-        let mut wake = false;
+    fn observe_later(&self) -> Observed<'a> {
+        let mut duty = WakeDuty::NONE;
         loop {
             let Some((word, beat)) = self.both() else {
                 continue;
             };
             if is_settled(word, beat) {
-                return (word, beat, wake);
+                return (word, beat, duty);
             }
-            wake |= self.settle(beat);
+            duty = duty.or(self.settle(beat));
         }
     }
 
-    /// Carries out what `beat` has decided, unless somebody else has. Returns whether watchers are to
-    /// be woken.
-    pub(crate) fn settle(&self, beat: Beat) -> bool {
+    /// Carries out what `beat` has decided, unless another thread has. Whoever does has the duty to wake.
+    pub(crate) fn settle(&self, beat: Beat) -> WakeDuty<'a> {
         loop {
             let word = self.state();
             let to = match beat.verdict() {
@@ -206,10 +214,10 @@ impl Words {
             };
             // Read after the state word: an old decision must not be carried out on what came later.
             let Some(to) = to.filter(|_| self.beat() == beat) else {
-                return false;
+                return WakeDuty::NONE;
             };
             if self.swap_state(word, to).is_ok() {
-                return word.is_watched();
+                return self.wake_duty(word.is_watched());
             }
         }
     }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::Status;
 use crate::body::Body;
-use crate::slot::Slot;
 use crate::sync::Mutex;
+use crate::watchers::Watchers;
 use crate::word::Ending;
 use std::convert::Infallible;
 
@@ -23,7 +23,8 @@ fn target() -> Target {
 fn watched_pending() -> Slot<'static, ()> {
     // The tests of a process are few.
     let words = Box::leak(Box::new(Words::new(GENERATION)));
-    let slot = Slot::new(0, words, Box::leak(Box::new(Mutex::new(Body::empty()))));
+    let body = Box::leak(Box::new(Mutex::new(Body::empty())));
+    let slot = Slot::new(0, words, body, Box::leak(Box::new(Watchers::new())));
     slot.open(GENERATION, 1);
     slot.step::<Infallible>(|word| Ok(word.register())).unwrap();
     assert!(slot.watch(slot.state()));
@@ -38,11 +39,11 @@ fn decided() -> Vec<(Slot<'static, ()>, Status)> {
     let ended = watched_pending();
     ended.seal(Ending::Cancelled);
     let completed = watched_pending();
-    completed.settle(completed.begin(2));
+    drop(completed.settle(completed.begin(2)));
     assert!(completed.watch(completed.state()));
     completed.seal(Ending::Completed);
     let retried = watched_pending();
-    retried.settle(retried.seal(Ending::Failed));
+    drop(retried.settle(retried.seal(Ending::Failed)));
     assert!(retried.watch(retried.state()));
     retried.reopen(2);
     vec![
@@ -57,11 +58,13 @@ fn decided() -> Vec<(Slot<'static, ()>, Status)> {
 #[test]
 fn observer_settles_what_was_decided_and_wakes() {
     for (slot, status) in decided() {
-        let (word, beat, wake) = slot.observe();
+        let (word, beat, duty) = slot.observe();
         assert!(is_settled(word, beat), "{word:?} and {beat:?}");
-        assert_eq!((word.status(), wake), (Some(status), true));
-        assert_eq!(slot.observe(), (word, beat, false));
-        assert!(!slot.settle(beat), "the holder of the lock comes second");
+        assert_eq!((word.status(), duty.is_owed()), (Some(status), true));
+        let (again, still, second) = slot.observe();
+        assert_eq!((again, still, second.is_owed()), (word, beat, false));
+        let last = slot.settle(beat);
+        assert!(!last.is_owed(), "the holder of the lock comes second");
     }
 }
 
@@ -69,8 +72,8 @@ fn observer_settles_what_was_decided_and_wakes() {
 #[test]
 fn heartbeat_settles_what_was_decided_and_wakes() {
     for (slot, status) in decided() {
-        let (word, wake) = slot.record_beat(target(), || 9).unwrap();
-        assert_eq!((word.status(), wake), (Some(status), true));
+        let (word, duty) = slot.record_beat(target(), || 9).unwrap();
+        assert_eq!((word.status(), duty.is_owed()), (Some(status), true));
         assert_eq!(slot.beat().millis() == 9, !status.is_ended());
     }
 }
@@ -80,12 +83,13 @@ fn heartbeat_settles_what_was_decided_and_wakes() {
 fn old_decision_does_not_touch_what_came_later() {
     let slot = watched_pending();
     let sealed = slot.seal(Ending::Failed);
-    assert!(slot.settle(sealed));
+    assert!(slot.settle(sealed).is_owed());
     let open = slot.reopen(2);
-    slot.settle(open);
+    drop(slot.settle(open));
     let (word, beat, _) = slot.observe();
-    assert!(!slot.settle(sealed));
-    assert_eq!(slot.observe(), (word, beat, false));
+    assert!(!slot.settle(sealed).is_owed());
+    let (again, still, duty) = slot.observe();
+    assert_eq!((again, still, duty.is_owed()), (word, beat, false));
     assert_eq!((word.status(), word.attempt()), (Some(Status::Pending), 2));
 }
 
@@ -93,9 +97,9 @@ fn old_decision_does_not_touch_what_came_later() {
 #[test]
 fn verdict_is_on_the_very_beat_that_was_judged() {
     let slot = watched_pending();
-    slot.settle(slot.begin(2));
+    drop(slot.settle(slot.begin(2)));
     let judged = slot.beat();
-    slot.record_beat(target(), || 3).unwrap();
+    drop(slot.record_beat(target(), || 3).unwrap());
     let heard = slot.beat();
     assert_eq!(slot.seal_exactly(judged, Ending::Failed), Err(heard));
     assert_eq!(slot.observe().0.status(), Some(Status::Running));

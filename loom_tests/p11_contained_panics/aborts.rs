@@ -129,7 +129,7 @@ fn an_aborted_watcher_is_in_nobodys_way() {
         };
         let aborted = abort(task, &gate);
         other.join().unwrap();
-        let seats = format!("{:?}", jobs.inner.watchers);
+        let seats = format!("{:?}", jobs.inner.table.watchers());
         assert!(!seats.contains("Entry"), "a seat has leaked: {seats}");
         assert_eq!(call!(jobs.remove(id)), Ok(0));
         aborted

@@ -1,6 +1,7 @@
 //! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
 
 use crate::inner::{Found, Inner};
+use crate::thread::despite_panics;
 use crate::word::Ending;
 use crate::{JobRegistry, StepError};
 use std::fmt;
@@ -115,13 +116,13 @@ impl<T> Inner<T> {
     /// is on its way in or out, or locked, unless ended jobs are known to stay so.
     fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_stay_so: bool) -> usize {
         let mut at_rest = 0;
-        for seen in self.snapshots() {
+        let walked = despite_panics(self.snapshots(), |(seen, _duty)| {
             if ended_stay_so && seen.status().is_ended() {
                 at_rest += 1;
-                continue;
+                return;
             }
             let Ok(found) = self.find(seen.id()) else {
-                continue;
+                return;
             };
             // A waker that panics has its job cancelled all the same, and no say in the others'.
             let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(found)));
@@ -131,7 +132,9 @@ impl<T> Inner<T> {
             if !matches!(ended, Ok(None)) {
                 at_rest += 1;
             }
-        }
+        });
+        // The job whose waker panicked is counted in the next round.
+        drop(walked);
         self.table.free().taken().saturating_sub(at_rest)
     }
 

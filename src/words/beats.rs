@@ -3,27 +3,29 @@
 use super::Words;
 use crate::beat::Beat;
 use crate::error::Fenced;
+use crate::slot::Slot;
 use crate::sync::Ordering;
 use crate::target::Target;
+use crate::watchers::WakeDuty;
 use crate::word::{Ending, Word};
 
-impl Words {
-    /// Records a beat for `target`, unless the job has ended: the word that is returned tells. The flag
-    /// is whether watchers are to be woken, because something was settled on the way.
+impl<'a, T> Slot<'a, T> {
+    /// Records a heartbeat for `target`, unless the job has ended: the word that is returned tells. The
+    /// caller has the duty to wake for whatever was settled on the way; a refusal carries it out.
     #[inline(always)]
     pub(crate) fn record_beat(
         &self,
         target: Target,
         now: impl FnOnce() -> u64,
-    ) -> Result<(Word, bool), Fenced> {
+    ) -> Result<(Word, WakeDuty<'a>), Fenced> {
         let mut now = LazyNow::Unread(now);
-        let mut wake = false;
+        let mut duty = WakeDuty::NONE;
         loop {
-            let (word, beat, woken) = self.observe();
-            wake |= woken;
+            let (word, beat, settled) = self.observe();
+            duty = duty.or(settled);
             target.admit(word)?;
             if beat.verdict().is_some() {
-                return Ok((word, wake));
+                return Ok((word, duty));
             }
             // A seal changes the word, and so does the retry after it: if the exchange succeeds, the
             // job has been live, and on the attempt that was admitted, the whole time.
@@ -32,11 +34,13 @@ impl Words {
                 Some(to) => self.swap_beat(beat, to).is_ok(),
             };
             if recorded {
-                return Ok((word, wake));
+                return Ok((word, duty));
             }
         }
     }
+}
 
+impl Words {
     /// The same in one look, for a live job that is meant and that nobody else writes to.
     #[inline(always)]
     pub(crate) fn record_beat_as(&self, target: Target, now: impl FnOnce() -> u64) -> Option<Word> {

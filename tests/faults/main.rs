@@ -16,6 +16,7 @@ mod leaving;
 mod moving_time;
 mod nested_locks;
 mod panics;
+mod register;
 mod texts;
 mod under_a_guard;
 mod watchdog;

@@ -1,0 +1,59 @@
+//! Registering where ended jobs take up all the room and nobody sweeps.
+
+use crate::watchdog::in_time;
+use job_registry::{JobId, JobRegistry, ManualClock, RegisterError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A registry that is full of ended jobs, all of them due.
+fn full(capacity: usize) -> (JobRegistry<usize>, Vec<JobId>) {
+    let jobs = JobRegistry::builder()
+        .clock(ManualClock::new())
+        .capacity(capacity)
+        .retention(Duration::ZERO)
+        .build();
+    let ids: Vec<_> = (0..capacity)
+        .map(|payload| jobs.register(payload).unwrap().detach())
+        .collect();
+    ids.iter().for_each(|id| jobs.cancel(*id).unwrap());
+    (jobs, ids)
+}
+
+/// Reads a job on a thread of its own until the sender is dropped.
+fn reader(jobs: &JobRegistry<usize>, id: JobId) -> (Sender<()>, JoinHandle<()>) {
+    let (jobs, (begun, begins)) = (jobs.clone(), channel());
+    let (done, until): (_, Receiver<()>) = channel();
+    let reader = std::thread::spawn(move || {
+        jobs.read(id, |_| {
+            begun.send(()).unwrap();
+            let _ = until.recv();
+        })
+        .unwrap();
+    });
+    begins.recv().unwrap();
+    (done, reader)
+}
+
+/// P6: due jobs that are locked do not keep `register` from the due jobs behind them. Wherever the
+/// locked ones lie in the queue, it is refused only when they are all that is left.
+#[test]
+fn register_removes_what_is_due_behind_locked_jobs() {
+    in_time(|| {
+        for first in 0..8 {
+            let (jobs, ids) = full(10);
+            let readers = [first, first + 2].map(|locked| reader(&jobs, ids[locked]));
+            for round in 0..8 {
+                let job = jobs.register(round);
+                let _ = job.expect("the other jobs are due and free").detach();
+            }
+            let refused = jobs.register(8).unwrap_err();
+            assert!(matches!(refused, RegisterError::Full(8)), "{refused:?}");
+            for (done, reader) in readers {
+                drop(done);
+                reader.join().unwrap();
+                let _ = jobs.register(9).expect("its reader has gone").detach();
+            }
+        }
+    });
+}
