@@ -59,6 +59,36 @@ fn every_program_is_linearizable_from_a_second_attempt() {
     explore_all(Start::Retried);
 }
 
+/// P1, P9, P12.
+#[test]
+fn no_program_loses_a_wake_from_a_watched_pending_job() {
+    explore_all(Start::PendingWatched);
+}
+
+/// P1, P9, P12.
+#[test]
+fn no_program_loses_a_wake_from_a_watched_running_job() {
+    explore_all(Start::RunningWatched);
+}
+
+/// P1, P9, P12.
+#[test]
+fn no_program_loses_a_wake_from_a_watched_due_removal() {
+    explore_all(Start::DueWatched);
+}
+
+/// P1, P9, P12.
+#[test]
+fn no_program_loses_a_wake_from_a_watched_second_attempt() {
+    explore_all(Start::RetriedWatched);
+}
+
+/// P1, P4, P9, P12.
+#[test]
+fn no_program_loses_a_wake_in_a_reused_slot() {
+    explore_all(Start::Reused);
+}
+
 /// All sets of the size that was asked for, or one program.
 fn explore_all(start: Start) {
     if let Ok(program) = std::env::var("JOB_REGISTRY_PROGRAM") {

@@ -100,7 +100,7 @@ impl Spec {
             }
             Call::Snapshot(who) => Ret::View(self.reach(thread, who)?.record.view),
             Call::Watch(name, watch) => self.watch(name, watch)?,
-            Call::Poll(watch) => self.poll(watch)?,
+            Call::Poll(watch) | Call::PollAnew(watch) => self.poll(watch)?,
             Call::Unwatch(watch) => {
                 self.watches.remove(&watch).ok_or(Refusal::Impossible)?;
                 Ret::Done
@@ -116,6 +116,7 @@ impl Spec {
                 Refusal::Impossible => Refusal::Busy,
                 other => other,
             })?,
+            Call::Read(name) => self.read(thread, name)?,
             Call::Unlock => self.unlock(thread),
             Call::Start(who) => self.lock(thread, who)?.start(now).map(done)?,
             Call::Update(who, digit) => {
@@ -152,7 +153,10 @@ impl Spec {
             Call::Collect(name) => self.collect(|job| job.record.view.job == name),
             Call::FailStalled | Call::Verdict(_) if holds => Ret::Views(Vec::new()),
             Call::FailStalled => self.fail_stalled(|_| true),
-            Call::Verdict(name) => self.fail_stalled(|job| job.record.view.job == name),
+            Call::Verdict(who) => {
+                let job = self.reach(thread, who)?.record.view.job;
+                self.fail_stalled(|other| other.record.view.job == job)
+            }
         })
     }
 
@@ -165,13 +169,16 @@ impl Spec {
         Ret::Done
     }
 
-    /// Those that are due, of a kind. A job that is held lives, and is not among them.
+    /// Removes the due jobs of a kind. A job that a reader holds is left for the next time.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
-        let due = self
-            .jobs
+        let Self {
+            now, jobs, held, ..
+        } = self;
+        let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
+        let due = jobs
             .values_mut()
-            .filter(|job| job.is_due(self.now) && which(job));
-        Ret::Count(due.map(|job| job.removed = true).count())
+            .filter(|job| job.is_due(*now) && which(job));
+        Ret::Count(due.filter(free).map(|job| job.removed = true).count())
     }
 
     /// A job that another thread holds is left for the next time.

@@ -1,14 +1,28 @@
 //! The calls that programs are made of, and the states they begin in.
 
-use super::super::spec::{Call, Limits, Name, Spec, Who};
+use super::super::spec::{Call, Limits, Millis, Name, Spec, Who};
 use crate::Progress;
 use std::time::Duration;
 
 /// The job that all programs are about; the others are registered by them.
 pub(super) const JOB: Name = 0;
+/// An earlier job in the slot of [`JOB`], removed before the program begins.
+pub(super) const EARLIER: Name = 1_000;
 const BY_ID: Who = Who::Id(JOB);
 /// By the owner of the first attempt, which after a retry is an old one.
 const BY_OWNER: Who = Who::Handle(JOB, 1);
+const EARLIER_BY_ID: Who = Who::Id(EARLIER);
+const BY_EARLIER_OWNER: Who = Who::Handle(EARLIER, 1);
+
+/// The watches that wait when a program begins. The letters poll and drop the first one.
+pub(super) const FIRST_WATCH: u32 = 1_000;
+const SECOND_WATCH: u32 = 1_001;
+/// The watch of the earlier job. Nobody has polled it since that job was removed.
+pub(super) const EARLIER_WATCH: u32 = 1_002;
+
+/// By how much a [`Letter::Tick`] moves the clock.
+pub(super) const TICK: Millis = 7;
+const SOON: Duration = Duration::from_millis(3);
 
 /// A letter of the alphabet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,26 +47,84 @@ pub(super) enum Letter {
     Retry,
     /// Into the place of the job, which is the only one.
     Register,
-    /// Begins to watch and looks, ready to be woken.
+    /// Begins to watch and polls, ready to be woken.
     Watch,
     OwnerAdvance,
     OwnerHeartbeat,
     OwnerComplete,
+
+    Iter,
+    Counts,
+    Stalled,
+    /// A section under the lock, unless another thread has it.
+    TrySection,
+    OwnerStart,
+    OwnerUpdate,
+    OwnerFail,
+    OwnerCancel,
+    OwnerSnapshot,
+    OwnerKeep,
+    OwnerRemove,
+    OwnerRetry,
+    DropOwner,
+
+    /// Polls the first watch again, with the same waker.
+    Poll,
+    /// Polls the first watch again, with another waker.
+    PollAnew,
+    /// Drops the first watch.
+    Unwatch,
+
+    /// The clock moves.
+    Tick,
+    /// `remove_after` a short time.
+    Defer,
+    /// A reader under whose lock the clock moves.
+    SlowRead,
+
+    EarlierSnapshot,
+    EarlierHeartbeat,
+    EarlierOwnerHeartbeat,
+    EarlierOwnerAdvance,
+    EarlierOwnerUpdate,
+    EarlierOwnerCancel,
+    EarlierOwnerRemove,
+    EarlierOwnerRetry,
+    EarlierPoll,
+    EarlierUnwatch,
 }
 
 impl Letter {
     /// Whether it leaves a job alone that is locked at the moment.
     pub(super) fn tries_a_lock(self) -> bool {
-        matches!(self, Self::Sweep | Self::FailStalled | Self::Register)
+        matches!(
+            self,
+            Self::Sweep | Self::FailStalled | Self::Register | Self::TrySection
+        )
     }
 
-    /// What it is in the words of the specification, each call an instant of its own. `place` tells the
+    /// The watch that it needs for itself, of those that wait when the program begins.
+    pub(super) fn watch(self) -> Option<u32> {
+        match self {
+            Self::Poll | Self::PollAnew | Self::Unwatch => Some(FIRST_WATCH),
+            Self::EarlierPoll | Self::EarlierUnwatch => Some(EARLIER_WATCH),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs the owner of the first attempt.
+    pub(super) fn needs_the_owner(self) -> bool {
+        let calls = self.calls(0);
+        calls.iter().any(|call| call.who() == Some(BY_OWNER))
+    }
+
+    /// The calls of the specification that it is, each an instant of its own. `place` tells the
     /// letters of a program from each other.
     pub(super) fn calls(self, place: u32) -> Vec<Call> {
         let percent = |percent| Progress::percent(percent).expect("it is one");
         let digit = u8::try_from(place % 10).expect("a digit");
         // The first call of a thread goes further than the second, and a later thread further than an earlier one.
-        let further = percent(f64::from(10 + place - 2 * (place % 10)));
+        let further = percent(f64::from(10 + place.saturating_sub(2 * (place % 10))));
         vec![match self {
             Self::Start => Call::Start(BY_ID),
             Self::Advance => Call::Advance(BY_ID, further),
@@ -77,8 +149,9 @@ impl Letter {
             Self::Sweep => Call::Sweep,
             Self::FailStalled => Call::FailStalled,
             // A stalled job is failed first, which others may see.
-            Self::Retry => return vec![Call::Verdict(JOB), Call::Retry(BY_ID)],
-            // Without a reaper, registering removes up to two jobs that are due.
+            Self::Retry => return vec![Call::Verdict(BY_ID), Call::Retry(BY_ID)],
+            // Without a reaper, registering removes up to two jobs that are due, and one more where
+            // there is no room.
             Self::Register => {
                 return vec![
                     Call::Collect(JOB),
@@ -90,6 +163,45 @@ impl Letter {
             Self::OwnerAdvance => Call::Advance(BY_OWNER, further),
             Self::OwnerHeartbeat => Call::Heartbeat(BY_OWNER),
             Self::OwnerComplete => Call::Complete(BY_OWNER),
+
+            Self::Iter => Call::Iter,
+            Self::Counts => Call::Counts,
+            Self::Stalled => Call::Stalled,
+            Self::TrySection => {
+                return vec![
+                    Call::TryLock(BY_ID),
+                    Call::Update(Who::Guard, digit),
+                    Call::Unlock,
+                ];
+            }
+            Self::OwnerStart => Call::Start(BY_OWNER),
+            Self::OwnerUpdate => Call::Update(BY_OWNER, digit),
+            Self::OwnerFail => Call::Fail(BY_OWNER, "no memory"),
+            Self::OwnerCancel => Call::Cancel(BY_OWNER),
+            Self::OwnerSnapshot => Call::Snapshot(BY_OWNER),
+            Self::OwnerKeep => Call::RemoveAfter(BY_OWNER, Duration::MAX),
+            Self::OwnerRemove => Call::Remove(BY_OWNER),
+            Self::OwnerRetry => return vec![Call::Verdict(BY_OWNER), Call::Retry(BY_OWNER)],
+            Self::DropOwner => Call::DropOwner(JOB, 1),
+
+            Self::Poll => Call::Poll(FIRST_WATCH),
+            Self::PollAnew => Call::PollAnew(FIRST_WATCH),
+            Self::Unwatch => Call::Unwatch(FIRST_WATCH),
+
+            Self::Tick => Call::Tick(TICK),
+            Self::Defer => Call::RemoveAfter(BY_ID, SOON),
+            Self::SlowRead => return vec![Call::Read(JOB), Call::Tick(TICK), Call::Unlock],
+
+            Self::EarlierSnapshot => Call::Snapshot(EARLIER_BY_ID),
+            Self::EarlierHeartbeat => Call::Heartbeat(EARLIER_BY_ID),
+            Self::EarlierOwnerHeartbeat => Call::Heartbeat(BY_EARLIER_OWNER),
+            Self::EarlierOwnerAdvance => Call::Advance(BY_EARLIER_OWNER, further),
+            Self::EarlierOwnerUpdate => Call::Update(BY_EARLIER_OWNER, digit),
+            Self::EarlierOwnerCancel => Call::Cancel(BY_EARLIER_OWNER),
+            Self::EarlierOwnerRemove => Call::Remove(BY_EARLIER_OWNER),
+            Self::EarlierOwnerRetry => Call::Retry(BY_EARLIER_OWNER),
+            Self::EarlierPoll => Call::Poll(EARLIER_WATCH),
+            Self::EarlierUnwatch => Call::Unwatch(EARLIER_WATCH),
         }]
     }
 }
@@ -97,20 +209,33 @@ impl Letter {
 /// Which letters the programs of a set are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// All that there are.
+    /// Every letter that the start state has a use for.
+    Every,
+    /// All calls by id that can race, and an owner's.
     Whole,
     /// One of those that take the same way through the code, for larger programs.
     Core,
     /// Those that change a job's life, for still larger ones.
     Life,
+    /// What stalls, keeps and ends a job: combinations that only four calls show.
+    Verdicts,
+    /// Whatever records or compares a time, beside a clock that moves.
+    Time,
+    /// What watchers do and what wakes them.
+    Watchers,
 }
 
 impl Alphabet {
     pub(super) fn letters(self, start: Start) -> Vec<Letter> {
         use Letter::{
-            Advance, Cancel, Complete, Fail, FailStalled, Get, Heartbeat, Keep, OwnerAdvance,
-            OwnerComplete, OwnerHeartbeat, Register, Remove, Retry, Section, Snapshot, Start,
-            Sweep, Update, Watch,
+            Advance, Cancel, Complete, Counts, Defer, DropOwner, EarlierHeartbeat,
+            EarlierOwnerAdvance, EarlierOwnerCancel, EarlierOwnerHeartbeat, EarlierOwnerRemove,
+            EarlierOwnerRetry, EarlierOwnerUpdate, EarlierPoll, EarlierSnapshot, EarlierUnwatch,
+            Fail, FailStalled, Get, Heartbeat, Iter, Keep, OwnerAdvance, OwnerCancel,
+            OwnerComplete, OwnerFail, OwnerHeartbeat, OwnerKeep, OwnerRemove, OwnerRetry,
+            OwnerSnapshot, OwnerStart, OwnerUpdate, Poll, PollAnew, Register, Remove, Retry,
+            Section, SlowRead, Snapshot, Stalled, Start, Sweep, Tick, TrySection, Unwatch, Update,
+            Watch,
         };
         let life = [Start, Advance, Complete, Cancel, Remove, Retry];
         let core = [
@@ -131,16 +256,76 @@ impl Alphabet {
             OwnerHeartbeat,
             OwnerComplete,
         ];
+        let rare = [
+            Iter,
+            Counts,
+            Stalled,
+            TrySection,
+            OwnerStart,
+            OwnerUpdate,
+            OwnerFail,
+            OwnerCancel,
+            OwnerSnapshot,
+            OwnerKeep,
+            OwnerRemove,
+            OwnerRetry,
+            DropOwner,
+            Tick,
+            Defer,
+            SlowRead,
+        ];
+        let watched: &[Letter] = if start.watches().contains(&FIRST_WATCH) {
+            &[Poll, PollAnew, Unwatch]
+        } else {
+            &[]
+        };
+        let earlier: &[Letter] = if start == self::Start::Reused {
+            &[
+                EarlierSnapshot,
+                EarlierHeartbeat,
+                EarlierOwnerHeartbeat,
+                EarlierOwnerAdvance,
+                EarlierOwnerUpdate,
+                EarlierOwnerCancel,
+                EarlierOwnerRemove,
+                EarlierOwnerRetry,
+                EarlierPoll,
+                EarlierUnwatch,
+            ]
+        } else {
+            &[]
+        };
         // Where there is a removal to take back, or an owner of an older attempt.
         let own: &[Letter] = match start {
             self::Start::Due => &[Keep],
             self::Start::Retried => &[OwnerAdvance, OwnerComplete],
-            self::Start::Pending | self::Start::Running => &[],
+            _ => &[],
         };
         match self {
+            Self::Every => [life.as_slice(), &core, &rest, &rare, watched, earlier].concat(),
             Self::Whole => [life.as_slice(), &core, &rest].concat(),
             Self::Core => [life.as_slice(), &core, own].concat(),
             Self::Life => life.to_vec(),
+            Self::Verdicts => vec![Heartbeat, Fail, Keep, Sweep, FailStalled, Retry],
+            Self::Time => vec![
+                Tick,
+                SlowRead,
+                Start,
+                Heartbeat,
+                Fail,
+                Defer,
+                Remove,
+                Sweep,
+                FailStalled,
+                Retry,
+                Register,
+                Get,
+            ],
+            Self::Watchers => {
+                let steps = [Start, Advance, Heartbeat, Cancel, Remove, Retry];
+                let owner = [OwnerHeartbeat, Register];
+                [steps.as_slice(), &owner, watched].concat()
+            }
         }
     }
 }
@@ -156,13 +341,34 @@ pub(super) enum Start {
     Due,
     /// A second attempt that is running, so that the first one's owner is an old one.
     Retried,
+    /// As `Pending`, and a watcher waits.
+    PendingWatched,
+    /// As `Running`, and two watchers wait.
+    RunningWatched,
+    /// As `Due`, and a watcher has been woken by the end and has not polled since.
+    DueWatched,
+    /// As `Retried`, and two watchers wait.
+    RetriedWatched,
+    /// As `PendingWatched`, in a slot that had another job before, of which an owner, the id and a
+    /// watch are left.
+    Reused,
 }
 
 /// The registry's time when the program begins; the job was heard of at 0.
-pub(super) const NOW: u64 = 10;
+pub(super) const NOW: Millis = 10;
 
 impl Start {
-    pub(super) const ALL: [Self; 4] = [Self::Pending, Self::Running, Self::Due, Self::Retried];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Pending,
+        Self::Running,
+        Self::Due,
+        Self::Retried,
+        Self::PendingWatched,
+        Self::RunningWatched,
+        Self::DueWatched,
+        Self::RetriedWatched,
+        Self::Reused,
+    ];
 
     pub(super) const LIMITS: Limits = Limits {
         capacity: 1,
@@ -170,16 +376,39 @@ impl Start {
         stall_after: Duration::from_millis(5),
     };
 
+    /// The watches that wait for [`JOB`], or have been woken and not polled.
+    pub(super) fn watches(self) -> &'static [u32] {
+        match self {
+            Self::Pending | Self::Running | Self::Due | Self::Retried => &[],
+            Self::PendingWatched | Self::DueWatched | Self::Reused => &[FIRST_WATCH],
+            Self::RunningWatched | Self::RetriedWatched => &[FIRST_WATCH, SECOND_WATCH],
+        }
+    }
+
     /// How it comes about.
     pub(super) fn calls(self) -> Vec<Call> {
         let fail = Call::Fail(BY_ID, "no route");
-        let mut calls = vec![Call::Register(JOB, 0)];
+        let wait = |job, watch| [Call::Watch(job, watch), Call::Poll(watch), Call::Poll(watch)];
+        let mut calls = Vec::new();
+        if self == Self::Reused {
+            calls.push(Call::Register(EARLIER, 0));
+            calls.extend(wait(EARLIER, EARLIER_WATCH));
+            calls.extend([Call::Cancel(EARLIER_BY_ID), Call::Remove(EARLIER_BY_ID)]);
+        }
+        calls.push(Call::Register(JOB, 0));
         calls.extend(match self {
-            Self::Pending => vec![],
-            Self::Running => vec![Call::Start(BY_ID)],
-            Self::Due => vec![Call::Start(BY_ID), fail],
-            Self::Retried => vec![fail, Call::Retry(BY_ID), Call::Start(BY_ID)],
+            Self::Pending | Self::PendingWatched | Self::Reused => vec![],
+            Self::Running | Self::RunningWatched | Self::Due | Self::DueWatched => {
+                vec![Call::Start(BY_ID)]
+            }
+            Self::Retried | Self::RetriedWatched => {
+                vec![fail.clone(), Call::Retry(BY_ID), Call::Start(BY_ID)]
+            }
         });
+        calls.extend(self.watches().iter().flat_map(|watch| wait(JOB, *watch)));
+        if matches!(self, Self::Due | Self::DueWatched) {
+            calls.push(fail);
+        }
         calls.push(Call::Tick(NOW));
         calls
     }

@@ -1,7 +1,7 @@
 //! Whether what happened is what some order of the calls, one at a time, would have done.
 
-use super::super::spec::{Call, Refusal, Ret, Spec, Who};
-use super::alphabet::{JOB, Letter};
+use super::super::spec::{Call, Millis, Refusal, Ret, Spec, Who};
+use super::alphabet::{EARLIER_WATCH, JOB, Letter, Start, TICK};
 use super::program::Program;
 use std::collections::HashSet;
 
@@ -21,6 +21,10 @@ pub(super) struct Outcome {
 pub(super) fn last_look(program: &Program) -> Vec<Call> {
     let mut calls = vec![Call::Get(JOB)];
     calls.extend(watches(program).map(Call::Poll));
+    calls.extend(program.start.watches().iter().copied().map(Call::Poll));
+    if program.start == Start::Reused {
+        calls.push(Call::Poll(EARLIER_WATCH));
+    }
     calls.extend([Call::Len, Call::Sweep, Call::Len]);
     calls
 }
@@ -53,6 +57,9 @@ pub(super) type RealTime = Vec<Vec<Vec<usize>>>;
 
 /// Whether an order of the calls explains the outcome: one that keeps the order of each thread, and that of real
 /// time where it is known.
+///
+/// A time that a call records or compares is one that the clock had while the call was under way and, if
+/// the call takes the job's lock, after the sections before it.
 pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&RealTime>) -> bool {
     let instants = |(thread, letters): (usize, &Vec<Letter>)| {
         let calls = |(call, letter): (usize, &Letter)| letter.calls(place(thread, call));
@@ -63,10 +70,11 @@ pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&
         outcome,
         real_time,
         last: last_look(program),
+        began: program.start.spec().now,
         dead_ends: HashSet::new(),
     };
     let at = vec![At::default(); program.threads.len()];
-    search.from(&program.start.spec(), &at)
+    search.from(&program.start.spec(), &at, 0)
 }
 
 /// How far a thread has come: in which call, before which of its instants, and how many answers it has given.
@@ -82,24 +90,27 @@ struct Search<'a> {
     outcome: &'a Outcome,
     real_time: Option<&'a RealTime>,
     last: Vec<Call>,
+    /// The time when the program began.
+    began: Millis,
     /// From where there is no way to the end (Lowe, CCPE 2017).
-    dead_ends: HashSet<(Spec, Vec<At>)>,
+    dead_ends: HashSet<(Spec, Vec<At>, Millis)>,
 }
 
 impl Search<'_> {
-    fn from(&mut self, spec: &Spec, at: &[At]) -> bool {
-        let here = (spec.clone(), at.to_vec());
+    /// `unlocked` is the time at which the job's lock was last released, as far as the order goes.
+    fn from(&mut self, spec: &Spec, at: &[At], unlocked: Millis) -> bool {
+        let here = (spec.clone(), at.to_vec(), unlocked);
         if self.dead_ends.contains(&here) {
             return false;
         }
-        let is_explained = self.goes_on(spec, at);
+        let is_explained = self.goes_on(spec, at, unlocked);
         if !is_explained {
             self.dead_ends.insert(here);
         }
         is_explained
     }
 
-    fn goes_on(&mut self, spec: &Spec, at: &[At]) -> bool {
+    fn goes_on(&mut self, spec: &Spec, at: &[At], unlocked: Millis) -> bool {
         let mut over = true;
         for thread in 0..at.len() {
             let Some(calls) = self.calls[thread].get(at[thread].call) else {
@@ -107,11 +118,59 @@ impl Search<'_> {
             };
             over = false;
             let call = calls[at[thread].instant].clone();
-            if self.may_begin(thread, at) && self.step(spec, at, thread, &call) {
+            if self.may_begin(thread, at) && self.step(spec, at, unlocked, thread, &call) {
                 return true;
             }
         }
         over && self.ends_as_seen(spec)
+    }
+
+    /// The times that the call may have read.
+    fn readings(
+        &self,
+        spec: &Spec,
+        at: &[At],
+        unlocked: Millis,
+        thread: usize,
+        call: &Call,
+    ) -> impl Iterator<Item = Millis> + use<> {
+        // What was refused did not go on to move the clock.
+        let ticks = |thread: usize, calls: usize| -> Millis {
+            let calls = self.calls[thread][..calls].iter();
+            let with_answers = calls.zip(&self.outcome.answers[thread]);
+            let made = with_answers.flat_map(|(calls, answers)| {
+                let loud = calls.iter().filter(|call| !call.is_silent());
+                loud.take(answers.len())
+            });
+            let ticks = made.map(|call| match call {
+                Call::Tick(millis) => *millis,
+                _ => 0,
+            });
+            ticks.sum()
+        };
+        let own = at[thread].call;
+        // All that had moved the clock before the call began.
+        let passed: Millis = match self.real_time {
+            Some(before) => {
+                let before = before[thread][own].iter().enumerate();
+                before.map(|(other, calls)| ticks(other, *calls)).sum()
+            }
+            None => ticks(thread, own),
+        };
+        let all: Millis = (0..self.calls.len())
+            .map(|thread| ticks(thread, self.calls[thread].len()))
+            .sum();
+        let began = match call {
+            _ if all == 0 => spec.now,
+            Call::Tick(_) => spec.now,
+            _ => self.began + passed,
+        };
+        let from = if reads_the_clock_under_the_lock(call) {
+            began.max(unlocked)
+        } else {
+            began
+        };
+        (from..=spec.now).rev().step_by(usize::try_from(TICK).expect("small"))
     }
 
     /// Whether all that returned before this call began has been placed before it.
@@ -124,40 +183,71 @@ impl Search<'_> {
         })
     }
 
-    fn step(&mut self, spec: &Spec, at: &[At], thread: usize, call: &Call) -> bool {
+    fn step(
+        &mut self,
+        spec: &Spec,
+        at: &[At],
+        unlocked: Millis,
+        thread: usize,
+        call: &Call,
+    ) -> bool {
         let seen = &self.outcome.answers[thread][at[thread].call];
         let answer = seen.get(at[thread].answers);
         // What sweeps on the way in does not say so.
         let silent = call.is_silent();
-        let mut next = spec.clone();
         let number = u32::try_from(thread).expect("few threads");
-        let ret = next.apply_from(number, call);
-        if silent || answer == Some(&ret) {
-            let is_last = ends_the_call(call, &ret);
-            let after = self.after(at, thread, silent, is_last);
-            if self.from(&next, &after) {
-                return true;
+        for now in self.readings(spec, at, unlocked, thread, call) {
+            let mut next = spec.clone();
+            next.now = now;
+            let ret = next.apply_from(number, call);
+            if !matches!(call, Call::Tick(_)) {
+                next.now = spec.now;
+            }
+            if silent || answer == Some(&ret) {
+                let is_last = ends_the_call(call, &ret);
+                let after = self.after(at, thread, silent, is_last);
+                let unlocked = if had_the_lock(call, &ret) {
+                    next.now
+                } else {
+                    unlocked
+                };
+                if self.from(&next, &after, unlocked) {
+                    return true;
+                }
             }
         }
+        let is_last = answer.is_some_and(|answer| ends_the_call(call, answer));
         let excused = match call {
             // These leave a job alone that somebody has locked at the moment.
             Call::Collect(_) => true,
             Call::Sweep => answer == Some(&Ret::Count(0)),
             Call::FailStalled => answer == Some(&Ret::Views(Vec::new())),
+            Call::TryLock(who) => {
+                let is_live = spec.clone().apply_from(number, &Call::Lock(*who)) == Ret::Done;
+                is_live && answer == Some(&Ret::Refused(Refusal::Busy))
+            }
             // A job that is gone has its place until its removal is over.
-            Call::Register(..) => matches!(answer, Some(Ret::Full(_))),
+            Call::Register(..) => {
+                let excused = matches!(answer, Some(Ret::Full(_)));
+                return excused && self.is_beside(thread, at, removes) && {
+                    let after = self.after(at, thread, silent, is_last);
+                    self.from(spec, &after, unlocked)
+                };
+            }
             // Whoever removes the job tells its watches at last, and wakes them.
-            Call::Poll(_) => answer == Some(&Ret::Waits) && spec.jobs[&JOB].removed,
+            Call::Poll(_) | Call::PollAnew(_) => {
+                answer == Some(&Ret::Waits) && spec.jobs[&JOB].removed
+            }
             _ => false,
         };
-        excused && self.is_locked_beside(thread, at) && {
-            let after = self.after(at, thread, silent, false);
-            self.from(spec, &after)
+        excused && self.is_beside(thread, at, takes_the_lock) && {
+            let after = self.after(at, thread, silent, is_last);
+            self.from(spec, &after, unlocked)
         }
     }
 
-    /// Whether another thread may be in a call that takes the lock.
-    fn is_locked_beside(&self, thread: usize, at: &[At]) -> bool {
+    /// Whether another thread may be in a call of a kind.
+    fn is_beside(&self, thread: usize, at: &[At], kind: impl Fn(&Call) -> bool) -> bool {
         let call = at[thread].call;
         (0..at.len()).filter(|other| *other != thread).any(|other| {
             let calls = self.calls[other].iter().enumerate();
@@ -170,7 +260,7 @@ impl Search<'_> {
             };
             calls
                 .filter(beside)
-                .any(|(_, call)| call.iter().any(takes_the_lock))
+                .any(|(_, call)| call.iter().any(&kind))
         })
     }
 
@@ -209,8 +299,45 @@ fn takes_the_lock(call: &Call) -> bool {
             | Call::Snapshot(_)
             | Call::Watch(..)
             | Call::Poll(_)
+            | Call::PollAnew(_)
+            | Call::Unwatch(_)
             | Call::Register(..)
+            | Call::Iter
+            | Call::Counts
+            | Call::Stalled
+            | Call::Len
+            | Call::Tick(_)
     )
+}
+
+fn reads_the_clock_under_the_lock(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Start(_)
+            | Call::Complete(_)
+            | Call::Fail(..)
+            | Call::Cancel(_)
+            | Call::DropOwner(..)
+            | Call::RemoveAfter(..)
+            | Call::FailStalled
+            | Call::Verdict(_)
+            | Call::Retry(_)
+    )
+}
+
+/// Whether an instant was under the job's lock. What was refused may have been so without it.
+fn had_the_lock(call: &Call, ret: &Ret) -> bool {
+    let did_nothing = match ret {
+        Ret::Refused(_) | Ret::Count(0) => true,
+        Ret::Views(views) => views.is_empty(),
+        _ => false,
+    };
+    takes_the_lock(call) && !did_nothing
+}
+
+/// Whether a call may remove a job, and have its place until the removal is over.
+fn removes(call: &Call) -> bool {
+    matches!(call, Call::Remove(_) | Call::Sweep | Call::Collect(_))
 }
 
 /// What the program does when each of its calls is made at a time of its own, and a thread that has calls left is left

@@ -1,6 +1,6 @@
 //! Small programs: all of a size, once each.
 
-use super::alphabet::{Alphabet, Letter, Start};
+use super::alphabet::{Alphabet, EARLIER_WATCH, FIRST_WATCH, Letter, Start};
 use std::fmt;
 use std::str::FromStr;
 
@@ -33,7 +33,7 @@ impl FromStr for Program {
             .split_once(':')
             .ok_or("a start state and a colon first")?;
         let start = named(&Start::ALL, start)?;
-        let letters = Alphabet::Whole.letters(start);
+        let letters = Alphabet::Every.letters(start);
         let thread = |calls: &str| calls.split(',').map(|call| named(&letters, call)).collect();
         let threads: Result<_, String> = threads.split('|').map(thread).collect();
         Ok(Self {
@@ -47,6 +47,30 @@ fn named<N: fmt::Debug + Copy>(all: &[N], name: &str) -> Result<N, String> {
     let name = name.trim();
     let found = all.iter().find(|one| format!("{one:?}") == name);
     found.copied().ok_or(format!("`{name}` is none of {all:?}"))
+}
+
+impl Program {
+    /// Whether it can be written in Rust: a watch belongs to one thread, and nobody uses an owner that is
+    /// dropped.
+    pub(super) fn is_possible(&self) -> bool {
+        let threads = self.threads.iter();
+        let using = |uses: &dyn Fn(&Letter) -> bool| {
+            let threads = threads.clone();
+            threads.filter(|letters| letters.iter().any(uses)).count()
+        };
+        let watches = [FIRST_WATCH, EARLIER_WATCH];
+        let shared = watches
+            .iter()
+            .any(|watch| using(&|letter| letter.watch() == Some(*watch)) > 1);
+        let is_dropped = using(&|letter| *letter == Letter::DropOwner) > 0;
+        let is_used_when_dropped = is_dropped
+            && (using(&|letter| letter.needs_the_owner()) > 1
+                || threads.clone().any(|letters| {
+                    let mut owner = letters.iter().filter(|letter| letter.needs_the_owner());
+                    owner.any(|letter| *letter == Letter::DropOwner) && owner.next().is_some()
+                }));
+        !shared && !is_used_when_dropped
+    }
 }
 
 /// All sequences of exactly `length` letters.
@@ -81,6 +105,6 @@ pub(super) fn programs(alphabet: Alphabet, start: Start, lengths: &[usize]) -> V
         };
         all = all.iter().flat_map(extend).collect();
     }
-    let program = |threads| Program { start, threads };
-    all.into_iter().map(program).collect()
+    let programs = all.into_iter().map(|threads| Program { start, threads });
+    programs.filter(Program::is_possible).collect()
 }

@@ -24,14 +24,22 @@ impl Random {
 pub(super) fn program(seed: u64) -> Program {
     let mut random = Random(seed);
     let start = Start::ALL[random.below(Start::ALL.len())];
-    let letters = Alphabet::Whole.letters(start);
+    let letters = Alphabet::Every.letters(start);
     let threads = 3 + random.below(6);
     let most = (40 / threads).min(9);
-    let mut thread = || {
-        let calls = 1 + random.below(most);
-        let letter = |_| letters[random.below(letters.len())];
-        (0..calls).map(letter).collect()
+    let mut program = Program {
+        start,
+        threads: vec![Vec::new(); threads],
     };
-    let threads = (0..threads).map(|_| thread()).collect();
-    Program { start, threads }
+    for thread in 0..threads {
+        for _ in 0..=random.below(most) {
+            program.threads[thread].push(letters[random.below(letters.len())]);
+            // Most letters are always possible: another one is drawn.
+            while !program.is_possible() {
+                program.threads[thread].pop();
+                program.threads[thread].push(letters[random.below(letters.len())]);
+            }
+        }
+    }
+    program
 }

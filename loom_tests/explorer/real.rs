@@ -1,64 +1,127 @@
 //! A program, run on the registry.
 
-use super::super::harness::{self, ModelClock, registry};
+use super::super::harness::{self, Bell, ModelClock, note, registry};
 use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who};
-use super::alphabet::{JOB, Letter, NOW, Start};
+use super::alphabet::{EARLIER, EARLIER_WATCH, JOB, Letter, NOW, Start};
 use super::history::{self, Stamps};
 use super::judge::{Answers, Outcome, RealTime, ends_the_call, last_look, place};
 use super::program::Program;
 use crate::sync::record::Event;
 use crate::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
-use std::future::Future;
-use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-/// Remembers whether it was woken.
-#[derive(Debug, Default)]
-struct Bell(AtomicBool);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A watch, and whether the last look at it found nothing new.
+/// A watch, its waker, and whether the last poll found nothing new.
 struct Watching {
+    /// What the watch is of.
+    job: Name,
     watch: Watch<u64>,
-    bell: Arc<Bell>,
+    bell: Bell,
     waits: bool,
 }
 
 impl Watching {
+    fn new(job: Name, watch: Watch<u64>) -> Self {
+        Self {
+            job,
+            watch,
+            bell: Bell::default(),
+            waits: false,
+        }
+    }
+
     fn poll(&mut self) -> Ret {
-        let waker = Waker::from(self.bell.clone());
-        let next = pin!(self.watch.changed()).poll(&mut Context::from_waker(&waker));
-        let ret = match next {
-            Poll::Ready(seen) => Ret::Next(seen.map(|seen| view(&seen))),
+        self.bell.reset();
+        let ret = match self.bell.poll(&mut self.watch) {
+            Poll::Ready(seen) => Ret::Next(seen.map(|seen| view(self.job, &seen))),
             Poll::Pending => Ret::Waits,
         };
-        if self.waits && ret != Ret::Waits {
-            assert!(self.bell.0.load(Ordering::Relaxed), "a wake was lost");
-        }
         self.waits = ret == Ret::Waits;
+        ret
+    }
+
+    /// With another waker, which replaces the one before.
+    fn poll_anew(&mut self) -> Ret {
+        self.bell = Bell::default();
+        self.poll()
+    }
+
+    /// When all is over: a watch that waited, and for which there is news, has been woken by its last
+    /// waker.
+    fn poll_at_last(&mut self) -> Ret {
+        let (waited, bell) = (self.waits, self.bell.clone());
+        let has_rung = bell.has_rung();
+        let ret = self.poll_anew();
+        assert!(
+            !waited || has_rung || ret == Ret::Waits,
+            "a wake was lost: {ret:?}"
+        );
         ret
     }
 }
 
-/// What all threads share.
+/// What all threads share. The mutexes are the standard library's and never contended: they are not
+/// part of the model.
 struct Shared {
     jobs: JobRegistry<u64>,
+    clock: ModelClock,
     id: JobId,
-    owner: Job<u64>,
+    owner: Mutex<Option<Arc<Job<u64>>>>,
+    /// Of the earlier job in the slot.
+    earlier: Option<(JobId, Job<u64>)>,
+    /// Those that wait when the program begins.
+    watches: Mutex<Watches>,
+    names: Mutex<Names>,
 }
 
 type Watches = Vec<(u32, Watching)>;
 
-/// Brings the job into the state that programs begin in.
+/// What the jobs are called. A walk may come by a job before its registration has returned.
+#[derive(Default)]
+struct Names {
+    known: Vec<(JobId, Name)>,
+    /// Those that a walk has come by, by their provisional names.
+    walked: Vec<JobId>,
+}
+
+/// The first provisional name.
+const PROVISIONAL: Name = 1_000_000;
+
+impl Names {
+    fn provisional(&mut self, id: JobId) -> Name {
+        let place = self.walked.iter().position(|walked| *walked == id);
+        let place = place.unwrap_or_else(|| {
+            self.walked.push(id);
+            self.walked.len() - 1
+        });
+        PROVISIONAL + u32::try_from(place).expect("few jobs")
+    }
+
+    /// The name of a job that a walk came by, once all registrations have returned.
+    fn settle(&self, provisional: Name) -> Name {
+        let id = self.walked[usize::try_from(provisional - PROVISIONAL).expect("small")];
+        let known = self.known.iter().find(|(known, _)| *known == id);
+        known
+            .unwrap_or_else(|| panic!("{id} was shown and never issued"))
+            .1
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A watch that has seen the job as it is, and waits.
+fn wait(jobs: &JobRegistry<u64>, job: Name, id: JobId) -> Watching {
+    let mut watching = Watching::new(job, jobs.watch(id).unwrap());
+    assert_ne!(watching.poll(), Ret::Waits);
+    assert_eq!(watching.poll(), Ret::Waits);
+    watching
+}
+
+/// Brings the job into the state that programs begin in, by the calls that [`Start::calls`] has.
 fn begin(start: Start) -> Shared {
     let limits = Start::LIMITS;
     let (jobs, clock): (_, ModelClock) = registry(|builder| {
@@ -67,23 +130,47 @@ fn begin(start: Start) -> Shared {
             .retention(limits.retention)
             .stall_after(limits.stall_after)
     });
+    let mut watches = Watches::new();
+    let earlier = (start == Start::Reused).then(|| {
+        let earlier = jobs.register(0).unwrap();
+        let id = earlier.id();
+        watches.push((EARLIER_WATCH, wait(&jobs, EARLIER, id)));
+        earlier.cancel().unwrap();
+        earlier.remove().unwrap();
+        (id, earlier)
+    });
     let owner = jobs.register(0).unwrap();
     let id = owner.id();
     match start {
-        Start::Pending => {}
-        Start::Running => jobs.start(id).unwrap(),
-        Start::Due => {
+        Start::Pending | Start::PendingWatched | Start::Reused => {}
+        Start::Running | Start::RunningWatched | Start::Due | Start::DueWatched => {
             jobs.start(id).unwrap();
-            jobs.fail(id, "no route").unwrap();
         }
-        Start::Retried => {
+        Start::Retried | Start::RetriedWatched => {
             jobs.fail(id, "no route").unwrap();
             let _ = jobs.retry(id).unwrap().detach();
             jobs.start(id).unwrap();
         }
     }
+    watches.extend(start.watches().iter().map(|name| (*name, wait(&jobs, JOB, id))));
+    if matches!(start, Start::Due | Start::DueWatched) {
+        jobs.fail(id, "no route").unwrap();
+    }
     clock.advance(Duration::from_millis(NOW));
-    Shared { jobs, id, owner }
+    let known = [(id, JOB)].into_iter().chain(earlier.iter().map(|(id, _)| (*id, EARLIER)));
+    let names = Names {
+        known: known.collect(),
+        walked: Vec::new(),
+    };
+    Shared {
+        jobs,
+        clock,
+        id,
+        owner: Mutex::new(Some(Arc::new(owner))),
+        earlier,
+        watches: Mutex::new(watches),
+        names: Mutex::new(names),
+    }
 }
 
 /// What a thread has to tell when it ends.
@@ -113,23 +200,55 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
         watches.append(&mut more);
         (answers, stamps)
     };
-    let (answers, stamps): (_, Vec<_>) = threads.into_iter().map(join).unzip();
+    let (mut answers, stamps): (Vec<Vec<Answers>>, Vec<_>) = threads.into_iter().map(join).unzip();
     let real_time = history::real_time(program, &stamps);
+    watches.append(&mut locked(&shared.watches));
+    let look = |call: &Call| match call {
+        Call::Poll(name) => poll_at_last(&mut watches, *name),
+        call => perform(&shared, &mut Watches::new(), call),
+    };
     let last = last_look(program)
         .iter()
-        .map(|call| perform(&shared, &mut watches, call).unwrap_or_else(Ret::Refused))
+        .map(look)
+        .map(|answer| answer.unwrap_or_else(Ret::Refused))
         .collect();
     let shared = Arc::into_inner(shared).expect("all threads have ended");
-    let _ = shared.owner.detach();
+    let names = locked(&shared.names);
+    answers.iter_mut().flatten().flatten().for_each(|answer| settle_names(&names, answer));
+    drop(names);
+    if let Some(owner) = locked(&shared.owner).take() {
+        let _ = Arc::into_inner(owner).expect("nobody uses it").detach();
+    }
     (Outcome { answers, last }, real_time)
+}
+
+fn poll_at_last(watches: &mut Watches, name: u32) -> Result<Ret, Refusal> {
+    let watching = watches.iter_mut().find(|(watch, _)| *watch == name);
+    Ok(watching.ok_or(Refusal::Impossible)?.1.poll_at_last())
+}
+
+fn settle_names(names: &Names, answer: &mut Ret) {
+    if let Ret::Views(views) = answer {
+        for view in views.iter_mut() {
+            view.job = names.settle(view.job);
+        }
+        views.sort_unstable_by_key(|view| view.job);
+    }
 }
 
 /// The instants of one call. One that is refused is the last.
 fn run(shared: &Shared, watches: &mut Watches, calls: &[Call]) -> Answers {
     let mut answers = Answers::new();
-    if let [Call::Lock(_), inside @ .., Call::Unlock] = calls {
-        under_the_lock(shared, &calls[0], inside, &mut answers);
-        return answers;
+    match calls {
+        [Call::Lock(_) | Call::TryLock(_), inside @ .., Call::Unlock] => {
+            under_the_lock(shared, &calls[0], inside, &mut answers);
+            return answers;
+        }
+        [Call::Read(_), inside @ .., Call::Unlock] => {
+            within_a_read(shared, &calls[0], inside, &mut answers);
+            return answers;
+        }
+        _ => {}
     }
     for call in calls {
         if call.is_silent() {
@@ -149,15 +268,19 @@ fn run(shared: &Shared, watches: &mut Watches, calls: &[Call]) -> Answers {
 
 /// For the timeline.
 fn noted(what: &Call, call: impl FnOnce() -> Ret) -> Ret {
-    harness::note(Event::Call(Rc::new(what.clone())));
+    note(Event::Call(Rc::new(what.clone())));
     let answer = call();
-    harness::note(Event::Return(Rc::new(answer.clone())));
+    note(Event::Return(Rc::new(answer.clone())));
     answer
 }
 
 fn under_the_lock(shared: &Shared, lock: &Call, inside: &[Call], answers: &mut Answers) {
     let mut guard = None;
-    answers.push(noted(lock, || match shared.jobs.lock(shared.id) {
+    let take = || match lock {
+        Call::TryLock(_) => shared.jobs.try_lock(shared.id),
+        _ => shared.jobs.lock(shared.id),
+    };
+    answers.push(noted(lock, || match take() {
         Ok(held) => {
             guard = Some(held);
             Ret::Done
@@ -183,78 +306,177 @@ fn under_the_lock(shared: &Shared, lock: &Call, inside: &[Call], answers: &mut A
     }));
 }
 
+/// A reader under whose lock the clock moves.
+fn within_a_read(shared: &Shared, read: &Call, inside: &[Call], answers: &mut Answers) {
+    note(Event::Call(Rc::new(read.clone())));
+    let seen = shared.jobs.read(shared.id, |record| {
+        let record = Ret::Record(Box::new(record_of(&record.map(u64::clone))));
+        note(Event::Return(Rc::new(record.clone())));
+        let ticks = inside.iter().map(|call| {
+            let Call::Tick(millis) = call else {
+                unreachable!("not in the alphabet")
+            };
+            noted(call, || {
+                shared.clock.advance(Duration::from_millis(*millis));
+                Ret::Done
+            })
+        });
+        [record].into_iter().chain(ticks).collect::<Answers>()
+    });
+    match seen {
+        Ok(seen) => answers.extend(seen.into_iter().chain([Ret::Done])),
+        Err(error) => answers.push(Ret::Refused(error.into())),
+    }
+}
+
 fn push(payload: &mut u64, digit: u8) -> Ret {
     *payload = *payload * 10 + u64::from(digit);
     Ret::Payload(*payload)
 }
 
+/// A call by id, or by the handle of whoever makes it.
+struct By<'a> {
+    jobs: &'a JobRegistry<u64>,
+    id: JobId,
+    handle: Option<&'a Job<u64>>,
+}
+
+/// The same call of the handle or of the registry.
+macro_rules! by {
+    ($by:ident.$call:ident($($arg:expr),*)) => {
+        match $by.handle {
+            Some(handle) => handle.$call($($arg),*),
+            None => $by.jobs.$call($by.id, $($arg),*),
+        }
+    };
+}
+
 fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, Refusal> {
-    let Shared { jobs, id, owner } = shared;
-    let id = *id;
+    let jobs = &shared.jobs;
+    // Of the program, whichever thread has it: one at a time.
+    let owner = match call.who() {
+        Some(Who::Handle(JOB, _)) => locked(&shared.owner).clone(),
+        _ => None,
+    };
+    let (name, id, handle) = match (call.who(), &shared.earlier) {
+        (Some(Who::Id(EARLIER)), Some((id, _))) => (EARLIER, *id, None),
+        (Some(Who::Handle(EARLIER, _)), Some((id, handle))) => (EARLIER, *id, Some(handle)),
+        _ => (JOB, shared.id, owner.as_deref()),
+    };
+    let by = By { jobs, id, handle };
     let done = |()| Ret::Done;
     Ok(match *call {
-        Call::Advance(Who::Handle(..), progress) => Ret::Progress(owner.advance(progress)?),
-        Call::Heartbeat(Who::Handle(..)) => owner.heartbeat().map(done)?,
-        Call::Complete(Who::Handle(..)) => owner.complete().map(done)?,
-        Call::Start(_) => jobs.start(id).map(done)?,
-        Call::Advance(_, progress) => Ret::Progress(jobs.advance(id, progress)?),
-        Call::Heartbeat(_) => jobs.heartbeat(id).map(done)?,
-        Call::Update(_, digit) => jobs.update(id, |payload| push(payload, digit))?,
-        Call::Complete(_) => jobs.complete(id).map(done)?,
-        Call::Fail(_, why) => jobs.fail(id, why).map(done)?,
-        Call::Cancel(_) => jobs.cancel(id).map(done)?,
-        Call::Snapshot(_) => Ret::View(view(&jobs.snapshot(id)?)),
+        Call::Tick(millis) => {
+            shared.clock.advance(Duration::from_millis(millis));
+            Ret::Done
+        }
+        Call::Start(_) => by!(by.start()).map(done)?,
+        Call::Advance(_, progress) => Ret::Progress(by!(by.advance(progress))?),
+        Call::Heartbeat(_) => by!(by.heartbeat()).map(done)?,
+        Call::Update(_, digit) => by!(by.update(|payload| push(payload, digit)))?,
+        Call::Complete(_) => by!(by.complete()).map(done)?,
+        Call::Fail(_, why) => by!(by.fail(why)).map(done)?,
+        Call::Cancel(_) => by!(by.cancel()).map(done)?,
+        Call::Snapshot(_) => Ret::View(view(name, &by!(by.snapshot())?)),
         Call::Get(_) => Ret::Record(Box::new(record_of(&jobs.get(id)?))),
-        Call::RemoveAfter(_, delay) => jobs.remove_after(id, delay).map(done)?,
-        Call::Remove(_) => Ret::Payload(jobs.remove(id)?),
+        Call::RemoveAfter(_, delay) => by!(by.remove_after(delay)).map(done)?,
+        Call::Remove(_) => Ret::Payload(by!(by.remove())?),
         Call::Sweep => Ret::Count(jobs.sweep().removed),
-        Call::FailStalled => Ret::Views(jobs.fail_stalled().iter().map(view).collect()),
+        Call::FailStalled => walked(shared, jobs.fail_stalled()),
+        Call::Iter => walked(shared, jobs.iter()),
+        Call::Stalled => walked(shared, jobs.stalled()),
+        Call::Counts => {
+            let counts = jobs.counts();
+            Ret::Counts([
+                counts.pending,
+                counts.running,
+                counts.completed,
+                counts.failed,
+                counts.cancelled,
+            ])
+        }
         Call::Retry(_) => {
-            let owner = jobs.retry(id)?;
+            let owner = by!(by.retry())?;
             let attempt = owner.attempt();
             let _ = owner.detach();
             Ret::Attempt(attempt)
         }
-        Call::Register(..) => match jobs.register(0) {
+        Call::DropOwner(..) => {
+            drop(owner);
+            let owner = locked(&shared.owner).take().ok_or(Refusal::Impossible)?;
+            drop(Arc::into_inner(owner).expect("nobody uses it"));
+            Ret::Done
+        }
+        Call::Register(name, _) => match jobs.register(0) {
             Ok(owner) => {
-                let _ = owner.detach();
+                let id = owner.detach();
+                locked(&shared.names).known.push((id, name));
                 Ret::Done
             }
             Err(RegisterError::Full(payload)) => Ret::Full(payload),
             Err(other) => panic!("{other}"),
         },
         Call::Watch(_, name) => {
-            let watching = Watching {
-                watch: jobs.watch(id)?,
-                bell: Arc::default(),
-                waits: false,
-            };
-            watches.push((name, watching));
+            watches.push((name, Watching::new(JOB, jobs.watch(id)?)));
             Ret::Done
         }
-        Call::Poll(name) => {
-            let watching = watches.iter_mut().find(|(watch, _)| *watch == name);
-            watching.ok_or(Refusal::Impossible)?.1.poll()
+        Call::Poll(name) => with_watch(shared, watches, name, Watching::poll)?,
+        Call::PollAnew(name) => with_watch(shared, watches, name, Watching::poll_anew)?,
+        Call::Unwatch(name) => {
+            let mut watches = locked(&shared.watches);
+            let place = watches.iter().position(|(watch, _)| *watch == name);
+            let watch = watches.swap_remove(place.ok_or(Refusal::Impossible)?);
+            drop(watches);
+            drop(watch);
+            Ret::Done
         }
         Call::Len => Ret::Count(jobs.len()),
         ref other => unreachable!("{other:?} is not in the alphabet"),
     })
 }
 
-/// Only the one job is ever looked at.
-fn view(seen: &Snapshot) -> View {
+/// A watch of this thread, or one that waited when the program began and is out of the list meanwhile.
+fn with_watch(
+    shared: &Shared,
+    watches: &mut Watches,
+    name: u32,
+    poll: impl FnOnce(&mut Watching) -> Ret,
+) -> Result<Ret, Refusal> {
+    let is_it = |(watch, _): &(u32, Watching)| *watch == name;
+    if let Some((_, own)) = watches.iter_mut().find(|watch| is_it(watch)) {
+        return Ok(poll(own));
+    }
+    let place = locked(&shared.watches).iter().position(is_it);
+    let mut taken = match place {
+        Some(place) => locked(&shared.watches).swap_remove(place),
+        None => return Err(Refusal::Impossible),
+    };
+    let ret = poll(&mut taken.1);
+    locked(&shared.watches).push(taken);
+    Ok(ret)
+}
+
+/// What a walk shows, under provisional names.
+fn walked(shared: &Shared, seen: impl IntoIterator<Item = Snapshot>) -> Ret {
+    let views = seen.into_iter().map(|seen| {
+        let name = locked(&shared.names).provisional(seen.id());
+        view(name, &seen)
+    });
+    Ret::Views(views.collect())
+}
+
+fn view(job: Name, seen: &Snapshot) -> View {
     View {
-        job: JOB,
+        job,
         version: (seen.attempt(), seen.status(), seen.progress()),
         beat: millis(seen.last_heartbeat()),
     }
 }
 
+/// Only the one job is ever read.
 fn record_of(seen: &crate::Record<u64>) -> Record {
-    let name: Name = JOB;
-    debug_assert_eq!(name, view(&seen.snapshot).job);
     Record {
-        view: view(&seen.snapshot),
+        view: view(JOB, &seen.snapshot),
         registered: millis(seen.times.registered),
         started: seen.times.started.map(millis),
         ended: seen.times.ended.map(millis),

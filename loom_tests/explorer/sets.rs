@@ -68,7 +68,16 @@ impl Set {
     pub(super) const ONE: Effort = within(BOUND_2, UNBOUNDED, 0);
 }
 
+/// Those without watchers that wait.
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
+const EVERY: &[Start] = &Start::ALL;
+const WATCHED: &[Start] = &[
+    Start::PendingWatched,
+    Start::RunningWatched,
+    Start::DueWatched,
+    Start::RetriedWatched,
+    Start::Reused,
+];
 /// Without the second attempt: it goes as the first one does, and takes as long as the others together.
 const FIRST_ATTEMPT: &[Start] = &[Start::Pending, Start::Running, Start::Due];
 
@@ -90,7 +99,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 17] = [
+const SETS: [Set; 21] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -101,6 +110,50 @@ const SETS: [Set; 17] = [
         one_in: 1,
         only: None,
         effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 2_000),
+    },
+    Set {
+        name: "1 + 1 calls, every call",
+        size: Size::Small,
+        starts: EVERY,
+        alphabet: Alphabet::Every,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, BOUND_2, 0),
+    },
+    Set {
+        name: "2 + 2 calls, verdicts",
+        size: Size::Quick,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Verdicts,
+        lengths: &[2, 2],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, time",
+        size: Size::Quick,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Time,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 2 calls, watchers",
+        size: Size::Quick,
+        starts: WATCHED,
+        alphabet: Alphabet::Watchers,
+        lengths: &[1, 2],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "1 + 1 + 1 calls, life",

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 ///
 /// The record is a standard atomic, which no checker sees: a wake is not a step of the model.
 #[derive(Clone, Debug, Default)]
-pub(in crate::loom_tests) struct Bell(Arc<Rang>);
+pub(crate) struct Bell(Arc<Rang>);
 
 #[derive(Debug, Default)]
 struct Rang(AtomicBool);
@@ -23,17 +23,17 @@ impl Wake for Rang {
 }
 
 impl Bell {
-    pub(in crate::loom_tests) fn has_rung(&self) -> bool {
+    pub(crate) fn has_rung(&self) -> bool {
         self.0.0.load(Ordering::Relaxed)
     }
 
     /// Forgets earlier wakes.
-    pub(in crate::loom_tests) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.0.0.store(false, Ordering::Relaxed);
     }
 
     /// Polls the watch once, with this bell as its waker.
-    pub(in crate::loom_tests) fn poll<T>(&self, watch: &mut Watch<T>) -> Poll<Option<Snapshot>> {
+    pub(crate) fn poll<T>(&self, watch: &mut Watch<T>) -> Poll<Option<Snapshot>> {
         let waker = Waker::from(self.0.clone());
         pin!(watch.changed()).poll(&mut Context::from_waker(&waker))
     }
@@ -44,7 +44,7 @@ impl Bell {
 /// # Panics
 ///
 /// If the watch does not wait.
-pub(in crate::loom_tests) fn waiting<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
+pub(crate) fn waiting<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
     let bell = Bell::default();
     assert!(bell.poll(&mut watch).is_ready(), "the job as it is");
     assert!(bell.poll(&mut watch).is_pending(), "no news yet");

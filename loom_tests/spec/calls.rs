@@ -32,6 +32,8 @@ pub(crate) enum Call {
     Lock(Who),
     TryLock(Who),
     Unlock,
+    /// Takes the lock of a live or ended job to read it, until the thread unlocks it.
+    Read(Name),
     /// Appends a decimal digit to the payload, which then shows what was done, and in which order.
     Update(Who, u8),
     /// The closure of an `update`, or the holder of a guard, panics with `boom`.
@@ -45,7 +47,7 @@ pub(crate) enum Call {
     Collect(Name),
     Retry(Who),
     /// A retry comes by this one job, and fails it first if it is stalled.
-    Verdict(Name),
+    Verdict(Who),
     DropOwner(Name, u32),
     Detach(Name, u32),
     Stalled,
@@ -53,6 +55,8 @@ pub(crate) enum Call {
     /// Begins to watch a job. The watch gets a name of its own.
     Watch(Name, u32),
     Poll(u32),
+    /// Polls with another waker, which replaces the one before.
+    PollAnew(u32),
     Unwatch(u32),
     Iter,
     Len,
@@ -133,20 +137,19 @@ impl Call {
     pub(crate) fn who(&self) -> Option<Who> {
         match *self {
             Self::Start(who) | Self::Advance(who, _) | Self::Heartbeat(who) => Some(who),
-            Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) | Self::Retry(who) => {
-                Some(who)
-            }
+            Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) => Some(who),
+            Self::Retry(who) | Self::Verdict(who) => Some(who),
             Self::Lock(who) | Self::TryLock(who) | Self::Update(who, _) | Self::Panic(who) => {
                 Some(who)
             }
             Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
-            Self::Get(name) | Self::Watch(name, _) => Some(Who::Id(name)),
-            Self::Collect(name) | Self::Verdict(name) => Some(Who::Id(name)),
+            Self::Get(name) | Self::Read(name) | Self::Watch(name, _) => Some(Who::Id(name)),
+            Self::Collect(name) => Some(Who::Id(name)),
             Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => {
                 Some(Who::Handle(name, attempt))
             }
             Self::Tick(_) | Self::Register(..) | Self::Unlock | Self::Sweep | Self::Stalled => None,
-            Self::FailStalled | Self::Poll(_) | Self::Unwatch(_) => None,
+            Self::FailStalled | Self::Poll(_) | Self::PollAnew(_) | Self::Unwatch(_) => None,
             Self::Iter | Self::Len | Self::Counts => None,
         }
     }

@@ -54,6 +54,14 @@ impl Spec {
         Ok(Ret::Done)
     }
 
+    /// The section of a reader, who also may lock an ended job.
+    pub(super) fn read(&mut self, thread: u32, name: Name) -> Result<Ret, Refusal> {
+        let record = self.lock(thread, Who::Id(name))?.record.clone();
+        let (job, abandoned) = (name, Vec::new());
+        self.held.insert(thread, Held { job, abandoned });
+        Ok(Ret::Record(Box::new(record)))
+    }
+
     pub(super) fn unlock(&mut self, thread: u32) -> Ret {
         for (name, attempt) in self
             .held
