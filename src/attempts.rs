@@ -2,6 +2,7 @@
 
 use crate::beat::{Beat, LATEST};
 use crate::body::{NEVER, Removal};
+use crate::clock::millis;
 use crate::error::RetryError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
@@ -29,7 +30,7 @@ impl<T> Inner<T> {
                 return Err(RetryError::AttemptsExhausted);
             }
             // Before the verdict: what is refused changes nothing.
-            Some(Status::Running) if is_last && self.judge(&locked, target).is_some() => {
+            Some(Status::Running) if is_last && self.judge(&locked, target, self.now()).is_some() => {
                 return Err(RetryError::AttemptsExhausted);
             }
             Some(Status::Failed | Status::Cancelled) => {}
@@ -95,21 +96,29 @@ impl<T> Inner<T> {
         }
     }
 
-    /// The verdict on one job. It seals the very beat that it judged: a beat that came in between
-    /// makes the exchange fail, and one that comes later finds the seal.
+    /// The verdict on one job. It seals the very heartbeat that it judged: one that came in between
+    /// makes the compare-exchange fail, and one that comes later finds the seal.
     fn fail_if_stalled(&self, locked: &mut Locked<'_, T>, target: Target) -> Option<Snapshot> {
-        let beat = self.judge(locked, target)?;
+        // One reading for the verdict, its text and its time: they are of one instant.
+        let elapsed = self.timeline.elapsed();
+        let now = millis(elapsed);
+        let mut beat = self.judge(locked, target, now)?;
         let before = (locked.body.ended, locked.body.removal);
-        let lasted = ON.then(|| in_status(locked, locked.word(), self.now()));
-        let silence = Duration::from_millis(self.now().saturating_sub(beat.millis()));
-        self.write_ending(
-            locked,
-            Some(format!("stalled: no heartbeat for {silence:?}")),
-        );
-        let Ok(sealed) = locked.slot.seal_exactly(beat, Ending::Failed) else {
-            locked.body.error = None;
-            (locked.body.ended, locked.body.removal) = before;
-            return None;
+        let lasted = ON.then(|| in_status(locked, locked.word(), now));
+        let sealed = loop {
+            let silence = Duration::from_millis(now.saturating_sub(beat.millis()));
+            let reason = format!("stalled: no heartbeat for {silence:?}");
+            self.write_ending(locked, elapsed, Some(reason));
+            if let Ok(sealed) = locked.slot.seal_exactly(beat, Ending::Failed) {
+                break sealed;
+            }
+            // A heartbeat came in between. It is judged in its turn, since it may have been late.
+            let Some(later) = self.judge(locked, target, now) else {
+                locked.body.error = None;
+                (locked.body.ended, locked.body.removal) = before;
+                return None;
+            };
+            beat = later;
         };
         let _duty = locked.slot.settle(sealed);
         if let Some(lasted) = lasted {
@@ -119,10 +128,10 @@ impl<T> Inner<T> {
     }
 
     /// The beat of the running, stale job that `target` means.
-    fn judge(&self, locked: &Locked<'_, T>, target: Target) -> Option<Beat> {
+    fn judge(&self, locked: &Locked<'_, T>, target: Target, now: u64) -> Option<Beat> {
         let (word, beat, _duty) = locked.slot.observe();
         target.admit(word).ok()?;
-        self.has_stalled(word, beat, self.now()).then_some(beat)
+        self.has_stalled(word, beat, now).then_some(beat)
     }
 }
 

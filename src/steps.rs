@@ -130,9 +130,10 @@ impl<T> Inner<T> {
             }
             _ => {}
         }
-        let before = ON.then(|| in_status(locked, word, self.now()));
+        let now = self.timeline.elapsed();
+        let before = ON.then(|| in_status(locked, word, millis(now)));
         // The text first: whoever sees the ending finds it.
-        self.write_ending(locked, reason);
+        self.write_ending(locked, now, reason);
         let sealed = locked.slot.seal(ending);
         let _duty = locked.slot.settle(sealed);
         if let Some(before) = before {
@@ -142,8 +143,12 @@ impl<T> Inner<T> {
     }
 
     /// What the body says of an ending: why, when, and when the job is to be removed.
-    pub(crate) fn write_ending(&self, locked: &mut Locked<'_, T>, reason: Option<String>) {
-        let now = self.timeline.elapsed();
+    pub(crate) fn write_ending(
+        &self,
+        locked: &mut Locked<'_, T>,
+        now: Duration,
+        reason: Option<String>,
+    ) {
         let body = &mut *locked.body;
         body.error = reason.map(|reason| Box::new(Arc::from(reason)));
         body.ended = millis(now);

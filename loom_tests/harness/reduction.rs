@@ -93,7 +93,7 @@ impl Reduction {
             .enumerate()
             .filter(|(_, other)| conflicts(other))
         {
-            if !knows(&past, at, other.taken) && !only_lets_go(&other.touched, &step.touched) {
+            if !knows(&past, at, other.taken) && !releases_for(&other.touched, &step.touched) {
                 // A race with an earlier step that led to this one is settled there.
                 races.retain(|earlier| !knows(&other.after, *earlier, before[*earlier].taken));
                 races.push(at);
@@ -196,14 +196,13 @@ fn conflict(one: &[Access], other: &[Access]) -> bool {
     one.iter().any(|a| other.iter().any(|b| a.conflicts(*b)))
 }
 
-/// Whether the first step lets a lock go that the second one takes, and nothing else: the second cannot come before it.
-fn only_lets_go(first: &[Access], second: &[Access]) -> bool {
-    let ordered = |a: Access, b: Access| a.kind == Kind::Unlock && b.kind == Kind::Lock;
-    let conflicts = |a: &Access| {
-        let reversible = |b: &&Access| a.conflicts(**b) && !ordered(*a, **b);
-        second.iter().any(|b| reversible(&b))
+/// Whether the first step releases a lock that the second one takes. The second cannot come before it, whatever else the two
+/// touch: the race is between the second step and the one that took the lock.
+fn releases_for(first: &[Access], second: &[Access]) -> bool {
+    let ordered = |a: &Access, b: &Access| {
+        a.object == b.object && a.kind == Kind::Unlock && b.kind == Kind::Lock
     };
-    !first.iter().any(conflicts)
+    first.iter().any(|a| second.iter().any(|b| ordered(a, b)))
 }
 
 /// What a thread will do first when it runs.

@@ -4,6 +4,7 @@
 
 use super::programs::programs;
 use super::{Effort, depth_first, outcomes, spawn};
+use crate::sync::announce::{self, Moment};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -57,7 +58,7 @@ impl Operation {
     }
 }
 
-/// What all threads see, and what is there when all is over.
+/// What all threads see, what is there when all is over, and which operations ended before others began.
 fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
     let shared = Arc::new(Shared {
         one: AtomicU64::new(0),
@@ -68,7 +69,12 @@ fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
         let (shared, operations) = (shared.clone(), operations.clone());
         spawn(move || {
             let numbered = operations.iter().zip(3 * thread + 1..);
-            let perform = |(operation, by): (&Operation, u64)| operation.perform(&shared, by);
+            let perform = |(operation, by): (&Operation, u64)| {
+                announce::call_begins();
+                let seen = operation.perform(&shared, by);
+                announce::call_ends();
+                seen
+            };
             numbered.map(perform).collect::<Vec<_>>()
         })
     };
@@ -78,7 +84,23 @@ fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
     seen.push(shared.one.load(Ordering::SeqCst));
     seen.push(shared.other.load(Ordering::SeqCst));
     seen.push(*shared.lock.lock());
+    seen.extend(real_time());
     seen
+}
+
+/// For each operation in the order of their threads, how many others had ended when it began.
+fn real_time() -> Vec<u64> {
+    let mut ended = 0;
+    let mut before = Vec::new();
+    for moment in announce::moments() {
+        match moment {
+            Moment::Begins(thread) => before.push((thread, ended)),
+            Moment::Ends(_) => ended += 1,
+        }
+    }
+    // Stable, so that each thread keeps its order.
+    before.sort_by_key(|(thread, _)| *thread);
+    before.into_iter().map(|(_, ended)| ended).collect()
 }
 
 /// Executions of the reduced search, and of the whole one.
