@@ -142,8 +142,7 @@ mod tests {
         let slot = jobs.inner.table.take().unwrap();
         let id = jobs.inner.mint.id(slot.index, slot.state().generation());
         slot.open(id.generation, 0);
-        slot.nonce
-            .store(id.nonce, crate::sync::Ordering::Release);
+        slot.nonce.store(id.nonce, crate::sync::Ordering::Release);
         let before = slot.beat();
         assert_eq!(jobs.snapshot(id), Err(LookupError::NotFound));
         assert_eq!(jobs.heartbeat(id), Err(StepError::NotFound));

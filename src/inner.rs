@@ -193,7 +193,13 @@ impl<T> Drop for Inner<T> {
         } else {
             Vec::new()
         };
-        defer(self.table.watchers_mut().take_all().into_iter().map(Effect::Wake));
+        defer(
+            self.table
+                .watchers_mut()
+                .take_all()
+                .into_iter()
+                .map(Effect::Wake),
+        );
         match panics.into_iter().next() {
             Some(panic) if !std::thread::panicking() => resume_unwind(panic),
             _ => {}

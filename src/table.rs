@@ -8,8 +8,8 @@ use crate::free::{FreeSlots, NoSlot};
 use crate::place::{CHUNKS, GROUPS, SIZE, SLOTS, gather, group, locate, near};
 use crate::slot::Slot;
 use crate::sync::{MODELLED, Mutex, Published};
-use crate::word::RETIRED;
 use crate::watchers::Watchers;
+use crate::word::RETIRED;
 use crate::words::Words;
 use std::hint::black_box;
 

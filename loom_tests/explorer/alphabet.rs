@@ -306,7 +306,7 @@ impl Alphabet {
             Self::Whole => [life.as_slice(), &core, &rest].concat(),
             Self::Core => [life.as_slice(), &core, own].concat(),
             Self::Life => life.to_vec(),
-            Self::Verdicts => vec![Heartbeat, Fail, Keep, Sweep, FailStalled, Retry],
+            Self::Verdicts => vec![Heartbeat, Fail, Keep, Sweep, FailStalled],
             Self::Time => vec![
                 Tick,
                 SlowRead,
@@ -388,7 +388,13 @@ impl Start {
     /// How it comes about.
     pub(super) fn calls(self) -> Vec<Call> {
         let fail = Call::Fail(BY_ID, "no route");
-        let wait = |job, watch| [Call::Watch(job, watch), Call::Poll(watch), Call::Poll(watch)];
+        let wait = |job, watch| {
+            [
+                Call::Watch(job, watch),
+                Call::Poll(watch),
+                Call::Poll(watch),
+            ]
+        };
         let mut calls = Vec::new();
         if self == Self::Reused {
             calls.push(Call::Register(EARLIER, 0));

@@ -170,7 +170,9 @@ impl Search<'_> {
         } else {
             began
         };
-        (from..=spec.now).rev().step_by(usize::try_from(TICK).expect("small"))
+        (from..=spec.now)
+            .rev()
+            .step_by(usize::try_from(TICK).expect("small"))
     }
 
     /// Whether all that returned before this call began has been placed before it.
@@ -258,9 +260,7 @@ impl Search<'_> {
                 // Then nobody knows, but the other is not far from where it is now.
                 None => (at[other].call.saturating_sub(1)..=at[other].call).contains(beside),
             };
-            calls
-                .filter(beside)
-                .any(|(_, call)| call.iter().any(&kind))
+            calls.filter(beside).any(|(_, call)| call.iter().any(&kind))
         })
     }
 

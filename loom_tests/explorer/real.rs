@@ -152,12 +152,19 @@ fn begin(start: Start) -> Shared {
             jobs.start(id).unwrap();
         }
     }
-    watches.extend(start.watches().iter().map(|name| (*name, wait(&jobs, JOB, id))));
+    watches.extend(
+        start
+            .watches()
+            .iter()
+            .map(|name| (*name, wait(&jobs, JOB, id))),
+    );
     if matches!(start, Start::Due | Start::DueWatched) {
         jobs.fail(id, "no route").unwrap();
     }
     clock.advance(Duration::from_millis(NOW));
-    let known = [(id, JOB)].into_iter().chain(earlier.iter().map(|(id, _)| (*id, EARLIER)));
+    let known = [(id, JOB)]
+        .into_iter()
+        .chain(earlier.iter().map(|(id, _)| (*id, EARLIER)));
     let names = Names {
         known: known.collect(),
         walked: Vec::new(),
@@ -214,7 +221,11 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
         .collect();
     let shared = Arc::into_inner(shared).expect("all threads have ended");
     let names = locked(&shared.names);
-    answers.iter_mut().flatten().flatten().for_each(|answer| settle_names(&names, answer));
+    answers
+        .iter_mut()
+        .flatten()
+        .flatten()
+        .for_each(|answer| settle_names(&names, answer));
     drop(names);
     if let Some(owner) = locked(&shared.owner).take() {
         let _ = Arc::into_inner(owner).expect("nobody uses it").detach();

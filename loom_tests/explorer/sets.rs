@@ -99,7 +99,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 21] = [
+const SETS: [Set; 23] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -121,6 +121,28 @@ const SETS: [Set; 21] = [
         one_in: 1,
         only: Some("shuttle"),
         effort: within(BOUND_2, BOUND_2, 0),
+    },
+    Set {
+        name: "1 + 1 calls, watchers",
+        size: Size::Small,
+        starts: WATCHED,
+        alphabet: Alphabet::Watchers,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 1 calls, every call, by loom",
+        size: Size::Full,
+        starts: EVERY,
+        alphabet: Alphabet::Every,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "2 + 2 calls, verdicts",
