@@ -10,7 +10,6 @@ use crate::observe::{Event, ON, tell};
 use crate::steps::{in_status, tell_ending};
 use crate::target::Target;
 use crate::thread::despite_panics;
-use crate::watchers::WakeDuty;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
 use std::panic::resume_unwind;
@@ -65,7 +64,7 @@ impl<T> Inner<T> {
         })
     }
 
-    pub(crate) fn stalled(&self) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
+    pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
         let now = self.now();
         self.snapshots_of(move |word, beat| self.has_stalled(word, beat, now))
     }
@@ -80,7 +79,7 @@ impl<T> Inner<T> {
     /// next time: its holder may be about to end it, and nobody should wait for one that hangs.
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
-        let walked = despite_panics(self.stalled(), |(seen, _duty)| {
+        let walked = despite_panics(self.stalled(), |seen| {
             let Ok((slot, target)) = self.find(seen.id()) else {
                 return;
             };
@@ -131,7 +130,7 @@ impl<T> Inner<T> {
 
     /// The beat of the running, stale job that `target` means.
     fn judge(&self, locked: &Locked<'_, T>, target: Target, now: u64) -> Option<Beat> {
-        let (word, beat, _duty) = locked.slot.observe();
+        let (word, beat) = locked.slot.observe();
         target.admit(word).ok()?;
         self.has_stalled(word, beat, now).then_some(beat)
     }

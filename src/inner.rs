@@ -15,9 +15,7 @@ use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::table::Table;
 use crate::target::Target;
 use crate::thread::{Effect, defer};
-use crate::watchers::WakeDuty;
 use crate::word::Word;
-use crate::words::Observed;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -150,32 +148,34 @@ impl<T> Inner<T> {
 
     #[inline(always)]
     pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
-        let (word, beat, _duty) = slot.observe();
+        let (word, beat) = slot.observe();
         target.admit_reader(word)?;
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
     /// All jobs, each as it is when the walk reaches it.
-    pub(crate) fn snapshots(&self) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
         self.snapshots_of(|word, _| word.status().is_some())
     }
 
-    /// The jobs that are wanted, with the duty to wake for what the walk settled.
+    /// The jobs that are wanted.
     pub(crate) fn snapshots_of(
         &self,
         wanted: impl Fn(Word, Beat) -> bool,
-    ) -> impl Iterator<Item = (Snapshot, WakeDuty<'_>)> {
-        self.observed()
-            .filter_map(move |(slot, (word, beat, duty))| {
-                let id = || self.id_seen(slot, word.generation());
-                let seen = wanted(word, beat).then(|| Snapshot::new(id(), word, beat))??;
-                Some((seen, duty))
-            })
+    ) -> impl Iterator<Item = Snapshot> {
+        self.observed().filter_map(move |(slot, word, beat)| {
+            let id = || self.id_seen(slot, word.generation());
+            wanted(word, beat).then(|| Snapshot::new(id(), word, beat))?
+        })
     }
 
-    /// Every slot, also those that are empty.
-    pub(crate) fn observed(&self) -> impl Iterator<Item = (Slot<'_, T>, Observed<'_>)> {
-        self.table.iter().map(|slot| (slot, slot.observe()))
+    /// Every slot, also those that are empty. A waker that panics makes the iterator panic, which goes on
+    /// with the next slot.
+    pub(crate) fn observed(&self) -> impl Iterator<Item = (Slot<'_, T>, Word, Beat)> {
+        self.table.iter().map(|slot| {
+            let (word, beat) = slot.observe();
+            (slot, word, beat)
+        })
     }
 }
 

@@ -229,7 +229,7 @@ impl<T> Inner<T> {
     pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
         // A waker that panics has been called; nobody is left to report the panic to.
-        let _ = despite_panics(self.snapshots(), |(seen, _duty)| {
+        let _ = despite_panics(self.snapshots(), |seen| {
             if !seen.status().is_ended() {
                 return;
             }

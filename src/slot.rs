@@ -12,7 +12,7 @@ pub(crate) struct Slot<'a, T> {
     pub(crate) index: u32,
     words: &'a Words,
     pub(crate) body: &'a Mutex<Body<T>>,
-    watchers: &'a Watchers,
+    pub(crate) watchers: &'a Watchers,
 }
 
 impl<T> Clone for Slot<'_, T> {

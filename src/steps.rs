@@ -88,7 +88,7 @@ impl<T> Inner<T> {
         (slot, target): Found<'_, T>,
         now: impl FnOnce() -> u64,
     ) -> Result<(), StepError> {
-        let (word, _duty) = slot.record_beat(target, now)?;
+        let word = slot.record_beat(target, now)?;
         match word.status() {
             Some(status) if status.is_ended() => Err(StepError::Ended(status)),
             _ => {

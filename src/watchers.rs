@@ -99,11 +99,6 @@ impl<'a> WakeDuty<'a> {
         Self(watched.then_some((watchers, slot)))
     }
 
-    /// One duty in place of two for the same slot.
-    pub(crate) fn or(mut self, mut other: Self) -> Self {
-        Self(self.0.take().or(other.0.take()))
-    }
-
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn is_owed(&self) -> bool {
         self.0.is_some()

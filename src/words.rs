@@ -174,36 +174,34 @@ impl Words {
     }
 }
 
-/// Both words of one instant, and the duty to wake for what was settled on the way.
-pub(crate) type Observed<'a> = (Word, Beat, WakeDuty<'a>);
-
 impl<'a, T> Slot<'a, T> {
-    /// Reads both words as they were at one instant. Whatever was decided and not yet settled is settled
-    /// on the way; the duty to wake is then the caller's.
+    /// Reads both words as they were at one instant. A decision that is not yet settled is settled on
+    /// the way, and its watchers are woken before this returns, or when this thread releases its lock.
     #[inline(always)]
-    pub(crate) fn observe(&self) -> Observed<'a> {
+    pub(crate) fn observe(&self) -> (Word, Beat) {
         match self.both() {
-            Some((word, beat)) if is_settled(word, beat) => (word, beat, WakeDuty::NONE),
+            Some((word, beat)) if is_settled(word, beat) => (word, beat),
             _ => self.observe_later(),
         }
     }
 
     /// Observes under contention.
     #[cold]
-    fn observe_later(&self) -> Observed<'a> {
-        let mut duty = WakeDuty::NONE;
+    fn observe_later(&self) -> (Word, Beat) {
         loop {
             let Some((word, beat)) = self.both() else {
                 continue;
             };
             if is_settled(word, beat) {
-                return (word, beat, duty);
+                return (word, beat);
             }
-            duty = duty.or(self.settle(beat));
+            // Here, because a caller that is refused next would forget it.
+            drop(self.settle(beat));
         }
     }
 
-    /// Carries out what `beat` has decided, unless another thread has. Whoever does has the duty to wake.
+    /// Carries out what `beat` has decided, unless another thread has. Whoever does has the duty to wake:
+    /// the holder of the lock emits the event of its decision first.
     pub(crate) fn settle(&self, beat: Beat) -> WakeDuty<'a> {
         loop {
             let word = self.state();

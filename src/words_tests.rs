@@ -3,10 +3,13 @@
 use super::*;
 use crate::Status;
 use crate::body::Body;
-use crate::sync::Mutex;
+use crate::error::Fenced;
+use crate::sync::{Arc, Mutex};
 use crate::watchers::Watchers;
 use crate::word::Ending;
 use std::convert::Infallible;
+use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
 
 const GENERATION: u32 = 7;
 
@@ -17,6 +20,25 @@ fn target() -> Target {
         nonce: 0,
         attempt: None,
     }
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Has a watcher wait for the slot, with the watched bit set.
+fn wait(slot: Slot<'static, ()>) -> Arc<Wakes> {
+    let wakes = Arc::<Wakes>::default();
+    let seat = slot.watchers.enter(slot.index, GENERATION);
+    assert!(slot.watchers.wait(seat, &wakes.clone().into()).is_none());
+    assert!(slot.watch(slot.state()));
+    wakes
 }
 
 /// A pending job, that somebody watches.
@@ -33,36 +55,36 @@ fn watched_pending() -> Slot<'static, ()> {
 
 /// Each of the decisions, as the holder of the lock leaves it before it settles: the slot, and the status that
 /// it comes to.
-fn decided() -> Vec<(Slot<'static, ()>, Status)> {
-    let started = watched_pending();
-    started.begin(2);
-    let ended = watched_pending();
-    ended.seal(Ending::Cancelled);
+fn decided() -> Vec<(Slot<'static, ()>, Status, Arc<Wakes>)> {
+    let (started, ended) = (watched_pending(), watched_pending());
     let completed = watched_pending();
     drop(completed.settle(completed.begin(2)));
-    assert!(completed.watch(completed.state()));
-    completed.seal(Ending::Completed);
     let retried = watched_pending();
     drop(retried.settle(retried.seal(Ending::Failed)));
-    assert!(retried.watch(retried.state()));
+    let wakes = [started, ended, completed, retried].map(wait);
+    started.begin(2);
+    ended.seal(Ending::Cancelled);
+    completed.seal(Ending::Completed);
     retried.reopen(2);
-    vec![
+    let slots = [
         (started, Status::Running),
         (ended, Status::Cancelled),
         (completed, Status::Completed),
         (retried, Status::Pending),
-    ]
+    ];
+    let decided = slots.into_iter().zip(wakes);
+    decided.map(|((slot, status), wakes)| (slot, status, wakes)).collect()
 }
 
 /// P9 and P12: whoever looks between a decision and its settlement settles it, and wakes. The next one does not.
 #[test]
 fn observer_settles_what_was_decided_and_wakes() {
-    for (slot, status) in decided() {
-        let (word, beat, duty) = slot.observe();
+    for (slot, status, wakes) in decided() {
+        let (word, beat) = slot.observe();
         assert!(is_settled(word, beat), "{word:?} and {beat:?}");
-        assert_eq!((word.status(), duty.is_owed()), (Some(status), true));
-        let (again, still, second) = slot.observe();
-        assert_eq!((again, still, second.is_owed()), (word, beat, false));
+        assert_eq!(word.status(), Some(status));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(slot.observe(), (word, beat));
         let last = slot.settle(beat);
         assert!(!last.is_owed(), "the holder of the lock comes second");
     }
@@ -71,10 +93,31 @@ fn observer_settles_what_was_decided_and_wakes() {
 /// P8 and P9: so does a heartbeat, which is recorded only if the job lives then.
 #[test]
 fn heartbeat_settles_what_was_decided_and_wakes() {
-    for (slot, status) in decided() {
-        let (word, duty) = slot.record_beat(target(), || 9).unwrap();
-        assert_eq!((word.status(), duty.is_owed()), (Some(status), true));
+    for (slot, status, wakes) in decided() {
+        let word = slot.record_beat(target(), || 9).unwrap();
+        assert_eq!(word.status(), Some(status));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert_eq!(slot.beat().millis() == 9, !status.is_ended());
+    }
+}
+
+/// P9: so does a heartbeat that is refused, of a job that was removed or of an earlier attempt.
+#[test]
+fn refused_heartbeat_settles_what_was_decided_and_wakes() {
+    let removed = Target {
+        generation: GENERATION - 1,
+        ..target()
+    };
+    let superseded = Target {
+        attempt: Some(7),
+        ..target()
+    };
+    for (stale, fenced) in [(removed, Fenced::Gone), (superseded, Fenced::Superseded)] {
+        for (slot, status, wakes) in decided() {
+            assert_eq!(slot.record_beat(stale, || 9), Err(fenced));
+            assert_eq!(slot.state().status(), Some(status));
+            assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        }
     }
 }
 
@@ -86,10 +129,9 @@ fn old_decision_does_not_touch_what_came_later() {
     assert!(slot.settle(sealed).is_owed());
     let open = slot.reopen(2);
     drop(slot.settle(open));
-    let (word, beat, _) = slot.observe();
+    let (word, beat) = slot.observe();
     assert!(!slot.settle(sealed).is_owed());
-    let (again, still, duty) = slot.observe();
-    assert_eq!((again, still, duty.is_owed()), (word, beat, false));
+    assert_eq!(slot.observe(), (word, beat));
     assert_eq!((word.status(), word.attempt()), (Some(Status::Pending), 2));
 }
 
@@ -99,7 +141,7 @@ fn verdict_is_on_the_very_beat_that_was_judged() {
     let slot = watched_pending();
     drop(slot.settle(slot.begin(2)));
     let judged = slot.beat();
-    drop(slot.record_beat(target(), || 3).unwrap());
+    slot.record_beat(target(), || 3).unwrap();
     let heard = slot.beat();
     assert_eq!(slot.seal_exactly(judged, Ending::Failed), Err(heard));
     assert_eq!(slot.observe().0.status(), Some(Status::Running));

@@ -8,6 +8,7 @@ use super::judge::{Answers, Outcome, RealTime, ends_the_call, last_look, place};
 use super::program::Program;
 use crate::sync::record::Event;
 use crate::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
+use std::borrow::Borrow;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -321,7 +322,7 @@ fn under_the_lock(shared: &Shared, lock: &Call, inside: &[Call], answers: &mut A
 fn within_a_read(shared: &Shared, read: &Call, inside: &[Call], answers: &mut Answers) {
     note(Event::Call(Rc::new(read.clone())));
     let seen = shared.jobs.read(shared.id, |record| {
-        let record = Ret::Record(Box::new(record_of(&record.map(u64::clone))));
+        let record = Ret::Record(Box::new(record_of(&record)));
         note(Event::Return(Rc::new(record.clone())));
         let ticks = inside.iter().map(|call| {
             let Call::Tick(millis) = call else {
@@ -485,7 +486,7 @@ fn view(job: Name, seen: &Snapshot) -> View {
 }
 
 /// Only the one job is ever read.
-fn record_of(seen: &crate::Record<u64>) -> Record {
+fn record_of<P: Borrow<u64>>(seen: &crate::Record<P>) -> Record {
     Record {
         view: view(JOB, &seen.snapshot),
         registered: millis(seen.times.registered),
@@ -493,7 +494,7 @@ fn record_of(seen: &crate::Record<u64>) -> Record {
         ended: seen.times.ended.map(millis),
         removal: seen.times.removal.map(millis),
         error: seen.error.as_deref().map(str::to_owned),
-        payload: seen.payload,
+        payload: *seen.payload.borrow(),
     }
 }
 

@@ -85,7 +85,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// None.
     pub fn iter(&self) -> impl Iterator<Item = Snapshot> {
-        self.inner.snapshots().map(|(seen, _duty)| seen)
+        self.inner.snapshots()
     }
 
     /// How many jobs there are of each status, by a [walk](Self::iter).
@@ -95,7 +95,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         let statuses = self
             .inner
             .observed()
-            .filter_map(|(_, (word, ..))| word.status());
+            .filter_map(|(_, word, _)| word.status());
         statuses.for_each(|status| counts.add(status));
         counts
     }

@@ -116,7 +116,7 @@ impl<T> Inner<T> {
     /// is on its way in or out, or locked, unless ended jobs are known to stay so.
     fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_stay_so: bool) -> usize {
         let mut at_rest = 0;
-        let walked = despite_panics(self.snapshots(), |(seen, _duty)| {
+        let walked = despite_panics(self.snapshots(), |seen| {
             if ended_stay_so && seen.status().is_ended() {
                 at_rest += 1;
                 return;

@@ -6,26 +6,22 @@ use crate::error::Fenced;
 use crate::slot::Slot;
 use crate::sync::Ordering;
 use crate::target::Target;
-use crate::watchers::WakeDuty;
 use crate::word::{Ending, Word};
 
-impl<'a, T> Slot<'a, T> {
-    /// Records a heartbeat for `target`, unless the job has ended: the word that is returned tells. The
-    /// caller has the duty to wake for whatever was settled on the way; a refusal carries it out.
+impl<T> Slot<'_, T> {
+    /// Records a heartbeat for `target`, unless the job has ended: the word that is returned tells.
     #[inline(always)]
     pub(crate) fn record_beat(
         &self,
         target: Target,
         now: impl FnOnce() -> u64,
-    ) -> Result<(Word, WakeDuty<'a>), Fenced> {
+    ) -> Result<Word, Fenced> {
         let mut now = LazyNow::Unread(now);
-        let mut duty = WakeDuty::NONE;
         loop {
-            let (word, beat, settled) = self.observe();
-            duty = duty.or(settled);
+            let (word, beat) = self.observe();
             target.admit(word)?;
             if beat.verdict().is_some() {
-                return Ok((word, duty));
+                return Ok(word);
             }
             // A seal changes the word, and so does the retry after it: if the exchange succeeds, the
             // job has been live, and on the attempt that was admitted, the whole time.
@@ -34,7 +30,7 @@ impl<'a, T> Slot<'a, T> {
                 Some(to) => self.swap_beat(beat, to).is_ok(),
             };
             if recorded {
-                return Ok((word, duty));
+                return Ok(word);
             }
         }
     }

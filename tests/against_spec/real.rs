@@ -165,6 +165,7 @@ impl Real {
                 ])
             }
             Call::Collect(_) | Call::Verdict(_) | Call::Unlock => return Err(Refusal::Impossible),
+            Call::Read(_) | Call::PollAnew(_) => return Err(Refusal::Impossible),
         })
     }
 

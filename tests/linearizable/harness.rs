@@ -6,6 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+#[path = "../../loom_tests/harness/bell.rs"]
+#[allow(dead_code)] // the programs use a part of it
+mod bell;
+
+pub(crate) use bell::Bell;
 pub(crate) use std::thread::{JoinHandle, spawn};
 
 pub(crate) fn note(_: Event) {}
