@@ -114,11 +114,21 @@ impl<T> Inner<T> {
     }
 
     /// Puts a payload into a free slot and publishes the job, pending.
-    pub(crate) fn register(&self, payload: T, now: u64) -> Result<Target, RegisterError<T>> {
-        let slot = match self.table.take() {
-            Ok(slot) => slot,
-            Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
-            Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
+    ///
+    /// Without a reaper, a due job makes room for it where there is none.
+    pub(crate) fn register(
+        &self,
+        payload: T,
+        mut now: u64,
+        has_reaper: bool,
+    ) -> Result<Target, RegisterError<T>> {
+        let slot = loop {
+            match self.table.take() {
+                Ok(slot) => break slot,
+                Err(NoSlot::Full) if !has_reaper && self.make_room(now) => now = self.now(),
+                Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
+                Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
+            }
         };
         let generation = slot.state().generation();
         // This lock is not the right to a job's: the slot is empty and nobody can hold it for longer

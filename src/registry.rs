@@ -98,12 +98,7 @@ impl<T: Send + 'static> JobRegistry<T> {
             // Hooks and destructors may have taken long.
             now = self.inner.now();
         }
-        let registered = match self.inner.register(payload, now) {
-            Err(RegisterError::Full(payload)) if !has_reaper && self.inner.make_room(now) => {
-                self.inner.register(payload, self.inner.now())
-            }
-            registered => registered,
-        };
+        let registered = self.inner.register(payload, now, has_reaper);
         let target = refused("register", None, registered)?;
         let job = Job::new(self.clone(), target);
         // If this panics, the job has an owner that goes.

@@ -45,7 +45,7 @@ impl<'a, T> Slot<'a, T> {
         WakeDuty::new(self.watchers, self.index, watched)
     }
 
-    #[cfg(all(loom, test))]
+    #[inline(always)]
     pub(crate) fn words(&self) -> &'a Words {
         self.words
     }

@@ -92,9 +92,8 @@ pub(crate) struct Seat {
 pub(crate) struct WakeDuty<'a>(Option<(&'a Watchers, u32)>);
 
 impl<'a> WakeDuty<'a> {
-    pub(crate) const NONE: Self = Self(None);
-
     /// The duty of whoever replaced a state word, which `watched` says was watched.
+    #[inline(always)]
     pub(crate) fn new(watchers: &'a Watchers, slot: u32, watched: bool) -> Self {
         Self(watched.then_some((watchers, slot)))
     }

@@ -26,7 +26,7 @@ use crate::settled::is_settled;
 use crate::slot::Slot;
 use crate::sync::{AtomicU64, AtomicWord, MODELLED, Ordering};
 use crate::target::Target;
-use crate::watchers::WakeDuty;
+use crate::watchers::{WakeDuty, Watchers};
 use crate::word::Word;
 
 /// How long a writer leaves the word to another that was faster: a few hundred cycles.
@@ -178,31 +178,41 @@ impl<'a, T> Slot<'a, T> {
     /// Reads both words as they were at one instant. A decision that is not yet settled is settled on
     /// the way, and its watchers are woken before this returns, or when this thread releases its lock.
     #[inline(always)]
-    pub(crate) fn observe(&self) -> (Word, Beat) {
+    pub(crate) fn observe(self) -> (Word, Beat) {
         match self.both() {
             Some((word, beat)) if is_settled(word, beat) => (word, beat),
-            _ => self.observe_later(),
-        }
-    }
-
-    /// Observes under contention.
-    #[cold]
-    fn observe_later(&self) -> (Word, Beat) {
-        loop {
-            let Some((word, beat)) = self.both() else {
-                continue;
-            };
-            if is_settled(word, beat) {
-                return (word, beat);
-            }
-            // Here, because a caller that is refused next would forget it.
-            drop(self.settle(beat));
+            _ => observe_later(self.words(), self.watchers, self.index),
         }
     }
 
     /// Carries out what `beat` has decided, unless another thread has. Whoever does has the duty to wake:
     /// the holder of the lock emits the event of its decision first.
-    pub(crate) fn settle(&self, beat: Beat) -> WakeDuty<'a> {
+    #[inline(always)]
+    pub(crate) fn settle(self, beat: Beat) -> WakeDuty<'a> {
+        let watched = self.words().settle(beat);
+        self.wake_duty(watched)
+    }
+}
+
+/// Observes under contention. It takes a slot's parts, because the whole would have to go through memory.
+#[cold]
+fn observe_later(words: &Words, watchers: &Watchers, index: u32) -> (Word, Beat) {
+    loop {
+        let Some((word, beat)) = words.both() else {
+            continue;
+        };
+        if is_settled(word, beat) {
+            return (word, beat);
+        }
+        // Here, because a caller that is refused next would forget it.
+        drop(WakeDuty::new(watchers, index, words.settle(beat)));
+    }
+}
+
+impl Words {
+    /// Settles, and returns whether there are watchers to wake: for the two callers that make a duty of it.
+    #[must_use]
+    fn settle(&self, beat: Beat) -> bool {
         loop {
             let word = self.state();
             let to = match beat.verdict() {
@@ -212,10 +222,10 @@ impl<'a, T> Slot<'a, T> {
             };
             // Read after the state word: an old decision must not be carried out on what came later.
             let Some(to) = to.filter(|_| self.beat() == beat) else {
-                return WakeDuty::NONE;
+                return false;
             };
             if self.swap_state(word, to).is_ok() {
-                return self.wake_duty(word.is_watched());
+                return word.is_watched();
             }
         }
     }

@@ -5,7 +5,6 @@ use crate::Status;
 use crate::body::Body;
 use crate::error::Fenced;
 use crate::sync::{Arc, Mutex};
-use crate::watchers::Watchers;
 use crate::word::Ending;
 use std::convert::Infallible;
 use std::sync::atomic::AtomicUsize;
@@ -73,7 +72,9 @@ fn decided() -> Vec<(Slot<'static, ()>, Status, Arc<Wakes>)> {
         (retried, Status::Pending),
     ];
     let decided = slots.into_iter().zip(wakes);
-    decided.map(|((slot, status), wakes)| (slot, status, wakes)).collect()
+    decided
+        .map(|((slot, status), wakes)| (slot, status, wakes))
+        .collect()
 }
 
 /// P9 and P12: whoever looks between a decision and its settlement settles it, and wakes. The next one does not.

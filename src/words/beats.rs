@@ -12,7 +12,7 @@ impl<T> Slot<'_, T> {
     /// Records a heartbeat for `target`, unless the job has ended: the word that is returned tells.
     #[inline(always)]
     pub(crate) fn record_beat(
-        &self,
+        self,
         target: Target,
         now: impl FnOnce() -> u64,
     ) -> Result<Word, Fenced> {
