@@ -14,9 +14,9 @@ const BY_OWNER: Who = Who::Handle(JOB, 1);
 const EARLIER_BY_ID: Who = Who::Id(EARLIER);
 const BY_EARLIER_OWNER: Who = Who::Handle(EARLIER, 1);
 
-/// The watches that wait when a program begins. The letters poll and drop the first one.
+/// The watches that wait when a program begins.
 pub(super) const FIRST_WATCH: u32 = 1_000;
-const SECOND_WATCH: u32 = 1_001;
+pub(super) const SECOND_WATCH: u32 = 1_001;
 /// The watch of the earlier job. Nobody has polled it since that job was removed.
 pub(super) const EARLIER_WATCH: u32 = 1_002;
 
@@ -74,6 +74,8 @@ pub(super) enum Letter {
     PollAnew,
     /// Drops the first watch.
     Unwatch,
+    /// Polls the second watch again.
+    PollSecond,
 
     /// The clock moves.
     Tick,
@@ -107,6 +109,7 @@ impl Letter {
     pub(super) fn watch(self) -> Option<u32> {
         match self {
             Self::Poll | Self::PollAnew | Self::Unwatch => Some(FIRST_WATCH),
+            Self::PollSecond => Some(SECOND_WATCH),
             Self::EarlierPoll | Self::EarlierUnwatch => Some(EARLIER_WATCH),
             _ => None,
         }
@@ -187,6 +190,7 @@ impl Letter {
             Self::Poll => Call::Poll(FIRST_WATCH),
             Self::PollAnew => Call::PollAnew(FIRST_WATCH),
             Self::Unwatch => Call::Unwatch(FIRST_WATCH),
+            Self::PollSecond => Call::Poll(SECOND_WATCH),
 
             Self::Tick => Call::Tick(TICK),
             Self::Defer => Call::RemoveAfter(BY_ID, SOON),
@@ -223,6 +227,8 @@ pub(super) enum Alphabet {
     Time,
     /// What watchers do and what wakes them.
     Watchers,
+    /// Two watchers that poll again and again, beside steps.
+    Polls,
 }
 
 impl Alphabet {
@@ -233,9 +239,9 @@ impl Alphabet {
             EarlierOwnerRetry, EarlierOwnerUpdate, EarlierPoll, EarlierSnapshot, EarlierUnwatch,
             Fail, FailStalled, Get, Heartbeat, Iter, Keep, OwnerAdvance, OwnerCancel,
             OwnerComplete, OwnerFail, OwnerHeartbeat, OwnerKeep, OwnerRemove, OwnerRetry,
-            OwnerSnapshot, OwnerStart, OwnerUpdate, Poll, PollAnew, Register, Remove, Retry,
-            Section, SlowRead, Snapshot, Stalled, Start, Sweep, Tick, TrySection, Unwatch, Update,
-            Watch,
+            OwnerSnapshot, OwnerStart, OwnerUpdate, Poll, PollAnew, PollSecond, Register, Remove,
+            Retry, Section, SlowRead, Snapshot, Stalled, Start, Sweep, Tick, TrySection, Unwatch,
+            Update, Watch,
         };
         let life = [Start, Advance, Complete, Cancel, Remove, Retry];
         let core = [
@@ -274,10 +280,10 @@ impl Alphabet {
             Defer,
             SlowRead,
         ];
-        let watched: &[Letter] = if start.watches().contains(&FIRST_WATCH) {
-            &[Poll, PollAnew, Unwatch]
-        } else {
-            &[]
+        let watched: &[Letter] = match start.watches() {
+            [] => &[],
+            [_] => &[Poll, PollAnew, Unwatch],
+            _ => &[Poll, PollAnew, Unwatch, PollSecond],
         };
         let earlier: &[Letter] = if start == self::Start::Reused {
             &[
@@ -326,6 +332,7 @@ impl Alphabet {
                 let owner = [OwnerHeartbeat, Register];
                 [steps.as_slice(), &owner, watched].concat()
             }
+            Self::Polls => vec![Poll, PollSecond, Advance, Heartbeat],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Small programs: all of a size, once each.
 
-use super::alphabet::{Alphabet, EARLIER_WATCH, FIRST_WATCH, Letter, Start};
+use super::alphabet::{Alphabet, EARLIER_WATCH, FIRST_WATCH, Letter, SECOND_WATCH, Start};
 use std::fmt;
 use std::str::FromStr;
 
@@ -58,7 +58,7 @@ impl Program {
             let threads = threads.clone();
             threads.filter(|letters| letters.iter().any(uses)).count()
         };
-        let watches = [FIRST_WATCH, EARLIER_WATCH];
+        let watches = [FIRST_WATCH, SECOND_WATCH, EARLIER_WATCH];
         let shared = watches
             .iter()
             .any(|watch| using(&|letter| letter.watch() == Some(*watch)) > 1);

@@ -81,6 +81,8 @@ const WATCHED: &[Start] = &[
 /// Without the second attempt: it goes as the first one does, and takes as long as the others together.
 const FIRST_ATTEMPT: &[Start] = &[Start::Pending, Start::Running, Start::Due];
 
+const TWO_WATCHERS: &[Start] = &[Start::RunningWatched, Start::RetriedWatched];
+
 type Bounds = &'static [Option<usize>];
 const UNBOUNDED: Bounds = &[None];
 const UNBOUNDED_OR_1: Bounds = &[None, Some(1)];
@@ -99,7 +101,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 23] = [
+const SETS: [Set; 24] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -172,6 +174,17 @@ const SETS: [Set; 23] = [
         starts: WATCHED,
         alphabet: Alphabet::Watchers,
         lengths: &[1, 2],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 1 + 2 calls, polls",
+        size: Size::Quick,
+        starts: TWO_WATCHERS,
+        alphabet: Alphabet::Polls,
+        lengths: &[1, 1, 2],
         accepted_only: false,
         one_in: 1,
         only: Some("shuttle"),

@@ -3,12 +3,12 @@
 
 use crate::panics::wait;
 use crate::watchdog::{in_time, waker};
-use job_registry::{JobId, JobRegistry, ManualClock, Progress, Status};
+use job_registry::{JobId, JobRegistry, LockError, ManualClock, Progress, Status};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 /// Goes through calls of every kind. A lock that this thread holds would make the first `unwrap` fail;
@@ -31,6 +31,17 @@ fn use_everything<T: Send + Default + 'static>(jobs: &JobRegistry<T>) {
     jobs.fail_stalled();
     assert!(jobs.counts().total() <= jobs.capacity());
     jobs.sweep();
+    // The locks of the jobs and watches that the callback is about, too.
+    let present: Vec<_> = jobs.iter().map(|seen| seen.id()).collect();
+    for id in present {
+        let mut watch = jobs.watch(id).unwrap();
+        let poll = pin!(watch.changed()).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_ready(), "the job as it is");
+        let _ = pin!(watch.changed()).poll(&mut Context::from_waker(Waker::noop()));
+        drop(watch);
+        let locked = jobs.try_lock(id);
+        assert!(!matches!(locked, Err(LockError::WouldDeadlock)));
+    }
 }
 
 /// P7, scenario 37: whichever step wakes, the waker runs after the job's lock has been released.
