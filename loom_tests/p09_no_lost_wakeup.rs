@@ -275,3 +275,53 @@ fn a_late_heartbeat_by_id_loses_no_wake_of_the_next_job() {
         answer
     });
 }
+
+/// Polls until the watch waits. The bell is that of the last poll.
+fn poll_until_it_waits<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
+    loop {
+        let bell = Bell::default();
+        if bell.poll(&mut watch).is_pending() {
+            return (watch, bell);
+        }
+    }
+}
+
+/// Two watchers begin to wait while the job advances. One of them may set the watched bit on the word
+/// after the advance, where the other still has the word before it in hand: that bit is no promise to
+/// the other.
+#[test]
+fn the_watched_bit_of_another_word_is_no_promise() {
+    let claim =
+        claim!(the_watched_bit_of_another_word_is_no_promise, [P9], [39]).bounds(&[Some(2)]);
+    let (seen, unseen) = (Some(Status::Running), None);
+    check(
+        &claim,
+        &[
+            [unseen, unseen],
+            [unseen, seen],
+            [seen, unseen],
+            [seen, seen],
+        ],
+        &[],
+        || {
+            let (jobs, job) = running(());
+            let id = job.detach();
+            let watches = [(); 2].map(|()| {
+                let mut watch = jobs.watch(id).unwrap();
+                assert!(
+                    Bell::default().poll(&mut watch).is_ready(),
+                    "the job as it is"
+                );
+                watch
+            });
+            let advances = {
+                let jobs = jobs.clone();
+                spawn(move || call!(jobs.advance(id, percent(40.0))).unwrap())
+            };
+            let [first, second] = watches.map(|watch| spawn(move || poll_until_it_waits(watch)));
+            advances.join().unwrap();
+            let waits = [first.join().unwrap(), second.join().unwrap()];
+            waits.map(|(watch, bell)| news(watch, &bell))
+        },
+    );
+}
