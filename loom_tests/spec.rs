@@ -47,7 +47,7 @@ pub(crate) struct Spec {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
-    job: Name,
+    pub(crate) job: Name,
     seen: Option<Version>,
     finished: bool,
 }

@@ -23,8 +23,12 @@ mod payload;
 mod plan;
 #[path = "against_spec/real.rs"]
 mod real;
+#[path = "against_spec/script.rs"]
+mod script;
 #[path = "../loom_tests/spec.rs"]
 mod spec;
+#[path = "against_spec/waiting.rs"]
+mod waiting;
 
 use pair::Pair;
 use plan::{Machine, Plan, Step};

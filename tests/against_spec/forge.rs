@@ -1,6 +1,6 @@
 //! Ids that no registry gave out: the text of a real one with a bit of it flipped.
 
-use job_registry::JobId;
+use super::api::JobId;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

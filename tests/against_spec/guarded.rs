@@ -3,35 +3,23 @@
 // `Ret::from(())` is how a call without a value answers.
 #![allow(clippy::unit_arg)]
 
-use crate::payload::Payload;
-use crate::real::Real;
-use crate::spec::{Call, Refusal, Ret};
-use job_registry::JobGuard;
+use super::api::JobGuard;
+use super::payload::Payload;
+use super::real::Real;
+use super::spec::{Call, Refusal, Ret};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub(crate) type Guard<'a> = Option<JobGuard<'a, Payload>>;
 
 /// A call through the guard, which an ending takes with it.
 pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -> Ret {
+    if is_release(call) {
+        return release(guard, call);
+    }
     let Some(mut held) = guard.take() else {
         return Ret::Refused(Refusal::Impossible);
     };
     let answer = match *call {
-        Call::Complete(_) => {
-            return held
-                .complete()
-                .map_or_else(|error| Ret::Refused(error.into()), Ret::from);
-        }
-        Call::Fail(_, why) => return held.fail(why).into(),
-        Call::Cancel(_) => return held.cancel().into(),
-        Call::Unlock => return drop(held).into(),
-        Call::Panic(_) => {
-            let holder = AssertUnwindSafe(move || {
-                let _held = held;
-                resume_unwind(Box::new("boom"))
-            });
-            return catch_unwind(holder).map_or(Ret::Panicked, |()| Ret::Done);
-        }
         Call::Start(_) => held.start().map(Ret::from),
         Call::Advance(_, progress) => held.advance(progress).map(Ret::Progress),
         Call::Heartbeat(_) => held.heartbeat().map(Ret::from),
@@ -41,4 +29,35 @@ pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -
     };
     *guard = Some(held);
     answer.unwrap_or_else(|error| Ret::Refused(error.into()))
+}
+
+/// Whether the call takes the guard with it.
+pub(crate) fn is_release(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::Complete(_) | Call::Fail(..) | Call::Cancel(_) | Call::Panic(_) | Call::Unlock
+    )
+}
+
+/// A call that takes the guard with it.
+pub(crate) fn release(guard: &mut Guard<'_>, call: &Call) -> Ret {
+    let Some(held) = guard.take() else {
+        return Ret::Refused(Refusal::Impossible);
+    };
+    match *call {
+        Call::Complete(_) => held
+            .complete()
+            .map_or_else(|error| Ret::Refused(error.into()), Ret::from),
+        Call::Fail(_, why) => held.fail(why).into(),
+        Call::Cancel(_) => held.cancel().into(),
+        Call::Unlock => drop(held).into(),
+        Call::Panic(_) => {
+            let holder = AssertUnwindSafe(move || {
+                let _held = held;
+                resume_unwind(Box::new("boom"))
+            });
+            catch_unwind(holder).map_or(Ret::Panicked, |()| Ret::Done)
+        }
+        _ => Ret::Refused(Refusal::Impossible),
+    }
 }

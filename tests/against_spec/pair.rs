@@ -1,27 +1,32 @@
 //! The registry and its specification, side by side: every call is made on both, and then all that can
 //! be seen of the two is compared.
 
-use crate::guarded::{Guard, perform_guarded};
-use crate::plan::Step;
-use crate::real::Real;
-use crate::spec::{Call, Limits, Name, Refusal, Ret, Spec, View, Who};
-use job_registry::Snapshot;
+use super::api::Snapshot;
+use super::guarded::{Guard, perform_guarded, release};
+use super::plan::Step;
+use super::real::Real;
+use super::script::{By, Event, Pace};
+use super::spec::{Call, Limits, Millis, Name, Refusal, Ret, Spec, View, Who};
+use super::waiting::Task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Of a history that failed, so many of the last calls are shown.
 const SHOWN: usize = 20;
 
 pub(crate) struct Pair {
-    real: Real,
-    spec: Spec,
+    pub(crate) real: Real,
+    pub(crate) spec: Spec,
     /// Thread, call, answer.
     pub(crate) history: Vec<(u32, Call, Ret)>,
     /// Each job as it was last seen, removed ones included.
     seen: BTreeMap<Name, (Snapshot, View)>,
     /// Watches that had nothing new when they were last polled.
     waiting: BTreeSet<u32>,
+    /// What the clock moved during: waits for a lock, and pieces of user code.
+    pub(crate) moved: BTreeSet<String>,
 }
 
 impl Pair {
@@ -32,18 +37,57 @@ impl Pair {
             history: Vec::new(),
             seen: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            moved: BTreeSet::new(),
         }
     }
 
     pub(crate) fn play(&mut self, step: &Step) {
         match step {
             Step::One(call) => self.make(0, call, &mut None),
-            Step::Locked(lock, calls) => self.play_locked(lock, calls),
+            Step::Locked(lock, calls) => self.with_guard(lock, |pair, guard| {
+                for (thread, call) in calls {
+                    pair.make(*thread, call, guard);
+                }
+            }),
+            Step::Waiting {
+                lock,
+                waiter,
+                millis,
+                release,
+            } => self.with_guard(lock, |pair, guard| {
+                pair.make_waiting(waiter, *millis, release, guard);
+            }),
+            Step::Slow(pace, step) => {
+                let mut pace = pace.clone();
+                if !matches!(**step, Step::One(_)) {
+                    // A hook elsewhere would wait for the guard of this thread, which waits for the call.
+                    pace.in_hook.clear();
+                }
+                if pace.waker > 0 {
+                    self.poll_all();
+                }
+                self.real.slow_down(&pace);
+                self.play(step);
+                self.real.slow_down(&Pace::default());
+            }
         }
     }
 
-    /// Calls while the main thread holds a guard (if it gets one), some of them from another thread.
-    fn play_locked(&mut self, lock: &Call, calls: &[(u32, Call)]) {
+    /// Polls every watch until it waits, so that there are wakers to take their time.
+    fn poll_all(&mut self) {
+        for watch in self.spec.watches.keys().copied().collect::<Vec<_>>() {
+            while matches!(
+                self.spec.clone().apply(&Call::Poll(watch)),
+                Ret::Next(Some(_))
+            ) {
+                self.make(0, &Call::Poll(watch), &mut None);
+            }
+            self.make(0, &Call::Poll(watch), &mut None);
+        }
+    }
+
+    /// What happens while the main thread holds a guard (if it gets one).
+    fn with_guard(&mut self, lock: &Call, section: impl FnOnce(&mut Self, &mut Guard<'_>)) {
         // What the guard borrows from.
         let registry = self.real.registry.clone();
         let (Call::Lock(who) | Call::TryLock(who)) = *lock else {
@@ -66,9 +110,7 @@ impl Pair {
             Err(error) => (None, Ret::Refused(error.into())),
         };
         self.compare(0, lock, &answer, guard.is_some());
-        for (thread, call) in calls {
-            self.make(*thread, call, &mut guard);
-        }
+        section(self, &mut guard);
         if guard.is_some() {
             self.make(0, &Call::Unlock, &mut guard);
         }
@@ -79,7 +121,11 @@ impl Pair {
         let impossible = Ret::Refused(Refusal::Impossible);
         let expected = self.spec.clone().apply_from(thread, call);
         let may_wait = thread != 0 && guard.is_some() && may_wait(call, &expected);
-        if expected == impossible || may_wait {
+        // Its end is deferred until the guard is gone, before or after slow wakers.
+        let may_be_late = guard.is_some()
+            && matches!(call, Call::DropOwner(..))
+            && self.real.script.has_slow_wakers();
+        if expected == impossible || may_wait || may_be_late {
             return;
         }
         let answer = if call.who() == Some(Who::Guard) || *call == Call::Unlock {
@@ -100,31 +146,104 @@ impl Pair {
         }
     }
 
+    /// Makes a call on another thread, which has to wait for the lock of the guard. The clock moves while it waits, and then
+    /// the guard is released.
+    fn make_waiting(&mut self, call: &Call, millis: Millis, end: &Call, guard: &mut Guard<'_>) {
+        let impossible = Ret::Refused(Refusal::Impossible);
+        let tick = Call::Tick(millis);
+        let mut later = self.spec.clone();
+        let waits = guard.is_some() && later.apply_from(1, call) == impossible;
+        later.apply(&tick);
+        later.apply(end);
+        if !waits || later.apply_from(1, call) == impossible {
+            return;
+        }
+        let script = self.real.script.clone();
+        let real = &mut self.real;
+        let task = Task::default();
+        let (ended, answer) = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                task.begin();
+                real.perform(call)
+            });
+            task.until_asleep(&waiter);
+            script.clock.advance(Duration::from_millis(millis));
+            let ended = release(guard, end);
+            (ended, waiter.join().expect("no call panics"))
+        });
+        self.spec.apply(&tick);
+        self.history.push((0, tick, Ret::Done));
+        let expected = self.spec.apply(end);
+        self.history.push((0, end.clone(), ended.clone()));
+        self.check(ended == expected, || {
+            format!("the specification answers {expected:?}")
+        });
+        if answer == impossible {
+            return self.compare_worlds(0, false);
+        }
+        self.moved.insert(format!("waiting: {}", call.kind()));
+        self.compare_after(1, call, &answer, false, true);
+    }
+
     /// `answer` is what the registry said to `call`. `guarded`: the main thread has a guard afterwards.
     fn compare(&mut self, thread: u32, call: &Call, answer: &Ret, guarded: bool) {
+        self.compare_after(thread, call, answer, guarded, false);
+    }
+
+    /// `changed`: something has happened before the call that has not been compared.
+    fn compare_after(
+        &mut self,
+        thread: u32,
+        call: &Call,
+        answer: &Ret,
+        guarded: bool,
+        changed: bool,
+    ) {
         let refused =
             matches!(answer, Ret::Refused(_) | Ret::Full(_)) && call.who() != Some(Who::Guard);
         let before = self.spec.clone();
-        let mut removed = self.real.take_removals();
-        removed.sort_unstable_by_key(|record| record.view);
-
-        if let Call::Register(..) = call {
-            // It may sweep a little first, which jobs is its own choice: but only due ones.
-            self.check(removed.len() <= 2, || format!("{call:?} swept {removed:?}"));
-            for record in &removed {
-                let collect = Call::Collect(record.view.job);
-                let taken = self.spec.apply_from(thread, &collect);
-                self.history.push((thread, collect, taken.clone()));
-                self.check(taken == Ret::Count(1), || {
-                    format!("{call:?} swept what is not due: {record:?}")
-                });
+        let events = self.real.script.take_events();
+        let mut removed = Vec::new();
+        for event in &events {
+            if let Event::Removed(record) = event {
+                removed.push(self.real.record(record));
             }
         }
-        let expected = self.spec.apply_from(thread, call);
-        self.history.push((thread, call.clone(), answer.clone()));
-        self.check(*answer == expected, || {
-            format!("the specification answers {expected:?}")
-        });
+        let quiet = events
+            .iter()
+            .all(|event| matches!(event, Event::Removed(_)));
+
+        match call {
+            // It may sweep a little first, which jobs is its own choice: but only due ones.
+            Call::Register(..) => {
+                self.check(removed.len() <= 2, || format!("{call:?} swept {removed:?}"));
+                self.follow(thread, events, Some(before.now));
+                self.apply(thread, call, answer);
+            }
+            Call::Sweep => {
+                self.follow(thread, events, Some(before.now));
+                // P6: it has taken all that were due when it began.
+                let mut began = self.spec.clone();
+                began.now = before.now;
+                let left = began.apply_from(thread, call);
+                self.history.push((thread, call.clone(), answer.clone()));
+                self.check(left == Ret::Count(0), || {
+                    format!("{left:?} that were due when {call:?} began are left")
+                });
+                self.check(*answer == Ret::Count(removed.len()), || {
+                    format!("{call:?} says {answer:?} and removed {removed:?}")
+                });
+            }
+            Call::FailStalled => self.follow_verdicts(thread, answer, events),
+            _ => {
+                let (sections, events): (Vec<_>, Vec<_>) = events
+                    .into_iter()
+                    .partition(|event| matches!(event, Event::Ticked(By::Section, _)));
+                self.follow(thread, sections, None);
+                self.apply(thread, call, answer);
+                self.follow(thread, events, None);
+            }
+        }
         if let (Call::Lock(_) | Call::TryLock(_), Ret::Done, false) =
             (call, answer, thread == 0 && guarded)
         {
@@ -139,12 +258,93 @@ impl Pair {
             .iter()
             .filter(|(name, job)| job.removed && !before.is_removed(**name));
         let gone: Vec<_> = gone.map(|(_, job)| job.record.clone()).collect();
+        removed.sort_unstable_by_key(|record| record.view);
         self.check(removed == gone, || {
             format!("the hook got {removed:?}, removed was {gone:?}")
         });
         let swept = !removed.is_empty();
-        self.compare_worlds(thread, refused && !swept);
+        self.compare_worlds(thread, refused && !swept && !changed && quiet);
         self.compare_watches(call, answer, guarded);
+    }
+
+    /// Makes the call on the specification, which has to answer the same.
+    fn apply(&mut self, thread: u32, call: &Call, answer: &Ret) {
+        let expected = self.spec.apply_from(thread, call);
+        self.history.push((thread, call.clone(), answer.clone()));
+        self.check(*answer == expected, || {
+            format!("the specification answers {expected:?}")
+        });
+    }
+
+    /// What user code did during the call. `sweep` is when the sweep began that the call is, or begins with. P5: a sweep takes
+    /// what was due when it began, and is still due when the sweep reaches it.
+    fn follow(&mut self, thread: u32, events: Vec<Event>, sweep: Option<Millis>) {
+        let mut began = sweep;
+        for event in events {
+            match event {
+                Event::Removed(record) => {
+                    let Some(began) = began else { continue };
+                    let record = self.real.record(&record);
+                    let name = record.view.job;
+                    let is_due = self
+                        .spec
+                        .jobs
+                        .get(&name)
+                        .is_some_and(|job| job.is_due(began));
+                    let collect = Call::Collect(name);
+                    let taken = self.spec.apply_from(thread, &collect);
+                    self.history.push((thread, collect, taken.clone()));
+                    self.check(is_due && taken == Ret::Count(1), || {
+                        format!("a sweep that began at {began} ms took what is not due: {record:?}")
+                    });
+                }
+                Event::Ticked(by, millis) => {
+                    self.moved.insert(match by {
+                        By::Waker(_) => "Waker".to_owned(),
+                        other => format!("{other:?}"),
+                    });
+                    let tick = Call::Tick(millis);
+                    self.spec.apply(&tick);
+                    self.history.push((thread, tick, Ret::Done));
+                }
+                // P6: a sweep within a sweep does nothing. The hook of a removal by hand may sweep.
+                Event::Called(Call::Sweep, answer) => {
+                    self.check(sweep.is_none() || answer == Ret::Count(0), || {
+                        format!("a sweep within a sweep removed {answer:?}")
+                    });
+                    began = began.or(Some(self.spec.now));
+                }
+                Event::Called(call, answer) => {
+                    began = sweep;
+                    self.moved.insert(format!("in a hook: {}", call.kind()));
+                    self.apply(thread, &call, &answer);
+                }
+            }
+        }
+    }
+
+    /// P8: each verdict is of an instant of its own: the wakers of the jobs before it may have taken their time.
+    fn follow_verdicts(&mut self, thread: u32, answer: &Ret, events: Vec<Event>) {
+        let expected = self.spec.clone().apply_from(thread, &Call::FailStalled);
+        self.history
+            .push((thread, Call::FailStalled, answer.clone()));
+        self.check(*answer == expected, || {
+            format!("the specification answers {expected:?}")
+        });
+        let mut events = events.into_iter().peekable();
+        for name in std::mem::take(&mut self.real.failed) {
+            self.spec.apply_from(thread, &Call::Verdict(name));
+            while let Some(event) = events.next_if(|event| match event {
+                Event::Ticked(By::Waker(watch), _) => self.spec.watched(*watch) == Some(name),
+                _ => false,
+            }) {
+                self.follow(thread, vec![event], None);
+            }
+        }
+        let rest: Vec<_> = events.collect();
+        self.check(rest.is_empty(), || {
+            format!("verdicts do not cause {rest:?}")
+        });
     }
 
     /// Everything that can be seen of every job that ever was. P1, P4, P6, P8.
@@ -253,6 +453,11 @@ fn may_wait(call: &Call, answer: &Ret) -> bool {
 impl Spec {
     fn is_removed(&self, name: Name) -> bool {
         self.jobs.get(&name).is_some_and(|job| job.removed)
+    }
+
+    /// Whom a watch follows.
+    fn watched(&self, watch: u32) -> Option<Name> {
+        self.watches.get(&watch).map(|watch| watch.job)
     }
 }
 

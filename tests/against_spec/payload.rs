@@ -1,6 +1,7 @@
 //! What the registry under test holds and wakes.
 
-use crate::spec::Ret;
+use super::script::{By, Script};
+use super::spec::Ret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Wake;
@@ -10,14 +11,17 @@ use std::task::Wake;
 pub(crate) struct Payload {
     pub(crate) digits: u64,
     alive: Arc<AtomicUsize>,
+    /// How long the destructor takes. That of a clone takes no time.
+    script: Option<Arc<Script>>,
 }
 
 impl Payload {
-    pub(crate) fn new(digits: u64, alive: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(digits: u64, alive: &Arc<AtomicUsize>, script: Option<Arc<Script>>) -> Self {
         alive.fetch_add(1, Ordering::Relaxed);
         Self {
             digits,
             alive: alive.clone(),
+            script,
         }
     }
 
@@ -29,28 +33,44 @@ impl Payload {
 
 impl Clone for Payload {
     fn clone(&self) -> Self {
-        Self::new(self.digits, &self.alive)
+        Self::new(self.digits, &self.alive, None)
     }
 }
 
 impl Drop for Payload {
     fn drop(&mut self) {
+        if let Some(script) = &self.script {
+            script.pass(By::Destructor);
+        }
         self.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Remembers whether it was woken.
-#[derive(Debug, Default)]
-pub(crate) struct Bell(AtomicBool);
+#[derive(Debug)]
+pub(crate) struct Bell {
+    watch: u32,
+    has_rung: AtomicBool,
+    script: Arc<Script>,
+}
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        self.has_rung.store(true, Ordering::Relaxed);
+        self.script.pass(By::Waker(self.watch));
     }
 }
 
 impl Bell {
+    pub(crate) fn new(watch: u32, script: &Arc<Script>) -> Self {
+        Self {
+            watch,
+            has_rung: AtomicBool::new(false),
+            script: script.clone(),
+        }
+    }
+
     pub(crate) fn has_rung(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.has_rung.load(Ordering::Relaxed)
     }
 }

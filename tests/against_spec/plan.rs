@@ -4,9 +4,10 @@
 //! millisecond of a deadline), but nothing depends on it: a history from which calls have been taken away
 //! is a history, and so is one in which the registry chose differently what to sweep.
 
-use crate::real::{FOREIGN, stranger};
-use crate::spec::{Call, Limits, Name, Refusal, Ret, Spec, Who};
-use job_registry::Progress;
+use super::api::Progress;
+use super::real::{FOREIGN, stranger};
+use super::script::Pace;
+use super::spec::{Call, Limits, Millis, Name, Refusal, Ret, Spec, Who};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
@@ -18,10 +19,19 @@ pub(crate) enum Step {
     One(Call),
     /// `Lock` or `TryLock`; then calls with the guard in hand, or, where the thread is 1, elsewhere.
     Locked(Call, Vec<(u32, Call)>),
+    /// `lock`; then `waiter` begins elsewhere and waits; then so much time passes; then `release` lets go of the guard.
+    Waiting {
+        lock: Call,
+        waiter: Call,
+        millis: Millis,
+        release: Call,
+    },
+    /// A step during which user code takes its time.
+    Slow(Pace, Box<Step>),
 }
 
 impl Step {
-    /// What happens, in order. A section ends with the release of the lock, if it still has it.
+    /// What happens, in order, as far as it can be foreseen. A section ends with the release of the lock, if it still has it.
     fn calls(&self) -> Vec<(u32, Call)> {
         match self {
             Self::One(call) => vec![(0, call.clone())],
@@ -31,6 +41,23 @@ impl Step {
                     .into_iter()
                     .chain(calls.iter().cloned())
                     .chain([unlock])
+                    .collect()
+            }
+            Self::Waiting {
+                lock,
+                waiter,
+                millis,
+                release,
+            } => vec![
+                (0, lock.clone()),
+                (0, Call::Tick(*millis)),
+                (0, release.clone()),
+                (1, waiter.clone()),
+            ],
+            Self::Slow(pace, step) => {
+                let calls = step.calls().into_iter();
+                calls
+                    .chain(pace.in_hook.iter().map(|call| (0, call.clone())))
                     .collect()
             }
         }
@@ -97,12 +124,33 @@ impl ReferenceStateMachine for Machine {
             }
             Step::Locked(lock, calls)
         });
-        prop_oneof![9 => plan.call().prop_map(Step::One), 1 => section].boxed()
+        let section = section.boxed();
+        let slow = (
+            plan.pace(),
+            prop_oneof![
+                6 => plan.slow_call().prop_map(Step::One),
+                1 => section.clone(),
+            ],
+        );
+        let slow = slow.prop_map(|(pace, step)| Step::Slow(pace, Box::new(step)));
+        prop_oneof![
+            9 => plan.call().prop_map(Step::One),
+            1 => section,
+            1 => slow,
+            1 => plan.waiting(),
+        ]
+        .boxed()
     }
 
     fn apply(mut plan: Plan, step: &Step) -> Plan {
+        let present = |plan: &Plan| plan.spec.jobs.values().filter(|job| !job.removed).count();
         for (thread, call) in step.calls() {
+            let before = present(&plan);
             plan.follow(thread, &call);
+            if let Step::Slow(pace, _) = step {
+                let removed = before.saturating_sub(present(&plan)) as Millis;
+                plan.spec.now += removed * (pace.hook + pace.destructor);
+            }
         }
         plan
     }
@@ -243,6 +291,114 @@ impl Plan {
             1 => select(vec![Call::Stalled, Call::Iter, Call::Len, Call::Counts]),
         ]
         .boxed()
+    }
+
+    /// Calls from which user code runs.
+    fn slow_call(&self) -> BoxedStrategy<Call> {
+        let (who, next) = (|| self.who(), self.next);
+        let watched: Vec<_> = self.spec.watches.values().map(|watch| watch.job).collect();
+        let watched = watched.into_iter().filter(|name| {
+            self.spec
+                .jobs
+                .get(name)
+                .is_some_and(|job| !job.status().is_ended())
+        });
+        let watched = any_of(watched.collect()).map(|name| {
+            let who = || name.clone().prop_map(Who::Id);
+            prop_oneof![
+                who().prop_map(Call::Start),
+                who().prop_map(Call::Cancel),
+                Just(Call::FailStalled),
+            ]
+            .boxed()
+        });
+        let watched = one_of(vec![(1, watched.or(Some(Just(Call::Sweep).boxed())))]);
+        prop_oneof![
+            4 => watched,
+            6 => Just(Call::Sweep),
+            4 => (0u64..10).prop_map(move |digits| Call::Register(next, digits)),
+            3 => Just(Call::FailStalled),
+            2 => who().prop_map(Call::Remove),
+            2 => who().prop_map(Call::Panic),
+            1 => who().prop_map(Call::Retry),
+            3 => self.call(),
+        ]
+        .boxed()
+    }
+
+    fn pace(&self) -> BoxedStrategy<Pace> {
+        let millis = || prop_oneof![Just(0), 0..30u64];
+        let who = || self.name().prop_map(Who::Id);
+        let in_hook = prop_oneof![
+            4 => (who(), delay()).prop_map(|(who, delay)| Call::RemoveAfter(who, delay)),
+            1 => who().prop_map(Call::Start),
+            1 => who().prop_map(Call::Heartbeat),
+            1 => who().prop_map(Call::Complete),
+            1 => who().prop_map(Call::Cancel),
+            1 => Just(Call::Sweep),
+        ];
+        let in_hook = prop::collection::vec(in_hook, 0..4);
+        let pace = (millis(), millis(), millis(), millis(), in_hook);
+        pace.prop_map(|(hook, destructor, waker, section, in_hook)| Pace {
+            hook,
+            destructor,
+            waker,
+            section,
+            in_hook,
+        })
+        .boxed()
+    }
+
+    /// A call that has to wait for a guard of its job.
+    fn waiting(&self) -> BoxedStrategy<Step> {
+        let owners = self.owners.clone();
+        let release = prop_oneof![
+            3 => Just(Call::Unlock),
+            1 => Just(Call::Complete(Who::Guard)),
+            1 => Just(Call::Fail(Who::Guard, "under the lock")),
+            1 => Just(Call::Cancel(Who::Guard)),
+            1 => Just(Call::Panic(Who::Guard)),
+        ];
+        let millis = prop_oneof![1u64..30, self.tick()];
+        let by_handle = any::<bool>();
+        let kind = (0..14u8, 0u8..10, delay());
+        let who = self.who();
+        (who, by_handle, kind, millis, release)
+            .prop_map(
+                move |(held, by_handle, (kind, digit, delay), millis, release)| {
+                    let (Who::Id(name) | Who::Handle(name, _)) = held else {
+                        unreachable!("a guard is not held yet")
+                    };
+                    let owner = owners.iter().rfind(|(owned, _)| *owned == name);
+                    let who = match (held, owner) {
+                        (Who::Id(_), Some(&(name, attempt))) if by_handle => {
+                            Who::Handle(name, attempt)
+                        }
+                        _ => Who::Id(name),
+                    };
+                    let waiter = match (kind, owner) {
+                        (0 | 1, _) => Call::Start(who),
+                        (2, _) => Call::Complete(who),
+                        (3, _) => Call::Fail(who, "no disk"),
+                        (4, _) => Call::Cancel(who),
+                        (5, _) => Call::Update(who, digit),
+                        (6, _) => Call::Panic(who),
+                        (7, _) => Call::Lock(who),
+                        (8, _) => Call::Get(name),
+                        (9 | 10, _) => Call::RemoveAfter(who, delay),
+                        (11, _) => Call::Remove(who),
+                        (12, Some(&(name, attempt))) => Call::DropOwner(name, attempt),
+                        _ => Call::Retry(who),
+                    };
+                    Step::Waiting {
+                        lock: Call::Lock(held),
+                        waiter,
+                        millis,
+                        release,
+                    }
+                },
+            )
+            .boxed()
     }
 
     /// What a guard can do.

@@ -3,16 +3,17 @@
 // `Ret::from(())` is how a call without a value answers.
 #![allow(clippy::unit_arg)]
 
-use crate::forge::flip;
-use crate::payload::{Bell, Payload};
-use crate::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
-use job_registry::{Job, JobId, JobRegistry, ManualClock, RegisterError, Snapshot, Watch};
+use super::api::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
+use super::forge::flip;
+use super::payload::{Bell, Payload};
+use super::script::{By, Pace, Script};
+use super::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,44 +27,42 @@ pub(crate) fn stranger(victim: Name, bit: u32) -> Name {
     STRANGERS | victim << 8 | bit
 }
 
-type Removals = Arc<Mutex<Vec<job_registry::Record<Payload>>>>;
-
 pub(crate) struct Real {
     pub(crate) registry: JobRegistry<Payload>,
-    clock: ManualClock,
+    pub(crate) script: Arc<Script>,
     pub(crate) ids: BTreeMap<Name, JobId>,
     names: BTreeMap<JobId, Name>,
     /// In an `Arc`, so that a guard can be held that borrows from one of them.
     pub(crate) owners: BTreeMap<(Name, u32), Arc<Job<Payload>>>,
     watches: BTreeMap<u32, Watch<Payload>>,
     pub(crate) bells: BTreeMap<u32, Arc<Bell>>,
-    removals: Removals,
+    /// What the last `fail_stalled` failed, in its order.
+    pub(crate) failed: Vec<Name>,
     pub(crate) alive: Arc<AtomicUsize>,
     foreign: JobId,
 }
 
 impl Real {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let clock = ManualClock::new();
-        let removals = Removals::default();
-        let log = removals.clone();
+        let script = Arc::new(Script::new());
+        let hook = script.clone();
         let registry = JobRegistry::builder()
             .capacity(limits.capacity)
             .retention(limits.retention)
             .stall_after(limits.stall_after)
-            .clock(clock.clone())
-            .on_remove(move |record| log.lock().unwrap().push(record.clone()))
+            .clock(script.clock.clone())
+            .on_remove(move |record| hook.hook(record))
             .build();
         let foreign = JobRegistry::new().register(()).unwrap().detach();
         Self {
             registry,
-            clock,
+            script,
             ids: BTreeMap::new(),
             names: BTreeMap::new(),
             owners: BTreeMap::new(),
             watches: BTreeMap::new(),
             bells: BTreeMap::new(),
-            removals,
+            failed: Vec::new(),
             alive: Arc::default(),
             foreign,
         }
@@ -85,9 +84,12 @@ impl Real {
             };
         }
         Ok(match *call {
-            Call::Tick(millis) => Ret::from(self.clock.advance(Duration::from_millis(millis))),
+            Call::Tick(millis) => {
+                Ret::from(self.script.clock.advance(Duration::from_millis(millis)))
+            }
             Call::Register(name, digits) => {
-                match self.registry.register(Payload::new(digits, &self.alive)) {
+                let payload = Payload::new(digits, &self.alive, Some(self.script.clone()));
+                match self.registry.register(payload) {
                     Ok(owner) => {
                         self.ids.insert(name, owner.id());
                         assert_eq!(
@@ -110,11 +112,15 @@ impl Real {
             Call::Cancel(who) => by!(who, cancel).into(),
             Call::Lock(who) => drop(by!(who, lock)).into(),
             Call::TryLock(who) => drop(by!(who, try_lock)).into(),
-            Call::Update(who, digit) => by!(who, update, |payload| payload.push(digit)),
+            Call::Update(who, digit) => by!(who, update, |payload| {
+                self.script.pass(By::Section);
+                payload.push(digit)
+            }),
             Call::Panic(who) => {
                 // Without the panic hook, which would print each of them.
                 let update = || {
                     Ok(by!(who, update, |_| -> Ret {
+                        self.script.pass(By::Section);
                         resume_unwind(Box::new("boom"))
                     }))
                 };
@@ -141,7 +147,11 @@ impl Real {
                 Ret::Done
             }
             Call::Stalled => self.views(self.registry.stalled()),
-            Call::FailStalled => self.views(self.registry.fail_stalled()),
+            Call::FailStalled => {
+                let failed = self.registry.fail_stalled();
+                self.failed = failed.iter().map(|seen| self.names[&seen.id()]).collect();
+                self.views(failed)
+            }
             Call::Watch(name, watch) => {
                 self.watches
                     .insert(watch, self.registry.watch(self.id(name))?);
@@ -221,7 +231,7 @@ impl Real {
     /// Polls with a fresh bell, which rings when the watch is woken.
     fn poll(&mut self, watch: u32) -> Result<Ret, Refusal> {
         let watched = self.watches.get_mut(&watch).ok_or(Refusal::Impossible)?;
-        let bell = Arc::new(Bell::default());
+        let bell = Arc::new(Bell::new(watch, &self.script));
         let waker = Waker::from(bell.clone());
         let next = pin!(watched.changed()).poll(&mut Context::from_waker(&waker));
         self.bells.insert(watch, bell);
@@ -246,7 +256,7 @@ impl Real {
         Ret::Views(views)
     }
 
-    fn record(&self, seen: &job_registry::Record<Payload>) -> Record {
+    pub(crate) fn record(&self, seen: &super::api::Record<Payload>) -> Record {
         Record {
             view: self.view(&seen.snapshot),
             registered: millis(seen.times.registered),
@@ -258,10 +268,14 @@ impl Real {
         }
     }
 
-    /// What the removal hook has been called with since the last time.
-    pub(crate) fn take_removals(&self) -> Vec<Record> {
-        let removals = std::mem::take(&mut *self.removals.lock().unwrap());
-        removals.iter().map(|record| self.record(record)).collect()
+    /// Has user code take its time from now on.
+    pub(crate) fn slow_down(&self, pace: &Pace) {
+        let ids = pace.in_hook.iter().map(|call| match call.who() {
+            Some(Who::Id(name)) => (call.clone(), self.id(name)),
+            _ => (call.clone(), self.foreign),
+        });
+        let in_hook = (!pace.in_hook.is_empty()).then(|| (self.registry.clone(), ids.collect()));
+        self.script.set(pace.clone(), in_hook);
     }
 
     /// The registry goes away. Returns what every watch then says, and how many payloads are left.
