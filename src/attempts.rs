@@ -70,9 +70,7 @@ impl<T> Inner<T> {
     }
 
     fn has_stalled(&self, word: Word, beat: Beat, now: u64) -> bool {
-        word.status() == Some(Status::Running)
-            // What is later than a beat can be is no silence.
-            && now.min(LATEST).saturating_sub(beat.millis()) > self.settings.stall_after
+        word.status() == Some(Status::Running) && silence(beat, now) > self.settings.stall_after
     }
 
     /// Fails what is stalled, and returns it as it is then. A job whose lock is held is left for the
@@ -107,7 +105,7 @@ impl<T> Inner<T> {
         let before = (locked.body.ended, locked.body.removal);
         let lasted = ON.then(|| in_status(locked, locked.word(), now));
         let sealed = loop {
-            let silence = Duration::from_millis(now.saturating_sub(beat.millis()));
+            let silence = Duration::from_millis(silence(beat, now));
             let reason = format!("stalled: no heartbeat for {silence:?}");
             self.write_ending(locked, elapsed, Some(reason));
             if let Ok(sealed) = locked.slot.seal_exactly(beat, Ending::Failed) {
@@ -134,6 +132,12 @@ impl<T> Inner<T> {
         target.admit(word).ok()?;
         self.has_stalled(word, beat, now).then_some(beat)
     }
+}
+
+/// Milliseconds since the last heartbeat. Time after the latest recordable heartbeat does not count: otherwise every running
+/// job would look stalled once the clock has passed it.
+fn silence(beat: Beat, now: u64) -> u64 {
+    now.min(LATEST).saturating_sub(beat.millis())
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
