@@ -1,5 +1,6 @@
 //! [`Clock`]: where a registry takes its time from.
 
+use crate::body::NEVER;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -121,6 +122,9 @@ pub(crate) fn millis_up(duration: Duration) -> u64 {
     millis(duration).saturating_add(u64::from(duration.subsec_nanos() % 1_000_000 != 0))
 }
 
+/// The end of time: a registry's clock stands still there, a millisecond before `NEVER`.
+const LAST: Duration = Duration::from_millis(NEVER - 1);
+
 /// A registry's time: milliseconds since it was built.
 pub(crate) struct Timeline {
     clock: Box<dyn Clock>,
@@ -138,9 +142,10 @@ impl Timeline {
         }
     }
 
+    /// At most [`LAST`], so that no time is taken for `NEVER`.
     #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
-        self.clock.now().saturating_sub(self.origin)
+        self.clock.now().saturating_sub(self.origin).min(LAST)
     }
 
     pub(crate) fn system_time(&self, at: Duration) -> std::time::SystemTime {

@@ -77,7 +77,8 @@
 //!   Payloads and texts are freed at removal. A retired slot stays unused: one for every 16 million jobs.
 //! * Each call of [`remove_after`](JobRegistry::remove_after) with an earlier deadline than the one before, of the
 //!   same job or of an earlier one in its slot, leaves four bytes in the due queue until that one.
-//! * Times are kept in milliseconds. Deadlines round up, never down.
+//! * Times are kept in milliseconds. Deadlines round up, never down. A removal that would be due 146 million years after the
+//!   registry was built, or later, never happens.
 //! * A removal that is due happens at the next sweep, not by itself: attach a reaper or sweep.
 //! * A clock that jumps back postpones removals and stall verdicts; it does no other harm.
 //!

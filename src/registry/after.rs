@@ -41,7 +41,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.call_to_lock("remove", id, |inner, found| inner.remove(found))
     }
 
-    /// Removes every job whose removal is due. Payloads are dropped, and the hook runs, on this thread.
+    /// Removes every job whose removal is due when the sweep begins. Payloads are dropped, and the hook runs, on this thread.
     ///
     /// A panic in the hook or in a payload's drop is caught, reported in [`Swept`], and counted
     /// in [`removal_panics`](Self::removal_panics); the sweep goes on.

@@ -8,12 +8,16 @@
 mod aborts;
 mod callbacks;
 mod drops;
+mod durations;
 mod extremes;
 mod files;
+mod fractions;
 mod hooks;
+mod id_texts;
 mod ids;
 mod leaving;
 mod moving_time;
+mod near_texts;
 mod nested_locks;
 mod panics;
 mod register;

@@ -5,6 +5,7 @@
 #![cfg(feature = "tokio")]
 
 mod blocking;
+mod durations;
 mod heartbeat;
 mod heartbeat_batches;
 mod heartbeat_runtimes;
