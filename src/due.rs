@@ -100,6 +100,18 @@ impl DueQueue {
         }
     }
 
+    /// All entries, and how many times are listed without one.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn census(&self) -> (Vec<Entry>, usize) {
+        let queue = self.queue.lock();
+        let entries = queue
+            .by_time
+            .iter()
+            .flat_map(|(&time, slots)| slots.iter().map(move |&slot| Entry { time, slot }));
+        let empty = queue.by_time.values().filter(|slots| slots.is_empty());
+        (entries.collect(), empty.count())
+    }
+
     /// Whether any entry's time has come.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.earliest.load(Ordering::SeqCst) <= now

@@ -163,6 +163,17 @@ impl FreeSlots {
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
+
+    /// The free slots in all magazines and the depot, and how many slots there are.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn census(&self) -> (Vec<u32>, u32) {
+        let depot = self.depot.lock();
+        let mut free: Vec<_> = depot.indices.iter().copied().collect();
+        for magazine in &self.magazines {
+            free.extend(magazine.lock().iter());
+        }
+        (free, depot.grown)
+    }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

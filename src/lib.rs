@@ -173,6 +173,10 @@ pub use watch::Watch;
 #[path = "../loom_tests/mod.rs"]
 mod loom_tests;
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "../tests/against_spec/left_behind.rs"]
+mod left_behind;
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

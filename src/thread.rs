@@ -174,6 +174,14 @@ impl Drop for Sweeping {
     }
 }
 
+/// Whether this thread holds nothing and owes nothing.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub(crate) fn is_idle() -> bool {
+    let owes = DEFERRED.with_borrow(|deferred| !deferred.is_empty());
+    let sweeps = SWEEPING.with_borrow(|sweeping| !sweeping.is_empty());
+    !(holds_lock() || owes || sweeps)
+}
+
 /// A number for this thread, from 0 up in the order in which threads ask.
 #[inline]
 pub(crate) fn number() -> usize {

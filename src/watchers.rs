@@ -204,6 +204,19 @@ impl Watchers {
         Some(wakers.collect())
     }
 
+    /// Slot and generation of every watcher, and how many slots are listed without one.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
+        let (mut watchers, mut empty) = (Vec::new(), 0);
+        for shard in &self.shards {
+            for (&slot, entries) in &*shard.lock() {
+                watchers.extend(entries.iter().map(|entry| (slot, entry.generation)));
+                empty += usize::from(entries.is_empty());
+            }
+        }
+        (watchers, empty)
+    }
+
     /// Everybody's, when the registry goes away.
     pub(crate) fn take_all(&mut self) -> Wakers {
         let drain = |shard: &Apart<Mutex<Shard>>| std::mem::take(&mut *shard.lock());

@@ -132,10 +132,7 @@ impl Beats {
             return;
         }
         queue.dropped.insert(ticking);
-        // Each of them is gone through once for each that was dropped, at the most.
-        if queue.dropped.len() * 2 >= queue.waiting {
-            queue.forget_dropped();
-        }
+        queue.forget_many();
     }
 
     /// Whether the runtime has no task yet. It has one from now on.
@@ -172,6 +169,33 @@ impl Beats {
         })
     }
 
+    /// The heartbeats that are listed, and those of them that were dropped. Panics if the parts do not fit together.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn census(&self) -> (usize, usize) {
+        let queue = self.lock();
+        let listed: HashSet<_> = queue.turns.values().flatten().copied().collect();
+        assert!(
+            queue.turns.values().all(|jobs| !jobs.is_empty()),
+            "a time without heartbeats"
+        );
+        assert_eq!(
+            queue.turns.values().map(Vec::len).sum::<usize>(),
+            queue.waiting
+        );
+        assert_eq!(listed.len(), queue.waiting, "a heartbeat is listed twice");
+        assert!(
+            queue.dropped.is_subset(&listed),
+            "a dropped heartbeat is not listed"
+        );
+        (queue.waiting, queue.dropped.len())
+    }
+
+    /// Whether any runtime has a task.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn has_task(&self) -> bool {
+        !self.lock().runtimes.is_empty()
+    }
+
     /// When to come next; `None` ends the runtime's task, which the next heartbeat starts anew.
     pub(super) fn next(&self, runtime: Id) -> Option<Instant> {
         let mut queue = self.lock();
@@ -198,9 +222,16 @@ impl Queue {
         for ticking in &hand.over {
             self.dropped.remove(ticking);
         }
-        if hand.jobs.is_empty() {
-            return;
+        if !hand.jobs.is_empty() {
+            self.list_again(hand);
         }
+        // Those that are left may be dropped ones of long intervals, for the most part.
+        if !hand.over.is_empty() {
+            self.forget_many();
+        }
+    }
+
+    fn list_again(&mut self, hand: &mut InHand<'_>) {
         // Where the task could not keep up, beats are left out, not made up for.
         let (now, length) = (self.now(), u64::from(hand.interval));
         let from = if hand.time + length > now {
@@ -215,6 +246,13 @@ impl Queue {
             *turn = std::mem::take(&mut hand.jobs);
         } else {
             turn.append(&mut hand.jobs);
+        }
+    }
+
+    /// Forgets the dropped ones where they are half of all or more. The walk takes a step or two for each that is forgotten.
+    fn forget_many(&mut self) {
+        if self.dropped.len() * 2 >= self.waiting {
+            self.forget_dropped();
         }
     }
 

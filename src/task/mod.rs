@@ -4,6 +4,8 @@
 
 mod beats;
 mod heartbeat;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod left_behind;
 mod reaper;
 mod shutdown;
 mod spawn;

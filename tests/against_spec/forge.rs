@@ -4,16 +4,25 @@ use super::api::JobId;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// An id's text is a number of 128 bits in base 62; whichever of them is flipped, it parses.
-pub(crate) fn flip(id: JobId, bit: u32) -> JobId {
-    let number = id.to_string().bytes().fold(0u128, |number, byte| {
+/// An id's text is a number of 128 bits in base 62.
+fn number(id: JobId) -> u128 {
+    id.to_string().bytes().fold(0u128, |number, byte| {
         let digit = DIGITS
             .iter()
             .position(|&known| known == byte)
             .expect("a digit of base 62");
         number * 62 + digit as u128
-    });
-    let mut rest = number ^ 1 << bit;
+    })
+}
+
+/// Where the job is: two jobs have the same slot one after the other.
+pub(crate) fn slot(id: JobId) -> u128 {
+    number(id) & u128::from(u32::MAX)
+}
+
+/// Whichever bit is flipped, the text parses.
+pub(crate) fn flip(id: JobId, bit: u32) -> JobId {
+    let mut rest = number(id) ^ 1 << bit;
     let mut text = [0; 22];
     for place in text.iter_mut().rev() {
         *place = DIGITS[(rest % 62) as usize];

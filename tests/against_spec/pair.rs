@@ -2,6 +2,7 @@
 //! be seen of the two is compared.
 
 use super::api::Snapshot;
+use super::forge::slot;
 use super::guarded::{Guard, perform_guarded, release};
 use super::plan::Step;
 use super::real::Real;
@@ -335,7 +336,11 @@ impl Pair {
         for name in std::mem::take(&mut self.real.failed) {
             self.spec.apply_from(thread, &Call::Verdict(name));
             while let Some(event) = events.next_if(|event| match event {
-                Event::Ticked(By::Waker(watch), _) => self.spec.watched(*watch) == Some(name),
+                // It may have watched a job that was in the slot before.
+                Event::Ticked(By::Waker(watch), _) => {
+                    let watched = self.spec.watched(*watch).map(|name| self.real.ids[&name]);
+                    watched.map(slot) == Some(slot(self.real.ids[&name]))
+                }
                 _ => false,
             }) {
                 self.follow(thread, vec![event], None);

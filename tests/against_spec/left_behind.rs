@@ -1,0 +1,302 @@
+//! P6: what a registry holds while a history goes on, and what is left of it when all jobs are gone.
+//!
+//! The histories are those of `tests/against_spec.rs`. Here they are a part of the library's unit tests, because what is
+//! counted cannot be seen from outside: free slots, entries of the due queue, watchers, empty bodies.
+
+#![allow(dead_code)] // the histories have more than is used here
+
+mod api {
+    pub(crate) use crate::*;
+}
+#[path = "forge.rs"]
+mod forge;
+#[path = "guarded.rs"]
+mod guarded;
+#[path = "pair.rs"]
+mod pair;
+#[path = "payload.rs"]
+mod payload;
+#[path = "plan.rs"]
+mod plan;
+#[path = "real.rs"]
+mod real;
+#[path = "script.rs"]
+mod script;
+#[path = "../../loom_tests/spec.rs"]
+mod spec;
+#[path = "waiting.rs"]
+mod waiting;
+
+use crate::body::{Body, NEVER, Removal};
+use crate::due::Entry;
+use crate::{JobId, JobRegistry, ManualClock};
+use pair::Pair;
+use plan::{Machine, Plan, Step};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use spec::{Call, Ret, Who};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How many histories, where `PROPTEST_CASES` says nothing.
+const CASES: u32 = 40;
+const LONGEST: usize = 150;
+/// Slots that other threads may keep for themselves, for each of them.
+const KEPT: usize = 64;
+const MAGAZINES: usize = 16;
+
+/// A history, and what the registry held after its last step.
+struct Counted {
+    pair: Pair,
+    /// The most jobs that there have been at one time.
+    peak: usize,
+    /// Entries of the due queue that are left over from earlier deadlines.
+    left_over: Vec<Entry>,
+    /// How much of the history has been counted.
+    calls: usize,
+}
+
+impl Counted {
+    fn jobs(&self) -> &JobRegistry<payload::Payload> {
+        &self.pair.real.registry
+    }
+
+    fn check(&mut self, step: &Step) {
+        assert!(
+            crate::thread::is_idle(),
+            "the thread holds or owes something"
+        );
+        self.check_slots();
+        self.check_watchers();
+        self.check_due_queue(step);
+        self.calls = self.pair.history.len();
+    }
+
+    /// Every slot is a job's or free, and there are no more than jobs have needed.
+    fn check_slots(&mut self) {
+        let inner = &self.pair.real.registry.inner;
+        let (mut free, grown) = inner.table.free().census();
+        let (listed, taken) = (free.len(), inner.table.free().taken());
+        free.sort_unstable();
+        free.dedup();
+        assert_eq!(free.len(), listed, "a slot is free twice");
+        assert_eq!(free.len() + taken, grown as usize, "a slot is lost");
+        // The history saw at most one job less than the registry had at a time: the one that came.
+        self.peak = self.peak.max(taken);
+        assert!(grown as usize <= self.peak + 1 + KEPT * MAGAZINES);
+        for slot in free {
+            let slot = inner.slot(slot);
+            assert!(slot.state().is_vacant(), "a job is in a free slot");
+            let body = slot.body.lock();
+            assert!(is_empty(&body), "a free slot keeps {body:?}");
+        }
+    }
+
+    /// There is a registration for each watch, and nothing else.
+    fn check_watchers(&self) {
+        let (mut watchers, empty) = self.jobs().inner.watchers.census();
+        let watches = self.pair.spec.watches.values();
+        let ids = watches.map(|watch| self.pair.real.ids[&watch.job]);
+        let mut expected: Vec<_> = ids.map(|id: JobId| (id.slot, id.generation)).collect();
+        watchers.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(watchers, expected);
+        assert_eq!(empty, 0, "a slot that nobody watches is listed");
+    }
+
+    /// Every slot has the entry that it says, and all others are of deadlines that a call has put in an earlier one's place.
+    fn check_due_queue(&mut self, step: &Step) {
+        let inner = &self.jobs().inner;
+        let (mut entries, empty) = inner.due.census();
+        assert_eq!(empty, 0, "a time without entries is listed");
+        for slot in inner.table.iter() {
+            let body = slot.body.lock();
+            let due = body.removal.due().filter(|due| *due != NEVER);
+            if let (Some(due), true) = (due, body.payload.is_some()) {
+                assert!(body.filed <= due, "slot {} is filed too late", slot.index);
+            }
+            if body.filed != NEVER {
+                let entry = Entry {
+                    time: body.filed,
+                    slot: slot.index,
+                };
+                let place = entries.iter().position(|other| *other == entry);
+                entries.swap_remove(place.expect("a slot says where it is filed"));
+            }
+        }
+        let now = self.pair.spec.now;
+        if let Step::One(Call::Sweep) = step {
+            let before = self.left_over.iter().filter(|entry| entry.time > now);
+            assert!(entries.len() <= before.count(), "a sweep left {entries:?}");
+        }
+        let new = self.pair.history[self.calls..].iter();
+        let plans: usize = new.map(|(_, call, answer)| plans(call, answer)).sum();
+        assert!(
+            entries.len() <= self.left_over.len() + plans,
+            "{step:?} left {entries:?} after {:?}",
+            self.left_over
+        );
+        self.left_over = entries;
+    }
+
+    /// All jobs go, and the watches after them.
+    fn finish(mut self) {
+        let owners: Vec<_> = self.pair.real.owners.keys().copied().collect();
+        for (name, attempt) in owners {
+            self.play(Call::DropOwner(name, attempt));
+        }
+        let jobs = self.pair.spec.jobs.iter();
+        let left: Vec<_> = jobs
+            .filter(|(_, job)| !job.removed)
+            .map(|(&name, _)| name)
+            .collect();
+        for name in left {
+            self.play(Call::Cancel(Who::Id(name)));
+            self.play(Call::Remove(Who::Id(name)));
+        }
+        for watch in self.pair.spec.watches.keys().copied().collect::<Vec<_>>() {
+            self.play(Call::Unwatch(watch));
+        }
+        let inner = self.jobs().inner.clone();
+        let (free, grown) = inner.table.free().census();
+        assert_eq!(free.len(), grown as usize, "a slot is still taken");
+        assert_eq!(inner.watchers.census(), (vec![], 0));
+        let (entries, _) = inner.due.census();
+        let slots: BTreeSet<_> = entries.iter().map(|entry| entry.slot).collect();
+        assert!(entries.len() <= slots.len() + self.left_over.len());
+        // Every deadline passes.
+        self.play(Call::Tick(1 << 60));
+        self.play(Call::Sweep);
+        assert_eq!(inner.due.census(), (vec![], 0));
+        self.pair.finish();
+    }
+
+    fn play(&mut self, call: Call) {
+        let step = Step::One(call);
+        self.pair.play(&step);
+        self.check(&step);
+    }
+}
+
+fn is_empty<T>(body: &Body<T>) -> bool {
+    let times = [body.registered, body.started, body.ended];
+    body.payload.is_none()
+        && body.error.is_none()
+        && times == [NEVER; 3]
+        && body.removal == Removal::DEFAULT
+}
+
+/// How many removals a call may have planned anew, each of which may leave an entry behind.
+fn plans(call: &Call, answer: &Ret) -> usize {
+    match (call, answer) {
+        (Call::RemoveAfter(..) | Call::Complete(_) | Call::Fail(..), _) => 1,
+        (Call::Cancel(_) | Call::Panic(_) | Call::DropOwner(..) | Call::Retry(_), _) => 1,
+        // Owners that were dropped under the guard.
+        (Call::Unlock, _) => 6,
+        (Call::FailStalled, Ret::Views(failed)) => failed.len(),
+        _ => 0,
+    }
+}
+
+struct LeftBehind;
+
+impl StateMachineTest for LeftBehind {
+    type SystemUnderTest = Counted;
+    type Reference = Machine;
+
+    fn init_test(plan: &Plan) -> Counted {
+        Counted {
+            pair: Pair::new(plan.spec.limits),
+            peak: 0,
+            left_over: Vec::new(),
+            calls: 0,
+        }
+    }
+
+    fn apply(mut counted: Counted, _: &Plan, step: Step) -> Counted {
+        counted.pair.play(&step);
+        counted.check(&step);
+        counted
+    }
+
+    fn teardown(counted: Counted, _: Plan) {
+        counted.finish();
+    }
+}
+
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig {
+        cases: if asked { default.cases } else { CASES },
+        ..default
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(config())]
+
+    /// P6: after each call, and when all jobs are gone, a registry holds what it needs and what the documentation says.
+    #[test]
+    fn histories_leave_nothing_behind(sequential 1..=LONGEST => LeftBehind);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    /// P6: one thread needs no more slots than it has jobs at a time, however they come and go.
+    #[test]
+    fn one_thread_needs_as_many_slots_as_jobs(
+        spikes in prop::collection::vec((0usize..300, 0usize..300, any::<Index>()), 1..12),
+    ) {
+        let jobs = JobRegistry::new();
+        let (mut ids, mut peak) = (Vec::new(), 0);
+        for (come, go, from) in spikes {
+            ids.extend((0..come).map(|_| jobs.register(()).unwrap().detach()));
+            peak = peak.max(ids.len());
+            for _ in 0..go.min(ids.len()) {
+                let id: JobId = ids.swap_remove(from.index(ids.len()));
+                jobs.cancel(id).unwrap();
+                jobs.remove(id).unwrap();
+            }
+            let (free, grown) = jobs.inner.table.free().census();
+            prop_assert_eq!(grown as usize, peak);
+            prop_assert_eq!(free.len() + ids.len(), peak);
+        }
+    }
+
+    /// P6: a removal that is planned again and again leaves an entry for each deadline that was earlier than the one before,
+    /// until that one has passed, and none that is there for a second time.
+    #[test]
+    fn plans_leave_an_entry_for_each_earlier_deadline(
+        delays in prop::collection::vec((0u64..500, 0u64..100), 1..40),
+    ) {
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder().clock(clock.clone()).retention(Duration::MAX).build();
+        let id = jobs.register(()).unwrap().detach();
+        jobs.cancel(id).unwrap();
+        // Deadlines that had an earlier one put in their place.
+        let (mut now, mut deadline, mut replaced) = (0, NEVER, Vec::new());
+        for (delay, passes) in delays {
+            if jobs.remove_after(id, Duration::from_millis(delay)).is_err() {
+                break;
+            }
+            if now + delay < deadline && deadline != NEVER {
+                replaced.push(deadline);
+            }
+            deadline = now + delay;
+            now += passes;
+            clock.advance(Duration::from_millis(passes));
+            let own = usize::from(jobs.sweep().removed == 0);
+            replaced.retain(|time| *time > now);
+            let (entries, empty) = jobs.inner.due.census();
+            prop_assert_eq!(empty, 0);
+            prop_assert!(entries.iter().all(|entry| entry.time > now), "{:?} at {}", entries, now);
+            prop_assert!(
+                entries.len() <= replaced.len() + own,
+                "{entries:?}, replaced {replaced:?}, {own} of the job at {now}"
+            );
+        }
+    }
+}
