@@ -2,6 +2,9 @@
 
 #![cfg(not(any(loom, shuttle)))]
 
+#[path = "faults/near_texts.rs"]
+mod near_texts;
+
 use job_registry::{
     JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError, ReadError,
     RegisterError, RemoveError, RetryError, Status, StepError,
@@ -37,6 +40,54 @@ fn ids_are_their_text() {
     }
     let error = from_value::<JobId>(json!("deck")).unwrap_err().to_string();
     assert!(error.contains("22 letters and digits"), "{error}");
+}
+
+/// P4: a text that differs a little from the text of an id is another id, which has that text, or none.
+#[test]
+fn ids_have_one_text() {
+    let id = JobRegistry::new().register(()).unwrap().detach();
+    let mut refused = 0;
+    for text in near_texts::near(&id.to_string()) {
+        match from_value::<JobId>(json!(text)) {
+            Err(_) => refused += 1,
+            Ok(other) => {
+                assert_ne!(other, id, "{text:?}");
+                assert_eq!(form(other), json!(text));
+            }
+        }
+    }
+    assert!(refused > 1_000, "{refused} refused");
+}
+
+/// A status has one name: other cases, blanks and parts of it are refused.
+#[test]
+fn statuses_have_one_name() {
+    for (_, name) in ALL {
+        for text in near_texts::near(name) {
+            assert!(from_value::<Status>(json!(text)).is_err(), "{text:?}");
+        }
+    }
+}
+
+/// The numbers next to the ends of the range, and those that are no fraction.
+#[test]
+fn progress_is_refused_just_outside_its_range() {
+    for percent in [0.0, -0.0, 100.0, 100.0_f64.next_down()] {
+        assert!(from_value::<Progress>(json!(percent)).is_ok(), "{percent}");
+    }
+    let smallest = f64::from_bits(1);
+    for percent in [100.0_f64.next_up(), -smallest, 101.0, f64::MAX] {
+        assert!(from_value::<Progress>(json!(percent)).is_err(), "{percent}");
+    }
+    for other in [
+        json!("50"),
+        json!(null),
+        json!(u64::MAX),
+        json!(-1),
+        json!([50]),
+    ] {
+        assert!(from_value::<Progress>(other.clone()).is_err(), "{other}");
+    }
 }
 
 #[test]

@@ -33,8 +33,9 @@ pub(crate) fn near(text: &str) -> Vec<String> {
         for blank in BLANKS {
             all.push(format!("{before}{blank}{after}"));
             // In place of what follows, so that the length is right.
-            let rest = after.get(blank.len()..).unwrap_or_default();
-            all.push(format!("{before}{blank}{rest}"));
+            if let Some(rest) = after.get(blank.len()..) {
+                all.push(format!("{before}{blank}{rest}"));
+            }
         }
     }
     all.extend([text.to_uppercase(), text.to_lowercase()]);

@@ -10,6 +10,7 @@ mod heartbeat;
 mod heartbeat_batches;
 mod heartbeat_runtimes;
 mod last_timer;
+mod moving_time;
 mod reaper;
 mod retried;
 mod shutdown;
