@@ -95,7 +95,7 @@ impl Counted {
 
     /// There is a registration for each watch, and nothing else.
     fn check_watchers(&self) {
-        let (mut watchers, empty) = self.jobs().inner.watchers.census();
+        let (mut watchers, empty) = self.jobs().inner.table.watchers().census();
         let watches = self.pair.spec.watches.values();
         let ids = watches.map(|watch| self.pair.real.ids[&watch.job]);
         let mut expected: Vec<_> = ids.map(|id: JobId| (id.slot, id.generation)).collect();
@@ -131,7 +131,10 @@ impl Counted {
             assert!(entries.len() <= before.count(), "a sweep left {entries:?}");
         }
         let new = self.pair.history[self.calls..].iter();
-        let plans: usize = new.map(|(_, call, answer)| plans(call, answer)).sum();
+        let may_stall = self.pair.spec.limits.stall_after < Duration::MAX;
+        let plans: usize = new
+            .map(|(_, call, answer)| plans(call, answer, may_stall))
+            .sum();
         assert!(
             entries.len() <= self.left_over.len() + plans,
             "{step:?} left {entries:?} after {:?}",
@@ -161,7 +164,7 @@ impl Counted {
         let inner = self.jobs().inner.clone();
         let (free, grown) = inner.table.free().census();
         assert_eq!(free.len(), grown as usize, "a slot is still taken");
-        assert_eq!(inner.watchers.census(), (vec![], 0));
+        assert_eq!(inner.table.watchers().census(), (vec![], 0));
         let (entries, _) = inner.due.census();
         let slots: BTreeSet<_> = entries.iter().map(|entry| entry.slot).collect();
         assert!(entries.len() <= slots.len() + self.left_over.len());
@@ -188,10 +191,13 @@ fn is_empty<T>(body: &Body<T>) -> bool {
 }
 
 /// How many removals a call may have planned anew, each of which may leave an entry behind.
-fn plans(call: &Call, answer: &Ret) -> usize {
+fn plans(call: &Call, answer: &Ret, may_stall: bool) -> usize {
     match (call, answer) {
-        (Call::RemoveAfter(..) | Call::Complete(_) | Call::Fail(..), _) => 1,
-        (Call::Cancel(_) | Call::Panic(_) | Call::DropOwner(..) | Call::Retry(_), _) => 1,
+        (_, Ret::Refused(_)) => 0,
+        (Call::RemoveAfter(..) | Call::Complete(_) | Call::Fail(..) | Call::Cancel(_), _)
+        | (Call::Panic(_) | Call::DropOwner(..), _) => 1,
+        // It fails a stalled job first.
+        (Call::Retry(_), _) => usize::from(may_stall),
         // Owners that were dropped under the guard.
         (Call::Unlock, _) => 6,
         (Call::FailStalled, Ret::Views(failed)) => failed.len(),

@@ -220,6 +220,14 @@ impl Pair {
                 self.check(removed.len() <= 2, || format!("{call:?} swept {removed:?}"));
                 self.follow(thread, events, Some(before.now));
                 self.apply(thread, call, answer);
+                // P6: at capacity it removes a job that is due, if there is one.
+                let mut began = self.spec.clone();
+                began.now = before.now;
+                let due = began.apply_from(thread, &Call::Sweep);
+                let is_full = matches!(answer, Ret::Full(_));
+                self.check(!is_full || due == Ret::Count(0), || {
+                    format!("no room for {call:?} beside {due:?} that are due")
+                });
             }
             Call::Sweep => {
                 self.follow(thread, events, Some(before.now));
@@ -334,7 +342,7 @@ impl Pair {
         });
         let mut events = events.into_iter().peekable();
         for name in std::mem::take(&mut self.real.failed) {
-            self.spec.apply_from(thread, &Call::Verdict(name));
+            self.spec.apply_from(thread, &Call::Verdict(Who::Id(name)));
             while let Some(event) = events.next_if(|event| match event {
                 // It may have watched a job that was in the slot before.
                 Event::Ticked(By::Waker(watch), _) => {

@@ -157,7 +157,7 @@ impl Real {
                     .insert(watch, self.registry.watch(self.id(name))?);
                 Ret::Done
             }
-            Call::Poll(watch) => self.poll(watch)?,
+            Call::Poll(watch) | Call::PollAnew(watch) => self.poll(watch)?,
             Call::Unwatch(watch) => {
                 self.bells.remove(&watch);
                 drop(self.watches.remove(&watch).ok_or(Refusal::Impossible)?).into()
@@ -174,8 +174,9 @@ impl Real {
                     seen.cancelled,
                 ])
             }
-            Call::Collect(_) | Call::Verdict(_) | Call::Unlock => return Err(Refusal::Impossible),
-            Call::Read(_) | Call::PollAnew(_) => return Err(Refusal::Impossible),
+            Call::Read(_) | Call::Collect(_) | Call::Verdict(_) | Call::Unlock => {
+                return Err(Refusal::Impossible);
+            }
         })
     }
 
