@@ -307,6 +307,30 @@ mod tests {
         assert!(beats.lock().dropped.is_empty());
     }
 
+    /// P6: a heartbeat that is dropped while the task has it in hand is forgotten, also where the task does not put it back.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_dropped_in_hand_and_over_is_forgotten() {
+        let beats = Beats::default();
+        let every = Duration::from_millis(10);
+        let target = |slot| Target {
+            slot,
+            generation: 0,
+            nonce: 0,
+            attempt: Some(1),
+        };
+        let over = beats.add(target(1), every);
+        // Others, so that the one is not forgotten at once.
+        for slot in 2..10 {
+            beats.add(target(slot), 100 * every);
+        }
+        tokio::time::advance(every).await;
+        let mut hand = beats.take_due().unwrap();
+        beats.stop(over, || true);
+        hand.retain(|_| false);
+        drop(hand);
+        assert_eq!(beats.census(), (8, 0));
+    }
+
     /// Those that were dropped take no more memory than those that are left.
     #[tokio::test(start_paused = true)]
     async fn half_of_them_dropped_are_forgotten() {

@@ -294,7 +294,7 @@ impl Plan {
             4 => Just(Call::FailStalled),
             3 => self.name().prop_map(move |name| Call::Watch(name, next)),
             6 => watch.clone().prop_map(Call::Poll),
-            1 => watch.prop_map(Call::Unwatch),
+            3 => watch.prop_map(Call::Unwatch),
             1 => select(vec![Call::Stalled, Call::Iter, Call::Len, Call::Counts]),
         ]
         .boxed()
