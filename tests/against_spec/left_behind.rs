@@ -96,8 +96,8 @@ impl Counted {
     /// There is a registration for each watch, and nothing else.
     fn check_watchers(&self) {
         let (mut watchers, empty) = self.jobs().inner.table.watchers().census();
-        let watches = self.pair.spec.watches.values();
-        let ids = watches.map(|watch| self.pair.real.ids[&watch.job]);
+        let followed = self.pair.spec.watches.values();
+        let ids = followed.map(|watch| self.pair.real.ids[&watch.job]);
         let mut expected: Vec<_> = ids.map(|id: JobId| (id.slot, id.generation)).collect();
         watchers.sort_unstable();
         expected.sort_unstable();
@@ -194,8 +194,15 @@ fn is_empty<T>(body: &Body<T>) -> bool {
 fn plans(call: &Call, answer: &Ret, may_stall: bool) -> usize {
     match (call, answer) {
         (_, Ret::Refused(_)) => 0,
-        (Call::RemoveAfter(..) | Call::Complete(_) | Call::Fail(..) | Call::Cancel(_), _)
-        | (Call::Panic(_) | Call::DropOwner(..), _) => 1,
+        (
+            Call::RemoveAfter(..)
+            | Call::Complete(_)
+            | Call::Fail(..)
+            | Call::Cancel(_)
+            | Call::Panic(_)
+            | Call::DropOwner(..),
+            _,
+        ) => 1,
         // It fails a stalled job first.
         (Call::Retry(_), _) => usize::from(may_stall),
         // Owners that were dropped under the guard.

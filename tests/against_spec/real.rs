@@ -87,23 +87,7 @@ impl Real {
             Call::Tick(millis) => {
                 Ret::from(self.script.clock.advance(Duration::from_millis(millis)))
             }
-            Call::Register(name, digits) => {
-                let payload = Payload::new(digits, &self.alive, Some(self.script.clone()));
-                match self.registry.register(payload) {
-                    Ok(owner) => {
-                        self.ids.insert(name, owner.id());
-                        assert_eq!(
-                            self.names.insert(owner.id(), name),
-                            None,
-                            "an id was given twice"
-                        );
-                        self.own(name, owner);
-                        Ret::Done
-                    }
-                    Err(RegisterError::Full(payload)) => Ret::Full(payload.digits),
-                    Err(other) => panic!("{other}"),
-                }
-            }
+            Call::Register(name, digits) => self.register(name, digits),
             Call::Start(who) => by!(who, start).into(),
             Call::Advance(who, progress) => Ret::Progress(by!(who, advance, progress)),
             Call::Heartbeat(who) => by!(who, heartbeat).into(),
@@ -178,6 +162,21 @@ impl Real {
                 return Err(Refusal::Impossible);
             }
         })
+    }
+
+    fn register(&mut self, name: Name, digits: u64) -> Ret {
+        let payload = Payload::new(digits, &self.alive, Some(self.script.clone()));
+        match self.registry.register(payload) {
+            Ok(owner) => {
+                self.ids.insert(name, owner.id());
+                let other = self.names.insert(owner.id(), name);
+                assert_eq!(other, None, "an id was given twice");
+                self.own(name, owner);
+                Ret::Done
+            }
+            Err(RegisterError::Full(payload)) => Ret::Full(payload.digits),
+            Err(other) => panic!("{other}"),
+        }
     }
 
     /// The id that a name stands for, forged where the name is nobody's.

@@ -43,11 +43,14 @@ pub(crate) struct Script {
     state: Mutex<State>,
 }
 
+/// The calls that a hook makes, with their ids.
+pub(crate) type Planned = (JobRegistry<Payload>, Vec<(Call, JobId)>);
+
 #[derive(Debug, Default)]
 struct State {
     pace: Pace,
     /// What the hook calls, and with which ids. The registry is here for as long as the step lasts.
-    in_hook: Option<(JobRegistry<Payload>, Vec<(Call, JobId)>)>,
+    in_hook: Option<Planned>,
     events: Vec<Event>,
 }
 
@@ -63,11 +66,7 @@ impl Script {
         self.state.lock().expect("nothing panics under this lock")
     }
 
-    pub(crate) fn set(
-        &self,
-        pace: Pace,
-        in_hook: Option<(JobRegistry<Payload>, Vec<(Call, JobId)>)>,
-    ) {
+    pub(crate) fn set(&self, pace: Pace, in_hook: Option<Planned>) {
         let mut state = self.state();
         state.pace = pace;
         let last = std::mem::replace(&mut state.in_hook, in_hook);

@@ -60,7 +60,7 @@ async fn reaper_with_any_period_sweeps_and_goes_on() {
         ms(1),
         ms(LONGEST),
         ms(u64::MAX),
-        Duration::MAX - Duration::from_nanos(1),
+        Duration::MAX.saturating_sub(Duration::from_nanos(1)),
         Duration::MAX,
     ];
     for period in periods {
