@@ -9,7 +9,7 @@ use super::real::{FOREIGN, stranger};
 use super::script::Pace;
 use super::spec::{Call, Limits, Millis, Name, Refusal, Ret, Spec, Who};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use proptest_state_machine::ReferenceStateMachine;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -121,8 +121,15 @@ impl ReferenceStateMachine for Machine {
             }
         });
         let next = plan.next;
-        let section = (lock, prop::collection::vec(inner, 0..6));
-        let section = section.prop_map(move |(lock, mut calls)| {
+        let section = (
+            lock,
+            prop::collection::vec(inner, 0..6),
+            any::<Option<Index>>(),
+        );
+        let section = section.prop_map(move |(lock, mut calls, try_elsewhere)| {
+            if let (Some(place), Call::Lock(who) | Call::TryLock(who)) = (try_elsewhere, &lock) {
+                calls.insert(place.index(calls.len() + 1), (1, Call::TryLock(*who)));
+            }
             // Each of them was made with the same next name.
             for (name, made) in (next..).zip(&mut calls) {
                 if let (_, Call::Register(new, _) | Call::Watch(_, new)) = made {
