@@ -37,6 +37,9 @@ use proptest::sample::Index;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use spec::{Call, Ret, Who};
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 /// How many histories, where `PROPTEST_CASES` says nothing.
@@ -253,6 +256,35 @@ prop_state_machine! {
     /// P6: after each call, and when all jobs are gone, a registry holds what it needs and what the documentation says.
     #[test]
     fn histories_leave_nothing_behind(sequential 1..=LONGEST => LeftBehind);
+}
+
+/// P6: a wake of a slot whose last watch has been dropped does not list the slot.
+#[test]
+fn wake_without_a_watch_lists_nothing() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    let mut watch = job.watch().unwrap();
+    let mut poll = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        pin!(watch.changed()).poll(&mut cx).is_pending()
+    };
+    assert!(!poll() && poll(), "the watch waits");
+    drop(watch);
+    job.start().unwrap();
+    assert_eq!(jobs.inner.table.watchers().census(), (vec![], 0));
+}
+
+/// P6: all attempts of a job share one entry of the due queue.
+#[test]
+fn retried_job_is_filed_once() {
+    let jobs = JobRegistry::new();
+    let mut job = jobs.register(()).unwrap();
+    for _ in 0..100 {
+        job.fail("reason").unwrap();
+        job = job.retry().unwrap();
+    }
+    let (entries, empty) = jobs.inner.due.census();
+    assert_eq!((entries.len(), empty), (1, 0));
 }
 
 proptest! {
