@@ -1,0 +1,60 @@
+//! The table has a row for every public call.
+
+use crate::rows::ROWS;
+use std::collections::BTreeSet;
+
+const SOURCES: [(&str, &str); 12] = [
+    ("JobRegistry", include_str!("../../src/registry.rs")),
+    ("JobRegistry", include_str!("../../src/registry/after.rs")),
+    ("JobRegistry", include_str!("../../src/registry/look.rs")),
+    ("JobRegistry", include_str!("../../src/registry/steps.rs")),
+    ("JobRegistry", include_str!("../../src/observe/metrics.rs")),
+    ("JobRegistry", include_str!("../../src/task/shutdown.rs")),
+    ("JobRegistry", include_str!("../../src/task/reaper.rs")),
+    ("JobRegistry", include_str!("../../src/task/spawn.rs")),
+    ("Job", include_str!("../../src/job.rs")),
+    ("Job", include_str!("../../src/observe/tracing.rs")),
+    ("JobGuard", include_str!("../../src/guard.rs")),
+    ("Watch", include_str!("../../src/watch.rs")),
+];
+
+/// Public functions of these files that are of no registry, job, guard or watch.
+const OTHERS: [&str; 2] = ["JobRegistry::describe_metrics", "JobRegistry::is_clean"];
+
+/// P11: a new call without a row fails here.
+#[test]
+fn the_table_has_a_row_for_every_public_call() {
+    let mut covered: BTreeSet<String> = BTreeSet::new();
+    for row in ROWS {
+        covered.extend(row.covers.split(' ').map(str::to_owned));
+    }
+    let mut missing = Vec::new();
+    for (of, text) in SOURCES {
+        for line in text.lines().map(str::trim_start) {
+            let rest = line
+                .strip_prefix("pub fn ")
+                .or(line.strip_prefix("pub async fn "));
+            let Some(rest) = rest else { continue };
+            let name: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let name = format!("{of}::{name}");
+            if !covered.contains(&name) && !OTHERS.contains(&name.as_str()) {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "without a row: {missing:?}");
+    for name in [
+        "Job::drop",
+        "JobGuard::drop",
+        "Watch::drop",
+        "Heartbeat::drop",
+        "JobRegistry::drop",
+        "Job::heartbeat_every",
+        "JobRegistry::heartbeat_every",
+    ] {
+        assert!(covered.contains(name), "without a row: {name}");
+    }
+}

@@ -1,0 +1,755 @@
+//! The table: every public call, and what a panic of each piece of user code comes to in it.
+
+use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
+use crate::world::{A, B, Before, SECOND, World};
+use job_registry::{JobRegistry, Progress, StepError, describe_metrics};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// A call.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// The public functions that it stands for, separated by spaces.
+    pub(crate) covers: &'static str,
+    /// What the jobs are before it.
+    pub(crate) states: [Before; 4],
+    /// A letter for each source, in the order of `SOURCES`; see `Expected`.
+    pub(crate) cells: &'static str,
+    pub(crate) prepare: fn(&mut World),
+    pub(crate) act: fn(&mut World) -> Done,
+    /// What goes on after the call: nothing is armed any more.
+    pub(crate) then: fn(&mut World),
+}
+
+/// What the call returned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) text: String,
+    /// How many panics a sweep reported.
+    pub(crate) panics: Option<usize>,
+}
+
+trait Returned: std::fmt::Debug + Sized {
+    fn done(self) -> Done {
+        Done {
+            text: format!("{self:?}"),
+            panics: None,
+        }
+    }
+}
+
+impl<R: std::fmt::Debug> Returned for R {}
+
+const LIVE: [Before; 4] = [Running; 4];
+const WAITING: [Before; 4] = [Pending, Running, Pending, Ended];
+const OVER: [Before; 4] = [Ended, Running, Ended, Pending];
+const SILENT: [Before; 4] = [Stalled; 4];
+const OVERDUE: [Before; 4] = [Due, Due, Due, Due];
+const SOME_OVERDUE: [Before; 4] = [Due, Due, Running, Running];
+
+fn nothing(_: &mut World) {}
+
+fn half() -> Progress {
+    Progress::percent(50.0).unwrap()
+}
+
+/// A call of which nothing has to be prepared.
+const fn row(
+    name: &'static str,
+    covers: &'static str,
+    states: [Before; 4],
+    cells: &'static str,
+    act: fn(&mut World) -> Done,
+) -> Row {
+    Row {
+        name,
+        covers,
+        states,
+        cells,
+        prepare: nothing,
+        act,
+        then: nothing,
+    }
+}
+
+/// Lets every other task of the runtime go as far as it can.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lets the time of the registry and that of the runtime pass together, a second at a time.
+fn tick(world: &mut World, seconds: u64) {
+    for _ in 0..seconds {
+        world.clock.advance(SECOND);
+        world.runtime.block_on(async {
+            sleep(Duration::from_millis(SECOND)).await;
+            settle().await;
+        });
+    }
+}
+
+/// Panics of its own in `f`, which has to come out of it as it was. The clean run has it, too.
+fn unwound(f: impl FnOnce()) -> Done {
+    let unwound = catch_unwind(AssertUnwindSafe(f)).expect_err("the caller panics");
+    match unwound.downcast::<&str>() {
+        Ok(text) => text.done(),
+        Err(other) => {
+            // It may panic when it is dropped.
+            std::mem::forget(other);
+            "another panic".done()
+        }
+    }
+}
+
+fn own_panic() -> ! {
+    resume_unwind(Box::new("the caller's own"))
+}
+
+// The columns: a waker, a waker's drop, the hook, a payload's drop, the subscriber, the recorder, the clock.
+pub(crate) const ROWS: &[Row] = &[
+    row("register", "JobRegistry::register", LIVE, "----LLR", |w| {
+        let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
+        w.kept = Some(Box::new(job));
+        Done::default()
+    }),
+    row(
+        "register, with its sweep",
+        "JobRegistry::register",
+        SOME_OVERDUE,
+        "--CCEEE",
+        |w| {
+            let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
+            w.kept = Some(Box::new(job));
+            Done::default()
+        },
+    ),
+    Row {
+        prepare: |w| {
+            for _ in 0..2 {
+                let _ = w.jobs().register(w.payload()).unwrap().detach();
+            }
+        },
+        ..row(
+            "register, refused",
+            "JobRegistry::register",
+            LIVE,
+            "----PPR",
+            |w| {
+                w.jobs()
+                    .register(w.payload())
+                    .map(drop)
+                    .map_err(drop)
+                    .done()
+            },
+        )
+    },
+    row(
+        "start by id",
+        "JobRegistry::start",
+        WAITING,
+        "PP--PPR",
+        |w| w.jobs().start(w.a()).done(),
+    ),
+    row("start by handle", "Job::start", WAITING, "PP--PPR", |w| {
+        w.owner(A).start().done()
+    }),
+    row(
+        "start by guard",
+        "JobGuard::start",
+        WAITING,
+        "PP--PPG",
+        |w| {
+            let mut guard = w.jobs().lock(w.a()).unwrap();
+            let started = guard.start();
+            drop(guard);
+            started.done()
+        },
+    ),
+    row(
+        "advance by id",
+        "JobRegistry::advance",
+        LIVE,
+        "PP--P--",
+        |w| w.jobs().advance(w.a(), half()).done(),
+    ),
+    row("advance by handle", "Job::advance", LIVE, "PP--P--", |w| {
+        w.owner(A).advance(half()).done()
+    }),
+    row(
+        "advance by guard",
+        "JobGuard::advance",
+        LIVE,
+        "PP--P--",
+        |w| {
+            let guard = w.owner(A).lock().unwrap();
+            let stands = guard.advance(half());
+            drop(guard);
+            stands.done()
+        },
+    ),
+    row(
+        "heartbeat by id",
+        "JobRegistry::heartbeat",
+        LIVE,
+        "----PPR",
+        |w| w.jobs().heartbeat(w.a()).done(),
+    ),
+    row(
+        "heartbeat by handle",
+        "Job::heartbeat",
+        LIVE,
+        "----PPR",
+        |w| w.owner(A).heartbeat().done(),
+    ),
+    row(
+        "heartbeat by guard",
+        "JobGuard::heartbeat JobGuard::id",
+        LIVE,
+        "----PPG",
+        |w| {
+            let guard = w.owner(A).lock().unwrap();
+            let beaten = guard.heartbeat();
+            assert_eq!(guard.id(), w.a());
+            drop(guard);
+            beaten.done()
+        },
+    ),
+    row(
+        "complete by id",
+        "JobRegistry::complete",
+        LIVE,
+        "PP--PPR",
+        |w| w.jobs().complete(w.a()).done(),
+    ),
+    row(
+        "complete by handle",
+        "Job::complete",
+        LIVE,
+        "PP--PPR",
+        |w| w.owner(A).complete().done(),
+    ),
+    row(
+        "complete by guard",
+        "JobGuard::complete",
+        LIVE,
+        "PP--PPG",
+        |w| w.owner(A).lock().unwrap().complete().done(),
+    ),
+    row("fail by id", "JobRegistry::fail", LIVE, "PP--PPR", |w| {
+        w.jobs().fail(w.a(), "why").done()
+    }),
+    row("fail by handle", "Job::fail", LIVE, "PP--PPR", |w| {
+        w.owner(A).fail("why").done()
+    }),
+    row("fail by guard", "JobGuard::fail", LIVE, "PP--PPG", |w| {
+        w.jobs().lock(w.a()).unwrap().fail("why").done()
+    }),
+    row(
+        "cancel by id",
+        "JobRegistry::cancel",
+        LIVE,
+        "PP--PPR",
+        |w| w.jobs().cancel(w.a()).done(),
+    ),
+    row("cancel by handle", "Job::cancel", LIVE, "PP--PPR", |w| {
+        w.owner(A).cancel().done()
+    }),
+    row(
+        "cancel by guard",
+        "JobGuard::cancel",
+        LIVE,
+        "PP--PPG",
+        |w| w.jobs().try_lock(w.a()).unwrap().cancel().done(),
+    ),
+    row(
+        "a step, refused",
+        "JobRegistry::start",
+        LIVE,
+        "----PP-",
+        |w| w.jobs().start(w.a()).done(),
+    ),
+    row(
+        "update by id",
+        "JobRegistry::update",
+        LIVE,
+        "-------",
+        |w| w.jobs().update(w.a(), |_| ()).done(),
+    ),
+    row("update by handle", "Job::update", LIVE, "-------", |w| {
+        w.owner(A).update(|_| ()).done()
+    }),
+    row(
+        "update that panics by id",
+        "JobRegistry::update",
+        LIVE,
+        "CC--CCR",
+        |w| unwound(|| w.jobs().update(w.a(), |_| own_panic()).unwrap()),
+    ),
+    row(
+        "update that panics by handle",
+        "Job::update",
+        LIVE,
+        "CC--CCR",
+        |w| unwound(|| w.owner(A).update(|_| own_panic()).unwrap()),
+    ),
+    row(
+        "lock by id",
+        "JobRegistry::lock JobRegistry::try_lock",
+        LIVE,
+        "-------",
+        |w| {
+            drop(w.jobs().lock(w.a()));
+            w.jobs().try_lock(w.a()).map(drop).done()
+        },
+    ),
+    row(
+        "lock by handle",
+        "Job::lock Job::try_lock JobGuard::snapshot",
+        LIVE,
+        "-------",
+        |w| {
+            drop(w.owner(A).lock());
+            w.owner(A)
+                .try_lock()
+                .map(|guard| guard.snapshot())
+                .map(drop)
+                .done()
+        },
+    ),
+    row("guard, unwound", "JobGuard::drop", LIVE, "CC--CCR", |w| {
+        unwound(|| {
+            let _guard = w.jobs().lock(w.a()).unwrap();
+            own_panic()
+        })
+    }),
+    row(
+        "steps by id under a guard of another job",
+        "JobRegistry::lock",
+        LIVE,
+        "PP--PPG",
+        |w| {
+            let other = w.jobs().lock(w.ids[B]).unwrap();
+            w.jobs().advance(w.a(), half()).unwrap();
+            w.jobs().heartbeat(w.a()).unwrap();
+            drop(other);
+            Done::default()
+        },
+    ),
+    row("read", "JobRegistry::read", LIVE, "-------", |w| {
+        w.jobs().read(w.a(), |_| ()).done()
+    }),
+    row("get", "JobRegistry::get", LIVE, "-------", |w| {
+        w.jobs().get(w.a()).map(drop).done()
+    }),
+    row(
+        "snapshot by id",
+        "JobRegistry::snapshot",
+        LIVE,
+        "-------",
+        |w| w.jobs().snapshot(w.a()).map(drop).done(),
+    ),
+    row(
+        "snapshot by handle",
+        "Job::snapshot",
+        LIVE,
+        "-------",
+        |w| w.owner(A).snapshot().map(drop).done(),
+    ),
+    row(
+        "a look-up, refused",
+        "JobRegistry::snapshot",
+        LIVE,
+        "----PP-",
+        |w| w.jobs().snapshot(w.removed).map(drop).done(),
+    ),
+    row("watch by id", "JobRegistry::watch", LIVE, "-------", |w| {
+        w.jobs().watch(w.a()).map(drop).done()
+    }),
+    row("watch by handle", "Job::watch", LIVE, "-------", |w| {
+        w.owner(A).watch().map(drop).done()
+    }),
+    row(
+        "poll of a watch",
+        "Watch::changed Watch::poll_next",
+        LIVE,
+        "-P-----",
+        |w| w.watchers[A].poll().is_ready().done(),
+    ),
+    row("drop of a watch", "Watch::drop", LIVE, "-P-----", |w| {
+        w.watchers[A].watch = None;
+        Done::default()
+    }),
+    row(
+        "iter",
+        "JobRegistry::iter JobRegistry::counts",
+        WAITING,
+        "-------",
+        |w| (w.jobs().iter().count(), w.jobs().counts()).done(),
+    ),
+    row(
+        "len",
+        "JobRegistry::len JobRegistry::is_empty JobRegistry::capacity JobRegistry::removal_panics",
+        LIVE,
+        "-------",
+        |w| {
+            (
+                w.jobs().len(),
+                w.jobs().is_empty(),
+                w.jobs().capacity(),
+                w.jobs().removal_panics(),
+            )
+                .done()
+        },
+    ),
+    row("now", "JobRegistry::now", LIVE, "------R", |w| {
+        w.jobs().now().done()
+    }),
+    row(
+        "system_time",
+        "JobRegistry::system_time",
+        LIVE,
+        "-------",
+        |w| {
+            let _ = w.jobs().system_time(Duration::ZERO);
+            Done::default()
+        },
+    ),
+    row(
+        "publish_counts",
+        "JobRegistry::publish_counts describe_metrics",
+        LIVE,
+        "-----P-",
+        |w| {
+            describe_metrics();
+            w.jobs().publish_counts();
+            Done::default()
+        },
+    ),
+    row(
+        "span",
+        "Job::span Job::id Job::attempt Job::registry",
+        LIVE,
+        "----P--",
+        |w| {
+            let job = w.owner(A);
+            drop(job.span());
+            (job.id() == w.a(), job.attempt(), job.registry().len()).done()
+        },
+    ),
+    row("stalled", "JobRegistry::stalled", SILENT, "------R", |w| {
+        w.jobs().stalled().len().done()
+    }),
+    row(
+        "fail_stalled",
+        "JobRegistry::fail_stalled",
+        SILENT,
+        "PP--PPR",
+        |w| w.jobs().fail_stalled().len().done(),
+    ),
+    row(
+        "retry of an ended job by id",
+        "JobRegistry::retry",
+        OVER,
+        "----LLR",
+        |w| {
+            let job = w.jobs().retry(w.a()).unwrap();
+            w.kept = Some(Box::new(job));
+            Done::default()
+        },
+    ),
+    row(
+        "retry of an ended job by handle",
+        "Job::retry",
+        OVER,
+        "----LLR",
+        |w| {
+            let job = w.owner(A).retry().unwrap();
+            w.kept = Some(Box::new(job));
+            Done::default()
+        },
+    ),
+    row(
+        "retry of a stalled job by id",
+        "JobRegistry::retry",
+        SILENT,
+        "LL--LLR",
+        |w| {
+            let job = w.jobs().retry(w.a()).unwrap();
+            w.kept = Some(Box::new(job));
+            Done::default()
+        },
+    ),
+    row(
+        "retry of a stalled job by handle",
+        "Job::retry",
+        SILENT,
+        "LL--LLR",
+        |w| {
+            let job = w.owner(A).retry().unwrap();
+            w.kept = Some(Box::new(job));
+            Done::default()
+        },
+    ),
+    Row {
+        // The payload is the caller's.
+        then: |w| w.kept = None,
+        ..row(
+            "remove by id",
+            "JobRegistry::remove",
+            OVER,
+            "--P-PPR",
+            |w| {
+                let payload = w.jobs().remove(w.a()).unwrap();
+                w.kept = Some(Box::new(payload));
+                Done::default()
+            },
+        )
+    },
+    Row {
+        then: |w| w.kept = None,
+        ..row("remove by handle", "Job::remove", OVER, "--P-PPR", |w| {
+            let payload = w.owner(A).remove().unwrap();
+            w.kept = Some(Box::new(payload));
+            Done::default()
+        })
+    },
+    row(
+        "remove_after by id",
+        "JobRegistry::remove_after",
+        OVER,
+        "------R",
+        |w| w.jobs().remove_after(w.a(), Duration::from_secs(7)).done(),
+    ),
+    row(
+        "remove_after by handle",
+        "Job::remove_after",
+        OVER,
+        "------R",
+        |w| w.owner(A).remove_after(Duration::from_secs(7)).done(),
+    ),
+    row("sweep", "JobRegistry::sweep", OVERDUE, "--CCMMR", |w| {
+        let swept = w.jobs().sweep();
+        Done {
+            text: format!("{} removed, {} busy", swept.removed, swept.busy),
+            panics: Some(swept.panics.len()),
+        }
+    }),
+    row("drop of an owner", "Job::drop", LIVE, "PP--PPR", |w| {
+        w.owners[A] = None;
+        Done::default()
+    }),
+    row(
+        "drop of an owner under a guard",
+        "Job::drop",
+        LIVE,
+        "PP--PPR",
+        |w| {
+            let owner = w.owners[A].take();
+            let guard = w.jobs().lock(w.ids[B]).unwrap();
+            drop(owner);
+            drop(guard);
+            Done::default()
+        },
+    ),
+    row(
+        "drop of an owner, unwound",
+        "Job::drop",
+        LIVE,
+        "CC--CCR",
+        |w| {
+            let owner = w.owners[A].take();
+            unwound(|| {
+                let _owner = owner;
+                own_panic()
+            })
+        },
+    ),
+    row("detach", "Job::detach", LIVE, "-------", |w| {
+        let _ = w.owners[A].take().unwrap().detach();
+        Done::default()
+    }),
+    row(
+        "drop of the registry",
+        "JobRegistry::drop",
+        WAITING,
+        "PP-P---",
+        |w| {
+            for owner in w.owners.drain(..).flatten() {
+                let _ = owner.detach();
+            }
+            w.jobs = None;
+            Done::default()
+        },
+    ),
+    row(
+        "drop of the registry, unwound",
+        "JobRegistry::drop",
+        WAITING,
+        "CC-C---",
+        |w| {
+            for owner in w.owners.drain(..).flatten() {
+                let _ = owner.detach();
+            }
+            let jobs = w.jobs.take();
+            unwound(|| {
+                let _jobs = jobs;
+                own_panic()
+            })
+        },
+    ),
+    row("spawn", "JobRegistry::spawn", LIVE, "----EEE", |w| {
+        let jobs = w.jobs();
+        w.runtime.block_on(async {
+            let work = async |job: std::sync::Arc<job_registry::Job<_>>| {
+                job.advance(half())?;
+                tokio::task::yield_now().await;
+                Ok::<(), StepError>(())
+            };
+            let spawned = jobs.spawn(w.payload(), work).map_err(drop);
+            settle().await;
+            spawned.map(drop).done()
+        })
+    }),
+    row(
+        "spawn_blocking",
+        "JobRegistry::spawn_blocking",
+        LIVE,
+        "----EEE",
+        |w| {
+            let jobs = w.jobs();
+            w.runtime.block_on(async {
+                let work = |job: &job_registry::Job<_>| job.advance(half()).map(drop);
+                let spawned = jobs.spawn_blocking(w.payload(), work).map_err(drop);
+                // Paused time passes when no thread is at work.
+                sleep(Duration::from_millis(10)).await;
+                spawned.map(drop).done()
+            })
+        },
+    ),
+    Row {
+        then: |w| tick(w, 2),
+        ..row(
+            "heartbeat_every by id",
+            "JobRegistry::heartbeat_every",
+            LIVE,
+            "----RRR",
+            |w| {
+                let heartbeat = {
+                    let _in_runtime = w.runtime.enter();
+                    w.jobs()
+                        .heartbeat_every(w.a(), Duration::from_secs(100))
+                        .unwrap()
+                };
+                w.kept = Some(Box::new(heartbeat));
+                Done::default()
+            },
+        )
+    },
+    Row {
+        then: |w| tick(w, 2),
+        ..row(
+            "heartbeat_every by handle",
+            "Job::heartbeat_every",
+            LIVE,
+            "----PPR",
+            |w| {
+                let heartbeat = {
+                    let _in_runtime = w.runtime.enter();
+                    w.owner(A).heartbeat_every(Duration::from_secs(100))
+                };
+                w.kept = Some(Box::new(heartbeat));
+                Done::default()
+            },
+        )
+    },
+    Row {
+        prepare: |w| {
+            let _in_runtime = w.runtime.enter();
+            let beat = |n| w.owner(n).heartbeat_every(Duration::from_secs(1));
+            let heartbeats: Vec<_> = (0..4).map(beat).collect();
+            w.kept = Some(Box::new(heartbeats));
+        },
+        then: |w| tick(w, 1),
+        ..row(
+            "the task of heartbeat_every",
+            "Job::heartbeat_every",
+            LIVE,
+            "----CCS",
+            |w| {
+                tick(w, 3);
+                Done::default()
+            },
+        )
+    },
+    Row {
+        prepare: |w| {
+            let _in_runtime = w.runtime.enter();
+            let heartbeat = w.owner(A).heartbeat_every(Duration::from_secs(1));
+            w.kept = Some(Box::new(heartbeat));
+        },
+        ..row(
+            "drop of a heartbeat",
+            "Heartbeat::drop",
+            LIVE,
+            "-------",
+            |w| {
+                w.kept = None;
+                Done::default()
+            },
+        )
+    },
+    Row {
+        then: |w| {
+            // A reaper that goes on removes what ends after the panic.
+            w.jobs()
+                .remove_after(w.ids[2], Duration::from_secs(1))
+                .unwrap();
+            w.jobs().cancel(w.ids[2]).unwrap();
+            tick(w, 3);
+        },
+        ..row(
+            "spawn_reaper",
+            "JobRegistry::spawn_reaper",
+            SOME_OVERDUE,
+            "--CCCCS",
+            |w| {
+                {
+                    let _in_runtime = w.runtime.enter();
+                    w.jobs().spawn_reaper(Duration::from_secs(1));
+                }
+                tick(w, 3);
+                Done::default()
+            },
+        )
+    },
+    row(
+        "shutdown",
+        "JobRegistry::shutdown",
+        [Running, Pending, Ended, Running],
+        "CCCCCCS",
+        |w| {
+            let report = w
+                .runtime
+                .block_on(w.jobs().shutdown(Duration::from_secs(60)));
+            report.done()
+        },
+    ),
+    row(
+        "clone",
+        "JobRegistry::clone JobRegistry::new JobRegistry::builder JobRegistry::default",
+        LIVE,
+        "-------",
+        |w| {
+            let other = JobRegistry::<u32>::new();
+            (
+                w.jobs().clone().len(),
+                other.len(),
+                JobRegistry::<u32>::builder().build().len(),
+            )
+                .done()
+        },
+    ),
+];

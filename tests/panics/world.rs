@@ -1,0 +1,371 @@
+//! A registry with four jobs, three watchers for each of them, and what can be seen of it all.
+
+use crate::stage::{self, Source, TestClock, fire};
+use job_registry::{Job, JobId, JobRegistry, Progress, RegisterError, Snapshot, Watch};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// The job that a call is about comes first. `NEW` is the one that a call registers.
+pub(crate) const JOBS: [&str; 4] = ["a", "b", "c", "d"];
+pub(crate) const NEW: &str = "new";
+pub(crate) const A: usize = 0;
+pub(crate) const B: usize = 1;
+
+const CAPACITY: usize = 6;
+pub(crate) const SECOND: u64 = 1_000;
+
+/// What a job is before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    Pending,
+    Running,
+    Stalled,
+    /// Failed, with a removal that is not due.
+    Ended,
+    /// Failed, with a removal that is due.
+    Due,
+}
+
+/// How often each payload was dropped, and how often the hook saw it.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    dropped: BTreeMap<&'static str, usize>,
+    hooked: BTreeMap<&'static str, usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Payload {
+    name: &'static str,
+    gone: Arc<Mutex<Gone>>,
+}
+
+/// A clone is the test's own: its drop is not counted.
+impl Clone for Payload {
+    fn clone(&self) -> Self {
+        Self {
+            name: "a clone",
+            gone: self.gone.clone(),
+        }
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        let mut gone = self.gone.lock().unwrap();
+        *gone.dropped.entry(self.name).or_default() += 1;
+        drop(gone);
+        if JOBS.contains(&self.name) {
+            fire(Source::Payload, || self.name.to_owned());
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Bell(AtomicBool);
+
+/// The waker of a bell. Each poll gets one of its own, so that its drop can be armed.
+struct Ringer(Arc<Bell>);
+
+impl Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        self.0.0.store(true, Ordering::SeqCst);
+        fire(Source::Waker, String::new);
+    }
+}
+
+impl Drop for Ringer {
+    fn drop(&mut self) {
+        fire(Source::WakerDrop, String::new);
+    }
+}
+
+pub(crate) struct Watcher {
+    job: usize,
+    pub(crate) watch: Option<Watch<Payload>>,
+    pub(crate) bell: Arc<Bell>,
+}
+
+impl Watcher {
+    pub(crate) fn poll(&mut self) -> Poll<Option<Snapshot>> {
+        let waker = Waker::from(Arc::new(Ringer(self.bell.clone())));
+        let watch = self.watch.as_mut().expect("the watch is there");
+        let polled = pin!(watch.changed()).poll(&mut Context::from_waker(&waker));
+        // A clone is with the registry: this is not its last.
+        drop(waker);
+        polled
+    }
+
+    fn has_rung(&self) -> bool {
+        self.bell.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) struct World {
+    /// `None` once the call has dropped it.
+    pub(crate) jobs: Option<JobRegistry<Payload>>,
+    pub(crate) clock: TestClock,
+    pub(crate) ids: Vec<JobId>,
+    pub(crate) owners: Vec<Option<Job<Payload>>>,
+    pub(crate) watchers: Vec<Watcher>,
+    pub(crate) gone: Arc<Mutex<Gone>>,
+    /// What the call returned that owns something.
+    pub(crate) kept: Option<Box<dyn Any>>,
+    pub(crate) runtime: Runtime,
+    /// An id that has been removed.
+    pub(crate) removed: JobId,
+}
+
+impl World {
+    pub(crate) fn new(states: [Before; 4]) -> Self {
+        let (clock, gone) = (TestClock::default(), Arc::<Mutex<Gone>>::default());
+        let hooked = gone.clone();
+        let jobs = JobRegistry::builder()
+            .capacity(CAPACITY)
+            .clock(clock.clone())
+            .retention(Duration::from_secs(10))
+            .stall_after(Duration::from_secs(5))
+            .on_remove(move |record: &job_registry::Record<Payload>| {
+                let name = record.payload.name;
+                *hooked.lock().unwrap().hooked.entry(name).or_default() += 1;
+                fire(Source::Hook, || name.to_owned());
+            })
+            .build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let mut world = Self {
+            removed: {
+                let id = jobs.register(payload("removed", &gone)).unwrap().detach();
+                jobs.cancel(id).unwrap();
+                drop(jobs.remove(id).unwrap());
+                id
+            },
+            jobs: Some(jobs),
+            clock,
+            ids: Vec::new(),
+            owners: Vec::new(),
+            watchers: Vec::new(),
+            gone,
+            kept: None,
+            runtime,
+        };
+        world.populate(states);
+        world
+    }
+
+    fn populate(&mut self, states: [Before; 4]) {
+        for name in JOBS {
+            let owner = self.jobs().register(payload(name, &self.gone)).unwrap();
+            self.ids.push(owner.id());
+            self.owners.push(Some(owner));
+        }
+        for (n, state) in states.into_iter().enumerate() {
+            let owner = self.owner(n);
+            if state != Before::Pending {
+                owner.start().unwrap();
+                owner.advance(Progress::percent(10.0).unwrap()).unwrap();
+            }
+            if matches!(state, Before::Ended | Before::Due) {
+                let delay = if state == Before::Due { 1 } else { 3_600 };
+                owner.remove_after(Duration::from_secs(delay)).unwrap();
+                owner.fail("before the call").unwrap();
+            }
+        }
+        // A stalled job has been silent, and a due one has been kept, for as long as it takes.
+        self.clock.advance(6 * SECOND);
+        for (n, state) in states.into_iter().enumerate() {
+            if state == Before::Running {
+                self.owner(n).heartbeat().unwrap();
+            }
+        }
+        for job in 0..JOBS.len() {
+            for _ in 0..3 {
+                let mut watcher = Watcher {
+                    job,
+                    watch: Some(self.jobs().watch(self.ids[job]).unwrap()),
+                    bell: Arc::default(),
+                };
+                assert!(
+                    watcher.poll().is_ready(),
+                    "the first item is the job as it is"
+                );
+                let _ = watcher.poll();
+                self.watchers.push(watcher);
+            }
+        }
+    }
+
+    pub(crate) fn jobs(&self) -> &JobRegistry<Payload> {
+        self.jobs.as_ref().expect("the registry is there")
+    }
+
+    pub(crate) fn owner(&self, n: usize) -> &Job<Payload> {
+        self.owners[n].as_ref().expect("the owner is there")
+    }
+
+    pub(crate) fn a(&self) -> JobId {
+        self.ids[A]
+    }
+
+    pub(crate) fn payload(&self) -> Payload {
+        payload(NEW, &self.gone)
+    }
+}
+
+fn payload(name: &'static str, gone: &Arc<Mutex<Gone>>) -> Payload {
+    let gone = gone.clone();
+    Payload { name, gone }
+}
+
+/// What can be seen of one job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct JobView {
+    /// Empty where the job is not there.
+    pub(crate) state: String,
+    pub(crate) is_live: bool,
+    pub(crate) rung: Vec<bool>,
+    pub(crate) events: Vec<String>,
+    pub(crate) dropped: usize,
+    pub(crate) hooked: usize,
+}
+
+/// What can be seen after a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) jobs: BTreeMap<&'static str, JobView>,
+    pub(crate) len: usize,
+    pub(crate) removal_panics: u64,
+}
+
+impl World {
+    /// Reads every job, under its lock.
+    pub(crate) fn view(&self) -> View {
+        let mut jobs = BTreeMap::<&'static str, JobView>::new();
+        for name in JOBS.into_iter().chain([NEW]) {
+            let gone = self.gone.lock().unwrap();
+            let count = |of: &BTreeMap<&str, usize>| of.get(name).copied().unwrap_or_default();
+            let (dropped, hooked) = (count(&gone.dropped), count(&gone.hooked));
+            jobs.insert(
+                name,
+                JobView {
+                    dropped,
+                    hooked,
+                    ..JobView::default()
+                },
+            );
+        }
+        for (id, text) in stage::take_events() {
+            let id = id.unwrap_or_default();
+            let text = text.replace("panicked: the job's owner was unwound", "abandoned");
+            // An event of no job belongs to the job that the call is about.
+            let name = self
+                .name(&id)
+                .unwrap_or(if id.is_empty() { JOBS[A] } else { NEW });
+            if id != self.removed.to_string() {
+                jobs.get_mut(name).unwrap().events.push(text);
+            }
+        }
+        for watcher in &self.watchers {
+            let job = jobs.get_mut(JOBS[watcher.job]).unwrap();
+            job.rung.push(watcher.has_rung());
+        }
+        let Some(registry) = &self.jobs else {
+            return View {
+                jobs,
+                len: 0,
+                removal_panics: 0,
+            };
+        };
+        for seen in registry.iter() {
+            let (name, state) = registry
+                .read(seen.id(), |record| {
+                    let (snapshot, times) = (record.snapshot, &record.times);
+                    let version = (snapshot.attempt(), snapshot.status(), snapshot.progress());
+                    let beat = snapshot.last_heartbeat();
+                    let error = record.error.as_deref().unwrap_or("no error");
+                    let error = error.replace("panicked: the job's owner was unwound", "abandoned");
+                    let state = format!("{version:?} {beat:?} {times:?} {error}");
+                    (record.payload.name, state)
+                })
+                .expect("a job that is seen can be read");
+            let job = jobs.get_mut(name).unwrap();
+            job.state = state;
+            job.is_live = !seen.status().is_ended();
+        }
+        View {
+            jobs,
+            len: registry.len(),
+            removal_panics: registry.removal_panics(),
+        }
+    }
+
+    fn name(&self, id: &str) -> Option<&'static str> {
+        let place = self.ids.iter().position(|known| known.to_string() == id)?;
+        Some(JOBS[place])
+    }
+
+    /// Nothing is left behind: every job that is there can be locked by another thread, ended, told of and removed, its
+    /// watchers learn the end, and every slot comes back.
+    pub(crate) fn heals(&mut self) -> Result<(), String> {
+        let Some(jobs) = self.jobs.clone() else {
+            return Ok(());
+        };
+        for seen in jobs.iter() {
+            let id = seen.id();
+            std::thread::scope(|scope| {
+                let free = scope.spawn(|| jobs.try_lock(id).map(drop));
+                match free.join().expect("a lock does not panic") {
+                    Err(job_registry::LockError::Busy) => Err(format!("{id} is locked")),
+                    _ => Ok(()),
+                }
+            })?;
+            stage::take_events();
+            if !seen.status().is_ended() {
+                jobs.cancel(id)
+                    .map_err(|error| format!("cancel: {error}"))?;
+                let told = stage::take_events();
+                if !told.iter().any(|(told, _)| *told == Some(id.to_string())) {
+                    return Err(format!("{id}: its end is not told of: {told:?}"));
+                }
+            }
+        }
+        for watcher in &mut self.watchers {
+            if watcher.watch.is_none() {
+                continue;
+            }
+            // A watcher of an ended job has its last item, or gets it.
+            let last = match watcher.poll() {
+                Poll::Ready(Some(seen)) => seen.status().is_ended(),
+                Poll::Ready(None) => true,
+                Poll::Pending => false,
+            };
+            if !last {
+                return Err(format!("a watcher of {} waits", JOBS[watcher.job]));
+            }
+        }
+        for seen in jobs.iter().collect::<Vec<_>>() {
+            drop(jobs.remove(seen.id()).map_err(|error| error.to_string())?);
+        }
+        if !jobs.is_empty() {
+            return Err(format!("{} slots are lost", jobs.len()));
+        }
+        for n in 0..=CAPACITY {
+            match jobs.register(payload("fill", &self.gone)) {
+                Ok(job) if n < CAPACITY => drop(job.detach()),
+                Err(RegisterError::Full(_)) if n == CAPACITY => {}
+                Err(RegisterError::Closed(_)) => return Ok(()),
+                other => return Err(format!("job {n} of {CAPACITY}: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+}
