@@ -238,7 +238,7 @@ fn complaints(row: &Row, source: Source, clean: &Clean, panicked: &Run) -> Vec<S
 impl Row {
     /// Whether a sweep or a walk has events of its own, which a clock that panics may keep back.
     fn is_walk(&self) -> bool {
-        ["sweep"].contains(&self.name)
+        ["sweep", "register, with its sweep"].contains(&self.name)
     }
 }
 
