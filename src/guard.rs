@@ -5,13 +5,13 @@ use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::slot::Slot;
 use crate::target::Target;
-use crate::thread::panic_message;
+use crate::thread::{Panics, contain, panic_message};
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status};
 use std::any::Any;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 
 /// Exclusive access to the payload of a live job. From [`JobRegistry::lock`] or [`Job::lock`].
 ///
@@ -149,15 +149,19 @@ impl<'a, T> JobGuard<'a, T> {
     #[cold]
     fn fail_unwound(&mut self) {
         let reason = "panicked: while the job's lock was held".to_owned();
-        // Refused where the guard itself has ended the job before the panic.
-        let _ = self.end(Ending::Failed, Some(reason));
+        // Refused where the guard itself has ended the job before the panic. A clock that panics must not end the process.
+        contain(|| self.end(Ending::Failed, Some(reason)));
     }
 
-    /// Fails the job for a panic in a closure.
+    /// Fails the job for a panic in a closure, which goes on as it was when the lock has been released: not a waker's or a
+    /// subscriber's, which is met on the way.
     #[cold]
-    fn fail_for(mut self, panic: &(dyn Any + Send)) {
-        let reason = format!("panicked: {}", panic_message(panic));
-        let _ = self.end(Ending::Failed, Some(reason));
+    fn fail_for(mut self, panic: Box<dyn Any + Send>) -> ! {
+        let reason = format!("panicked: {}", panic_message(&*panic));
+        contain(move || {
+            let _ = self.end(Ending::Failed, Some(reason));
+        });
+        resume_unwind(panic)
     }
 }
 
@@ -210,13 +214,11 @@ impl<T> Inner<T> {
         f: impl FnOnce(&mut T) -> R,
     ) -> Result<R, LockError> {
         let mut guard = self.guard(found)?;
-        match catch_unwind(AssertUnwindSafe(|| f(&mut guard))) {
-            Ok(value) => Ok(value),
-            Err(panic) => {
-                // The lock is released before the panic goes on.
-                guard.fail_for(&*panic);
-                resume_unwind(panic)
-            }
+        let mut panics = Panics::default();
+        let value = panics.catch(|| f(&mut guard));
+        match (value, panics.take()) {
+            (Some(value), _) => Ok(value),
+            (None, panic) => guard.fail_for(panic.expect("it has panicked")),
         }
     }
 

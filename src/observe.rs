@@ -71,6 +71,12 @@ pub(crate) enum Event {
         /// How long it was kept after its end.
         kept: Duration,
     },
+    /// Once for each removal, whatever panicked in it.
+    RemovalPanicked {
+        id: JobId,
+        /// The text of the first panic.
+        error: Arc<str>,
+    },
     Swept {
         removed: usize,
         busy: usize,
@@ -87,10 +93,13 @@ pub(crate) enum Event {
 impl Event {
     #[cfg(any(feature = "tracing", feature = "metrics"))]
     pub(crate) fn emit(&self) {
+        // A subscriber that panics keeps nothing from the recorder.
+        let mut panics = crate::thread::Panics::default();
         #[cfg(feature = "tracing")]
-        tracing::emit(self);
+        panics.catch(|| tracing::emit(self));
         #[cfg(feature = "metrics")]
-        metrics::emit(self);
+        panics.catch(|| metrics::emit(self));
+        panics.resume();
     }
 }
 

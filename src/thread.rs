@@ -10,6 +10,7 @@
 
 use crate::error::WouldDeadlock;
 use crate::sync::{MutexGuard, Ordering, thread_local};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -119,16 +120,79 @@ pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
 
 /// Runs all of them even if one panics, and passes the first panic on, unless one is under way.
 fn run(effects: impl IntoIterator<Item = Effect>) {
-    let mut panic = None;
+    let mut panics = Panics::default();
     for effect in effects {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| effect.run())) {
-            panic.get_or_insert(payload);
+        panics.catch(|| effect.run());
+    }
+    panics.resume();
+}
+
+/// The first of the panics that were caught. Its value may panic when it is dropped: every value that is not passed on goes
+/// through [`discard`].
+#[derive(Debug, Default)]
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Panics {
+    /// Runs `f`, and keeps its panic. `None` if it panicked.
+    #[inline]
+    pub(crate) fn catch<R>(&mut self, f: impl FnOnce() -> R) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.keep(panic);
+                None
+            }
         }
     }
-    match panic {
-        Some(payload) if !std::thread::panicking() => resume_unwind(payload),
-        _ => {}
+
+    #[cold]
+    pub(crate) fn keep(&mut self, panic: Box<dyn Any + Send>) {
+        match &self.0 {
+            None => self.0 = Some(panic),
+            Some(_) => discard(panic),
+        }
     }
+
+    pub(crate) fn take(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.0.take()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn message(&self) -> &str {
+        self.0.as_deref().map_or("no message", panic_message)
+    }
+
+    /// Passes the panic on, unless one is under way on this thread: a second would end the process.
+    #[inline]
+    pub(crate) fn resume(mut self) {
+        match self.take() {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            Some(panic) => discard(panic),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        if let Some(panic) = self.take() {
+            discard(panic);
+        }
+    }
+}
+
+/// Drops the value of a panic that is not passed on. A panic of its destructor is leaked: nothing says that the next value has
+/// a better one.
+#[cold]
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(next);
+    }
+}
+
+/// Runs `f`. `None` if it panicked, and the panic goes no further.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    Panics::default().catch(f)
 }
 
 /// Calls `f` with each item. A panic of the iterator or of `f` spares the items after it; the first is
@@ -196,7 +260,7 @@ pub(crate) fn number() -> usize {
 }
 
 /// The text of a panic, where it has one.
-pub(crate) fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&'static str>()
         .copied()

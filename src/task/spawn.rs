@@ -1,11 +1,9 @@
 //! `spawn` and `spawn_blocking`: a task that owns its job.
 
-use crate::thread::panic_message;
+use crate::thread::Panics;
 use crate::{Job, JobId, JobRegistry, RegisterError};
-use std::any::Any;
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -114,7 +112,9 @@ impl<T: Send + 'static> JobRegistry<T> {
             let _in_span = job.span().entered();
             // Refused where the job was ended while it waited for a thread.
             if job.start().is_ok() {
-                finish(&job, catch_unwind(AssertUnwindSafe(|| f(&job))));
+                let mut panics = Panics::default();
+                let result = panics.catch(|| f(&job));
+                finish(&job, result.ok_or(panics));
             }
         });
         Ok(id)
@@ -143,11 +143,11 @@ where
         }
     });
     let outcome = poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-        match polled {
-            Ok(Poll::Ready(result)) => return Poll::Ready(Some(Ok(result))),
-            Err(panic) => return Poll::Ready(Some(Err(panic))),
-            Ok(Poll::Pending) => {}
+        let mut panics = Panics::default();
+        match panics.catch(|| work.as_mut().poll(cx)) {
+            Some(Poll::Ready(result)) => return Poll::Ready(Some(Ok(result))),
+            Some(Poll::Pending) => {}
+            None => return Poll::Ready(Some(Err(panics))),
         }
         ended.as_mut().poll(cx).map(|()| None)
     })
@@ -158,13 +158,10 @@ where
 }
 
 /// Ends the job as its work ended. Refused where it has been ended from elsewhere, or retried.
-fn finish<T: Send + 'static, E: Display>(
-    job: &Job<T>,
-    outcome: Result<Result<(), E>, Box<dyn Any + Send>>,
-) {
+fn finish<T: Send + 'static, E: Display>(job: &Job<T>, outcome: Result<Result<(), E>, Panics>) {
     let _ = match outcome {
         Ok(Ok(())) => job.complete(),
         Ok(Err(error)) => job.fail(error.to_string()),
-        Err(panic) => job.fail(format!("panicked: {}", panic_message(&*panic))),
+        Err(panics) => job.fail(format!("panicked: {}", panics.message())),
     };
 }
