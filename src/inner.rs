@@ -14,11 +14,9 @@ use crate::snapshot::Snapshot;
 use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
 use crate::table::Table;
 use crate::target::Target;
-use crate::thread::{Effect, defer};
+use crate::thread::{Effect, Panics, defer};
 use crate::word::Word;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
 
 pub(crate) struct Inner<T> {
     pub(crate) table: Table<T>,
@@ -46,11 +44,6 @@ pub(crate) struct Settings<T> {
 impl<T> Inner<T> {
     pub(crate) fn now(&self) -> u64 {
         millis(self.timeline.elapsed())
-    }
-
-    /// For those who listen.
-    pub(crate) fn since(&self, then: u64) -> Duration {
-        Duration::from_millis(self.now().saturating_sub(then))
     }
 
     /// The slot of a target, which comes from an id or a handle of this registry.
@@ -192,28 +185,16 @@ impl<T> Inner<T> {
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         // One by one: two payloads that panic in one drop of the table would end the process.
-        let panics: Vec<_> = if std::mem::needs_drop::<T>() {
-            let payloads = self
-                .table
-                .iter()
-                .map(|slot| slot.body.lock().payload.take());
-            payloads
-                .filter_map(|payload| catch_unwind(AssertUnwindSafe(|| drop(payload))).err())
-                .collect()
-        } else {
-            Vec::new()
-        };
-        defer(
-            self.table
-                .watchers_mut()
-                .take_all()
-                .into_iter()
-                .map(Effect::Wake),
-        );
-        match panics.into_iter().next() {
-            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-            _ => {}
+        let mut panics = Panics::default();
+        if std::mem::needs_drop::<T>() {
+            for slot in self.table.iter() {
+                let payload = slot.body.lock().payload.take();
+                panics.catch(|| drop(payload));
+            }
         }
+        let wakers = self.table.watchers_mut().take_all();
+        panics.catch(|| defer(wakers.into_iter().map(Effect::Wake)));
+        panics.resume();
     }
 }
 

@@ -13,10 +13,11 @@ use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::sync::Ordering;
 use crate::target::Target;
-use crate::thread::{Effect, Sweeping, defer, despite_panics, panic_message};
+use crate::thread::{Effect, Panics, Sweeping, contain, defer, despite_panics, panic_message};
 use crate::{JobId, Record, Snapshot, Status};
+use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// What the builder's `on_remove` was given.
@@ -30,7 +31,8 @@ pub struct Swept {
     pub removed: usize,
     /// Ended jobs that seem due but are locked by somebody (a reader); the next sweep comes back to them.
     pub busy: usize,
-    /// Of the removed, those whose hook or payload panicked, with the panic's text.
+    /// Of the removed, those in whose removal the hook, the payload's drop, a waker or a subscriber panicked, with the text of
+    /// the first panic.
     pub panics: Vec<(JobId, String)>,
 }
 
@@ -49,38 +51,32 @@ impl fmt::Display for Swept {
     }
 }
 
-/// A job that is out of its slot. The slot becomes free when this is dropped, after the payload and
-/// whatever panics.
+/// A job that is out of its slot. The slot becomes free when this is dropped, after the payload, whatever panics.
 struct Removed<'a, T> {
     inner: &'a Inner<T>,
     target: Target,
     last: Snapshot,
     body: Body<T>,
-    /// How it went to tell the watchers.
-    told: std::thread::Result<()>,
+    /// Of the user code that ran for the removal.
+    panics: Panics,
 }
 
 impl<T> Removed<'_, T> {
-    /// Runs the hook. A panic in it, or in a waker before it, is the caller's to pass on.
-    fn run_hook(&mut self) -> std::thread::Result<()> {
-        let told = std::mem::replace(&mut self.told, Ok(()));
+    fn run_hook(&mut self) {
         let Some(hook) = &self.inner.settings.on_remove else {
-            return told;
+            return;
         };
         let Some(record) = self.body.take_record(self.last) else {
-            return told;
+            return;
         };
-        let ran = catch_unwind(AssertUnwindSafe(|| hook(&record)));
+        self.panics.catch(|| hook(&record));
         self.body.payload = Some(record.payload);
-        ran.and(told)
     }
 
-    fn drop_payload(&mut self) -> std::thread::Result<()> {
+    fn drop_payload(&mut self) {
         let payload = self.body.payload.take();
         if std::mem::needs_drop::<T>() {
-            catch_unwind(AssertUnwindSafe(|| drop(payload)))
-        } else {
-            Ok(())
+            self.panics.catch(|| drop(payload));
         }
     }
 }
@@ -88,7 +84,7 @@ impl<T> Removed<'_, T> {
 impl<T> Drop for Removed<'_, T> {
     fn drop(&mut self) {
         // Nothing is left of it, unless something has panicked before this one could.
-        let _ = self.drop_payload();
+        self.drop_payload();
         self.inner.table.give_back(self.target.slot);
     }
 }
@@ -163,9 +159,14 @@ impl<T> Inner<T> {
         if !word.status().is_some_and(Status::is_ended) {
             return Err(RemoveError::Live);
         }
-        let mut removed = self.vacate(locked, target).ok_or(RemoveError::Gone)?;
-        if let Err(panic) = removed.run_hook() {
+        // Before anything is changed: a clock that panics has the call refused.
+        let now = if ON { self.now() } else { 0 };
+        let mut removed = self.vacate(locked, target, now).ok_or(RemoveError::Gone)?;
+        removed.run_hook();
+        if let Some(panic) = removed.panics.take() {
+            // Its payload goes before the panic goes on, which a second one would meet.
             drop(removed);
+            self.count_panic(target.id(), &*panic);
             resume_unwind(panic);
         }
         removed.body.payload.take().ok_or(RemoveError::Gone)
@@ -173,7 +174,12 @@ impl<T> Inner<T> {
 
     /// Moves an ended job out of its slot, lets go of the lock, and tells the watchers.
     #[inline(always)] // which spares two copies of the job
-    fn vacate<'a>(&'a self, mut locked: Locked<'a, T>, target: Target) -> Option<Removed<'a, T>> {
+    fn vacate<'a>(
+        &'a self,
+        mut locked: Locked<'a, T>,
+        target: Target,
+        now: u64,
+    ) -> Option<Removed<'a, T>> {
         let last = self.snapshot((locked.slot, target)).ok()?;
         // Nothing but the watched bit changes on an ended job whose lock is held.
         locked
@@ -190,21 +196,20 @@ impl<T> Inner<T> {
             target,
             last,
             body,
-            told: Ok(()),
+            panics: Panics::default(),
         };
         let watchers = self.table.watchers();
         if let Some(wakers) = watchers.take_removed(target.slot, target.generation, last) {
-            removed.told = catch_unwind(AssertUnwindSafe(|| {
-                defer(wakers.into_iter().map(Effect::Wake));
-            }));
+            removed
+                .panics
+                .catch(|| defer(wakers.into_iter().map(Effect::Wake)));
         }
         if ON {
-            let kept = self.since(ended);
+            let kept = Duration::from_millis(now.saturating_sub(ended));
             let (id, status) = (target.id(), last.status());
-            let told = catch_unwind(AssertUnwindSafe(|| {
-                tell(|| Event::Removed { id, status, kept });
-            }));
-            removed.told = std::mem::replace(&mut removed.told, Ok(())).and(told);
+            removed
+                .panics
+                .catch(|| tell(|| Event::Removed { id, status, kept }));
         }
         Some(removed)
     }
@@ -238,7 +243,7 @@ impl<T> Inner<T> {
             };
             if let Ok(Some(locked)) = slot.try_lock() {
                 // Looks again: the job may have been retried or removed since it was seen.
-                self.remove_locked(locked, target, &mut swept);
+                self.remove_locked(locked, target, 0, &mut swept);
             }
         });
     }
@@ -326,23 +331,39 @@ impl<T> Inner<T> {
             nonce: locked.slot.nonce.load(Ordering::Relaxed),
             attempt: None,
         };
-        self.remove_locked(locked, target, swept);
+        self.remove_locked(locked, target, now, swept);
     }
 
-    /// Removes a job that is found ended, with all that belongs to it, whatever panics on the way.
-    fn remove_locked(&self, locked: Locked<'_, T>, target: Target, swept: &mut Swept) {
-        let Some(mut removed) = self.vacate(locked, target) else {
+    /// Removes a job that is found ended, with all that belongs to it, whatever panics on the way. `otherwise` is the time where
+    /// the clock panics.
+    fn remove_locked(
+        &self,
+        locked: Locked<'_, T>,
+        target: Target,
+        otherwise: u64,
+        swept: &mut Swept,
+    ) {
+        let now = ON.then(|| contain(|| self.now())).flatten();
+        let Some(mut removed) = self.vacate(locked, target, now.unwrap_or(otherwise)) else {
             return;
         };
         swept.removed += 1;
-        let hook = removed.run_hook();
-        let dropped = removed.drop_payload();
-        if let Err(panic) = hook.and(dropped) {
-            // ORDERING: Relaxed. A count.
-            self.removal_panics.fetch_add(1, Ordering::Relaxed);
-            swept
-                .panics
-                .push((target.id(), panic_message(&*panic).to_owned()));
+        removed.run_hook();
+        removed.drop_payload();
+        if let Some(panic) = removed.panics.take() {
+            self.count_panic(target.id(), &*panic);
+            let text = panic_message(&*panic).to_owned();
+            swept.panics.push((target.id(), text));
+            removed.panics.keep(panic);
         }
+    }
+
+    /// Counts a removal in which something panicked.
+    #[cold]
+    fn count_panic(&self, id: JobId, panic: &(dyn Any + Send)) {
+        // ORDERING: Relaxed. A count.
+        self.removal_panics.fetch_add(1, Ordering::Relaxed);
+        let error = || panic_message(panic).into();
+        contain(|| tell(|| Event::RemovalPanicked { id, error: error() }));
     }
 }

@@ -108,10 +108,8 @@ pub(super) fn emit(event: &Event) {
             counter!(REMOVED).increment(1);
             was(*status).record(*kept);
         }
-        Event::Swept { panics, took, .. } => {
-            counter!(PANICS).increment(*panics as u64);
-            histogram!(SWEEP).record(*took);
-        }
+        Event::RemovalPanicked { .. } => counter!(PANICS).increment(1),
+        Event::Swept { took, .. } => histogram!(SWEEP).record(*took),
         Event::Refused { call, reason, .. } => {
             counter!(REFUSED, "call" => *call, "reason" => *reason).increment(1);
         }

@@ -80,6 +80,9 @@ pub(super) fn emit(event: &Event) {
         Event::Removed { id, status, kept } => {
             info!(target: TARGET, %id, %status, ?kept, "cleanup");
         }
+        Event::RemovalPanicked { id, error } => {
+            warn!(target: TARGET, %id, %error, "removal panicked");
+        }
         Event::Swept {
             removed,
             busy,
