@@ -12,17 +12,23 @@ use crate::target::Target;
 use crate::thread::despite_panics;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
 use crate::{Snapshot, Status};
-use std::panic::resume_unwind;
 use std::time::Duration;
 
 impl<T> Inner<T> {
-    pub(crate) fn retry(&self, (slot, target): Found<'_, T>) -> Result<Target, RetryError> {
+    /// `own` makes the owner of the new attempt, before anything runs that could panic.
+    pub(crate) fn retry<R>(
+        &self,
+        (slot, target): Found<'_, T>,
+        own: impl FnOnce(Target) -> R,
+    ) -> Result<R, RetryError> {
         let mut locked = slot.lock()?;
         let word = locked.word();
         target.admit(word)?;
         if self.table.free().is_closed() {
             return Err(RetryError::Closed);
         }
+        // Before anything is changed: a clock that panics has the call refused.
+        let now = self.now();
         let is_last = word.attempt() == LAST_ATTEMPT;
         match word.status() {
             Some(Status::Failed | Status::Cancelled) if is_last => {
@@ -39,14 +45,14 @@ impl<T> Inner<T> {
             Some(status) => return Err(RetryError::NotRetryable(status)),
             None => return Err(RetryError::Gone),
         }
-        let ended = ON.then(|| self.since(locked.body.ended));
+        let ended = Duration::from_millis(now.saturating_sub(locked.body.ended));
         let body = &mut *locked.body;
         body.error = None;
         body.started = NEVER;
         body.ended = NEVER;
         body.removal = Removal::DEFAULT;
-        let open = locked.slot.reopen(self.now());
-        let _duty = locked.slot.settle(open);
+        let open = locked.slot.reopen(now);
+        let duty = locked.slot.settle(open);
         tell(|| Event::Retried {
             id: target.id(),
             attempt: word.attempt() + 1,
@@ -55,13 +61,16 @@ impl<T> Inner<T> {
                 word.status()
                     .filter(|status| status.is_ended())
                     .unwrap_or(Status::Failed),
-                ended.unwrap_or_default(),
+                ended,
             ),
         });
-        Ok(Target {
+        let owner = own(Target {
             attempt: Some(word.attempt() + 1),
             ..target
-        })
+        });
+        // Wakers and subscribers run. If one panics, the attempt has an owner that goes.
+        drop((duty, locked));
+        Ok(owner)
     }
 
     pub(crate) fn stalled(&self) -> impl Iterator<Item = Snapshot> {
@@ -77,7 +86,7 @@ impl<T> Inner<T> {
     /// next time: its holder may be about to end it, and nobody should wait for one that hangs.
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
-        let walked = despite_panics(self.stalled(), |seen| {
+        let panics = despite_panics(self.stalled(), |seen| {
             let Ok((slot, target)) = self.find(seen.id()) else {
                 return;
             };
@@ -89,10 +98,8 @@ impl<T> Inner<T> {
                 failed.extend(self.fail_if_stalled(&mut locked, target));
             }
         });
-        match walked {
-            Ok(()) => failed,
-            Err(panic) => resume_unwind(panic),
-        }
+        panics.resume();
+        failed
     }
 
     /// The verdict on one job. It seals the very heartbeat that it judged: one that came in between

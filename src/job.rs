@@ -6,7 +6,7 @@ use crate::inner::{Found, Inner};
 use crate::observe::{Refusal, refused};
 use crate::registry::JobRegistry;
 use crate::target::Target;
-use crate::thread::{Effect, defer};
+use crate::thread::{Effect, contain, defer};
 use crate::word::Ending;
 use crate::{JobId, Progress, Snapshot, Status, Watch};
 use std::fmt;
@@ -212,8 +212,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`RetryError::Superseded`].
     pub fn retry(&self) -> Result<Job<T>, RetryError> {
-        let target = self.call("retry", |inner, found| inner.retry(found))?;
-        Ok(Job::new(self.registry.clone(), target))
+        self.call("retry", |inner, found| {
+            inner.retry(found, |target| Job::new(self.registry.clone(), target))
+        })
     }
 
     #[cfg(feature = "tokio")]
@@ -244,6 +245,9 @@ impl<T: Send + 'static> Drop for Job<T> {
         };
         if crate::thread::holds_lock() {
             defer([Effect::Run(Box::new(abandon))]);
+        } else if std::thread::panicking() {
+            // A clock that panics must not end the process.
+            contain(abandon);
         } else {
             abandon();
         }

@@ -97,8 +97,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn retry(&self, id: JobId) -> Result<Job<T>, RetryError> {
-        let target = self.call_to_lock("retry", id, |inner, found| inner.retry(found))?;
-        Ok(Job::new(self.clone(), target))
+        self.call_to_lock("retry", id, |inner, found| {
+            inner.retry(found, |target| Job::new(self.clone(), target))
+        })
     }
 
     /// The running jobs whose last heartbeat is older than the builder's `stall_after`. None where
