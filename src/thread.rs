@@ -120,11 +120,7 @@ pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
 
 /// Runs all of them even if one panics, and passes the first panic on, unless one is under way.
 fn run(effects: impl IntoIterator<Item = Effect>) {
-    let mut panics = Panics::default();
-    for effect in effects {
-        panics.catch(|| effect.run());
-    }
-    panics.resume();
+    despite_panics(effects, Effect::run).resume();
 }
 
 /// The first of the panics that were caught. Its value may panic when it is dropped: every value that is not passed on goes
@@ -200,14 +196,12 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
 pub(crate) fn despite_panics<I>(
     items: impl IntoIterator<Item = I>,
     mut f: impl FnMut(I),
-) -> std::thread::Result<()> {
+) -> Panics {
     let mut items = items.into_iter();
-    let mut first = Ok(());
+    let mut panics = Panics::default();
     loop {
-        match catch_unwind(AssertUnwindSafe(|| items.next().map(&mut f))) {
-            Ok(Some(())) => {}
-            Ok(None) => return first,
-            Err(panic) => first = first.and(Err(panic)),
+        if let Some(None) = panics.catch(|| items.next().map(&mut f)) {
+            return panics;
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::beats::{Beats, Ticking};
 use crate::inner::Inner;
 use crate::target::Target;
+use crate::thread::contain;
 use crate::{Job, JobId, JobRegistry, LookupError};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -159,8 +160,11 @@ impl<T> Task<T> {
         let inner = self.inner.upgrade()?;
         let beats = &inner.tasks.beats;
         if let Some(mut hand) = beats.take_due() {
-            // Once for all of them.
-            let now = inner.now();
+            // Once for all of them. Where the clock panics, their next beat is the next chance.
+            let Some(now) = contain(|| inner.now()) else {
+                drop(hand);
+                return beats.next(self.runtime);
+            };
             // The exchanges wait for memory one after the other, these looks all together.
             hand.jobs()
                 .for_each(|ticking| inner.table.fetch_words(ticking.target().slot));
@@ -170,7 +174,9 @@ impl<T> Task<T> {
                 if cfg!(feature = "tracing") {
                     target.nonce = inner.mint.id(target.slot, target.generation).nonce;
                 }
-                inner.heartbeat_at(inner.at(target), || now).is_ok()
+                let beaten = contain(|| inner.heartbeat_at(inner.at(target), || now).is_ok());
+                // A waker or a subscriber that panics silences neither its own job nor the others.
+                beaten.unwrap_or_else(|| inner.is_live(target))
             });
         }
         beats.next(self.runtime)

@@ -3,6 +3,7 @@
 use crate::JobRegistry;
 use crate::inner::Inner;
 use crate::sync::Ordering;
+use crate::thread::contain;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -55,11 +56,16 @@ impl<T: Send + 'static> Reaper<T> {
             let Some(inner) = self.0.upgrade() else {
                 return;
             };
-            if !inner.due.is_due(inner.now()) {
+            // A clock or a subscriber that panics costs this round and no other.
+            if contain(|| inner.due.is_due(inner.now())) != Some(true) {
                 continue;
             }
-            // An error means that the runtime is going away: a sweep does not panic.
-            let _ = tokio::task::spawn_blocking(move || inner.sweep()).await;
+            let sweep = move || {
+                let inner = inner;
+                inner.sweep();
+            };
+            // An error means that the runtime is going away.
+            let _ = tokio::task::spawn_blocking(|| contain(sweep)).await;
         }
     }
 }

@@ -1,11 +1,10 @@
 //! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
 
 use crate::inner::{Found, Inner};
-use crate::thread::despite_panics;
+use crate::thread::{contain, despite_panics};
 use crate::word::Ending;
 use crate::{JobRegistry, StepError};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -121,17 +120,19 @@ impl<T> Inner<T> {
                 at_rest += 1;
                 return;
             }
-            let Ok(found) = self.find(seen.id()) else {
+            let Ok((slot, target)) = self.find(seen.id()) else {
                 return;
             };
-            // A waker that panics has its job cancelled all the same, and no say in the others'.
-            let ended = catch_unwind(AssertUnwindSafe(|| self.cancel_unless_locked(found)));
-            if matches!(ended, Ok(Some(Ok(()))) | Err(_)) {
-                *cancelled += 1;
-            }
-            if !matches!(ended, Ok(None)) {
-                at_rest += 1;
-            }
+            // A panic reaches no other job. A waker's or a subscriber's comes after the cancel, a clock's before it.
+            let (is_cancelled, is_at_rest) =
+                match contain(|| self.cancel_unless_locked((slot, target))) {
+                    Some(Some(Ok(()))) => (true, true),
+                    Some(Some(Err(_))) => (false, true),
+                    Some(None) => (false, false),
+                    None => (!self.is_live(target), !self.is_live(target)),
+                };
+            *cancelled += usize::from(is_cancelled);
+            at_rest += usize::from(is_at_rest);
         });
         // The job whose waker panicked is counted in the next round.
         drop(walked);
