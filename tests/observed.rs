@@ -62,7 +62,7 @@ fn a_life_is_told_step_by_step() {
         })
         .collect();
     let expected = [
-        "INFO message=status update status=pending",
+        "INFO message=status update attempt=1 status=pending",
         "INFO message=status update attempt=1 status=running pending=1s",
         "DEBUG message=status update attempt=1 percent=40.0",
         "TRACE message=heartbeat attempt=1 count=1",

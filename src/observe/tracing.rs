@@ -29,7 +29,7 @@ impl<T: Send + 'static> Job<T> {
 pub(super) fn emit(event: &Event) {
     match event {
         Event::Registered { id } => {
-            info!(target: TARGET, %id, status = %Status::Pending, "status update");
+            info!(target: TARGET, %id, attempt = 1, status = %Status::Pending, "status update");
         }
         Event::Started {
             id,
