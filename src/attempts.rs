@@ -1,7 +1,6 @@
 //! Further attempts: `retry`, and the stall verdict.
 
 use crate::beat::{Beat, LATEST};
-use crate::body::{NEVER, Removal};
 use crate::clock::millis;
 use crate::error::RetryError;
 use crate::inner::{Found, Inner};
@@ -46,11 +45,7 @@ impl<T> Inner<T> {
             None => return Err(RetryError::Gone),
         }
         let ended = Duration::from_millis(now.saturating_sub(locked.body.ended));
-        let body = &mut *locked.body;
-        body.error = None;
-        body.started = NEVER;
-        body.ended = NEVER;
-        body.removal = Removal::DEFAULT;
+        locked.body.retry(now);
         let open = locked.slot.reopen(now);
         let duty = locked.slot.settle(open);
         tell(|| Event::Retried {

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// In the fields of a [`Body`] that hold a time: not yet, or never.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// In `started`, with a time: a later attempt has been pending since then.
+const RETRIED: u64 = 1 << 63;
+
 /// What of a job does not fit into two words. All times are milliseconds of the registry.
 #[derive(Debug)]
 pub(crate) struct Body<T> {
@@ -74,6 +77,23 @@ impl<T> Body<T> {
         }
     }
 
+    /// Begins another attempt, pending since `now`.
+    pub(crate) fn retry(&mut self, now: u64) {
+        self.error = None;
+        // Below `NEVER`, which has all bits.
+        self.started = RETRIED | now.min(RETRIED - 2);
+        self.ended = NEVER;
+        self.removal = Removal::DEFAULT;
+    }
+
+    /// Since when a pending job has been so.
+    pub(crate) fn pending_since(&self) -> u64 {
+        match self.started {
+            NEVER => self.registered,
+            retried => retried & !RETRIED,
+        }
+    }
+
     /// Of the job as it was last seen, with its payload, which is the caller's to put back. `None` for an empty slot.
     pub(crate) fn take_record(&mut self, snapshot: Snapshot) -> Option<Record<T>> {
         Some(Record {
@@ -88,7 +108,7 @@ impl<T> Body<T> {
         let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
         Times {
             registered: Duration::from_millis(self.registered),
-            started: at(self.started),
+            started: at(self.started).filter(|_| self.started & RETRIED == 0),
             ended: at(self.ended),
             removal: self.removal.due().and_then(at),
         }
@@ -98,6 +118,20 @@ impl<T> Body<T> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    /// A later attempt is pending since it began, and has not started, whatever time it is.
+    #[test]
+    fn a_retry_is_no_start() {
+        let mut body = Body::<()>::empty();
+        body.registered = 3;
+        assert_eq!((body.pending_since(), body.times().started), (3, None));
+        for (now, since) in [(0, 0), (7, 7), (NEVER, RETRIED - 2)] {
+            body.retry(now);
+            assert_eq!((body.pending_since(), body.times().started), (since, None));
+        }
+        body.started = 8;
+        assert_eq!(body.times().started, Some(Duration::from_millis(8)));
+    }
 
     /// Whatever time it is, a removal is of one kind, and what is too far away is never.
     #[test]

@@ -35,8 +35,8 @@ impl<T> Inner<T> {
             None => return Err(StepError::Gone),
         }
         let now = self.now();
-        locked.body.started = now;
         let pending = ON.then(|| pending(locked, now));
+        locked.body.started = now;
         let started = locked.slot.begin(now);
         let _duty = locked.slot.settle(started);
         tell(|| Event::Started {
@@ -223,13 +223,9 @@ pub(crate) fn in_status<T>(locked: &Locked<'_, T>, word: Word, now: u64) -> (Sta
     }
 }
 
-/// A first attempt is pending since its registration; a later one since it was first heard of, more or less.
+/// How long a pending attempt has been so.
 fn pending<T>(locked: &Locked<'_, T>, now: u64) -> Duration {
-    let since = match locked.word().attempt() {
-        1 => locked.body.registered,
-        _ => locked.slot.beat().millis(),
-    };
-    Duration::from_millis(now.saturating_sub(since))
+    Duration::from_millis(now.saturating_sub(locked.body.pending_since()))
 }
 
 /// Tells how a job has ended.
