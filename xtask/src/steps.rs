@@ -83,7 +83,7 @@ const ORDINARY: &[Step] = &[
     step(
         "tests, all features",
         "test -p job-registry --features metrics,serde,tracing --config profile.dev.package.job-registry.opt-level=0 \
-         --lib --test faults --test forms --test observed --test task_layer",
+         --lib --test against_spec --test faults --test forms --test observed --test panics --test task_layer",
         &[],
     ),
     step("docs", "doc --workspace --no-deps", WARNINGS),

@@ -25,7 +25,9 @@ pub enum Checker {
     Test(&'static str),
 }
 
-const TESTS: [&str; 4] = ["faults", "against_spec", "threads", "task_layer"];
+const TESTS: [&str; 5] = ["faults", "against_spec", "threads", "task_layer", "panics"];
+/// Those that compare events, or need them.
+const WITH_EVENTS: [&str; 2] = ["against_spec", "panics"];
 
 impl Checker {
     pub fn all() -> impl Iterator<Item = Self> {
@@ -38,8 +40,12 @@ impl Checker {
         Self::all().find(|checker| checker.to_string() == name)
     }
 
+    /// What cargo is asked to test.
     pub fn target(&self) -> Vec<&'static str> {
         match self {
+            Self::Test(name) if WITH_EVENTS.contains(name) => {
+                vec!["--features", "metrics,tracing", "--test", *name]
+            }
             Self::Test(name) => vec!["--test", *name],
             _ => vec!["--lib"],
         }
