@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// A registry measures everything from the reading it took when it was built and keeps milliseconds.
 /// A reading before an earlier one does no harm: heartbeats never go backward.
 ///
-/// `now` may be called while a job's lock is held and must neither block nor panic.
+/// `now` may be called while a job's lock is held and must neither block nor panic. If it panics, the call that read it has
+/// changed nothing, or has made its step; no lock and no job is lost.
 pub trait Clock: Send + Sync + 'static {
     /// The time since some fixed instant.
     fn now(&self) -> Duration;

@@ -177,7 +177,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.inner.timeline.system_time(at)
     }
 
-    /// How many removals met a panic in the hook or in a payload's drop, since the registry was built.
+    /// Number of removals in which the hook, the payload's drop, a waker or a subscriber panicked, since the
+    /// registry was built.
     #[must_use]
     pub fn removal_panics(&self) -> u64 {
         // ORDERING: Relaxed. A count.

@@ -36,14 +36,15 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Panics
     ///
-    /// If the hook does. The job is removed all the same.
+    /// If the hook, a waker or a subscriber does. The job is removed all the same, its payload is dropped, and the panic is counted
+    /// in [`removal_panics`](Self::removal_panics).
     pub fn remove(&self, id: JobId) -> Result<T, RemoveError> {
         self.call_to_lock("remove", id, |inner, found| inner.remove(found))
     }
 
     /// Removes every job whose removal is due when the sweep begins. Payloads are dropped, and the hook runs, on this thread.
     ///
-    /// A panic in the hook or in a payload's drop is caught, reported in [`Swept`], and counted
+    /// A panic in the hook, in a payload's drop, in a waker or in a subscriber is caught, reported in [`Swept`], and counted
     /// in [`removal_panics`](Self::removal_panics); the sweep goes on.
     ///
     /// # Locking

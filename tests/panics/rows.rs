@@ -129,11 +129,35 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
     Row {
+        // The first two entries of the queue are of jobs whose removal has been put off: `register` removes nobody, finds
+        // no room, and then looks for one job more.
         prepare: |w| {
-            for _ in 0..2 {
-                let _ = w.jobs().register(w.payload()).unwrap().detach();
+            let fill = w.fill();
+            w.jobs().cancel(fill[0]).unwrap();
+            for id in [fill[0], w.ids[2]] {
+                w.jobs().remove_after(id, Duration::ZERO).unwrap();
+                w.jobs()
+                    .remove_after(id, Duration::from_secs(3_600))
+                    .unwrap();
             }
+            w.clock.advance(1);
+            w.jobs().remove_after(w.a(), Duration::ZERO).unwrap();
+            w.clock.advance(1);
         },
+        ..row(
+            "register at capacity, with its sweep",
+            "JobRegistry::register",
+            [Ended, Running, Ended, Running],
+            "--CCEER",
+            |w| {
+                let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
+                w.kept = Some(Box::new(job));
+                Done::default()
+            },
+        )
+    },
+    Row {
+        prepare: |w| drop(w.fill()),
         ..row(
             "register, refused",
             "JobRegistry::register",

@@ -219,6 +219,12 @@ impl World {
     pub(crate) fn payload(&self) -> Payload {
         payload(NEW, &self.gone)
     }
+
+    /// Fills the registry with jobs that nobody looks at.
+    pub(crate) fn fill(&self) -> Vec<JobId> {
+        let fill = || self.jobs().register(payload("fill", &self.gone));
+        std::iter::from_fn(|| Some(fill().ok()?.detach())).collect()
+    }
 }
 
 fn payload(name: &'static str, gone: &Arc<Mutex<Gone>>) -> Payload {
@@ -297,9 +303,10 @@ impl World {
                     (record.payload.name, state)
                 })
                 .expect("a job that is seen can be read");
-            let job = jobs.get_mut(name).unwrap();
-            job.state = state;
-            job.is_live = !seen.status().is_ended();
+            if let Some(job) = jobs.get_mut(name) {
+                job.state = state;
+                job.is_live = !seen.status().is_ended();
+            }
         }
         View {
             jobs,
