@@ -13,54 +13,15 @@
 mod complete;
 mod rows;
 mod stage;
+mod verdict;
 mod world;
 
 use rows::{Done, ROWS, Row};
 use stage::{Kind, SOURCES, Seen, Source, Turn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
-use world::{JOBS, JobView, NEW, View, World};
-
-/// What a panic comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
-    /// `-`: the call does not run the code.
-    Never,
-    /// `P`: the caller sees the panic; everything is as without it.
-    Passed,
-    /// `C`: the caller does not see it; everything is as without it.
-    Contained,
-    /// `M`: either; everything is as without it.
-    Mixed,
-    /// `L`: the caller sees it, and has no owner: everything is as if the owner had been dropped.
-    OwnerLost,
-    /// `E`: the new job is as without it, or has ended, or is not there; all others are as without it.
-    NewJobEnds,
-    /// `R`: one job is as before the call and all others are as without the panic, or all are as before.
-    Refused,
-    /// `G`: as `R`, or the job has failed because its guard was unwound.
-    Guarded,
-    /// `S`: as `C`, but for the events: one beat or one sweep may be left out.
-    Skipped,
-}
-
-impl Row {
-    fn expected(&self, source: Source) -> Expected {
-        let column = SOURCES.iter().position(|known| *known == source);
-        match self.cells.as_bytes()[column.expect("every source has a column")] {
-            b'-' => Expected::Never,
-            b'P' => Expected::Passed,
-            b'C' => Expected::Contained,
-            b'M' => Expected::Mixed,
-            b'L' => Expected::OwnerLost,
-            b'E' => Expected::NewJobEnds,
-            b'R' => Expected::Refused,
-            b'G' => Expected::Guarded,
-            b'S' => Expected::Skipped,
-            other => panic!("{}: {other} is no letter of the table", self.name),
-        }
-    }
-}
+use verdict::{Expected, Verdict};
+use world::{View, World};
 
 /// One run of a row, and what was seen after it.
 struct Run {
@@ -134,141 +95,6 @@ impl Clean {
     }
 }
 
-/// What a run with a panic got wrong; empty where it is as the table says.
-fn complaints(row: &Row, source: Source, clean: &Clean, panicked: &Run) -> Vec<String> {
-    let mut complaints = Vec::new();
-    let mut check = |holds: bool, complaint: &dyn Fn() -> String| {
-        if !holds {
-            complaints.push(complaint());
-        }
-    };
-    let expected = row.expected(source);
-    let reached = panicked.done.is_none();
-    let may_reach = !matches!(expected, Expected::Contained | Expected::Skipped);
-    let must_reach = matches!(expected, Expected::Passed | Expected::OwnerLost);
-    check(!reached || may_reach, &|| {
-        "the panic reached the caller".to_owned()
-    });
-    check(reached || !must_reach, &|| {
-        "the caller did not see the panic".to_owned()
-    });
-    let has_text = expected != Expected::NewJobEnds && expected != Expected::Refused;
-    if let (Some(done), Some(without), true) = (&panicked.done, &clean.call.done, has_text) {
-        check(done.text == without.text, &|| {
-            format!("returned {}, not {}", done.text, without.text)
-        });
-    }
-
-    let target = match expected {
-        Expected::OwnerLost => &clean.owner_lost,
-        _ => &clean.call.view,
-    };
-    let spares_one = matches!(expected, Expected::Refused | Expected::Guarded);
-    let mut spared = 0;
-    for name in JOBS.into_iter().chain([NEW]) {
-        let (seen, without, before) = (
-            &panicked.view.jobs[name],
-            &target.jobs[name],
-            &clean.before.jobs[name],
-        );
-        let is_fine = match expected {
-            Expected::NewJobEnds if name == NEW => !seen.is_live || same(seen, without, true),
-            // A sweep's own event, of no job, stands with the first.
-            Expected::NewJobEnds => same(seen, without, false),
-            Expected::Skipped => same(seen, without, false),
-            Expected::Refused | Expected::Guarded => {
-                let is_changed = same(seen, without, !row.is_walk());
-                let is_spared =
-                    is_unchanged(seen, before) || expected == Expected::Guarded && is_unwound(seen);
-                spared += usize::from(!is_changed);
-                is_changed || is_spared
-            }
-            _ => same(seen, without, true),
-        };
-        check(is_fine, &|| format!("{name} is {seen:?}, not {without:?}"));
-    }
-    let all_before = JOBS
-        .iter()
-        .all(|name| is_unchanged(&panicked.view.jobs[name], &clean.before.jobs[name]));
-    check(!spares_one || spared <= 1 || all_before, &|| {
-        format!("{spared} jobs were spared")
-    });
-
-    // A subscriber that panics keeps nothing from the recorder.
-    let counts_all = matches!(
-        expected,
-        Expected::Passed | Expected::Contained | Expected::Mixed
-    );
-    if source == Source::Subscriber && counts_all {
-        let (seen, without) = (recorded(&panicked.seen), recorded(&clean.call.seen));
-        check(seen == without, &|| {
-            format!("recorded {seen:?}, not {without:?}")
-        });
-    }
-
-    // Removals in which something panicked are counted.
-    let fired = panicked.seen.fired.as_deref().unwrap_or("nothing");
-    let counted = panicked.view.removal_panics;
-    let reported = panicked.done.as_ref().and_then(|done| done.panics);
-    match source {
-        Source::Hook => check(counted == 1, &|| format!("{counted} panics are counted")),
-        Source::Payload if row.covers != "JobRegistry::drop" => {
-            check(counted == 1, &|| format!("{counted} panics are counted"));
-        }
-        Source::Subscriber => {
-            let in_removal = fired.contains("message=cleanup") && !fired.starts_with("of no job");
-            check(counted == u64::from(in_removal), &|| {
-                format!("{counted} panics are counted")
-            });
-        }
-        Source::Recorder => check(counted <= 1, &|| format!("{counted} panics are counted")),
-        _ => check(counted == 0, &|| format!("{counted} panics are counted")),
-    }
-    if let Some(reported) = reported {
-        check(reported as u64 == counted, &|| {
-            format!("{reported} panics are reported")
-        });
-    }
-    check(panicked.healed.is_ok(), &|| {
-        format!("afterwards: {:?}", panicked.healed)
-    });
-    complaints
-}
-
-impl Row {
-    /// Whether a sweep or a walk has events of its own, which a clock that panics may keep back.
-    fn is_walk(&self) -> bool {
-        self.name.contains("sweep")
-    }
-}
-
-/// What the recorder was given, but for the count of panics.
-fn recorded(seen: &Seen) -> Vec<&str> {
-    let recorded = seen
-        .firings
-        .iter()
-        .filter(|(source, what)| *source == Source::Recorder && !what.contains("removal_panics"));
-    recorded.map(|(_, what)| what.as_str()).collect()
-}
-
-fn same(seen: &JobView, without: &JobView, with_events: bool) -> bool {
-    let mut seen = seen.clone();
-    if !with_events {
-        seen.events.clone_from(&without.events);
-    }
-    seen == *without
-}
-
-fn is_unchanged(seen: &JobView, before: &JobView) -> bool {
-    // A payload that was refused has been dropped.
-    (&seen.state, &seen.rung, seen.hooked) == (&before.state, &before.rung, before.hooked)
-}
-
-fn is_unwound(seen: &JobView) -> bool {
-    seen.state
-        .contains("panicked: while the job's lock was held")
-}
-
 /// Every cell of a column, with one kind of value.
 fn try_column(source: Source, kind: Kind) {
     let _turn = Turn::take();
@@ -295,7 +121,7 @@ fn try_column(source: Source, kind: Kind) {
             if fired.is_none() {
                 complaints_of_all.push(format!("{place}: the code did not run"));
             }
-            for complaint in complaints(row, source, &clean, &panicked) {
+            for complaint in Verdict::of(row, source, &clean, &panicked).complaints {
                 complaints_of_all.push(format!("{place}: {complaint}"));
             }
         }
@@ -317,7 +143,7 @@ fn try_column_with_every_kind(source: Source, test: &str) {
         let kind = kinds.into_iter().find(|known| format!("{known:?}") == kind);
         return try_column(source, kind.expect("the parent names a kind"));
     }
-    let mut failed = String::new();
+    let mut failed = Vec::new();
     for kind in kinds {
         let child = Command::new(std::env::current_exe().unwrap())
             .args([test, "--exact", "--nocapture"])
@@ -328,10 +154,11 @@ fn try_column_with_every_kind(source: Source, test: &str) {
         if !said.contains("1 passed") {
             let last = said.lines().rfind(|line| line.starts_with("in "));
             let why = String::from_utf8_lossy(&child.stderr);
-            failed += &format!("{kind:?}: {}, last {last:?}\n{why}\n", child.status);
+            let status = child.status;
+            failed.push(format!("{kind:?}: {status}, last {last:?}\n{why}"));
         }
     }
-    assert!(failed.is_empty(), "{failed}");
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 /// P11 and P9: whichever step wakes.

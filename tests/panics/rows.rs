@@ -271,7 +271,8 @@ pub(crate) const ROWS: &[Row] = &[
         w.owner(A).fail("why").done()
     }),
     row("fail by guard", "JobGuard::fail", LIVE, "PP--PPG", |w| {
-        w.jobs().lock(w.a()).unwrap().fail("why").done()
+        w.jobs().lock(w.a()).unwrap().fail("why");
+        Done::default()
     }),
     row(
         "cancel by id",
@@ -288,7 +289,10 @@ pub(crate) const ROWS: &[Row] = &[
         "JobGuard::cancel",
         LIVE,
         "PP--PPG",
-        |w| w.jobs().try_lock(w.a()).unwrap().cancel().done(),
+        |w| {
+            w.jobs().try_lock(w.a()).unwrap().cancel();
+            Done::default()
+        },
     ),
     row(
         "a step, refused",

@@ -6,7 +6,7 @@ use metrics::{
     SharedString, Unit,
 };
 use std::any::Any;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -197,7 +197,7 @@ impl Visit for Visitor {
             "id" => self.id = Some(format!("{value:?}")),
             // What a panic adds to the record of a sweep.
             "panics" => {}
-            name => self.rest += &format!(" {name}={value:?}"),
+            name => write!(self.rest, " {name}={value:?}").expect("a string takes all"),
         }
     }
 }
