@@ -66,11 +66,32 @@ impl Kind {
     }
 }
 
-/// Panics at the firing with the number `left`, counted down to 1.
-struct Armed {
-    source: Source,
-    kind: Kind,
-    left: usize,
+/// When armed code panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// The time with this number, from 1, and no other.
+    Once(usize),
+    Always,
+}
+
+/// What panics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Armed {
+    pub(crate) source: Source,
+    pub(crate) kind: Kind,
+    pub(crate) when: When,
+}
+
+impl Armed {
+    fn is_now(&mut self) -> bool {
+        match &mut self.when {
+            When::Always => true,
+            When::Once(left) => {
+                *left = left.wrapping_sub(1);
+                *left == 0
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -79,7 +100,7 @@ struct Stage {
     /// Whether firings are recorded.
     is_open: bool,
     firings: Vec<(Source, String)>,
-    fired: Option<String>,
+    fired: Vec<String>,
     events: Vec<(Option<String>, String)>,
 }
 
@@ -108,21 +129,21 @@ fn with<R>(f: impl FnOnce(&mut Stage) -> R) -> R {
     f(stage.get_or_insert_default())
 }
 
-/// Forgets what was recorded before, and records from now on. `armed` is what panics, and at which firing.
-pub(crate) fn open(armed: Option<(Source, Kind, usize)>) {
+/// Forgets what was recorded before, and records from now on.
+pub(crate) fn open(armed: Option<Armed>) {
     with(|stage| {
         *stage = Stage {
-            armed: armed.map(|(source, kind, left)| Armed { source, kind, left }),
+            armed,
             is_open: true,
             ..Stage::default()
         }
     });
 }
 
-/// What was recorded: the firings, the one that panicked, and the events.
+/// What was recorded: the firings, and those that panicked.
 pub(crate) struct Seen {
     pub(crate) firings: Vec<(Source, String)>,
-    pub(crate) fired: Option<String>,
+    pub(crate) fired: Vec<String>,
 }
 
 /// Ends the recording of firings. Events are recorded until [`take_events`].
@@ -132,7 +153,7 @@ pub(crate) fn close() -> Seen {
         stage.armed = None;
         Seen {
             firings: std::mem::take(&mut stage.firings),
-            fired: stage.fired.take(),
+            fired: std::mem::take(&mut stage.fired),
         }
     })
 }
@@ -150,13 +171,9 @@ pub(crate) fn fire(source: Source, what: impl FnOnce() -> String) {
         }
         let what = what();
         let armed = stage.armed.as_mut().filter(|armed| armed.source == source);
-        let kind = armed.and_then(|armed| {
-            armed.left -= 1;
-            (armed.left == 0).then_some(armed.kind)
-        });
+        let kind = armed.and_then(|armed| armed.is_now().then_some(armed.kind));
         if kind.is_some() {
-            stage.armed = None;
-            stage.fired = Some(what.clone());
+            stage.fired.push(what.clone());
         }
         stage.firings.push((source, what));
         kind
