@@ -34,9 +34,7 @@ impl<T> Inner<T> {
                 return Err(RetryError::AttemptsExhausted);
             }
             // Before the verdict: what is refused changes nothing.
-            Some(Status::Running)
-                if is_last && self.judge(&locked, target, self.now()).is_some() =>
-            {
+            Some(Status::Running) if is_last && self.judge(&locked, target, now).is_some() => {
                 return Err(RetryError::AttemptsExhausted);
             }
             Some(Status::Failed | Status::Cancelled) => {}

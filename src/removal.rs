@@ -13,7 +13,7 @@ use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::sync::Ordering;
 use crate::target::Target;
-use crate::thread::{Effect, Panics, Sweeping, contain, defer, despite_panics, panic_message};
+use crate::thread::{Effect, Panics, Sweeping, contain, defer, panic_message};
 use crate::{JobId, Record, Snapshot, Status};
 use std::any::Any;
 use std::fmt;
@@ -234,7 +234,7 @@ impl<T> Inner<T> {
     pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
         // A waker that panics has been called; nobody is left to report the panic to.
-        let _ = despite_panics(self.snapshots(), |seen| {
+        let _ = crate::thread::despite_panics(self.snapshots(), |seen| {
             if !seen.status().is_ended() {
                 return;
             }
