@@ -1,5 +1,6 @@
 //! P1, P2, P4, P5, P6, P8, P9, P10, P11 on one thread at a time: the registry answers every call of every
-//! history as the specification does, and looks the same afterwards.
+//! history as the specification does, and looks the same afterwards. With the features `tracing` and
+//! `metrics`, it also emits the events and metrics of each call, in order, and no others.
 //!
 //! `PROPTEST_CASES` tries more histories. One that fails is written to `against_spec.regressions` beside this
 //! file and is tried first from then on: commit it.
@@ -11,6 +12,15 @@ mod api {
 }
 #[path = "against_spec/coverage.rs"]
 mod coverage;
+#[cfg_attr(
+    not(all(feature = "metrics", feature = "tracing")),
+    path = "against_spec/not_emitted.rs"
+)]
+#[cfg_attr(
+    all(feature = "metrics", feature = "tracing"),
+    path = "against_spec/emitted.rs"
+)]
+mod emitted;
 #[path = "against_spec/forge.rs"]
 mod forge;
 #[path = "against_spec/guarded.rs"]

@@ -1,5 +1,6 @@
 //! Whether the histories come by everything: a call or an answer that is never tried proves nothing.
 
+use super::emitted::EVENTS;
 use super::pair::Pair;
 use super::plan::Machine;
 use proptest::strategy::{Strategy, ValueTree};
@@ -8,7 +9,7 @@ use proptest_state_machine::ReferenceStateMachine;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-const HISTORIES: usize = 60;
+const HISTORIES: usize = 80;
 const STEPS: usize = 150;
 
 const CALLS: &str = "Tick Register Start Advance Heartbeat Complete Fail Cancel Lock TryLock Unlock Update Panic \
@@ -26,7 +27,7 @@ const MOVED: &str = "Hook | Destructor | Waker | Section | in a hook: RemoveAfte
     waiting: Panic by Id | waiting: Get by Id | waiting: RemoveAfter by Id | waiting: Remove by Id | \
     waiting: Retry by Id | waiting: DropOwner by Handle";
 
-/// The same histories every time, and every kind of call and of answer in them.
+/// The same histories every time, and every kind of call, of answer and of event in them.
 #[test]
 fn histories_come_by_every_call_and_every_answer() {
     let mut runner = TestRunner::deterministic();
@@ -44,6 +45,7 @@ fn histories_come_by_every_call_and_every_answer() {
             seen.insert(kind(answer));
         }
         moved.append(&mut pair.moved);
+        seen.append(&mut pair.emitted.seen);
         pair.finish();
     }
     let unmoved: Vec<_> = MOVED
@@ -53,6 +55,7 @@ fn histories_come_by_every_call_and_every_answer() {
         .collect();
     assert!(unmoved.is_empty(), "no time passed during {unmoved:?}");
     let expected = CALLS.split_whitespace().chain(ANSWERS.split_whitespace());
+    let expected = expected.chain(EVENTS.iter().copied());
     let missing: Vec<_> = expected.filter(|kind| !seen.contains(*kind)).collect();
     assert!(
         missing.is_empty(),

@@ -2,6 +2,7 @@
 //! be seen of the two is compared.
 
 use super::api::Snapshot;
+use super::emitted::{Emitted, Transition};
 use super::forge::slot;
 use super::guarded::{Guard, perform_guarded, release};
 use super::plan::Step;
@@ -28,6 +29,9 @@ pub(crate) struct Pair {
     waiting: BTreeSet<u32>,
     /// What the clock moved during: waits for a lock, and pieces of user code.
     pub(crate) moved: BTreeSet<String>,
+    pub(crate) emitted: Emitted,
+    /// Whether the main thread has a guard.
+    guarded: bool,
 }
 
 impl Pair {
@@ -39,6 +43,8 @@ impl Pair {
             seen: BTreeMap::new(),
             waiting: BTreeSet::new(),
             moved: BTreeSet::new(),
+            emitted: Emitted::new(),
+            guarded: false,
         }
     }
 
@@ -134,12 +140,13 @@ impl Pair {
         } else if thread == 0 {
             self.real.perform(call)
         } else {
-            let real = &mut self.real;
+            let (real, listen) = (&mut self.real, self.emitted.listen());
             std::thread::scope(|scope| {
-                scope
-                    .spawn(|| real.perform(call))
-                    .join()
-                    .expect("no call panics")
+                let perform = || {
+                    listen();
+                    real.perform(call)
+                };
+                scope.spawn(perform).join().expect("no call panics")
             })
         };
         if answer != impossible {
@@ -160,10 +167,11 @@ impl Pair {
             return;
         }
         let script = self.real.script.clone();
-        let real = &mut self.real;
+        let (real, listen) = (&mut self.real, self.emitted.listen());
         let task = Task::default();
         let (ended, answer) = std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {
+                listen();
                 task.begin();
                 real.perform(call)
             });
@@ -174,11 +182,10 @@ impl Pair {
         });
         self.spec.apply(&tick);
         self.history.push((0, tick, Ret::Done));
-        let expected = self.spec.apply(end);
-        self.history.push((0, end.clone(), ended.clone()));
-        self.check(ended == expected, || {
-            format!("the specification answers {expected:?}")
-        });
+        self.guarded = false;
+        self.apply(0, end, &ended);
+        // Both threads emit at the same time.
+        self.emitted.in_any_order();
         if answer == impossible {
             return self.compare_worlds(0, false);
         }
@@ -203,6 +210,7 @@ impl Pair {
         let refused =
             matches!(answer, Ret::Refused(_) | Ret::Full(_)) && call.who() != Some(Who::Guard);
         let before = self.spec.clone();
+        self.guarded = guarded;
         let events = self.real.script.take_events();
         let mut removed = Vec::new();
         for event in &events {
@@ -260,6 +268,9 @@ impl Pair {
             self.spec.apply_from(thread, &Call::Unlock);
         }
 
+        let emitted = self.emitted.check(call, quiet);
+        self.check(emitted.is_ok(), || emitted.clone().unwrap_err());
+
         // P6: the hook gets every removed job once, as it was.
         let gone = self
             .spec
@@ -278,11 +289,26 @@ impl Pair {
 
     /// Makes the call on the specification, which has to answer the same.
     fn apply(&mut self, thread: u32, call: &Call, answer: &Ret) {
+        let before = self.spec.clone();
         let expected = self.spec.apply_from(thread, call);
         self.history.push((thread, call.clone(), answer.clone()));
         self.check(*answer == expected, || {
             format!("the specification answers {expected:?}")
         });
+        self.expect_events(thread, call, answer, &before);
+    }
+
+    /// The events of a call that has been made on the specification.
+    fn expect_events(&mut self, thread: u32, call: &Call, answer: &Ret, before: &Spec) {
+        let transition = Transition {
+            real: &self.real,
+            thread,
+            call,
+            answer,
+            before,
+            after: &self.spec,
+        };
+        self.emitted.expect(&transition, self.guarded);
     }
 
     /// What user code did during the call. `sweep` is when the sweep began that the call is, or begins with. P5: a sweep takes
@@ -302,6 +328,7 @@ impl Pair {
                         .is_some_and(|job| job.is_due(began));
                     let collect = Call::Collect(name);
                     let taken = self.spec.apply_from(thread, &collect);
+                    self.emitted.expect_removal(&self.real, &self.spec, name);
                     self.history.push((thread, collect, taken.clone()));
                     self.check(is_due && taken == Ret::Count(1), || {
                         format!("a sweep that began at {began} ms took what is not due: {record:?}")
@@ -342,7 +369,9 @@ impl Pair {
         });
         let mut events = events.into_iter().peekable();
         for name in std::mem::take(&mut self.real.failed) {
-            self.spec.apply_from(thread, &Call::Verdict(Who::Id(name)));
+            let (before, verdict) = (self.spec.clone(), Call::Verdict(Who::Id(name)));
+            let failed = self.spec.apply_from(thread, &verdict);
+            self.expect_events(thread, &verdict, &failed, &before);
             while let Some(event) = events.next_if(|event| match event {
                 // It may have watched a job that was in the slot before.
                 Event::Ticked(By::Waker(watch), _) => {
@@ -366,9 +395,11 @@ impl Pair {
             for look in [Call::Snapshot(Who::Id(name)), Call::Get(name)] {
                 self.look(&look);
             }
-            let Ok(now) = self.real.registry.snapshot(id) else {
+            if self.spec.is_removed(name) {
                 continue;
-            };
+            }
+            let now = self.real.registry.snapshot(id);
+            let now = now.expect("it has just been looked at");
             let view = self.spec.jobs[&name].record.view;
             if let Some((was, was_view)) = self.seen.insert(name, (now, view)) {
                 self.check(now.version() >= was.version(), || {
@@ -402,6 +433,17 @@ impl Pair {
         self.check(seen == expected, || {
             format!("{call:?} shows {seen:?}, not {expected:?}")
         });
+        let transition = Transition {
+            real: &self.real,
+            thread: 0,
+            call,
+            answer: &expected,
+            before: &self.spec,
+            after: &self.spec,
+        };
+        self.emitted.expect(&transition, self.guarded);
+        let emitted = self.emitted.check(call, true);
+        self.check(emitted.is_ok(), || emitted.clone().unwrap_err());
     }
 
     /// P9: whoever waits while there is something new has been woken. Under a guard wakers wait for its end.

@@ -11,7 +11,7 @@ use super::spec::{Call, Limits, Millis, Name, Refusal, Ret, Spec, Who};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest_state_machine::ReferenceStateMachine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -125,8 +125,23 @@ impl ReferenceStateMachine for Machine {
             lock,
             prop::collection::vec(inner, 0..6),
             any::<Option<Index>>(),
+            prop::option::weighted(0.2, any::<Index>()),
         );
-        let section = section.prop_map(move |(lock, mut calls, try_elsewhere)| {
+        let attempts: BTreeMap<_, _> = plan
+            .spec
+            .jobs
+            .iter()
+            .map(|(&name, job)| (name, job.attempt()))
+            .collect();
+        let section = section.prop_map(move |(lock, mut calls, try_elsewhere, drop_owner)| {
+            // The owner goes while its own job is locked, and the job may end before the lock is released.
+            if let (Some(place), Some(Who::Id(name))) = (drop_owner, lock.who()) {
+                let attempt = attempts
+                    .get(&name)
+                    .map(|&attempt| Call::DropOwner(name, attempt));
+                let place = place.index(calls.len() + 1);
+                calls.splice(place..place, attempt.map(|call| (0, call)));
+            }
             if let (Some(place), Call::Lock(who) | Call::TryLock(who)) = (try_elsewhere, &lock) {
                 calls.insert(place.index(calls.len() + 1), (1, Call::TryLock(*who)));
             }

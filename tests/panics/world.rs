@@ -320,8 +320,8 @@ impl World {
         Some(JOBS[place])
     }
 
-    /// Nothing is left behind: every job that is there can be locked by another thread, ended, told of and removed, its
-    /// watchers learn the end, and every slot comes back.
+    /// Checks that nothing is left behind: another thread can lock every job, an end is emitted, every watcher gets it, and
+    /// every slot comes back.
     pub(crate) fn heals(&mut self) -> Result<(), String> {
         let Some(jobs) = self.jobs.clone() else {
             return Ok(());
@@ -339,9 +339,9 @@ impl World {
             if !seen.status().is_ended() {
                 jobs.cancel(id)
                     .map_err(|error| format!("cancel: {error}"))?;
-                let told = stage::take_events();
-                if !told.iter().any(|(told, _)| *told == Some(id.to_string())) {
-                    return Err(format!("{id}: its end is not told of: {told:?}"));
+                let events = stage::take_events();
+                if !events.iter().any(|(of, _)| *of == Some(id.to_string())) {
+                    return Err(format!("{id}: its end is not emitted: {events:?}"));
                 }
             }
         }
