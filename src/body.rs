@@ -1,15 +1,12 @@
 //! The body: what of a job is behind its lock.
 
-use crate::Snapshot;
 use crate::snapshot::{Record, Times};
+use crate::{Snapshot, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// In the fields of a [`Body`] that hold a time: not yet, or never.
 pub(crate) const NEVER: u64 = u64::MAX;
-
-/// In `started`, with a time: a later attempt has been pending since then.
-const RETRIED: u64 = 1 << 63;
 
 /// What of a job does not fit into two words. All times are milliseconds of the registry.
 #[derive(Debug)]
@@ -19,6 +16,7 @@ pub(crate) struct Body<T> {
     /// Boxed, because few jobs have one: half the size.
     pub(crate) error: Option<Box<Arc<str>>>,
     pub(crate) registered: u64,
+    /// Of a later attempt that is pending, since when it is. `NEVER` in a job that ended without a start.
     pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) removal: Removal,
@@ -80,8 +78,7 @@ impl<T> Body<T> {
     /// Begins another attempt, pending since `now`.
     pub(crate) fn retry(&mut self, now: u64) {
         self.error = None;
-        // Below `NEVER`, which has all bits.
-        self.started = RETRIED | now.min(RETRIED - 2);
+        self.started = now.min(NEVER - 1);
         self.ended = NEVER;
         self.removal = Removal::DEFAULT;
     }
@@ -90,7 +87,7 @@ impl<T> Body<T> {
     pub(crate) fn pending_since(&self) -> u64 {
         match self.started {
             NEVER => self.registered,
-            retried => retried & !RETRIED,
+            retried => retried,
         }
     }
 
@@ -98,17 +95,17 @@ impl<T> Body<T> {
     pub(crate) fn take_record(&mut self, snapshot: Snapshot) -> Option<Record<T>> {
         Some(Record {
             snapshot,
-            times: self.times(),
+            times: self.times(snapshot.status()),
             error: self.error.as_deref().cloned(),
             payload: self.payload.take()?,
         })
     }
 
-    pub(crate) fn times(&self) -> Times {
+    pub(crate) fn times(&self, status: Status) -> Times {
         let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
         Times {
             registered: Duration::from_millis(self.registered),
-            started: at(self.started).filter(|_| self.started & RETRIED == 0),
+            started: at(self.started).filter(|_| status != Status::Pending),
             ended: at(self.ended),
             removal: self.removal.due().and_then(at),
         }
@@ -124,13 +121,15 @@ mod tests {
     fn a_retry_is_no_start() {
         let mut body = Body::<()>::empty();
         body.registered = 3;
-        assert_eq!((body.pending_since(), body.times().started), (3, None));
-        for (now, since) in [(0, 0), (7, 7), (NEVER, RETRIED - 2)] {
+        let started = |body: &Body<()>| body.times(Status::Pending).started;
+        assert_eq!((body.pending_since(), started(&body)), (3, None));
+        for (now, since) in [(0, 0), (7, 7), (NEVER, NEVER - 1)] {
             body.retry(now);
-            assert_eq!((body.pending_since(), body.times().started), (since, None));
+            assert_eq!((body.pending_since(), started(&body)), (since, None));
         }
         body.started = 8;
-        assert_eq!(body.times().started, Some(Duration::from_millis(8)));
+        let started = body.times(Status::Running).started;
+        assert_eq!(started, Some(Duration::from_millis(8)));
     }
 
     /// Whatever time it is, a removal is of one kind, and what is too far away is never.

@@ -78,7 +78,7 @@ impl<T> Locked<'_, T> {
         let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
         Ok(Record {
             snapshot,
-            times: self.body.times(),
+            times: self.body.times(snapshot.status()),
             error: self.body.error.as_deref().cloned(),
             payload,
         })

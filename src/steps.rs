@@ -149,6 +149,10 @@ impl<T> Inner<T> {
         now: Duration,
         reason: Option<String>,
     ) {
+        if locked.word().status() == Some(Status::Pending) {
+            // It has never been started. Until now this was when its attempt began.
+            locked.body.started = NEVER;
+        }
         let body = &mut *locked.body;
         body.error = reason.map(|reason| Box::new(Arc::from(reason)));
         body.ended = millis(now);

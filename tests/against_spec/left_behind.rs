@@ -8,6 +8,9 @@
 mod api {
     pub(crate) use crate::*;
 }
+// Events are compared in `tests/against_spec.rs`.
+#[path = "not_emitted.rs"]
+mod emitted;
 #[path = "forge.rs"]
 mod forge;
 #[path = "guarded.rs"]
