@@ -123,7 +123,7 @@ impl<T> Inner<T> {
         if let Some(lasted) = lasted {
             tell_ending(locked, target, lasted, true);
         }
-        self.snapshot((locked.slot, target)).ok()
+        locked.slot.snapshot(target).ok()
     }
 
     /// The beat of the running, stale job that `target` means.

@@ -6,7 +6,7 @@
 
 use crate::error::{LookupError, StepError};
 use crate::inner::{Found, Inner};
-use crate::steps::beaten;
+use crate::steps::{advanced, beaten};
 use crate::target::Target;
 use crate::{JobId, Progress, Snapshot};
 
@@ -41,7 +41,7 @@ impl<T> Inner<T> {
             }
         });
         match stepped {
-            Ok((before, after)) => Ok(self.advanced((slot, target), before, after)),
+            Ok((before, after)) => Ok(advanced((slot, target), before, after)),
             Err(()) => self.advance_found(id.nonce, id.generation, id.slot, progress),
         }
     }
@@ -79,7 +79,8 @@ impl<T> Inner<T> {
             generation,
             slot,
         };
-        self.snapshot(self.find(id)?)
+        let (slot, target) = self.find(id)?;
+        slot.snapshot(target)
     }
 
     #[cold]
@@ -95,7 +96,8 @@ impl<T> Inner<T> {
             generation,
             slot,
         };
-        self.advance(self.find(id)?, progress)
+        let (slot, target) = self.find(id)?;
+        slot.advance(target, progress)
     }
 
     #[cold]

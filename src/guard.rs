@@ -85,8 +85,9 @@ impl<'a, T> JobGuard<'a, T> {
     #[must_use]
     #[allow(clippy::missing_panics_doc)] // it does not
     pub fn snapshot(&self) -> Snapshot {
-        self.inner
-            .snapshot((self.locked.slot, self.target))
+        self.locked
+            .slot
+            .snapshot(self.target)
             .expect("a locked job is not removed")
     }
 
@@ -105,8 +106,7 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// [`StepError::NotStarted`] where the job is pending.
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.inner
-            .advance((self.locked.slot, self.target), progress)
+        self.locked.slot.advance(self.target, progress)
     }
 
     /// Records a heartbeat.

@@ -149,13 +149,6 @@ impl<T> Inner<T> {
         })
     }
 
-    #[inline(always)]
-    pub(crate) fn snapshot(&self, (slot, target): Found<'_, T>) -> Result<Snapshot, LookupError> {
-        let (word, beat) = slot.observe();
-        target.admit_reader(word)?;
-        Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
-    }
-
     /// All jobs, each as it is when the walk reaches it.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
         self.snapshots_of(|word, _| word.status().is_some())

@@ -92,7 +92,9 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// As there, and [`StepError::Superseded`].
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.call("advance", |inner, found| inner.advance(found, progress))
+        self.call("advance", |_, (slot, target)| {
+            slot.advance(target, progress)
+        })
     }
 
     /// [`JobRegistry::heartbeat`], fenced. Takes no lock.
@@ -174,7 +176,7 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// [`LookupError::Gone`] once the job has been removed.
     pub fn snapshot(&self) -> Result<Snapshot, LookupError> {
-        self.call("snapshot", |inner, found| inner.snapshot(found))
+        self.call("snapshot", |_, (slot, target)| slot.snapshot(target))
     }
 
     /// [`JobRegistry::watch`]. Not fenced: it goes on into a later attempt.

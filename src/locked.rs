@@ -2,7 +2,6 @@
 
 use crate::body::Body;
 use crate::error::{LookupError, WouldDeadlock};
-use crate::inner::Inner;
 use crate::slot::Slot;
 use crate::snapshot::Record;
 use crate::sync::MutexGuard;
@@ -69,12 +68,8 @@ impl<T> Locked<'_, T> {
     }
 
     /// The job and its payload, of the instant at which the two words were read.
-    pub(crate) fn record(
-        &self,
-        inner: &Inner<T>,
-        target: Target,
-    ) -> Result<Record<&T>, LookupError> {
-        let snapshot = inner.snapshot((self.slot, target))?;
+    pub(crate) fn record(&self, target: Target) -> Result<Record<&T>, LookupError> {
+        let snapshot = self.slot.snapshot(target)?;
         let payload = self.body.payload.as_ref().ok_or(LookupError::Gone)?;
         Ok(Record {
             snapshot,

@@ -180,7 +180,7 @@ impl<T> Inner<T> {
         target: Target,
         now: u64,
     ) -> Option<Removed<'a, T>> {
-        let last = self.snapshot((locked.slot, target)).ok()?;
+        let last = locked.slot.snapshot(target).ok()?;
         // Nothing but the watched bit changes on an ended job whose lock is held.
         locked
             .slot

@@ -1,7 +1,10 @@
 //! A slot: the two words of a job, and its body behind a lock.
 
 use crate::body::Body;
+use crate::error::LookupError;
+use crate::snapshot::Snapshot;
 use crate::sync::Mutex;
+use crate::target::Target;
 use crate::watchers::{WakeDuty, Watchers};
 use crate::words::Words;
 use std::ops::Deref;
@@ -43,6 +46,14 @@ impl<'a, T> Slot<'a, T> {
     #[inline(always)]
     pub(crate) fn wake_duty(&self, watched: bool) -> WakeDuty<'a> {
         WakeDuty::new(self.watchers, self.index, watched)
+    }
+
+    /// The job as it is at one instant.
+    #[inline(always)]
+    pub(crate) fn snapshot(self, target: Target) -> Result<Snapshot, LookupError> {
+        let (word, beat) = self.observe();
+        target.admit_reader(word)?;
+        Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use crate::error::StepError;
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
+use crate::slot::Slot;
 use crate::target::{Target, admit};
 use crate::word::{Ending, Word};
 use crate::{Progress, Status};
@@ -48,54 +49,8 @@ impl<T> Inner<T> {
     }
 
     #[inline(always)]
-    pub(crate) fn advance(
-        &self,
-        (slot, target): Found<'_, T>,
-        progress: Progress,
-    ) -> Result<Progress, StepError> {
-        let (before, after) = slot.step(|word| {
-            if target.runs(word) {
-                Ok(word.advance(progress))
-            } else {
-                Err(not_running(target.generation, target.attempt, word))
-            }
-        })?;
-        Ok(self.advanced((slot, target), before, after))
-    }
-
-    /// Announces an advance, if it was one, and returns the progress reached.
-    #[inline(always)]
-    pub(crate) fn advanced(
-        &self,
-        (slot, target): Found<'_, T>,
-        before: Word,
-        after: Word,
-    ) -> Progress {
-        if before == after || !(ON || before.is_watched()) {
-            return after.progress();
-        }
-        announce_advance((slot, target), before.is_watched(), after)
-    }
-
-    #[inline(always)]
-    pub(crate) fn heartbeat(&self, found: Found<'_, T>) -> Result<(), StepError> {
-        self.heartbeat_at(found, || self.now())
-    }
-
-    #[inline(always)]
-    pub(crate) fn heartbeat_at(
-        &self,
-        (slot, target): Found<'_, T>,
-        now: impl FnOnce() -> u64,
-    ) -> Result<(), StepError> {
-        let word = slot.record_beat(target, now)?;
-        match word.status() {
-            Some(status) if status.is_ended() => Err(StepError::Ended(status)),
-            _ => {
-                beaten((slot, target), word);
-                Ok(())
-            }
-        }
+    pub(crate) fn heartbeat(&self, (slot, target): Found<'_, T>) -> Result<(), StepError> {
+        slot.heartbeat(target, || self.now())
     }
 
     #[cfg(feature = "tokio")]
@@ -177,6 +132,45 @@ impl<T> Inner<T> {
             slot: locked.slot.index,
         }]);
     }
+}
+
+impl<T> Slot<'_, T> {
+    #[inline(always)]
+    pub(crate) fn advance(self, target: Target, progress: Progress) -> Result<Progress, StepError> {
+        let (before, after) = self.step(|word| {
+            if target.runs(word) {
+                Ok(word.advance(progress))
+            } else {
+                Err(not_running(target.generation, target.attempt, word))
+            }
+        })?;
+        Ok(advanced((self, target), before, after))
+    }
+
+    #[inline(always)]
+    pub(crate) fn heartbeat(
+        self,
+        target: Target,
+        now: impl FnOnce() -> u64,
+    ) -> Result<(), StepError> {
+        let word = self.record_beat(target, now)?;
+        match word.status() {
+            Some(status) if status.is_ended() => Err(StepError::Ended(status)),
+            _ => {
+                beaten((self, target), word);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Announces an advance, if it was one, and returns the progress reached.
+#[inline(always)]
+pub(crate) fn advanced<T>((slot, target): Found<'_, T>, before: Word, after: Word) -> Progress {
+    if before == after || !(ON || before.is_watched()) {
+        return after.progress();
+    }
+    announce_advance((slot, target), before.is_watched(), after)
 }
 
 /// Emits the event of an advance and wakes the watchers, also if the subscriber panics.

@@ -96,7 +96,7 @@ impl<T> Watch<T> {
         let found = inner.at(self.target);
         let mut waiting = false;
         loop {
-            let snapshot = inner.snapshot(found);
+            let snapshot = found.0.snapshot(found.1);
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());

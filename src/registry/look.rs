@@ -58,9 +58,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::ReadError>(())
     /// ```
     pub fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, ReadError> {
-        self.call_to_lock("read", id, |inner, (slot, target)| {
+        self.call_to_lock("read", id, |_, (slot, target)| {
             let locked = slot.lock()?;
-            let record = locked.record(inner, target)?;
+            let record = locked.record(target)?;
             Ok(f(record))
         })
     }

@@ -69,8 +69,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
-        let (target, seen) = self.call("heartbeat_every", id, |inner, (slot, target)| {
-            Ok::<_, LookupError>((target, inner.snapshot((slot, target))?))
+        let (target, seen) = self.call("heartbeat_every", id, |_, (slot, target)| {
+            Ok::<_, LookupError>((target, slot.snapshot(target)?))
         })?;
         let attempt = Some(seen.word().attempt());
         Ok(self.beat(Target { attempt, ..target }, interval))
@@ -174,7 +174,7 @@ impl<T> Task<T> {
                 if cfg!(feature = "tracing") {
                     target.nonce = inner.mint.id(target.slot, target.generation).nonce;
                 }
-                let beaten = contain(|| inner.heartbeat_at(inner.at(target), || now).is_ok());
+                let beaten = contain(|| inner.slot(target.slot).heartbeat(target, || now).is_ok());
                 // A waker or a subscriber that panics silences neither its own job nor the others.
                 beaten.unwrap_or_else(|| inner.is_live(target))
             });

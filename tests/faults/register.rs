@@ -16,7 +16,9 @@ fn full(capacity: usize) -> (JobRegistry<usize>, Vec<JobId>) {
     let ids: Vec<_> = (0..capacity)
         .map(|payload| jobs.register(payload).unwrap().detach())
         .collect();
-    ids.iter().for_each(|id| jobs.cancel(*id).unwrap());
+    for id in &ids {
+        jobs.cancel(*id).unwrap();
+    }
     (jobs, ids)
 }
 
