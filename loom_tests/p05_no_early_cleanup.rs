@@ -3,7 +3,7 @@
 //! The smallest program that could violate it: one thread retries a failed job whose removal is due, one
 //! sweeps. A violation looks like a retry that succeeded on a job that is gone.
 
-use super::harness::{call, check, claim, percent, race, registry};
+use super::harness::{ModelClock, call, check, claim, percent, race, registry, spawn};
 use crate::{JobId, JobRegistry, RetryError, Status};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -166,5 +166,91 @@ fn a_sweep_passes_a_guard_on_a_retried_job() {
             assert_eq!(call!(jobs.get(id)).unwrap().payload, "second deck");
         }
         (written.is_some(), swept.removed)
+    });
+}
+
+/// A running job that has been silent for too long, to be kept for 100 ms after its end.
+fn stalled() -> (JobRegistry<()>, ModelClock, JobId) {
+    let (jobs, clock) = registry(|builder| {
+        let stall_after = Duration::from_millis(5);
+        builder.retention(Duration::ZERO).stall_after(stall_after)
+    });
+    let id = jobs.register(()).unwrap().detach();
+    jobs.start(id).unwrap();
+    jobs.remove_after(id, Duration::from_millis(100)).unwrap();
+    clock.advance(Duration::from_millis(10));
+    (jobs, clock, id)
+}
+
+/// Asserts that the removal of an ended job is due 100 ms after its end.
+fn is_kept(jobs: &JobRegistry<()>, id: JobId) {
+    let times = jobs.get(id).unwrap().times;
+    let ended = times.ended.expect("it has ended");
+    assert_eq!(times.removal, Some(ended + Duration::from_millis(100)));
+}
+
+/// A heartbeat averts a stall verdict that is under way. The delay that was asked for still counts from
+/// the job's end.
+#[test]
+fn an_averted_verdict_leaves_the_delay() {
+    let claim = claim!(an_averted_verdict_leaves_the_delay, [P5, P8], [14, 26]);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, clock, id) = stalled();
+        let (beat, failed) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.heartbeat(id))
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.fail_stalled()).len()
+            },
+        );
+        assert_eq!(failed == 1, beat.is_err());
+        if failed == 0 {
+            clock.advance(Duration::from_millis(50));
+            jobs.complete(id).unwrap();
+        }
+        is_kept(&jobs, id);
+        failed == 1
+    });
+}
+
+/// A late heartbeat comes between a stall verdict and its decision, and is stalled as well. The verdict
+/// falls, and the delay that was asked for counts from it.
+#[test]
+fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
+    let claim = claim!(
+        a_verdict_on_a_late_heartbeat_leaves_the_delay,
+        [P5, P8],
+        [14, 26]
+    )
+    .bounds(&[Some(2)]);
+    let (seen, late) = (
+        [(true, true), (true, false), (false, true)],
+        &[(false, false)],
+    );
+    check(&claim, &seen, &[], || {
+        let (jobs, clock, id) = stalled();
+        let time = {
+            let clock = clock.clone();
+            spawn(move || clock.advance(Duration::from_millis(20)))
+        };
+        let (beat, failed) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.heartbeat(id)).is_ok()
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.fail_stalled()).len() == 1
+            },
+        );
+        time.join().unwrap();
+        if !failed {
+            jobs.complete(id).unwrap();
+        }
+        is_kept(&jobs, id);
+        (beat, failed)
     });
 }

@@ -112,12 +112,9 @@ impl<T> Inner<T> {
                 break sealed;
             }
             // A heartbeat came in between. It is judged in its turn, since it may have been late.
-            let Some(later) = self.judge(locked, target, now) else {
-                locked.body.error = None;
-                (locked.body.ended, locked.body.removal) = before;
-                return None;
-            };
-            beat = later;
+            locked.body.error = None;
+            (locked.body.ended, locked.body.removal) = before;
+            beat = self.judge(locked, target, now)?;
         };
         let _duty = locked.slot.settle(sealed);
         if let Some(lasted) = lasted {
