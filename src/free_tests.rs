@@ -9,7 +9,7 @@ use std::thread;
 
 const MAGAZINES: usize = 16;
 const ROOM: usize = 64;
-/// As users have it.
+/// The free list of the ordinary build.
 type Users = FreeList<MAGAZINES, ROOM, MOST>;
 const _: fn(usize) -> Users = FreeSlots::new;
 
@@ -70,8 +70,8 @@ fn no_slot_is_taken_twice() {
     assert_eq!(free.take(), Err(NoSlot::Full));
 }
 
-/// P6 and P12: more threads than magazines share these and a table that is used up. Together they hold at most as many slots as there
-/// are, so that none of them is ever refused.
+/// P6 and P12: more threads than magazines share a table that is used up. Together they hold at most as many
+/// slots as it has, so that no thread is ever refused.
 #[test]
 fn more_threads_than_magazines_lose_no_slot() {
     const THREADS: usize = if cfg!(miri) { 18 } else { 40 };
@@ -114,7 +114,7 @@ fn more_threads_than_magazines_lose_no_slot() {
     assert_eq!(free.take(), Err(NoSlot::Full));
 }
 
-/// P6: at the end of the table, a free slot is found in whatever magazine or depot it is.
+/// P6: at the end of the table, a free slot is found in any magazine and in the depot.
 #[test]
 fn table_that_is_used_up_is_searched() {
     const SLOTS: usize = 10;

@@ -1,13 +1,13 @@
 //! P6, the free list alone: loads and unloads between magazines and depot, and the end of the table.
 //!
-//! The smallest program that could violate it: one thread's magazine overflows while a thread with another
-//! magazine takes. A violation looks like `Full` while a slot is free, or like a slot that is nowhere.
+//! The smallest program that could violate it: one thread's magazine overflows while a thread with
+//! another magazine takes. A violation looks like `Full` while a slot is free, or a lost slot.
 
 use super::super::harness::{call, check, claim, race};
 use crate::free::{FreeList, NoSlot};
 use std::sync::Arc;
 
-/// A list of which slots 0 to `held` are in use.
+/// Returns a list whose slots 0 to `held` are in use.
 fn used<const M: usize, const R: usize, const S: usize>(
     capacity: usize,
     held: u32,
@@ -17,8 +17,8 @@ fn used<const M: usize, const R: usize, const S: usize>(
     Arc::new(free)
 }
 
-/// A magazine with room for three overflows, and its two oldest slots reach the other thread as one load. The other
-/// makes new slots for as long as there is nothing in the depot.
+/// A magazine with room for three overflows, and its two oldest slots reach the other thread as one
+/// load. The other thread is given new slots while the depot is empty.
 #[test]
 fn an_overflowing_magazine_unloads_to_the_other_thread() {
     let claim = claim!(
@@ -29,7 +29,7 @@ fn an_overflowing_magazine_unloads_to_the_other_thread() {
     let outcomes = [[Ok(4), Ok(5)], [Ok(4), Ok(0)], [Ok(0), Ok(1)]];
     check(&claim, &outcomes, &[], || {
         let free = used::<2, 3, 6>(6, 4);
-        let (_, taken) = race(
+        let ((), taken) = race(
             {
                 let free = free.clone();
                 move || (0..4).for_each(|slot| call!(free.give_back(Some(slot))))
@@ -46,8 +46,8 @@ fn an_overflowing_magazine_unloads_to_the_other_thread() {
     });
 }
 
-/// The table has no new slot, and the only free one is in the magazine of the thread that gave it back. Whoever is first
-/// has it.
+/// The table has no new slot, and the only free one is in one of the two magazines. The first of two
+/// threads takes it, whichever magazine is its own.
 #[test]
 fn the_last_slot_is_taken_from_any_magazine() {
     let claim = claim!(the_last_slot_is_taken_from_any_magazine, [P6], [8]);
@@ -62,8 +62,8 @@ fn the_last_slot_is_taken_from_any_magazine() {
     });
 }
 
-/// One thread gives back all slots of the table while the other takes one. Afterwards there is room for both, wherever
-/// the slots are on their way.
+/// One thread gives back both slots of the table and takes one, while the other takes one. The first
+/// thread always finds a slot, because only one is held. The second is refused only at first.
 #[test]
 fn a_slot_on_its_way_to_the_depot_is_found() {
     let claim = claim!(a_slot_on_its_way_to_the_depot_is_found, [P6], [8]);
@@ -89,15 +89,14 @@ fn a_slot_on_its_way_to_the_depot_is_found() {
     });
 }
 
-/// A slot is retired while the other thread asks for one. A new one takes its place, and at the end of the table there is
-/// none.
+/// A slot is retired while the other thread asks for one. A new slot replaces it, once.
 #[test]
 fn a_retired_slot_makes_room_for_a_new_one() {
     let claim = claim!(a_retired_slot_makes_room_for_a_new_one, [P4, P6], [19]);
     let full = Err(NoSlot::Full);
     check(&claim, &[(Ok(1), full), (full, Ok(1))], &[], || {
         let free = used::<2, 1, 2>(1, 1);
-        let (_, taken) = race(
+        let ((), taken) = race(
             {
                 let free = free.clone();
                 move || call!(free.give_back(None))
@@ -111,7 +110,7 @@ fn a_retired_slot_makes_room_for_a_new_one() {
     });
 }
 
-/// A take beside the close has a slot or none, and a slot that it has can be given back.
+/// A take that races with the close is refused, or its slot is counted until it is given back.
 #[test]
 fn a_take_beside_the_close_is_counted_or_refused() {
     let claim = claim!(a_take_beside_the_close_is_counted_or_refused, [P6], [8]);

@@ -1,12 +1,12 @@
 //! Every small program over the free list: takes, give-backs, retirements and a close.
 //!
-//! A program runs on free lists of several shapes: threads with one magazine in common or with two, magazines
-//! with room for one to three slots, and tables so small that their end is reached. Each outcome must be one
-//! that some order of the calls gives on the specification, which is a set of held slots and a limit. Under
-//! shuttle the order must also respect real time. Afterwards every slot must be in exactly one place, and all
-//! of them can be taken again.
+//! A program runs on free lists of several shapes: one shared magazine or two, with room for one to three
+//! slots, and tables so small that their end is reached. Some order of the calls' instants must explain each
+//! outcome on the specification, which is a count of places and a set of held slots. Under shuttle the order
+//! must also respect real time. Afterwards every slot is in exactly one place, and all of them can be taken
+//! again.
 //!
-//! A violation looks like a slot that two callers hold, a slot that is nowhere, or `Full` while there is room.
+//! A violation looks like a slot with two holders, a lost slot, or `Full` while there is room.
 
 use super::super::harness::{self, Bounds, Effort, failure, ledger};
 use crate::free::{FreeList, NoSlot};
@@ -166,7 +166,7 @@ impl Spec {
     }
 }
 
-/// What a thread does and holds.
+/// The slots that a thread holds, in the order in which it has taken them.
 struct Holder(Vec<u32>);
 
 impl Holder {
@@ -212,7 +212,9 @@ fn execute<const M: usize, const R: usize, const S: usize>(
     let free = Arc::new(FreeList::<M, R, S>::new(start.capacity));
     let used = take_all(&free, start.used);
     let (held, idle) = used.split_at(start.held * threads.len());
-    idle.iter().for_each(|slot| free.give_back(Some(*slot)));
+    for slot in idle {
+        free.give_back(Some(*slot));
+    }
     let spawn = |(thread, calls): (usize, &Vec<Call>)| {
         let (free, calls) = (free.clone(), calls.clone());
         let held = &held[start.held * thread..][..start.held];
@@ -236,8 +238,8 @@ fn execute<const M: usize, const R: usize, const S: usize>(
     execution
 }
 
-/// Every slot is in one place, magazines have no more than their room, no more slots are in use than
-/// documented, and all free slots can be taken.
+/// Checks that every slot is in one place, that no magazine is too large, that no more slots are in use
+/// than documented, and that all free slots can be taken.
 fn account<const M: usize, const R: usize, const S: usize>(
     start: &Start,
     threads: &[Vec<Call>],
@@ -303,8 +305,8 @@ fn after(held: usize, call: Call) -> usize {
     }
 }
 
-/// All sequences of `length` calls that may be of use: no give-back without a slot, two kinds of give-back only where
-/// they differ, and no call by a thread that has closed the list except give-backs and one take.
+/// Returns the sequences of `length` calls in which every call can have an effect. No thread gives back a
+/// slot that it cannot hold or closes the list twice, and the two kinds of give-back occur only where they differ.
 fn sequences(start: &Start, length: usize) -> Vec<Vec<Call>> {
     let mut all = vec![Vec::new()];
     for _ in 0..length {
@@ -328,8 +330,8 @@ fn sequences(start: &Start, length: usize) -> Vec<Vec<Call>> {
     all
 }
 
-/// Whether some order of the calls' instants explains the answers: one that keeps the order of each thread, and that of
-/// real time where it is known.
+/// Whether some order of the calls' instants explains the answers. It must keep the order of each thread, and real
+/// time where that is known.
 fn explains(start: &Start, threads: &[Vec<Call>], execution: &Execution) -> bool {
     /// How far a thread has come: calls that are over, and the instants that are left of the next.
     type At = (usize, Option<Vec<Instant>>);
@@ -466,7 +468,7 @@ impl Counts {
     }
 }
 
-/// The list has no words, whose two forms loom's two runs are about: the second of them is short.
+/// Loom's two runs differ in the form of the words. The free list has none, so the second run is short.
 const EFFORT: Effort = Effort {
     ordered: &[None, Some(2)],
     weak: &[Some(1)],
@@ -505,7 +507,7 @@ fn explore(start: Start, threads: &[Vec<Call>]) -> Explored {
     let of_thread = |answers: &Vec<Answer>| answers.iter().copied().map(kind).collect();
     let of_outcome = |outcome: &Vec<Vec<Answer>>| outcome.iter().map(of_thread).collect();
     let kinds: HashSet<Kinds> = outcomes.iter().map(of_outcome).collect();
-    // Of three threads, loom does not try all that a bound leaves. What needs no preemption it does.
+    // With three threads, loom leaves out some interleavings within a bound, but none without a preemption.
     let preemptions = |bound| if threads.len() > 2 { 0 } else { bound };
     for expected in in_sequence(&start, threads, within.ordered.map(preemptions)) {
         assert!(
@@ -536,7 +538,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// All programs with threads of these lengths, each `one_in`th of them.
+/// Explores every `one_in`th program whose threads make these numbers of calls.
 fn explore_all(lengths: &[usize], one_in: usize) {
     for start in STARTS {
         let began = std::time::Instant::now();
@@ -544,7 +546,9 @@ fn explore_all(lengths: &[usize], one_in: usize) {
         for &length in lengths {
             let next = sequences(&start, length);
             let extend = |threads: &Vec<Vec<Call>>| {
-                let one = |sequence: &Vec<Call>| [threads.as_slice(), &[sequence.clone()]].concat();
+                let one = |sequence: &Vec<Call>| {
+                    [threads.as_slice(), std::slice::from_ref(sequence)].concat()
+                };
                 next.iter().map(one).collect::<Vec<_>>()
             };
             all = all.iter().flat_map(extend).collect();
@@ -576,8 +580,8 @@ fn explore_all(lengths: &[usize], one_in: usize) {
     }
 }
 
-/// One of so many programs is explored, unless the full size is asked for: a prime, so that each call has its turn at each
-/// place.
+/// Returns the step between programs that are explored, by checker: 1 in the full size, and otherwise a prime, so that
+/// each call occurs at each place.
 fn one_in(under_loom: usize, under_shuttle: usize) -> usize {
     match std::env::var("JOB_REGISTRY_PROGRAMS").as_deref() {
         Ok("full") => 1,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Returns how often something is tried: seldom under Miri, which takes hundreds of times as long and has many seeds.
+/// Returns the number of rounds of a test. Miri is hundreds of times slower and runs many seeds instead.
 const fn rounds(usual: usize) -> usize {
     if cfg!(miri) {
         usual.div_ceil(300)

@@ -1,7 +1,7 @@
-//! What one thread has published, another sees whole: litmus tests for the memory orders, above all under Miri.
+//! Litmus tests for the memory orderings of the registry, meant to be run under Miri.
 //!
-//! Threads here learn of each other's work through the registry alone. A channel or a join would order what the
-//! registry must order itself.
+//! Threads here learn of each other's work through the registry alone. A channel or a join would add an
+//! ordering that the registry must provide itself.
 
 use crate::rounds;
 use crate::watchdog::in_time;
@@ -28,8 +28,8 @@ fn beside(work: impl FnOnce() + Send, looks: &[&(dyn Fn() + Sync)]) {
     });
 }
 
-/// P4 and P12, scenario 19: a walk that sees a job has its id whole, however often the slot changes hands, and with it the job or
-/// nothing. Ids carry a half for each job, which is neither that of the one before nor of the next.
+/// P4 and P12, scenario 19: a walk that sees a job returns its id, however often the slot is reused. The id finds that job
+/// or none: its nonce is neither that of the job before nor of the next.
 #[test]
 fn id_of_a_walk_is_that_of_a_job() {
     in_time(|| {
@@ -66,7 +66,7 @@ fn id_of_a_walk_is_that_of_a_job() {
     });
 }
 
-/// P6, scenario 19: a slot that is new, in a chunk that is new, is whole for whoever walks by.
+/// P6, scenario 19: a walk sees every job in a chunk that has just been published, with its payload.
 #[test]
 fn new_chunk_is_seen_whole() {
     in_time(|| {
@@ -95,7 +95,9 @@ fn steps_of_two_jobs_have_one_order() {
         for _ in 0..rounds(300) {
             let jobs = JobRegistry::builder().capacity(2).build();
             let ids = [(); 2].map(|()| jobs.register(()).unwrap().detach());
-            ids.iter().for_each(|id| jobs.start(*id).unwrap());
+            for id in ids {
+                jobs.start(id).unwrap();
+            }
             let one = Progress::from_ppm(1).unwrap();
             let both = |order: [usize; 2]| {
                 order.map(|place| jobs.snapshot(ids[place]).unwrap().progress() == one)
@@ -115,13 +117,16 @@ fn steps_of_two_jobs_have_one_order() {
                 (here.join().unwrap(), there.join().unwrap())
             });
             let disagree = here == [true, false] && there == [true, false];
-            assert!(!disagree, "each has seen a step without the other's");
+            assert!(
+                !disagree,
+                "each observer has seen one step without the other"
+            );
         }
     });
 }
 
-/// P8 and P12: of two that each write to a job of their own and then look at the other's, one sees the other's step. Heartbeats
-/// and progress are in different words.
+/// P8 and P12: one thread makes a step and then reads the heartbeat, another beats and then reads the progress. At least one
+/// of them sees the other's write, although the two are in different words.
 #[test]
 fn writers_that_look_at_each_other_do_not_both_miss() {
     in_time(|| {
@@ -143,7 +148,7 @@ fn writers_that_look_at_each_other_do_not_both_miss() {
                 jobs.heartbeat(id).unwrap();
                 jobs.snapshot(id).unwrap().progress() == one
             };
-            // Miri mostly lets the thread that was spawned first go on to its end.
+            // Miri mostly runs the thread that was spawned first to its end.
             let writers: [&(dyn Fn() -> bool + Sync); 2] = match round % 2 {
                 0 => [&steps, &beats],
                 _ => [&beats, &steps],
@@ -152,12 +157,15 @@ fn writers_that_look_at_each_other_do_not_both_miss() {
                 let writers = writers.map(|writer| s.spawn(writer));
                 writers.map(|writer| writer.join().unwrap())
             });
-            assert!(seen.contains(&true), "neither has seen the other's write");
+            assert!(
+                seen.contains(&true),
+                "neither thread has seen the other's write"
+            );
         }
     });
 }
 
-/// P6 and P12: two threads pass the only slot to and fro. Each finds it empty and has it alone.
+/// P6 and P12: two threads reuse the only slot in turn. Each finds it empty and holds it alone.
 #[test]
 fn slot_is_passed_on_empty() {
     in_time(|| {

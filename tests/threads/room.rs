@@ -1,4 +1,4 @@
-//! Who finds room. P6.
+//! Room for as many jobs as the capacity says. P6.
 
 use crate::watchdog::in_time;
 use job_registry::{JobId, JobRegistry, RegisterError};
@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 /// P6 and P12, scenario 8: more threads than there are magazines of free slots register and remove in a registry that
-/// has room for what all of them hold at a time, and for nothing else. None is refused, and afterwards all the room is
-/// there.
+/// has room for exactly the jobs that they hold at a time. None is refused, and afterwards the registry can be
+/// filled again.
 #[test]
 fn room_for_all_is_found_by_all() {
     const THREADS: usize = if cfg!(miri) { 18 } else { 40 };
@@ -48,7 +48,9 @@ fn come_and_go(jobs: &JobRegistry<usize>, seed: usize, most: usize) {
             remove(jobs, held.remove(round % held.len()));
         }
     }
-    held.into_iter().for_each(|job| remove(jobs, job));
+    for job in held {
+        remove(jobs, job);
+    }
 }
 
 fn register(jobs: &JobRegistry<usize>, payload: usize) -> JobId {

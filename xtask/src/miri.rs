@@ -1,5 +1,5 @@
-//! `cargo verify miri`: tests on real threads, interpreted by Miri, whose memory is as weak as the orderings allow and whose
-//! schedule a seed decides. It needs a nightly compiler.
+//! `cargo verify miri`: interprets the tests on real threads with Miri. A seed decides the schedule and which stale values are
+//! read. It needs a nightly compiler.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +9,8 @@ pub const SEEDS: u32 = 200;
 
 /// Arguments of `cargo miri test`, those of its tests, and one seed for how many of [`SEEDS`].
 ///
-/// `accepted_beat` is left out: its threads have to alternate in step, which they do too seldom under Miri. Of the unit tests, the
-/// free list's start threads.
+/// `accepted_beat` is left out: its threads have to alternate in step, which takes too long under Miri. The unit tests are those
+/// of the free list, which start threads.
 const RUNS: [(&str, &str, u32); 5] = [
     (
         "--test threads",
@@ -83,7 +83,7 @@ fn command(root: &Path) -> Command {
     let mut rustup = Command::new("rustup");
     rustup
         .current_dir(root)
-        // The one that runs this is another.
+        // Cargo has set these for the toolchain of this program.
         .env_remove("CARGO")
         .env_remove("RUSTC")
         .env_remove("RUSTUP_TOOLCHAIN");
