@@ -4,6 +4,9 @@
 //! The smallest program that could violate it: one thread sweeps a due job, one moves its deadline. A violation looks
 //! like a job that no later sweep removes, a payload that outlives its job, or a registry that is full with no job in it.
 
+mod free_list;
+mod free_programs;
+
 use super::harness::{ModelClock, call, check, claim, percent, race, registry};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::word::{RETIRED, Word};

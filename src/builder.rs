@@ -38,7 +38,7 @@ impl<T: Send + 'static> Builder<T> {
     }
 
     /// The most jobs there can be, ended ones that have not been removed included; 1 048 576 unless set. At
-    /// most 536 869 376. Costs nothing until the jobs are there.
+    /// most 536 870 912. Costs nothing until the jobs are there.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self

@@ -1,33 +1,43 @@
-//! Which slots are free.
+//! The free list: which slots can be handed out.
 //!
-//! A count is the gate: who raises it may have a slot, and that one exchange decides who finds the registry full. Which slot it is
-//! matters to nobody. Therefore threads take from magazines of their own, as long as there are no more threads than those, and
-//! go to the depot, which is everybody's, only to load or unload one (Bonwick and Adams, "Magazines and Vmem", USENIX 2001):
-//! two threads that register and remove neither wait for each other nor hand their slots' memory to and fro.
+//! An atomic count is the gate. A caller that raises it may have a slot, and that compare-exchange
+//! alone decides whether the registry is full. Which slot the caller gets does not matter. Each
+//! thread therefore takes from a magazine, and goes to the shared depot only where its magazine is
+//! empty or overflows (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). Threads with a
+//! magazine each neither contend for a lock nor pass the memory of their slots to and fro.
 //!
 //! Magazines and depot are first in, first out, which spends the generations of slots slowly.
+//!
+//! # Invariants
+//!
+//! 1. A slot that was ever handed out is in exactly one place: a caller's hands, one magazine, or the
+//!    depot. Retired slots are nowhere. A move between a magazine and the depot takes both locks.
+//! 2. The count is at least the number of slots in callers' hands: it is raised before a slot is
+//!    taken, and lowered after the slot has been put back.
+//! 3. A new slot is made only while the depot and the caller's own magazine are empty. At most
+//!    `(MAGAZINES - 1) * ROOM` idle slots exist at that instant.
+//! 4. Locks are taken in one order: magazines by their index, then the depot.
+//!
+//! By 1 and 2, `NoSlot::Full` means that other callers hold `capacity` slots, or every slot of the
+//! table that has not been retired. No number of threads changes that.
 
 use crate::apart::Apart;
 use crate::place::MOST;
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering};
 use std::collections::VecDeque;
 
-/// One in models: what one thread gives back is there for another, and threads meet at it.
-const MAGAZINES: usize = if MODELLED { 1 } else { 16 };
-/// The most slots in a magazine. Half as many are loaded and unloaded at once.
-const ROOM: usize = if MODELLED { 1 } else { 64 };
-const LOAD: usize = ROOM.div_ceil(2);
+/// The free list of a registry. In models it has one magazine with room for one slot, so that two
+/// threads contend for every slot and reuse it at once.
+pub(crate) type FreeSlots =
+    FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MOST>;
 
-/// The most slots that can be handed out: with fewer than that, there is always one that is in nobody else's magazine, be that
-/// full and just loaded by another thread that has the same.
-pub(crate) const CAPACITY: usize = MOST - MAGAZINES * (ROOM + LOAD);
-
-/// In the count, above every number.
+/// Flag in the count, above every number.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
+/// A free list with `MAGAZINES` magazines of at most `ROOM` slots, for a table of `SLOTS` slots.
 #[derive(Debug)]
-pub(crate) struct FreeSlots {
-    /// Slots handed out now, and whether there will be no more.
+pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
+    /// Number of slots handed out, and whether the list is closed.
     taken: Apart<AtomicUsize>,
     magazines: [Apart<Mutex<VecDeque<u32>>>; MAGAZINES],
     depot: Apart<Mutex<Depot>>,
@@ -37,7 +47,7 @@ pub(crate) struct FreeSlots {
 #[derive(Debug)]
 struct Depot {
     indices: VecDeque<u32>,
-    /// Slots that have ever left it: the high-water mark.
+    /// Number of slots that have ever been handed out.
     grown: u32,
 }
 
@@ -48,7 +58,12 @@ pub(crate) enum NoSlot {
     Closed,
 }
 
-impl FreeSlots {
+impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
+    FreeList<MAGAZINES, ROOM, SLOTS>
+{
+    /// Number of slots that move between a magazine and the depot at once.
+    const LOAD: usize = ROOM.div_ceil(2);
+
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             taken: Apart(AtomicUsize::new(0)),
@@ -57,7 +72,7 @@ impl FreeSlots {
                 indices: VecDeque::new(),
                 grown: 0,
             })),
-            capacity: capacity.min(CAPACITY),
+            capacity: capacity.min(SLOTS),
         }
     }
 
@@ -67,61 +82,73 @@ impl FreeSlots {
         if let Some(index) = magazine.pop_front() {
             return Ok(index);
         }
+        let loaded = self.load(&mut magazine);
         drop(magazine);
-        self.load().ok_or_else(|| {
+        loaded.or_else(|| self.gather()).ok_or_else(|| {
             self.release();
             NoSlot::Full
         })
     }
 
-    /// Takes a slot back. `None` where it is used up and is never to be handed out again.
+    /// Takes a slot back. `None` retires it: it is never handed out again.
     pub(crate) fn give_back(&self, index: Option<u32>) {
         if let Some(index) = index {
-            self.unload(index);
+            let mut magazine = self.magazine().lock();
+            magazine.push_back(index);
+            if magazine.len() > ROOM {
+                self.unload(&mut magazine);
+            }
         }
-        // Last: whoever may have a slot finds one.
+        // Last, because a caller that passes the gate relies on the slot being there.
         self.release();
     }
 
-    fn unload(&self, index: u32) {
-        let mut magazine = self.magazine().lock();
-        magazine.push_back(index);
-        if magazine.len() <= ROOM {
-            return;
-        }
-        let load: Vec<_> = magazine.drain(..LOAD).collect();
-        drop(magazine);
-        self.depot.lock().indices.extend(load);
+    /// Moves the oldest slots of a magazine to the depot.
+    #[cold]
+    fn unload(&self, magazine: &mut VecDeque<u32>) {
+        let mut depot = self.depot.lock();
+        depot.indices.extend(magazine.drain(..Self::LOAD));
     }
 
-    /// A slot from the depot, and what makes a load with it for the magazine; where the depot is empty, a new slot, alone: as few as
-    /// will do are as warm as they can be. `None` where the table has no more.
+    /// Returns a slot from the depot and moves the rest of a load into the magazine. If the depot is
+    /// empty, returns a single new slot: the fewer slots are in use, the more of them are cached.
+    /// `None` if the table has no new one.
     #[cold]
-    fn load(&self) -> Option<u32> {
+    fn load(&self, magazine: &mut VecDeque<u32>) -> Option<u32> {
         let mut depot = self.depot.lock();
-        if depot.indices.is_empty() {
-            let new = Some(depot.grown).filter(|&new| (new as usize) < MOST)?;
-            depot.grown += 1;
-            return Some(new);
-        }
-        let most = LOAD.min(depot.indices.len());
-        let mut load: VecDeque<_> = depot.indices.drain(..most).collect();
-        drop(depot);
-        let first = load.pop_front()?;
-        if !load.is_empty() {
-            self.magazine().lock().append(&mut load);
-        }
+        let Some(first) = depot.indices.pop_front() else {
+            let new = depot.grown;
+            depot.grown += u32::from((new as usize) < SLOTS);
+            return Some(new).filter(|_| new < depot.grown);
+        };
+        let rest = depot.indices.len().min(Self::LOAD - 1);
+        magazine.extend(depot.indices.drain(..rest));
         Some(first)
     }
 
-    #[cfg_attr(any(loom, shuttle), allow(clippy::modulo_one))] // in models
-    #[inline]
-    fn magazine(&self) -> &Mutex<VecDeque<u32>> {
-        let thread = if MODELLED { 0 } else { crate::thread::number() };
-        &self.magazines[thread % MAGAZINES]
+    /// Returns a slot from any magazine or the depot, once the table has no new one. All locks are
+    /// held at once, so that `None` means that no slot is free at that instant.
+    #[cold]
+    fn gather(&self) -> Option<u32> {
+        let mut magazines: Vec<_> = self.magazines.iter().map(|it| it.lock()).collect();
+        let mut depot = self.depot.lock();
+        let from_depot = depot.indices.pop_front();
+        from_depot.or_else(|| magazines.iter_mut().find_map(|it| it.pop_front()))
     }
 
-    // ORDERING, of every access to the count: SeqCst, in one order with the words. The instructions are those of weaker ones.
+    #[inline]
+    fn magazine(&self) -> &Mutex<VecDeque<u32>> {
+        // Models of a registry have one magazine. There, no thread needs a number.
+        let number = if MAGAZINES == 1 {
+            0
+        } else {
+            crate::thread::number()
+        };
+        &self.magazines[number % MAGAZINES]
+    }
+
+    // ORDERING: every access to the count is SeqCst, in one order with the words. On x86-64, weaker
+    // orderings compile to the same instructions.
 
     fn reserve(&self) -> Result<(), NoSlot> {
         let mut taken = self.taken.load(Ordering::SeqCst);
@@ -146,7 +173,7 @@ impl FreeSlots {
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "tokio", test))]
     pub(crate) fn close(&self) {
         self.taken.fetch_or(CLOSED, Ordering::SeqCst);
     }
@@ -155,7 +182,7 @@ impl FreeSlots {
         self.taken.load(Ordering::SeqCst) >= CLOSED
     }
 
-    /// Slots handed out and not given back: those of jobs, and of jobs on their way in and out.
+    /// Number of slots handed out and not given back, including those of calls in progress.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst) & !CLOSED
     }
@@ -164,15 +191,20 @@ impl FreeSlots {
         self.capacity
     }
 
-    /// The free slots in all magazines and the depot, and how many slots there are.
+    /// Contents of each magazine and of the depot, and the number of slots ever handed out.
+    #[cfg(test)]
+    pub(crate) fn contents(&self) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
+        let listed = |indices: &VecDeque<u32>| indices.iter().copied().collect();
+        let magazines = self.magazines.iter().map(|it| listed(&it.lock())).collect();
+        let depot = self.depot.lock();
+        (magazines, listed(&depot.indices), depot.grown)
+    }
+
+    /// The free slots, wherever they are, and the number of slots ever handed out.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn census(&self) -> (Vec<u32>, u32) {
-        let depot = self.depot.lock();
-        let mut free: Vec<_> = depot.indices.iter().copied().collect();
-        for magazine in &self.magazines {
-            free.extend(magazine.lock().iter());
-        }
-        (free, depot.grown)
+        let (magazines, depot, grown) = self.contents();
+        ([magazines.concat(), depot].concat(), grown)
     }
 }
 

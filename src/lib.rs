@@ -52,7 +52,8 @@
 //! 7. Foreign code (wakers, hooks, payload drops, an owner's drop) never runs under a lock of the registry: what comes up
 //!    under one waits until it has been released. Closures run under the lock of their own job, and no other. (A registry whose
 //!    last handle a closure drops goes there and then, with its payloads, as any value would.)
-//! 8. The inner locks (free list, due queue, watchers) are leaves: nothing is acquired under them.
+//! 8. The inner locks (free list, due queue, watchers) are leaves: nothing is acquired under them. The free list alone has
+//!    several, which it takes in one order.
 //!
 //! From 6, 7 and 8 follows that no cycle of waits can exist: a thread that waits for a job's lock holds
 //! none, and whoever holds an inner lock waits for nothing.

@@ -3,7 +3,14 @@
 use crate::sync::MODELLED;
 
 /// Slots of a chunk, as a power of two.
-pub(crate) const SIZE: u32 = if MODELLED { 1 } else { 10 };
+/// Few under Miri, where making a chunk would take longer than what a test does with it.
+pub(crate) const SIZE: u32 = if MODELLED {
+    1
+} else if cfg!(miri) {
+    4
+} else {
+    10
+};
 pub(crate) const SLOTS: usize = 1 << SIZE;
 /// Chunks of a group, as a power of two.
 const WIDTH: u32 = if !MODELLED {

@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn most_slots_are_as_many_as_the_docs_say() {
         let table = Table::<()>::new(usize::MAX, 0);
-        assert_eq!(table.free().capacity(), 536_869_376);
+        assert_eq!(table.free().capacity(), 536_870_912);
     }
 
     /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.

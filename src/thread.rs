@@ -9,7 +9,9 @@
 #![allow(clippy::missing_const_for_thread_local)]
 
 use crate::error::WouldDeadlock;
-use crate::sync::{MutexGuard, Ordering, thread_local};
+#[cfg(not(all(test, any(loom, shuttle))))]
+use crate::sync::Ordering;
+use crate::sync::{MutexGuard, thread_local};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -19,13 +21,15 @@ use std::task::Waker;
 thread_local! {
     // Apart, because this one needs no destructor and is therefore there to the thread's very end.
     static LOCK: Cell<Lock> = Cell::new(Lock::None);
+    #[cfg(not(all(test, any(loom, shuttle))))]
     static NUMBER: Cell<Option<usize>> = Cell::new(None);
     static DEFERRED: RefCell<Vec<Effect>> = RefCell::new(Vec::new());
     // Registries by their address: few, and mostly none.
     static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
-/// Threads that have a number. Not modelled: no model asks.
+/// Number of threads that have a number. Not modelled, because no model asks.
+#[cfg(not(all(test, any(loom, shuttle))))]
 static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// What this thread has of jobs' locks.
@@ -240,7 +244,8 @@ pub(crate) fn is_idle() -> bool {
     !(holds_lock() || owes || sweeps)
 }
 
-/// A number for this thread, from 0 up in the order in which threads ask.
+/// Returns a number for this thread, from 0 up in the order in which threads ask.
+#[cfg(not(all(test, any(loom, shuttle))))]
 #[inline]
 pub(crate) fn number() -> usize {
     NUMBER.with(|number| {
@@ -251,6 +256,14 @@ pub(crate) fn number() -> usize {
             next
         })
     })
+}
+
+/// Returns the number that the model gives this thread, which is the same in every execution.
+///
+/// A dependent's model does not need it: its free lists have one magazine, and nothing else asks.
+#[cfg(all(test, any(loom, shuttle)))]
+pub(crate) fn number() -> usize {
+    crate::sync::record::this_thread()
 }
 
 /// The text of a panic, where it has one.

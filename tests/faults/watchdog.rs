@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Far longer than any body takes, on a machine however busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(if cfg!(miri) { 600 } else { 30 });
 
 /// Runs `body` on a thread of its own, and fails if it does not return.
 pub(crate) fn in_time<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {

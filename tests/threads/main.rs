@@ -5,8 +5,10 @@
 mod guide;
 mod locks;
 mod monitor;
+mod orders;
 mod races;
 mod removal;
+mod room;
 mod steps;
 #[path = "../faults/watchdog.rs"]
 #[allow(dead_code)] // its wakers are for others
@@ -15,6 +17,15 @@ mod watchdog;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Returns the number of rounds of a test. Miri is hundreds of times slower and runs many seeds instead.
+const fn rounds(usual: usize) -> usize {
+    if cfg!(miri) {
+        usual.div_ceil(300)
+    } else {
+        usual
+    }
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,7 +1,7 @@
 //! A monitor that has looked at a job acts on it when it may have changed. P2 and P8.
 
-use crate::SECOND;
 use crate::watchdog::in_time;
+use crate::{SECOND, rounds};
 use job_registry::{JobRegistry, ManualClock, RetryError, Status, StepError};
 use std::sync::Barrier;
 use std::thread;
@@ -11,7 +11,7 @@ use std::thread;
 #[test]
 fn completion_and_verdict_make_one_ending() {
     in_time(|| {
-        for _ in 0..500 {
+        for _ in 0..rounds(500) {
             let clock = ManualClock::new();
             let jobs = JobRegistry::builder()
                 .clock(clock.clone())

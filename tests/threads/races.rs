@@ -1,5 +1,6 @@
 //! Steps of which one must win. P2, P8 and P10.
 
+use crate::rounds;
 use crate::watchdog::in_time;
 use job_registry::{Job, JobRegistry, LockError, ManualClock, RetryError, Status, StepError};
 use std::sync::Barrier;
@@ -11,7 +12,7 @@ use std::time::Duration;
 #[test]
 fn exactly_one_ending_wins_among_many() {
     in_time(|| {
-        for _ in 0..200 {
+        for _ in 0..rounds(200) {
             let jobs = JobRegistry::new();
             let job = jobs.register(()).unwrap();
             job.start().unwrap();
@@ -72,7 +73,7 @@ fn exactly_one_starts_and_exactly_one_retries() {
     in_time(|| {
         let jobs = JobRegistry::new();
         let mut job = jobs.register(()).unwrap();
-        for _ in 0..100 {
+        for _ in 0..rounds(100) {
             let together = Barrier::new(3);
             let results = thread::scope(|s| {
                 let racers = [(); 3].map(|()| {
@@ -102,7 +103,8 @@ fn exactly_one_starts_and_exactly_one_retries() {
             assert_eq!(refused, [RetryError::Superseded; 2]);
             job = next.remove(0);
         }
-        assert_eq!(job.snapshot().unwrap().attempt(), 101);
+        let attempts = u32::try_from(rounds(100)).unwrap() + 1;
+        assert_eq!(job.snapshot().unwrap().attempt(), attempts);
     });
 }
 
@@ -111,7 +113,7 @@ fn exactly_one_starts_and_exactly_one_retries() {
 #[test]
 fn accepted_beat_is_never_followed_by_an_older_verdict() {
     in_time(|| {
-        for _ in 0..2_000 {
+        for _ in 0..rounds(2_000) {
             let clock = ManualClock::new();
             // So short that every tick is a race of a beat and a verdict.
             let jobs = JobRegistry::builder()

@@ -1,5 +1,6 @@
 //! Updates and advances from many threads. P1 and P3.
 
+use crate::rounds;
 use crate::watchdog::in_time;
 use job_registry::{Job, JobId, JobRegistry, LockError, Progress};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +11,14 @@ use std::thread;
 #[test]
 fn no_update_is_lost_among_many_writers() {
     in_time(|| {
-        for round in 0..40 {
+        for round in 0..rounds(40) {
             let jobs = JobRegistry::new();
             let id = jobs.register(0_u64).unwrap().detach();
             jobs.start(id).unwrap();
             let written: u64 = thread::scope(|s| {
                 let writers = [(); 6].map(|()| s.spawn(|| write_until_refused(&jobs, id)));
                 if round % 2 == 1 {
-                    while jobs.get(id).unwrap().payload < 50 {
+                    while jobs.get(id).unwrap().payload < EACH / 2 {
                         thread::yield_now();
                     }
                     jobs.complete(id).unwrap();
@@ -28,14 +29,17 @@ fn no_update_is_lost_among_many_writers() {
                     .sum()
             });
             assert_eq!(jobs.get(id).unwrap().payload, written);
-            assert!(round % 2 == 1 || written == 600);
+            assert!(round % 2 == 1 || written == 6 * EACH);
         }
     });
 }
 
-/// Adds one, a hundred times at most; returns how often it could.
+/// Updates that a writer makes.
+const EACH: u64 = if cfg!(miri) { 4 } else { 100 };
+
+/// Adds one, as often as each writer does at most; returns how often it could.
 fn write_until_refused(jobs: &JobRegistry<u64>, id: JobId) -> u64 {
-    for written in 0..100 {
+    for written in 0..EACH {
         let updated = jobs.update(id, |count| {
             let read = *count;
             // Every chance for the others.
@@ -47,7 +51,7 @@ fn write_until_refused(jobs: &JobRegistry<u64>, id: JobId) -> u64 {
             return written;
         }
     }
-    100
+    EACH
 }
 
 /// P1, scenario 6: of advances from many threads in any order, over several attempts, nobody ever sees the
@@ -86,7 +90,7 @@ fn no_observer_sees_the_version_fall() {
 
 /// The same job, until the ending, is the watcher's: it may see the end of an attempt and stop there.
 fn work_in_attempts(mut job: Job<()>) {
-    for _ in 0..20 {
+    for _ in 0..if cfg!(miri) { 2 } else { 20 } {
         job.start().unwrap();
         thread::scope(|s| {
             for offset in 0..4 {
@@ -94,18 +98,21 @@ fn work_in_attempts(mut job: Job<()>) {
                 s.spawn(move || advance_out_of_order(job, offset));
             }
         });
-        assert_eq!(job.snapshot().unwrap().progress().ppm(), 1_003);
+        assert_eq!(job.snapshot().unwrap().progress().ppm(), STEPS + 3);
         job.fail("again").unwrap();
         job = job.retry().unwrap();
     }
     job.cancel().unwrap();
 }
 
+/// Advances of each thread.
+const STEPS: u32 = if cfg!(miri) { 10 } else { 1_000 };
+
 fn advance_out_of_order(job: &Job<()>, offset: u32) {
     let mut stands = Progress::ZERO;
-    for n in 0..1_000 {
-        // 7 and 1000 have no common divisor: every value comes once.
-        let progress = Progress::from_ppm(n * 7 % 1_000 + 1 + offset).unwrap();
+    for n in 0..STEPS {
+        // 7 has no common divisor with it: every value comes once.
+        let progress = Progress::from_ppm(n * 7 % STEPS + 1 + offset).unwrap();
         let now = job.advance(progress).unwrap();
         assert!(now >= progress && now >= stands);
         stands = now;

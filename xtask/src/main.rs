@@ -6,6 +6,7 @@ mod exploration;
 mod fuzz;
 mod generated;
 mod ledger;
+mod miri;
 mod mutants;
 mod package;
 mod page;
@@ -80,6 +81,12 @@ enum What {
         #[arg(long, default_value_t = 90)]
         seconds: u32,
     },
+    /// Tests on real threads, interpreted by Miri with many schedules; needs a nightly compiler
+    Miri {
+        /// Number of seeds for the shortest tests; longer ones have fewer
+        #[arg(long, default_value_t = miri::SEEDS)]
+        seeds: u32,
+    },
     /// The library with one small change, hundreds of times over
     Mutants {
         #[arg(long)]
@@ -114,6 +121,7 @@ fn main() -> ExitCode {
         What::Package { write } => package::run(root, write),
         What::Page => page::run(root),
         What::Fuzz { seconds } => fuzz::run(root, seconds),
+        What::Miri { seeds } => miri::run(root, seeds),
         What::Mutants { write, again } => mutants::run(root, write, again),
     };
     ExitCode::from(u8::from(!is_fine))
@@ -144,6 +152,7 @@ fn verify(root: &Path, full: bool, write: bool) -> bool {
         outcomes.push(timed("package", || package::run(root, false)));
         outcomes.push(timed("page", || page::run(root)));
         outcomes.push(timed("fuzz", || fuzz::run(root, 90)));
+        outcomes.push(timed("miri", || miri::run(root, miri::SEEDS)));
         outcomes.push(timed("mutants", || mutants::run(root, true, false)));
     }
     outcomes.push(timed("table of bugs", || zoo::check(root)));

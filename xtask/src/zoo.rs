@@ -19,7 +19,7 @@ use self::copy::Copy;
 use self::kill::Kill;
 use self::seeded::{Checker, Seeded};
 use self::verdict::{Verdict, failures, started};
-use crate::generated;
+use crate::{generated, miri};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,9 @@ const BUILD: Duration = Duration::from_secs(600);
 const RUN: Duration = Duration::from_secs(180);
 /// All of them, one after the other, without a bug.
 const ALL: Duration = Duration::from_secs(1200);
+
+/// Of Miri, for each bug: three times as many as the rarest of them needs.
+const SEEDS: u32 = 48;
 
 const SEEDED: &str = "loom_tests/seeded";
 const DOCUMENT: &str = "docs/zoo.md";
@@ -241,10 +244,16 @@ impl Zoo {
     }
 
     fn cargo(&self, checker: &Checker) -> std::process::Command {
-        let mut cargo = std::process::Command::new(env!("CARGO"));
+        let mut cargo = match checker {
+            Checker::Miri => miri::test(&self.copy.path, SEEDS),
+            _ => {
+                let mut cargo = std::process::Command::new(env!("CARGO"));
+                cargo.current_dir(&self.copy.path).arg("test");
+                cargo
+            }
+        };
         cargo
-            .current_dir(&self.copy.path)
-            .args(["test", "--profile", "zoo"])
+            .args(["--profile", "zoo"])
             .args(checker.target())
             .env("RUSTFLAGS", checker.flags())
             .env("RUST_BACKTRACE", "0")

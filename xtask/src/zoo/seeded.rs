@@ -14,7 +14,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The models under one of the two checkers, or an ordinary test target.
+/// The models under one of the two checkers, or an ordinary test target, which Miri may interpret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checker {
     Loom,
@@ -23,6 +23,8 @@ pub enum Checker {
     Lib,
     /// A file or folder of `tests`.
     Test(&'static str),
+    /// The tests on real threads, with many seeds.
+    Miri,
 }
 
 const TESTS: [&str; 5] = ["faults", "against_spec", "threads", "task_layer", "panics"];
@@ -34,6 +36,7 @@ impl Checker {
         [Self::Loom, Self::Shuttle, Self::Lib]
             .into_iter()
             .chain(TESTS.map(Self::Test))
+            .chain([Self::Miri])
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -47,6 +50,7 @@ impl Checker {
                 vec!["--features", "metrics,tracing", "--test", *name]
             }
             Self::Test(name) => vec!["--test", *name],
+            Self::Miri => vec!["--test", "threads"],
             _ => vec!["--lib"],
         }
     }
@@ -64,6 +68,7 @@ impl Checker {
         match self {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
+            Self::Miri => "miri",
             _ => "tests",
         }
     }
@@ -76,6 +81,7 @@ impl fmt::Display for Checker {
             Self::Shuttle => "shuttle",
             Self::Lib => "lib",
             Self::Test(name) => name,
+            Self::Miri => "miri",
         })
     }
 }
