@@ -2,8 +2,9 @@
 //! the ledger only, because they are never the same twice.
 
 use super::kill::Kill;
-use std::fmt::Write;
+use std::collections::BTreeMap;
 
+pub const LIVES: &str = "**lives**";
 const REGISTRIES: &str = "\
 | what is wrong | model | loom | shuttle |
 |---|---|---:|---:|
@@ -13,42 +14,68 @@ const SEEDED: &str = "\
 |---|---|---|---|---:|---:|---|
 ";
 
-pub fn matrix(kills: &[Kill]) -> String {
-    let killed = kills.iter().filter(|kill| kill.died).count();
-    let mut text = format!(
-        "{} registries and {} seeded bugs: {killed} of {} detected.\n",
-        specimens(kills, "zoo").len(),
-        specimens(kills, "seeded").len(),
-        kills.len()
+/// The matrix of these kills, and of the rows of the old one that they are not about.
+pub fn matrix(kills: &[Kill], old: &str) -> String {
+    let mut registries: Vec<_> = specimens(kills, "zoo").iter().map(registry).collect();
+    if registries.is_empty() {
+        registries = rows_of(old, REGISTRIES).map(str::to_owned).collect();
+    }
+    let mut seeded: BTreeMap<_, _> = rows_of(old, SEEDED)
+        .map(|row| (number(row).to_owned(), row.to_owned()))
+        .collect();
+    let new = specimens(kills, "seeded");
+    seeded.extend(
+        new.iter()
+            .map(patch)
+            .map(|row| (number(&row).to_owned(), row)),
     );
-    write!(text, "\n{REGISTRIES}").expect("a string takes all");
-    for row in specimens(kills, "zoo") {
-        writeln!(
-            text,
-            "| {} | {} | {} | {} |",
-            row[0].bug,
-            models(&row),
-            execution(&row, "loom"),
-            execution(&row, "shuttle")
-        )
-        .expect("a string takes all");
-    }
-    write!(text, "\n{SEEDED}").expect("a string takes all");
-    for row in specimens(kills, "seeded") {
-        let number = row[0].specimen.split('-').next().unwrap_or_default();
-        writeln!(
-            text,
-            "| {number} | {} | {} | {} | {} | {} | {} |",
-            row[0].bug,
-            row[0].breaks,
-            models(&row),
-            execution(&row, "loom"),
-            execution(&row, "shuttle"),
-            tests(&row)
-        )
-        .expect("a string takes all");
-    }
-    text
+    let rows = || registries.iter().chain(seeded.values());
+    let alive = rows().filter(|row| row.contains(LIVES)).count();
+    format!(
+        "{} registries and {} seeded bugs: {}.\n\n{REGISTRIES}{}\n\n{SEEDED}{}\n",
+        registries.len(),
+        seeded.len(),
+        match alive {
+            0 => "each is detected by every check that is named for it".to_owned(),
+            some => format!("**{some} survive a check that is named for them**"),
+        },
+        registries.join("\n"),
+        seeded.into_values().collect::<Vec<_>>().join("\n"),
+    )
+}
+
+fn registry(row: &Vec<&Kill>) -> String {
+    format!(
+        "| {} | {} | {} | {} |",
+        row[0].bug,
+        models(row),
+        execution(row, "loom"),
+        execution(row, "shuttle")
+    )
+}
+
+fn patch(row: &Vec<&Kill>) -> String {
+    format!(
+        "| {} | {} | {} | {} | {} | {} | {} |",
+        row[0].specimen.split('-').next().unwrap_or_default(),
+        row[0].bug,
+        row[0].breaks,
+        models(row),
+        execution(row, "loom"),
+        execution(row, "shuttle"),
+        tests(row)
+    )
+}
+
+/// The rows below the head of a table.
+fn rows_of<'a>(matrix: &'a str, head: &str) -> impl Iterator<Item = &'a str> {
+    let rows = matrix.split_once(head).map_or("", |(_, rows)| rows);
+    rows.lines().take_while(|line| line.starts_with('|'))
+}
+
+/// The number of a patch: the first cell of its row.
+fn number(row: &str) -> &str {
+    row.split('|').nth(1).map_or("", str::trim)
 }
 
 /// The lines of one kind, by specimen: the small registries by what they are in the guide, patches by their numbers.
@@ -81,7 +108,7 @@ fn names<'a>(kills: impl Iterator<Item = &'a &'a Kill>) -> String {
     let mut names: Vec<_> = kills
         .map(|kill| match kill.died {
             true => format!("`{}`", kill.test_name()),
-            false => format!("**lives** under {}", kill.checker),
+            false => format!("{LIVES} under {}", kill.checker),
         })
         .collect();
     names.dedup();
@@ -124,12 +151,9 @@ mod tests {
 
     #[test]
     fn bug_has_one_row() {
-        let matrix = matrix(&[
-            kill("loom", true),
-            kill("shuttle", true),
-            kill("faults", true),
-        ]);
-        assert!(matrix.contains("1 seeded bugs: 3 of 3 detected"));
+        let kills = ["loom", "shuttle", "faults"].map(|checker| kill(checker, true));
+        let matrix = matrix(&kills, "");
+        assert!(matrix.contains("1 seeded bugs: each is detected"));
         assert!(matrix.contains(
             "| 07 | something is lost | P3 | `nothing_is_lost` | 4711 | 4711 | `nothing_is_lost` |"
         ));
@@ -137,8 +161,20 @@ mod tests {
 
     #[test]
     fn bug_that_lives_is_seen() {
-        let matrix = matrix(&[kill("loom", true), kill("shuttle", false)]);
-        assert!(matrix.contains("1 of 2 detected"));
+        let matrix = matrix(&[kill("loom", true), kill("shuttle", false)], "");
+        assert!(matrix.contains("1 seeded bugs: **1 survive"));
         assert!(matrix.contains("| 4711 | **lives** |"));
+    }
+
+    #[test]
+    fn rows_of_other_bugs_stay() {
+        let alive = matrix(&[kill("loom", false)], "");
+        let mut other = kill("loom", true);
+        other.specimen = "08-other".to_owned();
+        let both = matrix(&[other], &alive);
+        assert!(both.contains("2 seeded bugs: **1 survive"));
+        let dead = matrix(&[kill("loom", true)], &both);
+        assert!(dead.contains("2 seeded bugs: each is detected"));
+        assert_eq!(dead, matrix(&[], &dead));
     }
 }
