@@ -2,6 +2,8 @@
 
 #[path = "harness/bell.rs"]
 mod bell;
+#[path = "harness/census.rs"]
+mod census;
 #[cfg(loom)]
 #[path = "harness/under_loom.rs"]
 mod checker;
@@ -24,6 +26,7 @@ mod reduction;
 mod reduction_tests;
 
 pub(super) use bell::{Bell, waiting};
+pub(super) use census::nothing_is_left;
 pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 #[cfg(all(shuttle, not(loom)))]
 pub(super) use checker::{begin, depth_first, run};

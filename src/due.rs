@@ -101,7 +101,7 @@ impl DueQueue {
     }
 
     /// All entries, and how many times are listed without one.
-    #[cfg(all(test, not(any(loom, shuttle))))]
+    #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<Entry>, usize) {
         let queue = self.queue.lock();
         let entries = queue

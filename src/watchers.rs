@@ -205,7 +205,7 @@ impl Watchers {
     }
 
     /// Slot and generation of every watcher, and how many slots are listed without one.
-    #[cfg(all(test, not(any(loom, shuttle))))]
+    #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
         let (mut watchers, mut empty) = (Vec::new(), 0);
         for shard in &self.shards {

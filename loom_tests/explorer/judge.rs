@@ -332,7 +332,9 @@ fn had_the_lock(call: &Call, ret: &Ret) -> bool {
         Ret::Views(views) => views.is_empty(),
         _ => false,
     };
-    takes_the_lock(call) && !did_nothing
+    // A retry holds the lock from its verdict on, and has one reading of the clock for both.
+    let goes_on = matches!(call, Call::Verdict(_));
+    takes_the_lock(call) && !did_nothing && !goes_on
 }
 
 /// Whether a call may remove a job, and have its place until the removal is over.

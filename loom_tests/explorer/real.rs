@@ -1,6 +1,6 @@
 //! A program, run on the registry.
 
-use super::super::harness::{self, Bell, ModelClock, note, registry};
+use super::super::harness::{self, Bell, ModelClock, note, nothing_is_left, registry};
 use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who};
 use super::alphabet::{EARLIER, EARLIER_WATCH, JOB, Letter, NOW, Start};
 use super::history::{self, Stamps};
@@ -231,6 +231,8 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
     if let Some(owner) = locked(&shared.owner).take() {
         let _ = Arc::into_inner(owner).expect("nobody uses it").detach();
     }
+    drop(watches);
+    nothing_is_left(&shared.jobs);
     (Outcome { answers, last }, real_time)
 }
 
