@@ -34,7 +34,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     where
         T: Clone,
     {
-        self.read(id, |record| record.map(T::clone))
+        self.read_for("get", id, |record| record.map(T::clone))
     }
 
     /// Runs `f` on the job and its payload, live or ended, all of one instant.
@@ -58,7 +58,18 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), job_registry::ReadError>(())
     /// ```
     pub fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, ReadError> {
-        self.call_to_lock("read", id, |_, (slot, target)| {
+        self.read_for("read", id, f)
+    }
+
+    /// Reads for a call, which is the one that a refusal names.
+    #[inline(always)]
+    fn read_for<R>(
+        &self,
+        call: &'static str,
+        id: JobId,
+        f: impl FnOnce(Record<&T>) -> R,
+    ) -> Result<R, ReadError> {
+        self.call_to_lock(call, id, |_, (slot, target)| {
             let locked = slot.lock()?;
             let record = locked.record(target)?;
             Ok(f(record))

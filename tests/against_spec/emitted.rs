@@ -394,7 +394,7 @@ fn refused(seen: &Transition<'_>, refusal: Refusal) -> Option<Group> {
         Call::TryLock(_) => "try_lock",
         Call::Update(..) | Call::Panic(_) => "update",
         Call::Snapshot(_) => "snapshot",
-        Call::Get(_) => "read",
+        Call::Get(_) => "get",
         Call::RemoveAfter(..) => "remove_after",
         Call::Remove(_) => "remove",
         Call::Retry(_) => "retry",
