@@ -226,10 +226,7 @@ fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
         [14, 26]
     )
     .bounds(&[Some(2)]);
-    let (seen, late) = (
-        [(true, true), (true, false), (false, true)],
-        &[(false, false)],
-    );
+    let seen = [(true, true), (true, false), (false, true)];
     check(&claim, &seen, &[], || {
         let (jobs, clock, id) = stalled();
         let time = {

@@ -173,7 +173,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
 
-    #[cfg(any(feature = "tokio", test))]
+    #[cfg(any(feature = "tokio", all(test, any(loom, shuttle))))]
     pub(crate) fn close(&self) {
         self.taken.fetch_or(CLOSED, Ordering::SeqCst);
     }

@@ -192,7 +192,7 @@ impl Emitted {
                 event(removed(&seen.id(name), job, seen.after.now))
             }
             (Call::Start(who), _) => self.started(seen, self.name(*who)),
-            (Call::Advance(who, _), _) => self.advanced(seen, self.name(*who)),
+            (Call::Advance(who, _), _) => Self::advanced(seen, self.name(*who)),
             (Call::Heartbeat(who), _) => self.beaten(seen, self.name(*who)),
             (Call::DropOwner(name, attempt), _) if seen.thread == 0 && self.guarded.is_some() => {
                 let job = &seen.before.jobs[name];
@@ -248,7 +248,7 @@ impl Emitted {
         ])]
     }
 
-    fn advanced(&self, seen: &Transition<'_>, name: Name) -> Vec<Owed> {
+    fn advanced(seen: &Transition<'_>, name: Name) -> Vec<Owed> {
         let (before, after) = (&seen.before.jobs[&name], &seen.after.jobs[&name]);
         if before.record.view.version == after.record.view.version {
             return Vec::new();
