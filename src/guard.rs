@@ -3,6 +3,7 @@
 use crate::error::{LockError, StepError};
 use crate::inner::{Found, Inner};
 use crate::locked::Locked;
+use crate::observe::refused;
 use crate::slot::Slot;
 use crate::target::Target;
 use crate::thread::{Panics, contain, panic_message};
@@ -97,7 +98,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// [`StepError::AlreadyStarted`] where it runs already.
     pub fn start(&mut self) -> Result<(), StepError> {
-        self.inner.start_locked(&mut self.locked, self.target)
+        let started = self.inner.start_locked(&mut self.locked, self.target);
+        refused("start", self.target.id(), started)
     }
 
     /// Raises the progress; see [`JobRegistry::advance`](crate::JobRegistry::advance).
@@ -106,7 +108,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// [`StepError::NotStarted`] where the job is pending.
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
-        self.locked.slot.advance(self.target, progress)
+        let advanced = self.locked.slot.advance(self.target, progress);
+        refused("advance", self.target.id(), advanced)
     }
 
     /// Records a heartbeat.
@@ -124,7 +127,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// [`StepError::NotStarted`] where the job is pending. It stays so, and the lock is released.
     pub fn complete(mut self) -> Result<(), StepError> {
-        self.end(Ending::Completed, None)
+        let completed = self.end(Ending::Completed, None);
+        refused("complete", self.target.id(), completed)
     }
 
     /// Fails the job and releases the lock.

@@ -144,8 +144,17 @@ impl<T> Inner<T> {
         target.admit(word)?;
         let delay = millis_up(delay);
         let now = millis_up(self.timeline.elapsed());
+        let ended = locked.body.ended;
         locked.body.removal = match word.status() {
-            Some(status) if status.is_ended() => Removal::at(now.saturating_add(delay)),
+            Some(status) if status.is_ended() => {
+                // The end is later than a clock that has jumped back, and kept rounded down.
+                let from = if now < ended {
+                    ended.saturating_add(1)
+                } else {
+                    now
+                };
+                Removal::at(from.saturating_add(delay))
+            }
             _ => Removal::after(delay),
         };
         self.file(&mut locked, now);

@@ -5,6 +5,7 @@ use crate::Status;
 use crate::body::Body;
 use crate::error::Fenced;
 use crate::sync::{Arc, Mutex};
+use crate::watchers::Watchers;
 use crate::word::Ending;
 use std::convert::Infallible;
 use std::sync::atomic::AtomicUsize;

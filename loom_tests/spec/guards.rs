@@ -54,6 +54,11 @@ impl Spec {
         Ok(Ret::Done)
     }
 
+    /// The job whose guard a thread has.
+    pub(crate) fn held_by(&self, thread: u32) -> Option<Name> {
+        self.held.get(&thread).map(|held| held.job)
+    }
+
     /// The section of a reader, who also may lock an ended job.
     pub(super) fn read(&mut self, thread: u32, name: Name) -> Result<Ret, Refusal> {
         let record = self.lock(thread, Who::Id(name))?.record.clone();

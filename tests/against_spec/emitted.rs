@@ -381,7 +381,6 @@ fn name_of(who: Who) -> Option<Name> {
     }
 }
 
-/// Guards say nothing of what they refuse: their caller has the job's lock.
 fn refused(seen: &Transition<'_>, refusal: Refusal) -> Option<Group> {
     let call = match seen.call {
         Call::Start(_) => "start",
@@ -415,7 +414,10 @@ fn refused(seen: &Transition<'_>, refusal: Refusal) -> Option<Group> {
         Refusal::WouldDeadlock => "would_deadlock",
         Refusal::Impossible => return None,
     };
-    let name = name_of(seen.call.who()?)?;
+    let name = match seen.call.who()? {
+        Who::Guard => seen.before.held_by(0)?,
+        who => name_of(who)?,
+    };
     let fields = [("call", call), ("id", &*seen.id(name)), ("reason", reason)];
     Some(vec![
         line("DEBUG", "refused", &fields),

@@ -207,6 +207,22 @@ fn clock_that_goes_backward_moves_no_beat_backward() {
     assert!(again.snapshot().unwrap().last_heartbeat() >= 2 * SECOND);
 }
 
+/// P5: a delay counts from the job's end where the clock has jumped back to before it.
+#[test]
+fn clock_that_goes_backward_brings_no_removal_forward() {
+    let clock = Shown::new();
+    let jobs = JobRegistry::builder().clock(clock.clone()).build();
+    clock.show(3 * SECOND);
+    let id = jobs.register(()).unwrap().detach();
+    jobs.cancel(id).unwrap();
+    clock.show(SECOND);
+    jobs.remove_after(id, SECOND).unwrap();
+    clock.show(4 * SECOND - Duration::from_millis(1));
+    assert_eq!(jobs.sweep().removed, 0);
+    clock.show(4 * SECOND + Duration::from_millis(1));
+    assert_eq!(jobs.sweep().removed, 1);
+}
+
 /// P1: what is no progress cannot be reported; nothing is left of the attempt.
 #[test]
 fn progress_that_is_no_number_never_reaches_a_job() {
