@@ -332,9 +332,10 @@ fn had_the_lock(call: &Call, ret: &Ret) -> bool {
         Ret::Views(views) => views.is_empty(),
         _ => false,
     };
-    // A retry holds the lock from its verdict on, and has one reading of the clock for both.
-    let goes_on = matches!(call, Call::Verdict(_));
-    takes_the_lock(call) && !did_nothing && !goes_on
+    // A retry holds the lock from its verdict on, and has one reading of the clock for both. An owner
+    // whose job is over is dropped without the lock.
+    let is_open = matches!(call, Call::Verdict(_) | Call::DropOwner(..));
+    takes_the_lock(call) && !did_nothing && !is_open
 }
 
 /// Whether a call may remove a job, and have its place until the removal is over.
