@@ -8,7 +8,7 @@ mod free_list;
 mod free_programs;
 
 use super::harness::{ModelClock, call, check, claim, percent, race, registry};
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, record};
 use crate::word::{RETIRED, Word};
 use crate::{Job, JobId, JobRegistry, LookupError, RemoveError};
 use std::convert::Infallible;
@@ -278,7 +278,9 @@ fn who_ends_a_job_and_sweeps_removes_it() {
 /// As if the empty slot had had all jobs but the last of those that it can have.
 pub(super) fn wear_out<T>(jobs: &JobRegistry<T>, slot: u32) {
     let worn = |_| Ok::<_, Infallible>(Some(Word::vacant(RETIRED - 1)));
-    let _ = jobs.inner.slot(slot).step(worn);
+    record::set_up(|| {
+        let _ = jobs.inner.slot(slot).step(worn);
+    });
 }
 
 /// The owner and the last handle go at the same time; one of them takes all payloads along.

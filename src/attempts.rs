@@ -7,6 +7,7 @@ use crate::inner::{Found, Inner};
 use crate::locked::Locked;
 use crate::observe::{Event, ON, tell};
 use crate::steps::{in_status, tell_ending};
+use crate::sync::Mark;
 use crate::target::Target;
 use crate::thread::despite_panics;
 use crate::word::{Ending, LAST_ATTEMPT, Word};
@@ -102,6 +103,7 @@ impl<T> Inner<T> {
         let elapsed = self.timeline.elapsed();
         let now = millis(elapsed);
         let mut beat = self.judge(locked, target, now)?;
+        let mark = Mark::here();
         let before = (locked.body.ended, locked.body.removal);
         let lasted = ON.then(|| in_status(locked, locked.word(), now));
         let sealed = loop {
@@ -115,6 +117,7 @@ impl<T> Inner<T> {
             locked.body.error = None;
             (locked.body.ended, locked.body.removal) = before;
             beat = self.judge(locked, target, now)?;
+            mark.again("fail_if_stalled", beat.bits());
         };
         let _duty = locked.slot.settle(sealed);
         if let Some(lasted) = lasted {

@@ -7,6 +7,7 @@
 use crate::error::{LookupError, StepError};
 use crate::inner::{Found, Inner};
 use crate::steps::{advanced, beaten};
+use crate::sync::Mark;
 use crate::target::Target;
 use crate::{JobId, Progress, Snapshot};
 
@@ -14,10 +15,11 @@ impl<T> Inner<T> {
     #[inline(always)]
     pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
         let (slot, target) = self.named(id)?;
+        let mark = Mark::here();
         let seen = slot.observe_as(target);
         match seen.and_then(|(word, beat)| Snapshot::new(id, word, beat)) {
             Some(seen) => Ok(seen),
-            None => self.snapshot_found(id.nonce, id.generation, id.slot),
+            None => self.snapshot_found(mark, id.nonce, id.generation, id.slot),
         }
     }
 
@@ -28,6 +30,7 @@ impl<T> Inner<T> {
         progress: Progress,
     ) -> Result<Progress, StepError> {
         let (slot, target) = self.named(id)?;
+        let mark = Mark::here();
         let stepped = slot.step(|word| {
             // Who forges an id may write a generation that no word has room for.
             let is_here = word.generation() == id.generation;
@@ -42,19 +45,20 @@ impl<T> Inner<T> {
         });
         match stepped {
             Ok((before, after)) => Ok(advanced((slot, target), before, after)),
-            Err(()) => self.advance_found(id.nonce, id.generation, id.slot, progress),
+            Err(()) => self.advance_found(mark, id.nonce, id.generation, id.slot, progress),
         }
     }
 
     #[inline(always)]
     pub(crate) fn heartbeat_by_id(&self, id: JobId) -> Result<(), StepError> {
         let (slot, target) = self.named(id)?;
+        let mark = Mark::here();
         match slot.record_beat_as(target, || self.now()) {
             Some(word) => {
                 beaten((slot, target), word);
                 Ok(())
             }
-            None => self.heartbeat_found(id.nonce, id.generation, id.slot),
+            None => self.heartbeat_found(mark, id.nonce, id.generation, id.slot),
         }
     }
 
@@ -70,10 +74,12 @@ impl<T> Inner<T> {
     #[cold]
     fn snapshot_found(
         &self,
+        mark: Mark,
         nonce: u64,
         generation: u32,
         slot: u32,
     ) -> Result<Snapshot, LookupError> {
+        mark.again("the long way", 0);
         let id = JobId {
             nonce,
             generation,
@@ -86,11 +92,13 @@ impl<T> Inner<T> {
     #[cold]
     fn advance_found(
         &self,
+        mark: Mark,
         nonce: u64,
         generation: u32,
         slot: u32,
         progress: Progress,
     ) -> Result<Progress, StepError> {
+        mark.again("the long way", 0);
         let id = JobId {
             nonce,
             generation,
@@ -101,7 +109,14 @@ impl<T> Inner<T> {
     }
 
     #[cold]
-    fn heartbeat_found(&self, nonce: u64, generation: u32, slot: u32) -> Result<(), StepError> {
+    fn heartbeat_found(
+        &self,
+        mark: Mark,
+        nonce: u64,
+        generation: u32,
+        slot: u32,
+    ) -> Result<(), StepError> {
+        mark.again("the long way", 0);
         let id = JobId {
             nonce,
             generation,

@@ -11,7 +11,7 @@ use crate::id::{JobId, Mint};
 use crate::removal::Hook;
 use crate::slot::Slot;
 use crate::snapshot::Snapshot;
-use crate::sync::{Arc, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mark, Ordering};
 use crate::table::Table;
 use crate::target::Target;
 use crate::thread::{Effect, Panics, defer};
@@ -61,6 +61,7 @@ impl<T> Inner<T> {
     /// Whom an id means. Whether the job is still there is for the caller to ask of the state word.
     #[inline(always)]
     pub(crate) fn find(&self, id: JobId) -> Result<Found<'_, T>, LookupError> {
+        let mark = Mark::here();
         let slot = self.table.get(id.slot).ok_or(LookupError::NotFound)?;
         let seen = slot.state();
         let is_here = seen.generation() == id.generation && !seen.is_vacant();
@@ -69,6 +70,7 @@ impl<T> Inner<T> {
         let target = Target::of(id);
         let is_present =
             is_here && slot.is_of(target) && slot.state().generation() == id.generation;
+        mark.again("found", u64::from(is_present));
         if !is_present {
             return Err(self.missing(id.nonce, id.generation, id.slot));
         }

@@ -123,6 +123,8 @@ mod clock;
 mod due;
 mod error;
 mod free;
+#[cfg(test)]
+mod guarantee;
 mod guard;
 mod id;
 mod inner;
@@ -174,7 +176,12 @@ pub use watch::Watch;
 #[path = "../loom_tests/mod.rs"]
 mod loom_tests;
 
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+#[path = "../environment_tests/mod.rs"]
+mod environment_tests;
+
 #[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg_attr(environment, allow(clippy::duplicate_mod))] // so has the other suite
 #[path = "../tests/against_spec/left_behind.rs"]
 mod left_behind;
 

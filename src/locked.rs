@@ -11,6 +11,9 @@ use crate::word::Word;
 
 /// A slot whose lock this thread holds.
 pub(crate) struct Locked<'a, T> {
+    // Before the lock: the record must not show two holders.
+    #[cfg(all(test, any(loom, shuttle)))]
+    _recorded: crate::sync::record::Holding,
     #[cfg(all(loom, test))]
     _last_turn: LastTurn<'a>,
     // Dropped in this order: the lock, then the right to it.
@@ -25,8 +28,11 @@ impl<'a, T> Slot<'a, T> {
     #[inline(always)]
     pub(crate) fn lock(self) -> Result<Locked<'a, T>, WouldDeadlock> {
         let held = Held::enter()?;
+        let body = self.body.lock();
         Ok(Locked {
-            body: self.body.lock(),
+            #[cfg(all(test, any(loom, shuttle)))]
+            _recorded: crate::sync::record::Holding::new(self.recorded()),
+            body,
             #[cfg(all(loom, test))]
             _last_turn: LastTurn(self.words()),
             slot: self,
@@ -41,6 +47,8 @@ impl<'a, T> Slot<'a, T> {
         #[cfg(all(loom, test))]
         self.take_turns();
         Ok(self.body.try_lock().map(|body| Locked {
+            #[cfg(all(test, any(loom, shuttle)))]
+            _recorded: crate::sync::record::Holding::new(self.recorded()),
             body,
             #[cfg(all(loom, test))]
             _last_turn: LastTurn(self.words()),

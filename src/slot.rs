@@ -56,6 +56,12 @@ impl<'a, T> Slot<'a, T> {
         Snapshot::new(target.id(), word, beat).ok_or(LookupError::Gone)
     }
 
+    /// Tells the checker of `environment_tests` that the slot changes hands.
+    #[cfg(all(test, environment, not(any(loom, shuttle))))]
+    pub(crate) fn ask_for(&self, access: crate::sync::environment::Access) {
+        crate::sync::environment::ask(self.body.address(), access);
+    }
+
     #[inline(always)]
     pub(crate) fn words(&self) -> &'a Words {
         self.words

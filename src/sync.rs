@@ -13,7 +13,11 @@ pub(crate) mod loom_atomic;
 
 #[cfg(all(loom, any(test, feature = "loom")))]
 mod imp {
+    #[cfg(test)]
+    pub(crate) use super::loom_atomic::AtomicNonce;
     pub(crate) use super::loom_atomic::AtomicWord;
+    #[cfg(not(test))]
+    pub(crate) use loom::sync::atomic::AtomicU64 as AtomicNonce;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread_local;
@@ -28,23 +32,42 @@ mod shuttle_ops;
 
 #[cfg(all(test, shuttle, not(loom)))]
 mod imp {
-    pub(crate) use super::shuttle_ops::{AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard};
+    pub(crate) use super::shuttle_ops::{
+        AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard,
+    };
     pub(crate) use shuttle::thread_local;
 }
 
 #[cfg(all(shuttle, not(loom), not(test), feature = "shuttle"))]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicU64 as AtomicWord, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+    };
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
     pub(crate) use shuttle::thread_local;
 }
 
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+pub(crate) mod environment;
+
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+mod imp {
+    pub(crate) use super::environment::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, Mutex, MutexGuard,
+    };
+    pub(crate) use std::sync::atomic::AtomicUsize;
+    pub(crate) use std::thread_local;
+}
+
 #[cfg(not(any(
     all(loom, any(test, feature = "loom")),
-    all(shuttle, not(loom), any(test, feature = "shuttle"))
+    all(shuttle, not(loom), any(test, feature = "shuttle")),
+    all(test, environment)
 )))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicU64, AtomicU64 as AtomicWord, AtomicUsize};
+    pub(crate) use std::sync::atomic::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+    };
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread_local;
 }
@@ -56,9 +79,32 @@ pub(crate) const MODELLED: bool = cfg!(any(
     all(shuttle, not(loom), any(test, feature = "shuttle"))
 ));
 
+/// A position in a call, for `environment_tests`. It does nothing in any other build.
+///
+/// `again` says that nothing which the call has seen since the mark matters any more, but for the locals that
+/// it names. The checker can then tell a loop that comes back to where it was, and explores it once.
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+pub(crate) use environment::Mark;
+
+#[cfg(not(all(test, environment, not(any(loom, shuttle)))))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark;
+
+#[cfg(not(all(test, environment, not(any(loom, shuttle)))))]
+#[allow(clippy::unused_self)] // a checker's has one
+impl Mark {
+    #[inline(always)]
+    pub(crate) const fn here() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn again(self, _: &'static str, _: u64) {}
+}
+
 use std::sync::{PoisonError, TryLockError};
 
-pub(crate) use imp::{AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};
+pub(crate) use imp::{AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
 
@@ -73,6 +119,12 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the checker of `environment_tests` knows it.
+    #[cfg(all(test, environment, not(any(loom, shuttle))))]
+    pub(crate) fn address(&self) -> usize {
+        self.0.address()
     }
 
     /// Has the processor fetch it, if it is far away. A checker's would have a step more.

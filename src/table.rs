@@ -121,7 +121,12 @@ impl<T> Table<T> {
     /// Hands out an empty slot, for the caller alone.
     pub(crate) fn take(&self) -> Result<Slot<'_, T>, NoSlot> {
         let index = self.free.take()?;
-        Ok(self.get(index).unwrap_or_else(|| self.grow(index)))
+        let slot = self.get(index).unwrap_or_else(|| self.grow(index));
+        #[cfg(all(test, any(loom, shuttle)))]
+        crate::sync::record::taken(slot.recorded());
+        #[cfg(all(test, environment, not(any(loom, shuttle))))]
+        slot.ask_for(crate::sync::environment::Access::Take);
+        Ok(slot)
     }
 
     /// Makes the chunk of an index, unless somebody else does meanwhile. Nobody waits for the memory but who needs it.
@@ -149,6 +154,14 @@ impl<T> Table<T> {
         let is_used_up = self
             .get(index)
             .is_none_or(|slot| slot.state().generation() == RETIRED);
+        #[cfg(all(test, any(loom, shuttle)))]
+        if let Some(slot) = self.get(index) {
+            crate::sync::record::given_back(slot.recorded());
+        }
+        #[cfg(all(test, environment, not(any(loom, shuttle))))]
+        if let Some(slot) = self.get(index) {
+            slot.ask_for(crate::sync::environment::Access::GiveBack);
+        }
         self.free.give_back((!is_used_up).then_some(index));
     }
 

@@ -104,6 +104,12 @@ pub(crate) fn holds_lock() -> bool {
     LOCK.with(Cell::get) != Lock::None
 }
 
+/// Whether this thread holds a job's lock, and whether effects wait for its end.
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+pub(crate) fn debt() -> u64 {
+    LOCK.with(Cell::get) as u64
+}
+
 /// Runs the effects, now or when this thread lets go of the job's lock it holds.
 pub(crate) fn defer(effects: impl IntoIterator<Item = Effect>) {
     if !holds_lock() {

@@ -1,7 +1,7 @@
 //! [`Watch`]: following one job.
 
 use crate::inner::{Found, Inner};
-use crate::sync::{Arc, Weak};
+use crate::sync::{Arc, Mark, Weak};
 use crate::target::Target;
 use crate::watchers::Seat;
 use crate::{LookupError, Snapshot};
@@ -73,6 +73,18 @@ impl<T> Watch<T> {
         Ok(watch)
     }
 
+    /// A watch that has seen a version.
+    #[cfg(all(test, environment, not(any(loom, shuttle))))]
+    pub(crate) fn at(inner: &Arc<Inner<T>>, target: Target, version: u64) -> Self {
+        Self {
+            registry: Arc::downgrade(inner),
+            target,
+            seat: inner.table.watchers().enter(target.slot, target.generation),
+            seen: Some(version),
+            finished: false,
+        }
+    }
+
     /// The next snapshot: at once if there is one that has not been seen, otherwise when the job changes.
     /// `None` after the end, and when the registry is gone.
     ///
@@ -95,7 +107,9 @@ impl<T> Watch<T> {
         };
         let found = inner.at(self.target);
         let mut waiting = false;
+        let mark = Mark::here();
         loop {
+            mark.again("poll_changed", waiting.into());
             let snapshot = found.0.snapshot(found.1);
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {

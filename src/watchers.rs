@@ -156,6 +156,8 @@ impl Watchers {
         let last = entry.last.take();
         drop(shard);
         drop(waker);
+        #[cfg(all(test, environment, not(any(loom, shuttle))))]
+        crate::sync::environment::waits();
         last
     }
 

@@ -24,7 +24,7 @@ mod beats;
 use crate::beat::Beat;
 use crate::settled::is_settled;
 use crate::slot::Slot;
-use crate::sync::{AtomicU64, AtomicWord, MODELLED, Ordering};
+use crate::sync::{AtomicNonce, AtomicWord, MODELLED, Mark, Ordering};
 use crate::target::Target;
 use crate::watchers::{WakeDuty, Watchers};
 use crate::word::Word;
@@ -39,7 +39,7 @@ pub(crate) struct Words {
     beat: AtomicWord,
     /// The unguessable half of the present job's id. A filter only: an id that does not match is
     /// compared with what the registry's key says about it.
-    pub(crate) nonce: AtomicU64,
+    pub(crate) nonce: AtomicNonce,
     /// Heartbeats of this attempt, for those who listen. Nothing depends on it: not modelled.
     #[cfg(feature = "tracing")]
     beats: std::sync::atomic::AtomicU32,
@@ -50,10 +50,22 @@ impl Words {
         Self {
             state: AtomicWord::new(Word::vacant(generation).bits()),
             beat: AtomicWord::new(Beat::vacant().bits()),
-            nonce: AtomicU64::new(0),
+            nonce: AtomicNonce::new(0),
             #[cfg(feature = "tracing")]
             beats: std::sync::atomic::AtomicU32::new(0),
         }
+    }
+
+    /// The slot that the record of an execution knows these words by.
+    #[cfg(all(test, any(loom, shuttle)))]
+    pub(crate) fn recorded(&self) -> crate::sync::record::Slot {
+        self.state.slot()
+    }
+
+    /// Where the checker of `environment_tests` knows the state word, the beat word and the nonce.
+    #[cfg(all(test, environment, not(any(loom, shuttle))))]
+    pub(crate) fn addresses(&self) -> [usize; 3] {
+        [&self.state, &self.beat, &self.nonce].map(crate::sync::AtomicU64::address)
     }
 
     #[cfg(all(loom, test))]
@@ -82,6 +94,16 @@ impl Words {
         Beat::from_bits(self.beat.load(Ordering::SeqCst))
     }
 
+    /// Whether the beat word still has this value.
+    #[inline(always)]
+    fn is_still(&self, beat: Beat) -> bool {
+        #[cfg(all(test, environment, not(any(loom, shuttle))))]
+        if let Some(is_still) = self.beat.is(beat.bits()) {
+            return is_still;
+        }
+        self.beat() == beat
+    }
+
     /// Makes one step on the state word: `next` says where from `word` it leads, which must be upward,
     /// `Err` that it is refused and `Ok(None)` that nothing is to be done. Returns the word before and
     /// after. The caller wakes the watchers where the word before was watched.
@@ -90,8 +112,10 @@ impl Words {
         &self,
         mut next: impl FnMut(Word) -> Result<Option<Word>, E>,
     ) -> Result<(Word, Word), E> {
+        let mark = Mark::here();
         let mut word = self.state();
         loop {
+            mark.again("step", word.bits());
             let Some(to) = next(word)? else {
                 return Ok((word, word));
             };
@@ -151,7 +175,7 @@ impl Words {
         let is_meant = word.generation() == target.generation
             && !word.is_vacant()
             && self.is_of(target)
-            && self.beat() == beat
+            && self.is_still(beat)
             && is_settled(word, beat);
         is_meant.then_some((word, beat))
     }
@@ -170,7 +194,7 @@ impl Words {
     fn both(&self) -> Option<(Word, Beat)> {
         let beat = self.beat();
         let word = self.state();
-        (self.beat() == beat).then_some((word, beat))
+        self.is_still(beat).then_some((word, beat))
     }
 }
 
@@ -179,9 +203,13 @@ impl<'a, T> Slot<'a, T> {
     /// the way, and its watchers are woken before this returns, or when this thread releases its lock.
     #[inline(always)]
     pub(crate) fn observe(self) -> (Word, Beat) {
+        let mark = Mark::here();
         match self.both() {
             Some((word, beat)) if is_settled(word, beat) => (word, beat),
-            _ => observe_later(self.words(), self.watchers, self.index),
+            _ => {
+                mark.again("observe", 0);
+                observe_later(self.words(), self.watchers, self.index)
+            }
         }
     }
 
@@ -197,7 +225,9 @@ impl<'a, T> Slot<'a, T> {
 /// Observes under contention. It takes a slot's parts, because the whole would have to go through memory.
 #[cold]
 fn observe_later(words: &Words, watchers: &Watchers, index: u32) -> (Word, Beat) {
+    let mark = Mark::here();
     loop {
+        mark.again("observe_later", 0);
         let Some((word, beat)) = words.both() else {
             continue;
         };
@@ -213,7 +243,9 @@ impl Words {
     /// Settles, and returns whether there are watchers to wake: for the two callers that make a duty of it.
     #[must_use]
     fn settle(&self, beat: Beat) -> bool {
+        let mark = Mark::here();
         loop {
+            mark.again("settle", beat.bits());
             let word = self.state();
             let to = match beat.verdict() {
                 Some(ending) => word.end(ending),
@@ -221,7 +253,7 @@ impl Words {
                 None => word.retry(),
             };
             // Read after the state word: an old decision must not be carried out on what came later.
-            let Some(to) = to.filter(|_| self.beat() == beat) else {
+            let Some(to) = to.filter(|_| self.is_still(beat)) else {
                 return false;
             };
             if self.swap_state(word, to).is_ok() {

@@ -71,8 +71,13 @@ impl AtomicWord {
         Self {
             form,
             #[cfg(test)]
-            name: super::record::word(),
+            name: super::record::word(value),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slot(&self) -> super::record::Slot {
+        self.name.slot()
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
@@ -137,6 +142,27 @@ impl AtomicWord {
             Err(found) => super::record::saw(self.name, found),
         }
         result
+    }
+}
+
+/// The nonce of a slot, whose stores the record of an execution checks.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct AtomicNonce(AtomicU64, super::record::Slot);
+
+#[cfg(test)]
+impl AtomicNonce {
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value), super::record::last_slot())
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+        super::record::named(self.1);
     }
 }
 

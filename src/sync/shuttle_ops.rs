@@ -93,7 +93,11 @@ pub(crate) struct AtomicWord(AtomicU64, record::Name);
 
 impl AtomicWord {
     pub(crate) fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value), record::word())
+        Self(AtomicU64::new(value), record::word(value))
+    }
+
+    pub(crate) fn slot(&self) -> record::Slot {
+        self.1.slot()
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
@@ -121,6 +125,25 @@ impl AtomicWord {
             Err(found) => record::saw(self.1, found),
         }
         result
+    }
+}
+
+/// The nonce of a slot, whose stores the record of an execution checks.
+#[derive(Debug)]
+pub(crate) struct AtomicNonce(AtomicU64, record::Slot);
+
+impl AtomicNonce {
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value), record::last_slot())
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    pub(crate) fn store(&self, value: u64, order: Ordering) {
+        self.0.store(value, order);
+        record::named(self.1);
     }
 }
 

@@ -4,7 +4,7 @@ use super::Words;
 use crate::beat::Beat;
 use crate::error::Fenced;
 use crate::slot::Slot;
-use crate::sync::Ordering;
+use crate::sync::{Mark, Ordering};
 use crate::target::Target;
 use crate::word::{Ending, Word};
 
@@ -17,7 +17,9 @@ impl<T> Slot<'_, T> {
         now: impl FnOnce() -> u64,
     ) -> Result<Word, Fenced> {
         let mut now = LazyNow::Unread(now);
+        let mark = Mark::here();
         loop {
+            mark.again("record_beat", 0);
             let (word, beat) = self.observe();
             target.admit(word)?;
             if beat.verdict().is_some() {
@@ -53,7 +55,9 @@ impl Words {
     /// Decides a start, at `now`. Only the holder of the lock may, after it has seen a pending job under
     /// it; and it settles before it lets go.
     pub(crate) fn begin(&self, now: u64) -> Beat {
+        let mark = Mark::here();
         loop {
+            mark.again("begin", now);
             let beat = self.beat();
             let started = beat.started(now);
             if self.swap_beat(beat, started).is_ok() {
@@ -64,7 +68,9 @@ impl Words {
 
     /// Decides an ending. Only the holder of the lock may, as with `begin`, of a live job.
     pub(crate) fn seal(&self, ending: Ending) -> Beat {
+        let mark = Mark::here();
         loop {
+            mark.again("seal", ending as u64);
             let beat = self.beat();
             if self.seal_exactly(beat, ending).is_ok() {
                 return beat.sealed(ending);

@@ -2,6 +2,7 @@
 
 mod compare;
 mod dependents;
+mod environment;
 mod exploration;
 mod fuzz;
 mod generated;
@@ -138,6 +139,7 @@ fn timed(name: &'static str, check: impl FnOnce() -> bool) -> Outcome {
 
 fn models(root: &Path) -> bool {
     ledger::forget(root);
+    environment::forget(root);
     let mut outcomes = steps::models(root);
     explored(root, true, &mut outcomes);
     concluded(&outcomes)
@@ -145,6 +147,7 @@ fn models(root: &Path) -> bool {
 
 fn verify(root: &Path, full: bool, write: bool) -> bool {
     ledger::forget(root);
+    environment::forget(root);
     let mut outcomes = steps::run(root, full);
     if full {
         outcomes.push(timed("seeded bugs", || zoo::run(root, None, true)));
@@ -172,6 +175,7 @@ fn explored(root: &Path, write: bool, outcomes: &mut Vec<Outcome>) {
     outcomes.push(timed("table of explorations", || {
         exploration::check(root, &lines, write)
     }));
+    outcomes.push(timed("table of calls", || environment::check(root, write)));
     println!("\n{}", exploration::table(&lines));
 }
 

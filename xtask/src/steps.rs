@@ -50,6 +50,21 @@ const SHUTTLE: &[(&str, &str)] = &[
     ("JOB_REGISTRY_OUTCOMES", "target/shuttle/outcomes.txt"),
 ];
 
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("RUSTFLAGS", "--cfg environment"),
+    ("CARGO_TARGET_DIR", "target/environment"),
+    (
+        "JOB_REGISTRY_ENVIRONMENT",
+        "target/environment/ledger.jsonl",
+    ),
+];
+/// Each call alone, among any number of threads. Optimised, it takes a third of the time.
+const CALLS: Step = step(
+    "calls, environment",
+    "test --lib --config profile.dev.package.job-registry.opt-level=3 environment_tests",
+    ENVIRONMENT,
+);
+
 const ORDINARY: &[Step] = &[
     step("format", "fmt --all --check", &[]),
     step(
@@ -64,6 +79,11 @@ const ORDINARY: &[Step] = &[
     ),
     step("clippy, loom", "clippy --tests -- -D warnings", LOOM),
     step("clippy, shuttle", "clippy --tests -- -D warnings", SHUTTLE),
+    step(
+        "clippy, environment",
+        "clippy --tests -- -D warnings",
+        ENVIRONMENT,
+    ),
     // Without optimisation the library's own are built in a third of the time, and run in less than twice.
     step(
         "tests",
@@ -91,10 +111,12 @@ const ORDINARY: &[Step] = &[
 ];
 
 const QUICK: &[Step] = &[
+    CALLS,
     step("models, loom", "test", LOOM).in_parts(),
     step("models, shuttle", "test", SHUTTLE).in_parts(),
 ];
 const FULL: &[Step] = &[
+    CALLS,
     step("models, loom", "test --profile models --lib", LOOM).in_parts(),
     step("models, shuttle", "test --profile models --lib", SHUTTLE).in_parts(),
     step(

@@ -270,6 +270,10 @@ impl Zoo {
             .env("CARGO_TARGET_DIR", self.target.join(checker.folder()))
             .env("JOB_REGISTRY_ZOO_LEDGER", &self.ledger)
             .env_remove("JOB_REGISTRY_LEDGER");
+        if *checker == Checker::Environment {
+            // Some bugs are detected after hundreds of thousands of executions.
+            cargo.args(["--config", "profile.zoo.package.job-registry.opt-level=3"]);
+        }
         cargo
     }
 }

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 pub enum Checker {
     Loom,
     Shuttle,
+    /// Each call alone, among any number of threads.
+    Environment,
     /// The library's unit tests.
     Lib,
     /// A file or folder of `tests`.
@@ -33,7 +35,7 @@ const WITH_EVENTS: [&str; 2] = ["against_spec", "panics"];
 
 impl Checker {
     pub fn all() -> impl Iterator<Item = Self> {
-        [Self::Loom, Self::Shuttle, Self::Lib]
+        [Self::Loom, Self::Shuttle, Self::Environment, Self::Lib]
             .into_iter()
             .chain(TESTS.map(Self::Test))
             .chain([Self::Miri])
@@ -59,6 +61,7 @@ impl Checker {
         match self {
             Self::Loom => "--cfg loom",
             Self::Shuttle => "--cfg shuttle",
+            Self::Environment => "--cfg environment",
             _ => "",
         }
     }
@@ -68,6 +71,7 @@ impl Checker {
         match self {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
+            Self::Environment => "environment",
             Self::Miri => "miri",
             _ => "tests",
         }
@@ -79,6 +83,7 @@ impl fmt::Display for Checker {
         f.write_str(match self {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
+            Self::Environment => "environment",
             Self::Lib => "lib",
             Self::Test(name) => name,
             Self::Miri => "miri",
