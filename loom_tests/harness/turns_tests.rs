@@ -4,7 +4,7 @@
 
 use super::super::programs::programs;
 use super::{is_complete, spawn};
-use crate::sync::AtomicWord;
+use crate::sync::{AtomicWord, record};
 use loom::sync::atomic::Ordering;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,7 @@ fn explored(program: &Program) -> BTreeSet<Outcome> {
     let (collect, program) = (seen.clone(), program.to_vec());
     crate::sync::loom_atomic::set_weak(false);
     let model = Arc::new(move || {
+        record::without_slots();
         let words = Arc::new([AtomicWord::new(0), AtomicWord::new(0)]);
         let thread = |(thread, operations): (usize, &Vec<Operation>)| {
             let (words, operations) = (words.clone(), operations.clone());

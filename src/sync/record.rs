@@ -110,6 +110,12 @@ fn step(slot: Slot, change: impl FnOnce(&mut Memory, usize)) {
     );
 }
 
+/// The words of this execution belong to no slot: the guarantee says nothing of them.
+#[cfg(loom)]
+pub(crate) fn without_slots() {
+    with(|execution| execution.sets_up = true);
+}
+
 /// Prepares a slot in a step that the guarantee does not permit.
 pub(crate) fn set_up(prepare: impl FnOnce()) {
     with(|execution| execution.sets_up = true);
