@@ -14,16 +14,8 @@
 //! * *progress*: parts per million.
 //! * *w*: the watched bit. Somebody waits for the next change. The only bit that may fall.
 //!
-//! The legal steps, each of which makes `word >> 1` larger:
-//!
-//! | step       | from              | to                                      |
-//! |------------|-------------------|-----------------------------------------|
-//! | `register` | vacant            | pending, attempt 1, 0 %                 |
-//! | `start`    | pending           | running                                 |
-//! | `advance`  | running           | running, larger progress                |
-//! | `end`      | pending, running  | completed (100 %), failed, cancelled    |
-//! | `retry`    | failed, cancelled | pending, next attempt, 0 %              |
-//! | `remove`   | any ended one     | vacant, next generation, attempt 0, 0 % |
+//! Every legal step makes `word >> 1` larger. `guarantee.rs` lists the steps and says who may make them;
+//! tests compare its rules with the functions below.
 //!
 //! Everything here is plain arithmetic on values. Nobody else in the crate shifts bits of this word.
 
@@ -165,7 +157,7 @@ impl Word {
         Self(self.0 | WATCHED)
     }
 
-    // The steps. Each is `None` where the table above has no such row, and each leaves the watched
+    // The steps. Each is `None` where no rule permits it, and each leaves the watched
     // bit clear: whoever makes the step wakes the watchers.
 
     pub(crate) fn register(self) -> Option<Self> {
