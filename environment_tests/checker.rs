@@ -123,7 +123,7 @@ type Set = HashMap<Configuration, Answers, BuildHasherDefault<Quick>>;
 /// The memory that is watched: the state word, the beat word, the nonce, the lock.
 pub(super) type Addresses = [usize; 4];
 
-/// What is checked.
+/// The parts of a check.
 pub(super) struct Question {
     /// Where the call may begin.
     pub(super) from: Vec<u32>,
@@ -161,7 +161,7 @@ enum Step {
     Again(&'static str, u64),
 }
 
-/// What is known at a cut point: what was explored from there, and what the call does next.
+/// State of a cut point: the configurations explored from it, and the next access of the call.
 #[derive(Default)]
 struct Cut {
     explored: Set,
@@ -194,7 +194,7 @@ struct Run {
     addresses: Addresses,
 }
 
-/// What came of it.
+/// Result of a check.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) executions: u64,
@@ -221,7 +221,7 @@ pub(super) struct Environment {
     fill: RefCell<Option<Fill>>,
 }
 
-/// What a call can see of the body behind the lock: whose it is, and whether that job has ended.
+/// Body behind the lock, as far as a call can see it: its job, and whether that job has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyClass(u32);
 
@@ -301,7 +301,7 @@ impl Environment {
         result
     }
 
-    /// What was explained so far explains nothing from here on.
+    /// Forgets the explained answers.
     fn forget_answers(&self) {
         let mut run = self.run.borrow_mut();
         if run.mode == Mode::On && run.position == run.stack.len() {
@@ -590,7 +590,7 @@ impl Run {
         self.report.configurations += self.set.len() as u64;
     }
 
-    /// What an access sees. `None` where the execution is over.
+    /// Returns the value that an access sees. `None` where the execution is over.
     fn access(&mut self, graph: &Graph, object: usize, access: Access) -> Option<u64> {
         if let Some(passed) = self.passed.take() {
             let cut = self.cuts.entry(passed).or_default();
@@ -680,7 +680,7 @@ impl Run {
         }
     }
 
-    /// What the call's own write makes of a configuration. `None` where the execution is over.
+    /// Returns the configuration after the call's own write. `None` where the execution is over.
     fn own_step(
         &mut self,
         graph: &Graph,

@@ -25,7 +25,7 @@ pub(super) struct Domain {
     pub(super) times: u64,
 }
 
-/// What the checked call advances to. The environment advances to this and to the end.
+/// Progress to which the checked call advances. The environment advances to this and to the end.
 pub(super) const HALF: u32 = 500_000;
 
 impl Domain {

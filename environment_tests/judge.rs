@@ -1,4 +1,4 @@
-//! What the specification says of a call in a memory.
+//! Answers of the specification to a call in a memory.
 
 use super::spec::{Call, Job, Limits, Refusal, Ret, Spec, View, Who};
 use crate::guarantee::{Memory, State};
@@ -54,7 +54,7 @@ fn view_of(memory: &Memory) -> Option<View> {
     })
 }
 
-/// What anybody can see: each job, or that it is gone.
+/// Everything that can be observed: each job, or that it is gone.
 pub(super) fn visible(spec: &Spec) -> Vec<(u32, Option<View>)> {
     let jobs = spec.jobs.iter();
     jobs.map(|(name, job)| (*name, (!job.removed).then_some(job.record.view)))
@@ -92,7 +92,7 @@ pub(super) fn leads_to(before: &Memory, after: &Memory, call: &Call, now: u64) -
 
 /// The job that is polled.
 pub(super) const POLLED: u32 = 1;
-/// What the watch has seen of it.
+/// The version that the watch has seen.
 pub(super) const SEEN: (u32, Status, Progress) = (1, Status::Running, Progress::ZERO);
 
 /// A registration publishes the job whose generation the slot has, if the slot is free.

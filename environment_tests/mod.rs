@@ -74,7 +74,7 @@ const IDS: &[Aim] = &[
 /// The handles of a first attempt, which the environment makes an old one, of a second attempt, and of a later job.
 const HANDLES: &[Aim] = &[Aim::Handle(1, 1), Aim::Handle(1, 2), Aim::Handle(2, 1)];
 
-/// What came of one call, as each of those that it can be made as.
+/// Results of one call, one for each id or handle by which it is made.
 fn explore(kind: Kind, aims: &[Aim], domain: Domain, cuts: bool) -> Vec<Report> {
     let environment = Rc::new(Environment::new(Graph::new(domain), cuts));
     crate::sync::environment::set_checker(Some(environment.clone()));
@@ -120,7 +120,7 @@ thread_local! {
     static IN_A_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What a call panics with is caught, and shown if it is a failure.
+/// Catches the panic of a call, and shows it if it is a failure.
 fn silence_calls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -174,7 +174,7 @@ impl World {
     }
 }
 
-/// Whom a call means.
+/// The job that a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
     /// The id of a generation's job, issued or not yet.
@@ -321,7 +321,7 @@ impl Kind {
     }
 }
 
-/// The same call of the handle or of the registry.
+/// Makes a call by the handle if there is one, and by id otherwise.
 macro_rules! by {
     ($world:ident, $aim:ident, $handle:ident, $call:ident($($arg:expr),*)) => {
         match &$handle {
@@ -477,5 +477,5 @@ impl World {
     }
 }
 
-/// What a closure panics with.
+/// Panic value of a closure.
 struct Boom;

@@ -60,7 +60,7 @@ pub(crate) struct Heartbeat {
     pub(crate) verdict: Option<Status>,
 }
 
-/// What the threads share of a slot, apart from the body behind its lock.
+/// Parts of a slot that threads share, apart from the body behind its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Memory {
     pub(crate) state: State,

@@ -221,11 +221,11 @@ pub(super) enum Alphabet {
     Core,
     /// Those that change a job's life, for still larger ones.
     Life,
-    /// What stalls, keeps and ends a job: combinations that only four calls show.
+    /// Calls that stall, keep and end a job: some bugs need four of them.
     Verdicts,
-    /// Whatever records or compares a time, beside a clock that moves.
+    /// Calls that record or compare a time, and a clock that moves.
     Time,
-    /// What watchers do and what wakes them.
+    /// Polls and drops of watches, and the steps that wake them.
     Watchers,
     /// Two watchers that poll again and again, beside steps.
     Polls,

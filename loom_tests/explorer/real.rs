@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// A watch, its waker, and whether the last poll found nothing new.
 struct Watching {
-    /// What the watch is of.
+    /// The watched job.
     job: Name,
     watch: Watch<u64>,
     bell: Bell,
@@ -63,7 +63,7 @@ impl Watching {
     }
 }
 
-/// What all threads share. The mutexes are the standard library's and never contended: they are not
+/// State that all threads share. The mutexes are the standard library's and never contended: they are not
 /// part of the model.
 struct Shared {
     jobs: JobRegistry<u64>,
@@ -79,7 +79,7 @@ struct Shared {
 
 type Watches = Vec<(u32, Watching)>;
 
-/// What the jobs are called. A walk may come by a job before its registration has returned.
+/// Names of the jobs. A walk may show a job before its registration has returned.
 #[derive(Default)]
 struct Names {
     known: Vec<(JobId, Name)>,
@@ -355,7 +355,7 @@ struct By<'a> {
     handle: Option<&'a Job<u64>>,
 }
 
-/// The same call of the handle or of the registry.
+/// Makes a call by the handle if there is one, and by id otherwise.
 macro_rules! by {
     ($by:ident.$call:ident($($arg:expr),*)) => {
         match $by.handle {
@@ -470,7 +470,7 @@ fn with_watch(
     Ok(ret)
 }
 
-/// What a walk shows, under provisional names.
+/// The jobs that a walk shows, under provisional names.
 fn walked(shared: &Shared, seen: impl IntoIterator<Item = Snapshot>) -> Ret {
     let views = seen.into_iter().map(|seen| {
         let name = locked(&shared.names).provisional(seen.id());

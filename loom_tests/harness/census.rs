@@ -1,4 +1,4 @@
-//! What a registry holds when nobody uses it: checked at the end of every execution of a program.
+//! Contents of a registry that nobody uses, checked at the end of every execution of a program.
 
 use crate::JobRegistry;
 use crate::body::NEVER;

@@ -21,7 +21,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 
-/// What histories have to come by.
+/// Events that must occur in the histories.
 pub(crate) const EVENTS: &[&str] = &[
     "INFO status",
     "WARN status",
@@ -41,13 +41,13 @@ thread_local! {
     static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// What a guard's thread owes when the guard has gone.
+/// Events that are deferred until a thread's guard is dropped.
 enum Owed {
     Event(Group),
     Abandon(Name, u32),
 }
 
-/// What a history should have emitted so far.
+/// Events that a history should have emitted so far.
 pub(crate) struct Emitted {
     log: Log,
     owed: Vec<Owed>,

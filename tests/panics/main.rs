@@ -32,7 +32,7 @@ struct Run {
     healed: Result<(), String>,
 }
 
-/// What is run.
+/// The part of the table that a process runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Play {
     /// Not the call: what is seen is what was there before it.

@@ -12,17 +12,17 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The public functions that it stands for, separated by spaces.
     pub(crate) covers: &'static str,
-    /// What the jobs are before it.
+    /// State of the jobs before the call.
     pub(crate) states: [Before; 4],
     /// A letter for each source, in the order of `SOURCES`; see `Expected`.
     pub(crate) cells: &'static str,
     pub(crate) prepare: fn(&mut World),
     pub(crate) act: fn(&mut World) -> Done,
-    /// What goes on after the call: nothing is armed any more.
+    /// Work that follows the call, when nothing is armed any more.
     pub(crate) then: fn(&mut World),
 }
 
-/// What the call returned.
+/// Result of the call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) text: String,

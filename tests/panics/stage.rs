@@ -74,7 +74,7 @@ pub(crate) enum When {
     Always,
 }
 
-/// What panics.
+/// Source of a panic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Armed {
     pub(crate) source: Source,
@@ -140,7 +140,7 @@ pub(crate) fn open(armed: Option<Armed>) {
     });
 }
 
-/// What was recorded: the firings, and those that panicked.
+/// Record of the firings, and of those that panicked.
 pub(crate) struct Seen {
     pub(crate) firings: Vec<(Source, String)>,
     pub(crate) fired: Vec<String>,

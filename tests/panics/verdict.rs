@@ -1,11 +1,11 @@
-//! What a panic may come to, and what a run got wrong.
+//! Permitted results of a panic, and the faults of a run.
 
 use crate::rows::Row;
 use crate::stage::{SOURCES, Seen, Source};
 use crate::world::{JOBS, JobView, NEW};
 use crate::{Clean, Run};
 
-/// What a panic comes to.
+/// Result of a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// `-`: the call does not run the code.
@@ -51,7 +51,7 @@ impl Row {
     }
 }
 
-/// What a run with a panic got wrong.
+/// Faults of a run with a panic.
 pub(crate) struct Verdict<'a> {
     row: &'a Row,
     source: Source,
@@ -186,7 +186,7 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// What the recorder was given, but for the count of panics.
+/// Everything that the recorder was given, except the count of panics.
 fn recorded(seen: &Seen) -> Vec<&str> {
     let of_recorder = |(source, what): &&(Source, String)| {
         *source == Source::Recorder && !what.contains("removal_panics")

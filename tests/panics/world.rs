@@ -21,7 +21,7 @@ pub(crate) const B: usize = 1;
 const CAPACITY: usize = 6;
 pub(crate) const SECOND: u64 = 1_000;
 
-/// What a job is before the call.
+/// State of a job before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Before {
     Pending,
@@ -115,7 +115,7 @@ pub(crate) struct World {
     pub(crate) owners: Vec<Option<Job<Payload>>>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) gone: Arc<Mutex<Gone>>,
-    /// What the call returned that owns something.
+    /// Values that the call returned and that own something.
     pub(crate) kept: Option<Box<dyn Any>>,
     pub(crate) runtime: Runtime,
     /// An id that has been removed.
@@ -232,7 +232,7 @@ fn payload(name: &'static str, gone: &Arc<Mutex<Gone>>) -> Payload {
     Payload { name, gone }
 }
 
-/// What can be seen of one job.
+/// Everything that can be observed of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobView {
     /// Empty where the job is not there.
@@ -244,7 +244,7 @@ pub(crate) struct JobView {
     pub(crate) hooked: usize,
 }
 
-/// What can be seen after a call.
+/// Everything that can be observed after a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct View {
     pub(crate) jobs: BTreeMap<&'static str, JobView>,
