@@ -460,11 +460,11 @@ fn with_watch(
     if let Some((_, own)) = watches.iter_mut().find(|watch| is_it(watch)) {
         return Ok(poll(own));
     }
-    let place = locked(&shared.watches).iter().position(is_it);
-    let mut taken = match place {
-        Some(place) => locked(&shared.watches).swap_remove(place),
-        None => return Err(Refusal::Impossible),
-    };
+    // On real threads another watch may be taken out or put back at the same time.
+    let mut others = locked(&shared.watches);
+    let place = others.iter().position(is_it).ok_or(Refusal::Impossible)?;
+    let mut taken = others.swap_remove(place);
+    drop(others);
     let ret = poll(&mut taken.1);
     locked(&shared.watches).push(taken);
     Ok(ret)
