@@ -59,3 +59,32 @@ fn register_removes_what_is_due_behind_locked_jobs() {
         }
     });
 }
+
+/// P6: entries of the due queue that come early do not keep `register` from the one job that is due,
+/// however many lie before it.
+#[test]
+fn register_finds_the_due_job_behind_early_entries() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .capacity(300)
+            .build();
+        let end = |delay| {
+            let id = jobs.register(0).unwrap().detach();
+            jobs.cancel(id).unwrap();
+            jobs.remove_after(id, Duration::from_millis(delay)).unwrap();
+            id
+        };
+        // All are filed under 6,400 ms, to the step of 64 ms that such a delay has. The one that is due
+        // first comes out last.
+        let due = end(6_410);
+        (1..300).for_each(|_| drop(end(6_463)));
+        clock.advance(Duration::from_millis(6_420));
+        let job = jobs.register(1).expect("one job is due");
+        assert!(jobs.snapshot(due).is_err(), "it has made room");
+        let refused = jobs.register(2).unwrap_err();
+        assert!(matches!(refused, RegisterError::Full(2)), "{refused:?}");
+        drop(job);
+    });
+}
