@@ -23,4 +23,5 @@ mod panics;
 mod register;
 mod texts;
 mod under_a_guard;
+mod walks;
 mod watchdog;
