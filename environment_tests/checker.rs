@@ -202,7 +202,7 @@ pub(super) struct Report {
     pub(super) cut: u64,
     /// Memories of the closed sets, summed up.
     pub(super) configurations: u64,
-    /// Which rules the environment used, and in which the call's own writes are.
+    /// Rules that the environment used, and rules that permitted the call's own writes.
     pub(super) environment: BTreeSet<Rule>,
     pub(super) own: BTreeSet<Rule>,
     /// Answers, and how many executions gave them.

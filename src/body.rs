@@ -16,7 +16,8 @@ pub(crate) struct Body<T> {
     /// Boxed, because few jobs have one: half the size.
     pub(crate) error: Option<Box<Arc<str>>>,
     pub(crate) registered: u64,
-    /// Of a later attempt that is pending, since when it is. `NEVER` in a job that ended without a start.
+    /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` in a job
+    /// that ended without a start.
     pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) removal: Removal,

@@ -31,8 +31,8 @@ pub struct Swept {
     pub removed: usize,
     /// Ended jobs that seem due but are locked by somebody (a reader); the next sweep comes back to them.
     pub busy: usize,
-    /// Of the removed, those in whose removal the hook, the payload's drop, a waker or a subscriber panicked, with the text of
-    /// the first panic.
+    /// Removed jobs whose hook, payload's drop, waker or subscriber panicked during the removal, with the
+    /// text of the first panic.
     pub panics: Vec<(JobId, String)>,
 }
 
@@ -57,7 +57,7 @@ struct Removed<'a, T> {
     target: Target,
     last: Snapshot,
     body: Body<T>,
-    /// Of the user code that ran for the removal.
+    /// Panics of the user code that ran for the removal.
     panics: Panics,
 }
 

@@ -134,7 +134,7 @@ impl Search<'_> {
         thread: usize,
         call: &Call,
     ) -> impl Iterator<Item = Millis> + use<> {
-        // What was refused did not go on to move the clock.
+        // A call that was refused did not go on to move the clock.
         let ticks = |thread: usize, calls: usize| -> Millis {
             let calls = self.calls[thread][..calls].iter();
             let with_answers = calls.zip(&self.outcome.answers[thread]);

@@ -70,7 +70,7 @@ struct Shared {
     clock: ModelClock,
     id: JobId,
     owner: Mutex<Option<Arc<Job<u64>>>>,
-    /// Of the earlier job in the slot.
+    /// Id and owner of the earlier job in the slot.
     earlier: Option<(JobId, Job<u64>)>,
     /// Those that wait when the program begins.
     watches: Mutex<Watches>,
@@ -367,7 +367,7 @@ macro_rules! by {
 
 fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, Refusal> {
     let jobs = &shared.jobs;
-    // Of the program, whichever thread has it: one at a time.
+    // The owner belongs to the whole program, and one thread at a time may drop it.
     let owner = match call.who() {
         Some(Who::Handle(JOB, _)) => locked(&shared.owner).clone(),
         _ => None,

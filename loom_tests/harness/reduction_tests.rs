@@ -58,7 +58,7 @@ impl Operation {
     }
 }
 
-/// What all threads see, what is there when all is over, and which operations ended before others began.
+/// Values that the threads see, final values, and the operations that ended before others began.
 fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
     let shared = Arc::new(Shared {
         one: AtomicU64::new(0),

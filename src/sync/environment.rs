@@ -29,7 +29,7 @@ pub(crate) enum Access {
 }
 
 pub(crate) trait Checker {
-    /// What the access returns, of memory at an address. `None` leaves it to the real memory.
+    /// Returns the result of an access to an address. `None` leaves it to the real memory.
     fn access(&self, address: usize, access: Access) -> Option<u64>;
 
     /// The waker of a watch is in the table.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 #[derive(Clone, Debug)]
 enum Act {
     Register,
-    /// Of any job, at this interval.
+    /// Adds a heartbeat of any job, at this interval.
     Beat(Index, u64),
     DropBeat(Index),
     End(Index),
