@@ -17,27 +17,12 @@
 //! run happens in spawned threads, because loom does not explore everything that the main thread does, and because
 //! shuttle's scheduler leaves the main thread out. `canaries` notices when loom's part of the reason is gone.
 
-#[cfg(loom)]
-mod canaries;
 mod harness;
 
 mod api {
     pub(crate) use crate::*;
 }
 mod explorer;
+mod flawed;
+mod properties;
 mod spec;
-
-mod p01_forward_only;
-mod p02_one_ending;
-mod p03_no_lost_update;
-mod p04_no_use_after_cleanup;
-mod p05_no_early_cleanup;
-mod p06_no_leak;
-mod p07_no_deadlock;
-mod p08_honest_heartbeat;
-mod p09_no_lost_wakeup;
-mod p10_fencing;
-mod p11_contained_panics;
-mod p12_one_instant;
-
-mod zoo;

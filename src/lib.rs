@@ -113,71 +113,46 @@
 #![allow(clippy::inline_always)]
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
-mod apart;
-mod attempts;
-mod beat;
-mod body;
-mod builder;
-mod by_id;
-mod clock;
-mod due;
-mod error;
-mod free;
-#[cfg(test)]
-mod guarantee;
-mod guard;
-mod id;
-mod inner;
-mod job;
-mod locked;
-mod observe;
-mod place;
-mod progress;
-mod registry;
-mod removal;
-#[cfg(feature = "serde")]
-mod serde;
-mod settled;
-mod slot;
-mod snapshot;
-mod steps;
+mod api;
+mod core;
+mod slots;
 mod sync;
-mod table;
-mod target;
 #[cfg(feature = "tokio")]
 mod task;
-mod thread;
-mod watch;
-mod watchers;
-mod word;
-mod words;
+mod telemetry;
+mod types;
 
-pub use builder::Builder;
-#[cfg(feature = "tokio")]
-pub use clock::TokioClock;
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use error::{
-    LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
-};
-pub use guard::JobGuard;
-pub use id::{JobId, ParseIdError};
-pub use job::Job;
-#[cfg(feature = "metrics")]
-pub use observe::describe_metrics;
-pub use progress::{Progress, ProgressError};
-pub use registry::JobRegistry;
-pub use removal::Swept;
-pub use snapshot::{Counts, Record, Snapshot, Status, Times};
+pub use crate::core::removal::Swept;
+pub use api::builder::Builder;
+pub use api::guard::JobGuard;
+pub use api::job::Job;
+pub use api::registry::JobRegistry;
+pub use api::watch::Watch;
 #[cfg(feature = "tokio")]
 pub use task::{Heartbeat, Shutdown};
-pub use watch::Watch;
+#[cfg(feature = "metrics")]
+pub use telemetry::describe_metrics;
+#[cfg(feature = "tokio")]
+pub use types::clock::TokioClock;
+pub use types::clock::{Clock, ManualClock, SystemClock};
+pub use types::error::{
+    LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
+};
+pub use types::id::{JobId, ParseIdError};
+pub use types::progress::{Progress, ProgressError};
+pub use types::snapshot::{Counts, Record, Snapshot, Status, Times};
+
+/// Which changes of a slot any thread may make: the guarantee, for the checkers.
+#[cfg(test)]
+#[path = "../loom_tests/guarantee/mod.rs"]
+mod guarantee;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../loom_tests/mod.rs"]
 mod loom_tests;
 
 #[cfg(all(test, environment, not(any(loom, shuttle))))]
-#[path = "../environment_tests/mod.rs"]
+#[path = "../loom_tests/environment/mod.rs"]
 mod environment_tests;
 
 #[cfg(all(test, not(any(loom, shuttle))))]

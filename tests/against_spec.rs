@@ -35,7 +35,7 @@ mod plan;
 mod real;
 #[path = "against_spec/script.rs"]
 mod script;
-#[path = "../loom_tests/spec.rs"]
+#[path = "../loom_tests/spec/mod.rs"]
 mod spec;
 #[path = "against_spec/waiting.rs"]
 mod waiting;

@@ -32,7 +32,7 @@ mod clock {
 #[cfg(all(shuttle, not(loom)))]
 mod clock {
     use super::{Program, RealTime, Stamps};
-    use crate::sync::announce::{self, Moment};
+    use crate::sync::facade::announce::{self, Moment};
 
     pub(in super::super) fn begins() -> u64 {
         announce::call_begins();

@@ -6,7 +6,7 @@ use super::alphabet::{EARLIER, EARLIER_WATCH, JOB, Letter, NOW, Start};
 use super::history::{self, Stamps};
 use super::judge::{Answers, Outcome, RealTime, ends_the_call, last_look, place};
 use super::program::Program;
-use crate::sync::record::Event;
+use crate::sync::facade::record::Event;
 use crate::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
 use std::borrow::Borrow;
 use std::rc::Rc;

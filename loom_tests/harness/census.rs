@@ -1,8 +1,8 @@
 //! Contents of a registry that nobody uses, checked at the end of every execution of a program.
 
 use crate::JobRegistry;
-use crate::body::NEVER;
-use crate::due::Entry;
+use crate::core::due_queue::Entry;
+use crate::types::clock::NEVER;
 
 /// Asserts that a registry without watches holds no more than its jobs need.
 ///
@@ -11,7 +11,7 @@ use crate::due::Entry;
 /// If a watcher is listed, a slot is neither a job's nor free, or a slot is filed under a time that the due
 /// queue does not have.
 pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegistry<T>) {
-    let inner = &jobs.inner;
+    let inner = &jobs.state;
     let (watchers, empty) = inner.table.watchers().census();
     assert_eq!((watchers.len(), empty), (0, 0), "a watcher is left behind");
 

@@ -2,9 +2,9 @@
 //! again.
 
 use super::ledger::CHECKER;
-use crate::beat::Beat;
-use crate::sync::record::{self, Event, Name};
-use crate::word::Word;
+use crate::sync::facade::record::{self, Event, Name};
+use crate::types::heartbeat_word::HeartbeatWord;
+use crate::types::state_word::StateWord;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::sync::Once;
@@ -96,10 +96,10 @@ const WIDTH: usize = 34;
 fn step(Name(_, number): Name, from: u64, to: u64) -> String {
     let slot = (number - 1) / 2;
     if number % 2 == 1 {
-        let (from, to) = (Word::from_bits(from), Word::from_bits(to));
+        let (from, to) = (StateWord::from_bits(from), StateWord::from_bits(to));
         format!("state {slot}: {from:?} -> {to:?}")
     } else {
-        let (from, to) = (Beat::from_bits(from), Beat::from_bits(to));
+        let (from, to) = (HeartbeatWord::from_bits(from), HeartbeatWord::from_bits(to));
         format!("beat {slot}: {from:?} -> {to:?}")
     }
 }

@@ -18,8 +18,8 @@
 //!
 //! The main thread of a model has no part in this. It spawns, joins, and looks when all is over.
 
-use crate::sync::announce::{self, Access, Kind};
-use crate::sync::record;
+use crate::sync::facade::announce::{self, Access, Kind};
+use crate::sync::facade::record;
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use std::cell::Cell;
 use std::rc::Rc;

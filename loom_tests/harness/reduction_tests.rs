@@ -4,7 +4,7 @@
 
 use super::programs::programs;
 use super::{Effort, depth_first, outcomes, spawn};
-use crate::sync::announce::{self, Moment};
+use crate::sync::facade::announce::{self, Moment};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex as StdMutex};

@@ -4,7 +4,8 @@
 
 use super::super::programs::programs;
 use super::{is_complete, spawn};
-use crate::sync::{AtomicWord, record};
+use crate::sync::AtomicWord;
+use crate::sync::facade::record;
 use loom::sync::atomic::Ordering;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -23,7 +24,7 @@ type Program = [Vec<Operation>];
 /// What each thread found, then the words at the end.
 type Outcome = Vec<Vec<u64>>;
 
-/// Words never fall, so that each exchange sets a bit of its own.
+/// SlotState never fall, so that each exchange sets a bit of its own.
 fn bit(thread: usize, operation: usize) -> u64 {
     1 << (8 * thread + operation)
 }

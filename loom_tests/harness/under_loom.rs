@@ -6,7 +6,7 @@ pub(in crate::loom_tests) use loom::{future::block_on, thread::JoinHandle};
 mod turns_tests;
 
 use super::{Bounds, Effort};
-use crate::sync::record;
+use crate::sync::facade::record;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,7 +4,7 @@ pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, th
 
 use super::reduction::Reduction;
 use super::{Bounds, Effort};
-use crate::sync::{announce, record};
+use crate::sync::facade::{announce, record};
 use shuttle::MaxSteps;
 use shuttle::scheduler::{DfsScheduler, Scheduler};
 use std::sync::Arc;

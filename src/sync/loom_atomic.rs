@@ -3,7 +3,7 @@
 //! loom 0.7.3 remembers only the *last* access of an atomic to decide which other order of accesses to
 //! explore. A writer that loads and then exchanges, as nearly every writer does, therefore hides an
 //! earlier load of another thread behind its own: the order in which the writer comes first is never
-//! explored, and the model passes with outcomes missing. (`loom_tests/canaries.rs` shows it, and
+//! explored, and the model passes with outcomes missing. (`loom_tests/harness/canaries.rs` shows it, and
 //! notices when it is mended.)
 //!
 //! So the two words of a slot come in two forms, and the harness explores each model with both:
@@ -46,7 +46,7 @@ pub(crate) fn set_threads(threads: usize) {
 pub(crate) struct AtomicWord {
     form: Form,
     #[cfg(test)]
-    name: super::record::Name,
+    name: super::facade::record::Name,
 }
 
 #[derive(Debug)]
@@ -71,12 +71,12 @@ impl AtomicWord {
         Self {
             form,
             #[cfg(test)]
-            name: super::record::word(value),
+            name: super::facade::record::word(value),
         }
     }
 
     #[cfg(test)]
-    pub(crate) fn slot(&self) -> super::record::Slot {
+    pub(crate) fn slot(&self) -> super::facade::record::Slot {
         self.name.slot()
     }
 
@@ -89,7 +89,7 @@ impl AtomicWord {
             }
         };
         #[cfg(test)]
-        super::record::saw(self.name, found);
+        super::facade::record::saw(self.name, found);
         found
     }
 
@@ -118,7 +118,7 @@ impl AtomicWord {
             }
         };
         #[cfg(test)]
-        super::record::changed(self.name, from, to);
+        super::facade::record::changed(self.name, from, to);
         from
     }
 
@@ -138,8 +138,8 @@ impl AtomicWord {
         };
         #[cfg(test)]
         match result {
-            Ok(from) => super::record::changed(self.name, from, to),
-            Err(found) => super::record::saw(self.name, found),
+            Ok(from) => super::facade::record::changed(self.name, from, to),
+            Err(found) => super::facade::record::saw(self.name, found),
         }
         result
     }
@@ -148,12 +148,12 @@ impl AtomicWord {
 /// The nonce of a slot, whose stores the record of an execution checks.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct AtomicNonce(AtomicU64, super::record::Slot);
+pub(crate) struct AtomicNonce(AtomicU64, super::facade::record::Slot);
 
 #[cfg(test)]
 impl AtomicNonce {
     pub(crate) fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value), super::record::last_slot())
+        Self(AtomicU64::new(value), super::facade::record::last_slot())
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
@@ -162,7 +162,7 @@ impl AtomicNonce {
 
     pub(crate) fn store(&self, value: u64, order: Ordering) {
         self.0.store(value, order);
-        super::record::named(self.1);
+        super::facade::record::named(self.1);
     }
 }
 

@@ -1,9 +1,9 @@
 //! `heartbeat_every`: one task beats for all jobs of a registry.
 
-use super::beats::{Beats, Ticking};
-use crate::inner::Inner;
-use crate::target::Target;
-use crate::thread::contain;
+use crate::core::heartbeat_queue::{HeartbeatQueue, Timer};
+use crate::core::registry_state::RegistryState;
+use crate::slots::fenced_id::FencedId;
+use crate::sync::panics::contain;
 use crate::{Job, JobId, JobRegistry, LookupError};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -13,32 +13,31 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-/// Beats for a job until it is dropped or the job ends. From [`Job::heartbeat_every`] and
+/// HeartbeatQueue for a job until it is dropped or the job ends. From [`Job::heartbeat_every`] and
 /// [`JobRegistry::heartbeat_every`].
 #[must_use = "the heartbeat stops when this is dropped"]
 pub struct Heartbeat {
     /// `None` where there was nothing to do.
-    of: Option<(Weak<dyn Stop + Send + Sync>, Ticking)>,
+    of: Option<(Weak<dyn Stop + Send + Sync>, Timer)>,
 }
 
 /// A registry, of whatever payload.
 trait Stop {
-    fn stop(&self, ticking: Ticking);
+    fn stop(&self, timer: Timer);
 }
 
-impl<T: Send> Stop for Inner<T> {
-    fn stop(&self, ticking: Ticking) {
-        self.tasks
-            .beats
-            .stop(ticking, || self.is_live(ticking.target()));
+impl<T: Send> Stop for RegistryState<T> {
+    fn stop(&self, timer: Timer) {
+        let is_live = || self.job(timer.id()).is_live();
+        self.tasks.heartbeats.stop(timer, is_live);
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        if let Some((inner, ticking)) = self.of.take() {
-            if let Some(inner) = inner.upgrade() {
-                inner.stop(ticking);
+        if let Some((registry, timer)) = self.of.take() {
+            if let Some(registry) = registry.upgrade() {
+                registry.stop(timer);
             }
         }
     }
@@ -69,38 +68,42 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
-        let (target, seen) = self.call("heartbeat_every", id, |_, (slot, target)| {
-            Ok::<_, LookupError>((target, slot.snapshot(target)?))
+        let (id, seen) = self.call("heartbeat_every", id, |job| {
+            Ok::<_, LookupError>((job.id, job.snapshot()?))
         })?;
         let attempt = Some(seen.word().attempt());
-        Ok(self.beat(Target { attempt, ..target }, interval))
+        Ok(self.heartbeat_attempt(FencedId { attempt, ..id }, interval))
     }
 
     /// For one attempt.
-    fn beat(&self, target: Target, interval: Duration) -> Heartbeat {
+    fn heartbeat_attempt(&self, id: FencedId, interval: Duration) -> Heartbeat {
         let runtime = Handle::current();
-        if self.inner.heartbeat(self.inner.at(target)).is_err() {
+        if self.state.job(id).heartbeat().is_err() {
             return Heartbeat { of: None };
         }
-        let beats = &self.inner.tasks.beats;
-        let ticking = beats.add(target, interval);
-        ensure_task(beats, &runtime, &self.inner);
-        let inner: Weak<dyn Stop + Send + Sync> = Arc::downgrade(&self.inner) as _;
+        let heartbeats = &self.state.tasks.heartbeats;
+        let timer = heartbeats.add(id, interval);
+        ensure_task(heartbeats, &runtime, &self.state);
+        let registry: Weak<dyn Stop + Send + Sync> = Arc::downgrade(&self.state) as _;
         Heartbeat {
-            of: Some((inner, ticking)),
+            of: Some((registry, timer)),
         }
     }
 }
 
-fn ensure_task<T: Send + 'static>(beats: &Beats, runtime: &Handle, inner: &Arc<Inner<T>>) {
+fn ensure_task<T: Send + 'static>(
+    heartbeats: &HeartbeatQueue,
+    runtime: &Handle,
+    registry: &Arc<RegistryState<T>>,
+) {
     // Not under a lock: a runtime that is going away drops the task right here.
-    if beats.enter(runtime.id()) {
+    if heartbeats.enter(runtime.id()) {
         let task = Task {
-            inner: Arc::downgrade(inner),
+            registry: Arc::downgrade(registry),
             runtime: runtime.id(),
             is_over: false,
         };
-        runtime.spawn(task.run(beats.earlier.clone()));
+        runtime.spawn(task.run(heartbeats.earlier.clone()));
     }
 }
 
@@ -126,14 +129,15 @@ impl<T: Send + 'static> Job<T> {
     /// # });
     /// ```
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
-        self.registry().beat(self.target(), interval)
+        self.registry()
+            .heartbeat_attempt(self.fenced_id(), interval)
     }
 }
 
 /// The task of one registry, on one runtime. If its runtime goes away with entries left and there is no other,
 /// the next heartbeat starts one that takes them over.
 struct Task<T> {
-    inner: Weak<Inner<T>>,
+    registry: Weak<RegistryState<T>>,
     runtime: Id,
     /// Came to its own end, and has said so: another may be at work already.
     is_over: bool,
@@ -144,7 +148,7 @@ impl<T> Task<T> {
         loop {
             // Before the look, so that what comes after it is noticed.
             let earlier = earlier.notified();
-            let Some(next) = self.beat() else { break };
+            let Some(next) = self.record_due() else { break };
             if next <= Instant::now() {
                 // Other tasks get their turn, which a wait that is over already would not give them.
                 yield_now().await;
@@ -156,30 +160,31 @@ impl<T> Task<T> {
         self.is_over = true;
     }
 
-    fn beat(&self) -> Option<Instant> {
-        let inner = self.inner.upgrade()?;
-        let beats = &inner.tasks.beats;
-        if let Some(mut hand) = beats.take_due() {
+    fn record_due(&self) -> Option<Instant> {
+        let registry = self.registry.upgrade()?;
+        let heartbeats = &registry.tasks.heartbeats;
+        if let Some(mut hand) = heartbeats.take_due() {
             // Once for all of them. Where the clock panics, their next beat is the next chance.
-            let Some(now) = contain(|| inner.now()) else {
+            let Some(now) = contain(|| registry.now()) else {
                 drop(hand);
-                return beats.next(self.runtime);
+                return heartbeats.next(self.runtime);
             };
-            // The exchanges wait for memory one after the other, these looks all together.
+            // The compare-exchanges would wait for memory one after the other; the prefetches wait together.
             hand.jobs()
-                .for_each(|ticking| inner.table.fetch_words(ticking.target().slot));
-            hand.retain(|ticking| {
-                let mut target = ticking.target();
-                // The queue does not keep it, and nobody else asks for it.
+                .for_each(|timer| registry.table.fetch_state(timer.id().slot));
+            hand.retain(|timer| {
+                let mut id = timer.id();
+                // The queue does not keep the nonce, and only events need it.
                 if cfg!(feature = "tracing") {
-                    target.nonce = inner.mint.id(target.slot, target.generation).nonce;
+                    id.nonce = registry.id_key.id(id.slot, id.generation).nonce;
                 }
-                let beaten = contain(|| inner.slot(target.slot).heartbeat(target, || now).is_ok());
+                let job = registry.job(id);
+                let recorded = contain(|| job.heartbeat_at(|| now).is_ok());
                 // A waker or a subscriber that panics silences neither its own job nor the others.
-                beaten.unwrap_or_else(|| inner.is_live(target))
+                recorded.unwrap_or_else(|| job.is_live())
             });
         }
-        beats.next(self.runtime)
+        heartbeats.next(self.runtime)
     }
 }
 
@@ -188,8 +193,8 @@ impl<T> Drop for Task<T> {
         if self.is_over {
             return;
         }
-        if let Some(inner) = self.inner.upgrade() {
-            inner.tasks.beats.leave(self.runtime);
+        if let Some(registry) = self.registry.upgrade() {
+            registry.tasks.heartbeats.leave(self.runtime);
         }
     }
 }

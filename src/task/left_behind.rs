@@ -82,7 +82,7 @@ async fn play(acts: Vec<Act>) {
             }
             Act::Wait(millis) => sleep(Duration::from_millis(millis)).await,
         }
-        let (listed, dropped) = jobs.inner.tasks.beats.census();
+        let (listed, dropped) = jobs.state.tasks.heartbeats.census();
         assert!(listed <= begun);
         assert!(
             dropped == 0 || dropped * 2 < listed,
@@ -96,10 +96,10 @@ async fn play(acts: Vec<Act>) {
         owner.remove().unwrap();
     }
     sleep(Duration::from_millis(2 * LONGEST)).await;
-    assert_eq!(jobs.inner.tasks.beats.census(), (0, 0));
-    assert!(!jobs.inner.tasks.beats.has_task());
+    assert_eq!(jobs.state.tasks.heartbeats.census(), (0, 0));
+    assert!(!jobs.state.tasks.heartbeats.has_task());
     drop(heartbeats);
-    assert_eq!(jobs.inner.tasks.beats.census(), (0, 0));
+    assert_eq!(jobs.state.tasks.heartbeats.census(), (0, 0));
 }
 
 proptest! {

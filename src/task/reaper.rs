@@ -1,9 +1,9 @@
 //! The reaper: a task that sweeps.
 
 use crate::JobRegistry;
-use crate::inner::Inner;
+use crate::core::registry_state::RegistryState;
 use crate::sync::Ordering;
-use crate::thread::contain;
+use crate::sync::panics::contain;
 use std::sync::Weak;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -39,13 +39,13 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub fn spawn_reaper(&self, period: Duration) -> JoinHandle<()> {
         let runtime = tokio::runtime::Handle::current();
         // ORDERING: Relaxed; see `register`.
-        self.inner.reapers.fetch_add(1, Ordering::Relaxed);
-        let reaper = Reaper(std::sync::Arc::downgrade(&self.inner));
+        self.state.reapers.fetch_add(1, Ordering::Relaxed);
+        let reaper = Reaper(std::sync::Arc::downgrade(&self.state));
         runtime.spawn(reaper.run(period.max(Duration::from_millis(1))))
     }
 }
 
-struct Reaper<T>(Weak<Inner<T>>);
+struct Reaper<T>(Weak<RegistryState<T>>);
 
 impl<T: Send + 'static> Reaper<T> {
     async fn run(self, period: Duration) {
@@ -53,16 +53,16 @@ impl<T: Send + 'static> Reaper<T> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let Some(inner) = self.0.upgrade() else {
+            let Some(registry) = self.0.upgrade() else {
                 return;
             };
             // A clock or a subscriber that panics costs this round and no other.
-            if contain(|| inner.due.is_due(inner.now())) != Some(true) {
+            if contain(|| registry.due.is_due(registry.now())) != Some(true) {
                 continue;
             }
             let sweep = move || {
-                let inner = inner;
-                inner.sweep();
+                let registry = registry;
+                registry.sweep();
             };
             // An error means that the runtime is going away.
             let _ = tokio::task::spawn_blocking(|| contain(sweep)).await;
@@ -72,9 +72,9 @@ impl<T: Send + 'static> Reaper<T> {
 
 impl<T> Drop for Reaper<T> {
     fn drop(&mut self) {
-        if let Some(inner) = self.0.upgrade() {
+        if let Some(registry) = self.0.upgrade() {
             // ORDERING: Relaxed; see `register`.
-            inner.reapers.fetch_sub(1, Ordering::Relaxed);
+            registry.reapers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
 
-use crate::inner::{Found, Inner};
-use crate::thread::{contain, despite_panics};
-use crate::word::Ending;
+use crate::core::lookup::JobRef;
+use crate::core::registry_state::RegistryState;
+use crate::sync::panics::{contain, despite_panics};
+use crate::types::state_word::Ending;
 use crate::{JobRegistry, StepError};
 use std::fmt;
 use std::sync::Arc;
@@ -76,15 +77,15 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// ```
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let runtime = Handle::current();
-        self.inner.table.free().close();
+        self.state.table.free().close();
         let mut cancelled = 0;
-        let mut running = self.inner.tasks.running.subscribe();
+        let mut running = self.state.tasks.running.subscribe();
         let drained = async {
             // Again and again: a job may be locked, or about to be published by a `register` that was under way. And one that has
             // ended may be in the hands of a retry that was: whose lock has been free since the close is retried no more.
             let mut ended_stay_so = false;
             loop {
-                let restless = self.inner.cancel_all(&mut cancelled, ended_stay_so);
+                let restless = self.state.cancel_all(&mut cancelled, ended_stay_so);
                 ended_stay_so |= restless == 0;
                 if restless == 0 && *running.borrow_and_update() == 0 {
                     break;
@@ -99,9 +100,9 @@ impl<T: Send + 'static> JobRegistry<T> {
             let live = self.iter().filter(|seen| !seen.status().is_ended());
             (live.count(), *running.borrow())
         };
-        let inner = self.inner.clone();
+        let state = self.state.clone();
         // An error means that the runtime is going away.
-        let _ = runtime.spawn_blocking(move || inner.remove_all()).await;
+        let _ = runtime.spawn_blocking(move || state.remove_all()).await;
         Shutdown {
             cancelled,
             live,
@@ -110,42 +111,39 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 }
 
-impl<T> Inner<T> {
+impl<T> RegistryState<T> {
     /// Cancels what is live and not locked; returns how many slots are not at rest: a job that is still live, or one that
     /// is on its way in or out, or locked, unless ended jobs are known to stay so.
     fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_stay_so: bool) -> usize {
-        let mut at_rest = 0;
+        let mut quiescent = 0;
         let walked = despite_panics(self.snapshots(), |seen| {
             if ended_stay_so && seen.status().is_ended() {
-                at_rest += 1;
+                quiescent += 1;
                 return;
             }
-            let Ok((slot, target)) = self.find(seen.id()) else {
+            let Ok(job) = self.resolve(seen.id()) else {
                 return;
             };
             // A panic reaches no other job. A waker's or a subscriber's comes after the cancel, a clock's before it.
-            let (is_cancelled, is_at_rest) =
-                match contain(|| self.cancel_unless_locked((slot, target))) {
-                    Some(Some(Ok(()))) => (true, true),
-                    Some(Some(Err(_))) => (false, true),
-                    Some(None) => (false, false),
-                    None => (!self.is_live(target), !self.is_live(target)),
-                };
+            let (is_cancelled, is_quiescent) = match contain(|| cancel_unless_locked(job)) {
+                Some(Some(Ok(()))) => (true, true),
+                Some(Some(Err(_))) => (false, true),
+                Some(None) => (false, false),
+                None => (!job.is_live(), !job.is_live()),
+            };
             *cancelled += usize::from(is_cancelled);
-            at_rest += usize::from(is_at_rest);
+            quiescent += usize::from(is_quiescent);
         });
         // The job whose waker panicked is counted in the next round.
         drop(walked);
-        self.table.free().taken().saturating_sub(at_rest)
+        self.table.free().taken().saturating_sub(quiescent)
     }
+}
 
-    /// `None` while somebody holds the lock.
-    fn cancel_unless_locked(&self, (slot, target): Found<'_, T>) -> Option<Result<(), StepError>> {
-        match slot.try_lock() {
-            Ok(Some(mut locked)) => {
-                Some(self.end_locked(&mut locked, target, Ending::Cancelled, None))
-            }
-            Ok(None) | Err(_) => None,
-        }
+/// Cancels a job. Returns `None` while another thread holds its lock.
+fn cancel_unless_locked<T>(job: JobRef<'_, T>) -> Option<Result<(), StepError>> {
+    match job.try_lock() {
+        Ok(Some(mut job)) => Some(job.end(Ending::Cancelled, None)),
+        Ok(None) | Err(_) => None,
     }
 }

@@ -1,6 +1,6 @@
 //! `spawn` and `spawn_blocking`: a task that owns its job.
 
-use crate::thread::Panics;
+use crate::sync::panics::Panics;
 use crate::{Job, JobId, JobRegistry, RegisterError};
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -53,7 +53,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     {
         let runtime = Handle::current();
         // Before the job is there, so that no shutdown finds one without the other.
-        let running = self.inner.tasks.enter();
+        let running = self.state.tasks.enter();
         let job = Arc::new(self.register(payload)?);
         let id = job.id();
         #[cfg(feature = "tracing")]
@@ -103,7 +103,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         E: Display,
     {
         let runtime = Handle::current();
-        let running = self.inner.tasks.enter();
+        let running = self.state.tasks.enter();
         let job = self.register(payload)?;
         let id = job.id();
         runtime.spawn_blocking(move || {

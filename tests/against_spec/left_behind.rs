@@ -25,13 +25,14 @@ mod plan;
 mod real;
 #[path = "script.rs"]
 mod script;
-#[path = "../../loom_tests/spec.rs"]
+#[path = "../../loom_tests/spec/mod.rs"]
 mod spec;
 #[path = "waiting.rs"]
 mod waiting;
 
-use crate::body::{Body, NEVER, Removal};
-use crate::due::Entry;
+use crate::core::due_queue::Entry;
+use crate::slots::body::{Body, Removal};
+use crate::types::clock::NEVER;
 use crate::{JobId, JobRegistry, ManualClock};
 use pair::Pair;
 use plan::{Machine, Plan, Step};
@@ -70,7 +71,7 @@ impl Counted {
 
     fn check(&mut self, step: &Step) {
         assert!(
-            crate::thread::is_idle(),
+            crate::sync::deferred::is_idle() && crate::core::removal::is_idle(),
             "the thread holds or owes something"
         );
         self.check_slots();
@@ -81,7 +82,7 @@ impl Counted {
 
     /// Every slot is a job's or free, and there are no more than jobs have needed.
     fn check_slots(&mut self) {
-        let inner = &self.pair.real.registry.inner;
+        let inner = &self.pair.real.registry.state;
         let (mut free, grown) = inner.table.free().census();
         let (listed, taken) = (free.len(), inner.table.free().taken());
         free.sort_unstable();
@@ -101,7 +102,7 @@ impl Counted {
 
     /// There is a registration for each watch, and nothing else.
     fn check_watchers(&self) {
-        let (mut watchers, empty) = self.jobs().inner.table.watchers().census();
+        let (mut watchers, empty) = self.jobs().state.table.watchers().census();
         let followed = self.pair.spec.watches.values();
         let ids = followed.map(|watch| self.pair.real.ids[&watch.job]);
         let mut expected: Vec<_> = ids.map(|id: JobId| (id.slot, id.generation)).collect();
@@ -113,7 +114,7 @@ impl Counted {
 
     /// Every slot has the entry that it says, and all others are of deadlines that a call has put in an earlier one's place.
     fn check_due_queue(&mut self, step: &Step) {
-        let inner = &self.jobs().inner;
+        let inner = &self.jobs().state;
         let (mut entries, empty) = inner.due.census();
         assert_eq!(empty, 0, "a time without entries is listed");
         for slot in inner.table.iter() {
@@ -167,7 +168,7 @@ impl Counted {
         for watch in self.pair.spec.watches.keys().copied().collect::<Vec<_>>() {
             self.play(Call::Unwatch(watch));
         }
-        let inner = self.jobs().inner.clone();
+        let inner = self.jobs().state.clone();
         let (free, grown) = inner.table.free().census();
         assert_eq!(free.len(), grown as usize, "a slot is still taken");
         assert_eq!(inner.table.watchers().census(), (vec![], 0));
@@ -274,7 +275,7 @@ fn wake_without_a_watch_lists_nothing() {
     assert!(!poll() && poll(), "the watch waits");
     drop(watch);
     job.start().unwrap();
-    assert_eq!(jobs.inner.table.watchers().census(), (vec![], 0));
+    assert_eq!(jobs.state.table.watchers().census(), (vec![], 0));
 }
 
 /// P6: all attempts of a job share one entry of the due queue.
@@ -286,7 +287,7 @@ fn retried_job_is_filed_once() {
         job.fail("reason").unwrap();
         job = job.retry().unwrap();
     }
-    let (entries, empty) = jobs.inner.due.census();
+    let (entries, empty) = jobs.state.due.census();
     assert_eq!((entries.len(), empty), (1, 0));
 }
 
@@ -308,7 +309,7 @@ proptest! {
                 jobs.cancel(id).unwrap();
                 jobs.remove(id).unwrap();
             }
-            let (free, grown) = jobs.inner.table.free().census();
+            let (free, grown) = jobs.state.table.free().census();
             prop_assert_eq!(grown as usize, peak);
             prop_assert_eq!(free.len() + ids.len(), peak);
         }
@@ -338,7 +339,7 @@ proptest! {
             clock.advance(Duration::from_millis(passes));
             let own = usize::from(jobs.sweep().removed == 0);
             replaced.retain(|time| *time > now);
-            let (entries, empty) = jobs.inner.due.census();
+            let (entries, empty) = jobs.state.due.census();
             prop_assert_eq!(empty, 0);
             prop_assert!(entries.iter().all(|entry| entry.time > now), "{:?} at {}", entries, now);
             prop_assert!(

@@ -10,20 +10,22 @@ mod harness;
 mod api {
     pub(crate) use job_registry::*;
 }
-#[path = "../../loom_tests/spec.rs"]
+#[path = "../../loom_tests/spec/mod.rs"]
 mod spec;
 
 // What those name by `crate`.
 use job_registry::{Job, JobId, JobRegistry, Progress, Record, RegisterError, Snapshot, Watch};
 mod sync {
-    pub(crate) mod record {
-        use std::fmt::Debug;
-        use std::rc::Rc;
+    pub(crate) mod facade {
+        pub(crate) mod record {
+            use std::fmt::Debug;
+            use std::rc::Rc;
 
-        /// Nobody reads a timeline here.
-        pub(crate) enum Event {
-            Call(#[allow(dead_code)] Rc<dyn Debug>),
-            Return(#[allow(dead_code)] Rc<dyn Debug>),
+            /// Nobody reads a timeline here.
+            pub(crate) enum Event {
+                Call(#[allow(dead_code)] Rc<dyn Debug>),
+                Return(#[allow(dead_code)] Rc<dyn Debug>),
+            }
         }
     }
 }

@@ -1,0 +1,264 @@
+//! The memories that the guarantee reaches in a small domain, and the steps of the environment between them.
+
+use crate::Progress;
+use crate::Status;
+use crate::guarantee::{Heartbeat, Memory, Rule, State, Thread, rule};
+use crate::types::heartbeat_word::HeartbeatWord;
+use crate::types::state_word::{Ending, StateWord};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The call that is checked.
+pub(super) const OWN: Thread = 0;
+/// All other threads. The guarantee asks who holds the lock or the slot, and never which of the others.
+pub(super) const ENVIRONMENT: Thread = 1;
+
+/// How far the environment goes. A call of its own may go one step further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Domain {
+    /// The environment publishes jobs of the generations 1 to this one.
+    pub(super) generations: u32,
+    /// It retries a job up to this attempt.
+    pub(super) attempts: u16,
+    /// It opens a slot, beats and starts at the milliseconds below this one.
+    pub(super) times: u64,
+}
+
+/// Progress to which the checked call advances. The environment advances to this and to the end.
+pub(super) const HALF: u32 = 500_000;
+
+impl Domain {
+    fn states(self, around: State) -> Vec<State> {
+        let mut all = Vec::new();
+        for generation in around.generation..=around.generation + 1 {
+            let vacant = State {
+                generation,
+                attempt: 0,
+                status: None,
+                progress: 0,
+                watched: false,
+            };
+            all.push(vacant);
+            for attempt in 1..=self.attempts + 1 {
+                for status in [
+                    Status::Pending,
+                    Status::Running,
+                    Status::Completed,
+                    Status::Failed,
+                    Status::Cancelled,
+                ] {
+                    for progress in [0, HALF, Progress::DONE.ppm()] {
+                        all.extend([false, true].map(|watched| State {
+                            attempt,
+                            status: Some(status),
+                            progress,
+                            watched,
+                            ..vacant
+                        }));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// A retry may need one more millisecond than the attempt before.
+    fn heartbeats(self, generation: u32) -> Vec<Heartbeat> {
+        let verdicts = [
+            None,
+            Some(Status::Completed),
+            Some(Status::Failed),
+            Some(Status::Cancelled),
+        ];
+        let mut all = Vec::new();
+        for millis in 0..self.times + u64::from(self.attempts) {
+            for started in [false, true] {
+                all.extend(verdicts.map(|verdict| Heartbeat {
+                    generation,
+                    millis,
+                    started,
+                    verdict,
+                }));
+            }
+        }
+        all
+    }
+
+    /// Whether the environment goes so far.
+    fn has(self, before: &Memory, after: &Memory, rule: Rule) -> bool {
+        match rule {
+            Rule::Take | Rule::Open | Rule::Name | Rule::Publish => {
+                before.state.generation <= self.generations
+                    && (rule != Rule::Open || after.heartbeat.millis < self.times)
+            }
+            Rule::Retry => {
+                before.state.attempt < self.attempts
+                    && after.heartbeat.millis < self.times + u64::from(before.state.attempt)
+            }
+            Rule::Start | Rule::Beat => {
+                after.heartbeat.millis < self.times
+                    || after.heartbeat.millis == before.heartbeat.millis
+            }
+            _ => true,
+        }
+    }
+
+    /// All steps of the environment from a memory.
+    fn steps(self, from: &Memory) -> Vec<(Memory, Rule)> {
+        let claims = [None, Some(ENVIRONMENT)];
+        let mut candidates = Vec::new();
+        for state in self.states(from.state) {
+            candidates.extend([from.claim, None, Some(ENVIRONMENT)].map(|claim| Memory {
+                state,
+                claim,
+                ..*from
+            }));
+        }
+        for generation in from.state.generation.saturating_sub(1)..=from.state.generation {
+            let all = self.heartbeats(generation).into_iter();
+            candidates.extend(all.map(|heartbeat| Memory { heartbeat, ..*from }));
+        }
+        let nonce = from.state.generation;
+        candidates.push(Memory { nonce, ..*from });
+        candidates.extend(claims.map(|claim| Memory { claim, ..*from }));
+        candidates.extend(claims.map(|lock| Memory { lock, ..*from }));
+        let mut steps: Vec<(Memory, Rule)> = Vec::new();
+        for after in candidates {
+            let Some(rule) = rule(from, &after, ENVIRONMENT) else {
+                continue;
+            };
+            if self.has(from, &after, rule) && !steps.contains(&(after, rule)) {
+                steps.push((after, rule));
+            }
+        }
+        steps
+    }
+}
+
+/// Where the environment goes from a memory, and by which rule.
+type Steps = Rc<[(u32, Rule)]>;
+
+/// Memories by number, with the environment's steps, found when they are first asked for.
+#[derive(Default)]
+struct Known {
+    memories: Vec<Memory>,
+    numbers: HashMap<Memory, u32>,
+    steps: Vec<Option<Steps>>,
+}
+
+impl Known {
+    fn number(&mut self, memory: Memory) -> u32 {
+        if let Some(number) = self.numbers.get(&memory) {
+            return *number;
+        }
+        let number = u32::try_from(self.memories.len()).expect("few memories");
+        self.memories.push(memory);
+        self.numbers.insert(memory, number);
+        self.steps.push(None);
+        number
+    }
+}
+
+pub(super) struct Graph {
+    pub(super) domain: Domain,
+    known: RefCell<Known>,
+    /// All that the environment reaches from a slot before its first job.
+    pub(super) reachable: Vec<u32>,
+}
+
+impl Graph {
+    pub(super) fn new(domain: Domain) -> Self {
+        let mut graph = Self {
+            domain,
+            known: RefCell::default(),
+            reachable: Vec::new(),
+        };
+        let first = graph.number(Memory::new(StateWord::vacant(1), HeartbeatWord::vacant()));
+        let mut reachable = vec![first];
+        let mut place = 0;
+        while let Some(&number) = reachable.get(place) {
+            for &(next, _) in &*graph.steps(number) {
+                if !reachable.contains(&next) {
+                    reachable.push(next);
+                }
+            }
+            place += 1;
+        }
+        graph.reachable = reachable;
+        graph
+    }
+
+    pub(super) fn number(&self, memory: Memory) -> u32 {
+        self.known.borrow_mut().number(memory)
+    }
+
+    pub(super) fn memory(&self, number: u32) -> Memory {
+        self.known.borrow().memories[number as usize]
+    }
+
+    pub(super) fn steps(&self, number: u32) -> Steps {
+        let mut known = self.known.borrow_mut();
+        if let Some(steps) = &known.steps[number as usize] {
+            return steps.clone();
+        }
+        let from = known.memories[number as usize];
+        let steps: Steps = self
+            .domain
+            .steps(&from)
+            .into_iter()
+            .map(|(after, rule)| (known.number(after), rule))
+            .collect();
+        known.steps[number as usize] = Some(steps.clone());
+        steps
+    }
+}
+
+/// The state word of a state.
+pub(super) fn word_of(state: State) -> StateWord {
+    let mut word = StateWord::vacant(state.generation);
+    let Some(status) = state.status else {
+        return word;
+    };
+    let step = "the step is legal";
+    word = word.register().expect(step);
+    for _ in 1..state.attempt {
+        word = word
+            .end(Ending::Failed)
+            .and_then(StateWord::retry)
+            .expect(step);
+    }
+    if status == Status::Running || status == Status::Completed || state.progress > 0 {
+        word = word.start().expect(step);
+        let progress = Progress::from_ppm(state.progress).expect("it is one");
+        word = word.advance(progress).unwrap_or(word);
+    }
+    if let Some(ending) = ending_of(status) {
+        word = word.end(ending).expect(step);
+    }
+    if state.watched {
+        word = word.watched();
+    }
+    assert_eq!(State::of(word), state, "the state is one of a word");
+    word
+}
+
+pub(super) fn beat_of(heartbeat: Heartbeat) -> HeartbeatWord {
+    let mut beat = HeartbeatWord::open(heartbeat.generation, heartbeat.millis);
+    if heartbeat.started {
+        beat = beat.started(heartbeat.millis);
+    }
+    match heartbeat.verdict.and_then(ending_of) {
+        Some(ending) => beat.sealed(ending),
+        None => beat,
+    }
+}
+
+fn ending_of(status: Status) -> Option<Ending> {
+    match status {
+        Status::Completed => Some(Ending::Completed),
+        Status::Failed => Some(Ending::Failed),
+        Status::Cancelled => Some(Ending::Cancelled),
+        Status::Pending | Status::Running => None,
+    }
+}

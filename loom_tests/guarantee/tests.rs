@@ -1,0 +1,212 @@
+use super::*;
+use crate::Progress;
+use proptest::prelude::*;
+
+const ME: Thread = 0;
+const OTHER: Thread = 1;
+
+fn endings() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        Just(Ending::Completed),
+        Just(Ending::Failed),
+        Just(Ending::Cancelled)
+    ]
+}
+
+fn memory(word: StateWord, beat: HeartbeatWord) -> Memory {
+    Memory {
+        nonce: word.generation(),
+        lock: Some(ME),
+        ..Memory::new(word, beat)
+    }
+}
+
+fn permitted(before: Memory, change: impl FnOnce(&mut Memory)) -> Option<Rule> {
+    let mut after = before;
+    change(&mut after);
+    rule(&before, &after, ME)
+}
+
+proptest! {
+    /// P1: each step of the two words is a rule of the guarantee, from registration to the next generation.
+    #[test]
+    fn every_step_of_the_words_is_permitted(
+        generation in 1..RETIRED - 1,
+        millis in 0u64..1_000,
+        later in 1u64..1_000,
+        ppm in 1u32..=1_000_000,
+        ending in endings(),
+        is_started in any::<bool>(),
+    ) {
+        let is_started = is_started || ending == Ending::Completed;
+        let vacant = StateWord::vacant(generation);
+        let mut now = memory(vacant, HeartbeatWord::open(generation - 1, millis).sealed(Ending::Failed));
+        now.nonce = generation - 1;
+        let mut step = |change: &dyn Fn(&mut Memory)| {
+            let before = now;
+            change(&mut now);
+            rule(&before, &now, ME)
+        };
+        prop_assert_eq!(step(&|memory| memory.claim = Some(ME)), Some(Rule::Take));
+        let open = HeartbeatWord::open(generation, millis);
+        prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(open)), Some(Rule::Open));
+        prop_assert_eq!(step(&|memory| memory.nonce = generation), Some(Rule::Name));
+        let pending = vacant.register().unwrap();
+        prop_assert_eq!(
+            step(&|memory| (memory.state, memory.claim) = (State::of(pending), None)),
+            Some(Rule::Publish)
+        );
+        prop_assert_eq!(step(&|memory| memory.state = State::of(pending.watched())), Some(Rule::Watch));
+        let mut beat = open.at(millis + later).unwrap();
+        prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::Beat));
+        let mut word = pending;
+        if is_started {
+            beat = beat.started(millis);
+            prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::Start));
+            word = pending.start().unwrap();
+            prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::SettleStart));
+            word = word.advance(Progress::from_ppm(ppm).unwrap()).unwrap();
+            prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::Advance));
+        }
+        beat = beat.sealed(ending);
+        prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::End));
+        word = word.end(ending).unwrap();
+        prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::SettleEnding));
+        if let Some(next) = word.retry() {
+            let open = beat.reopened(millis);
+            let mut retried = now;
+            retried.heartbeat = Heartbeat::of(open);
+            prop_assert_eq!(rule(&now, &retried, ME), Some(Rule::Retry));
+            let mut settled = retried;
+            settled.state = State::of(next);
+            prop_assert_eq!(rule(&retried, &settled, OTHER), Some(Rule::SettleRetry));
+        }
+        let removed = State::of(word.remove().unwrap());
+        let mut gone = now;
+        (gone.state, gone.claim) = (removed, Some(ME));
+        prop_assert_eq!(rule(&now, &gone, ME), Some(Rule::Remove));
+        prop_assert_eq!(rule(&now, &gone, OTHER), None);
+    }
+
+    /// P1: whatever a rule permits makes the number of the state word or of the beat word larger, or leaves both as they are.
+    #[test]
+    fn no_rule_lets_a_word_fall(
+        from in words(),
+        to in words(),
+        beats in (beats(), beats()),
+        by in 0..2usize,
+    ) {
+        let before = memory(from, beats.0);
+        let mut after = before;
+        after.state = State::of(to);
+        after.claim = (to.generation() > from.generation()).then_some(by);
+        if rule(&before, &after, by).is_some_and(|rule| rule != Rule::Watch) {
+            prop_assert!(from.grows_to(to), "{from:?} to {to:?}");
+        }
+        let mut after = before;
+        after.heartbeat = Heartbeat::of(beats.1);
+        if rule(&before, &after, by).is_some() {
+            prop_assert!(beats.0.bits() < beats.1.bits(), "{:?} to {:?}", beats.0, beats.1);
+        }
+    }
+}
+
+/// Words of few fields, so that two of them are often a step apart.
+fn words() -> impl Strategy<Value = StateWord> {
+    let fields = (1u32..3, 0u16..3, 0u8..6, 0u32..3, any::<bool>());
+    fields.prop_map(|(generation, attempt, status, progress, watched)| {
+        let mut word = StateWord::vacant(generation);
+        if status > 0 {
+            word = word.register().unwrap();
+            for _ in 1..attempt {
+                word = word.end(Ending::Failed).and_then(StateWord::retry).unwrap();
+            }
+        }
+        if status > 1 {
+            word = word.start().unwrap();
+            let progress = Progress::from_ppm(progress).unwrap();
+            word = word.advance(progress).unwrap_or(word);
+        }
+        let endings = [Ending::Completed, Ending::Failed, Ending::Cancelled];
+        if let Some(place) = status.checked_sub(3) {
+            word = word.end(endings[usize::from(place)]).unwrap();
+        }
+        if watched { word.watched() } else { word }
+    })
+}
+
+fn beats() -> impl Strategy<Value = HeartbeatWord> {
+    let ending = proptest::option::of(endings());
+    (1u32..3, 0u64..4, any::<bool>(), ending).prop_map(|(generation, millis, started, ending)| {
+        let mut beat = HeartbeatWord::open(generation, millis);
+        if started {
+            beat = beat.started(millis);
+        }
+        ending.map_or(beat, |ending| beat.sealed(ending))
+    })
+}
+
+/// P2: only the holder of the lock decides, only on a settled job, and it settles before it lets go.
+#[test]
+fn decisions_are_the_holders() {
+    let pending = StateWord::vacant(1).register().unwrap();
+    let job = memory(pending, HeartbeatWord::open(1, 5));
+    let started = Heartbeat::of(HeartbeatWord::open(1, 5).started(5));
+    let sealed = Heartbeat::of(HeartbeatWord::open(1, 5).sealed(Ending::Failed));
+    assert_eq!(
+        permitted(job, |memory| memory.heartbeat = started),
+        Some(Rule::Start)
+    );
+    for lock in [None, Some(OTHER)] {
+        let job = Memory { lock, ..job };
+        assert_eq!(permitted(job, |memory| memory.heartbeat = started), None);
+        assert_eq!(permitted(job, |memory| memory.heartbeat = sealed), None);
+    }
+    let decided = Memory {
+        heartbeat: started,
+        ..job
+    };
+    assert_eq!(permitted(decided, |memory| memory.lock = None), None);
+    assert_eq!(permitted(decided, |memory| memory.heartbeat = sealed), None);
+    assert_eq!(
+        permitted(decided, |memory| memory.heartbeat.millis = 9),
+        None
+    );
+}
+
+/// P4: a slot is published by its claimant alone, after its heartbeat and its nonce, in this order.
+#[test]
+fn publications_are_the_claimants() {
+    let vacant = Memory {
+        claim: Some(ME),
+        lock: None,
+        nonce: 1,
+        ..memory(
+            StateWord::vacant(2),
+            HeartbeatWord::open(1, 5).started(5).sealed(Ending::Failed),
+        )
+    };
+    let pending = State::of(StateWord::vacant(2).register().unwrap());
+    let publish = |memory: &mut Memory| (memory.state, memory.claim) = (pending, None);
+    let opened = Memory {
+        heartbeat: Heartbeat::of(HeartbeatWord::open(2, 3)),
+        ..vacant
+    };
+    let named = Memory { nonce: 2, ..opened };
+    assert_eq!(permitted(vacant, publish), None);
+    assert_eq!(permitted(opened, publish), None);
+    assert_eq!(permitted(vacant, |memory| memory.nonce = 2), None);
+    assert_eq!(
+        permitted(opened, |memory| memory.nonce = 2),
+        Some(Rule::Name)
+    );
+    assert_eq!(permitted(named, publish), Some(Rule::Publish));
+    let claim = Some(OTHER);
+    assert_eq!(permitted(Memory { claim, ..named }, publish), None);
+    // An opened slot does not go back.
+    assert_eq!(permitted(opened, |memory| memory.claim = None), None);
+    assert_eq!(
+        permitted(vacant, |memory| memory.claim = None),
+        Some(Rule::GiveBack)
+    );
+}

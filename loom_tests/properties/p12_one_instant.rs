@@ -1,0 +1,233 @@
+//! P12, linearizable, where it is hardest: a snapshot reads two words and must be of one instant.
+//!
+//! The smallest program that could violate it: one thread looks, one beats and ends, or fails and retries.
+//! A violation looks like the progress of one moment beside the beat of another.
+
+use super::harness::{Claim, call, check, claim, percent, race, registry};
+use crate::{Job, JobRegistry, ReadError, Snapshot, Status};
+use std::time::Duration;
+
+#[test]
+fn a_snapshot_is_of_one_instant() {
+    let claim = claim!(a_snapshot_is_of_one_instant, [P12], [5, 42]);
+    look_beside_a_life(&claim, |jobs, job| call!(jobs.snapshot(job.id())).unwrap());
+}
+
+#[test]
+fn a_snapshot_by_handle_is_of_one_instant() {
+    let claim = claim!(a_snapshot_by_handle_is_of_one_instant, [P12], [5, 42]);
+    look_beside_a_life(&claim, |_, job| call!(job.snapshot()).unwrap());
+}
+
+fn look_beside_a_life(claim: &Claim, look: fn(&JobRegistry<()>, &Job<()>) -> Snapshot) {
+    let seen = |percent, beat| (percent, beat, Status::Running);
+    let outcomes = [
+        seen(0, 0),
+        seen(10, 0),
+        seen(10, 5),
+        seen(20, 5),
+        (20, 5, Status::Failed),
+    ];
+    check(claim, &outcomes, &[], move || {
+        let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+        let job = jobs.register(()).unwrap();
+        let id = job.id();
+        call!(jobs.start(id)).unwrap();
+        let ((seen, _job), ()) = race(
+            {
+                let jobs = jobs.clone();
+                // Whose owner goes later.
+                move || (look(&jobs, &job), job)
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.advance(id, percent(10.0))).unwrap();
+                    clock.advance(Duration::from_millis(5));
+                    call!(jobs.heartbeat(id)).unwrap();
+                    call!(jobs.advance(id, percent(20.0))).unwrap();
+                    call!(jobs.fail(id, "disk full")).unwrap();
+                }
+            },
+        );
+        (
+            seen.progress().ppm() / 10_000,
+            seen.last_heartbeat().as_millis(),
+            seen.status(),
+        )
+    });
+}
+
+/// A step and a beat move a word each: somebody sees the one first, and then nobody sees the other first.
+#[test]
+fn two_observers_agree_on_a_step_and_a_beat() {
+    let claim = claim!(two_observers_agree_on_a_step_and_a_beat, [P12], [5]);
+    let outcomes = [(true, true), (true, false), (false, true)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, clock) = registry(|builder| builder);
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        clock.advance(Duration::from_millis(5));
+        race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.advance(id, percent(10.0))).unwrap();
+                    let seen = call!(jobs.snapshot(id)).unwrap();
+                    seen.last_heartbeat() > Duration::ZERO
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.heartbeat(id)).unwrap();
+                    let seen = call!(jobs.snapshot(id)).unwrap();
+                    seen.progress() > percent(0.0)
+                }
+            },
+        )
+    });
+}
+
+/// A retry moves both words, and is one step for whoever looks.
+#[test]
+fn a_retry_is_one_step() {
+    let claim = claim!(a_retry_is_one_step, [P2, P12], [5]);
+    let outcomes = [
+        (1, 0, Status::Failed),
+        (2, 5, Status::Pending),
+        (2, 9, Status::Running),
+    ];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+        let first = jobs.register(()).unwrap();
+        let id = first.id();
+        call!(first.fail("disk full")).unwrap();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.snapshot(id)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    clock.advance(Duration::from_millis(5));
+                    let id = call!(jobs.retry(id)).unwrap().detach();
+                    clock.advance(Duration::from_millis(4));
+                    call!(jobs.start(id)).unwrap();
+                }
+            },
+        );
+        (
+            seen.attempt(),
+            seen.last_heartbeat().as_millis(),
+            seen.status(),
+        )
+    });
+}
+
+/// The text of a failure is there as soon as the failure is.
+#[test]
+fn a_failure_comes_with_its_text() {
+    let claim = claim!(a_failure_comes_with_its_text, [P12, P2], [5]);
+    check(&claim, &[None, Some("disk full".to_owned())], &[], || {
+        let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
+        let id = jobs.register(()).unwrap().detach();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.get(id)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.fail(id, "disk full")).unwrap()
+            },
+        );
+        assert_eq!(
+            seen.error.is_some(),
+            seen.snapshot.status() == Status::Failed
+        );
+        assert_eq!(seen.times.ended.is_some(), seen.error.is_some());
+        seen.error.map(|text| text.to_string())
+    });
+}
+
+/// A job is published with everything that belongs to it.
+#[test]
+fn a_job_that_is_seen_has_its_payload() {
+    let claim = claim!(a_job_that_is_seen_has_its_payload, [P12], []);
+    check(&claim, &[None, Some("deck")], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1));
+        let (_, seen) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.register("deck").unwrap().detach()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let seen = jobs.iter().next()?;
+                    Some(jobs.get(seen.id()).unwrap().payload)
+                }
+            },
+        );
+        seen
+    });
+}
+
+/// The table gets its second chunk while somebody walks through it, and somebody has an id that is on its way.
+#[test]
+fn a_table_that_grows_shows_every_job_it_has() {
+    let claim = claim!(a_table_that_grows_shows_every_job_it_has, [P4, P12], []);
+    let outcomes = [(false, false), (false, true), (true, true)];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, _) = registry(|builder| builder);
+        let known = [(); 2].map(|()| jobs.register("known").unwrap().detach());
+        let next = jobs.state.id_key.id(2, known[0].generation);
+        let (registered, seen) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.register("next").unwrap().detach()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let walked: Vec<_> = jobs.iter().map(|seen| seen.id()).collect();
+                    assert_eq!(walked[..2], known);
+                    let payload = match call!(jobs.get(next)) {
+                        Ok(record) => Some(record.payload),
+                        Err(refused) => {
+                            assert_eq!(refused, ReadError::NotFound);
+                            None
+                        }
+                    };
+                    assert!(payload.is_none_or(|payload| payload == "next"));
+                    (walked.contains(&next), payload.is_some())
+                }
+            },
+        );
+        assert_eq!(registered, next);
+        seen
+    });
+}
+
+/// Two jobs that both find the first chunk full get one new chunk, and a slot of their own.
+#[test]
+fn two_jobs_grow_the_table_once() {
+    let claim = claim!(two_jobs_grow_the_table_once, [P4, P12], []);
+    check(&claim, &[(2, 3), (3, 2)], &[], || {
+        let (jobs, _) = registry(|builder| builder);
+        let _ = [(); 2].map(|()| jobs.register(0).unwrap().detach());
+        let register = |jobs: JobRegistry<i32>, payload| {
+            move || {
+                let id = jobs.register(payload).unwrap().detach();
+                assert_eq!(call!(jobs.get(id)).unwrap().payload, payload);
+                id
+            }
+        };
+        let (first, second) = race(register(jobs.clone(), 1), register(jobs.clone(), 2));
+        assert_eq!(call!(jobs.get(first)).unwrap().payload, 1);
+        assert_eq!(call!(jobs.get(second)).unwrap().payload, 2);
+        (first.slot, second.slot)
+    });
+}

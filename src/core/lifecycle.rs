@@ -1,0 +1,329 @@
+//! A job's life within one attempt: start, advance, heartbeat, the three endings, and the payload's update.
+
+use crate::core::due_queue::{Entry, hint};
+use crate::core::lookup::{JobRef, LockedJob};
+use crate::core::registry_state::RegistryState;
+use crate::slots::body::Removal;
+use crate::slots::fenced_id::admit;
+use crate::sync::Mark;
+use crate::sync::panics::{Panics, contain, panic_message};
+use crate::telemetry::{self, Event, emit};
+use crate::types::clock::{NEVER, millis, millis_up};
+use crate::types::error::{LockError, StepError};
+use crate::types::id::JobId;
+use crate::types::progress::Progress;
+use crate::types::snapshot::Status;
+use crate::types::state_word::{Ending, StateWord};
+use std::any::Any;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+// Advance and heartbeat take no lock. Each has a form by id that resolves and steps in one (`core/lookup.rs`), and
+// one for a job that is resolved already.
+
+impl<T> RegistryState<T> {
+    #[inline(always)]
+    pub(crate) fn advance_by_id(
+        &self,
+        id: JobId,
+        progress: Progress,
+    ) -> Result<Progress, StepError> {
+        let job = self.addressed(id)?;
+        let mark = Mark::here();
+        let stepped = job.slot.step(|word| {
+            // A forged id may have a generation that does not fit the word.
+            let is_here = word.generation() == id.generation;
+            if !(is_here && job.id.runs(word) && job.slot.has_nonce_of(job.id)) {
+                return Err(());
+            }
+            match word.advance(progress) {
+                // Without a compare-exchange, a second load is the validation.
+                None if job.slot.state().generation() != id.generation => Err(()),
+                next => Ok(next),
+            }
+        });
+        match stepped {
+            Ok((before, after)) => Ok(job.advanced(before, after)),
+            Err(()) => self.resolve_and(mark, id.parts(), |job| job.advance(progress)),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn heartbeat_by_id(&self, id: JobId) -> Result<(), StepError> {
+        let job = self.addressed(id)?;
+        let mark = Mark::here();
+        match job.slot.record_heartbeat_of(job.id, || self.now()) {
+            Some(word) => {
+                job.emit_heartbeat(word);
+                Ok(())
+            }
+            None => self.resolve_and(mark, id.parts(), |job| job.heartbeat()),
+        }
+    }
+}
+
+impl<'a, T> JobRef<'a, T> {
+    #[inline(always)]
+    pub(crate) fn advance(self, progress: Progress) -> Result<Progress, StepError> {
+        let (before, after) = self.slot.step(|word| {
+            if self.id.runs(word) {
+                Ok(word.advance(progress))
+            } else {
+                Err(not_running(self.id.generation, self.id.attempt, word))
+            }
+        })?;
+        Ok(self.advanced(before, after))
+    }
+
+    #[inline(always)]
+    pub(crate) fn heartbeat(self) -> Result<(), StepError> {
+        self.heartbeat_at(|| self.registry.now())
+    }
+
+    #[inline(always)]
+    pub(crate) fn heartbeat_at(self, now: impl FnOnce() -> u64) -> Result<(), StepError> {
+        let word = self.slot.record_heartbeat(self.id, now)?;
+        match word.status() {
+            Some(status) if status.is_ended() => Err(StepError::Ended(status)),
+            _ => {
+                self.emit_heartbeat(word);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns whether the job is pending or running on the attempt of its fenced id.
+    pub(crate) fn is_live(self) -> bool {
+        let word = self.slot.state();
+        self.id.admit(word).is_ok() && word.status().is_some_and(|status| !status.is_ended())
+    }
+
+    /// Takes the lock of a live job. A load before the lock spares the wait for a job that has ended.
+    #[inline(always)]
+    pub(crate) fn lock_live(self) -> Result<LockedJob<'a, T>, LockError> {
+        if !crate::sync::deferred::holds_lock() {
+            self.check_live()?;
+        }
+        self.lock()?.live()
+    }
+
+    /// Takes the lock of a live job, or returns `Busy` if another thread holds it.
+    pub(crate) fn try_lock_live(self) -> Result<LockedJob<'a, T>, LockError> {
+        if let Some(job) = self.try_lock()? {
+            return job.live();
+        }
+        self.check_live()?;
+        Err(LockError::Busy)
+    }
+
+    #[inline]
+    fn check_live(self) -> Result<(), LockError> {
+        let word = self.slot.state();
+        self.id.admit(word)?;
+        match word.status().filter(|status| Status::is_ended(*status)) {
+            Some(ended) => Err(LockError::Ended(ended)),
+            None => Ok(()),
+        }
+    }
+
+    /// Emits the event of an advance and wakes the watchers. Returns the progress reached.
+    #[inline(always)]
+    fn advanced(self, before: StateWord, after: StateWord) -> Progress {
+        if before == after || !(telemetry::ON || before.is_watched()) {
+            return after.progress();
+        }
+        self.emit_advance(before.is_watched(), after)
+    }
+
+    /// Emits the event of an advance and wakes the watchers, also if the subscriber panics.
+    ///
+    /// This is a function of its own so that an advance without watchers keeps nothing across a call.
+    #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
+    fn emit_advance(self, watched: bool, after: StateWord) -> Progress {
+        let _duty = self.slot.wake_duty(watched);
+        emit(|| Event::Advanced {
+            id: self.id.id(),
+            attempt: after.attempt(),
+            progress: after.progress(),
+        });
+        after.progress()
+    }
+
+    #[inline(always)]
+    fn emit_heartbeat(self, word: StateWord) {
+        emit(|| Event::Heartbeat {
+            id: self.id.id(),
+            attempt: word.attempt(),
+            count: self.slot.count_heartbeat(),
+        });
+    }
+}
+
+/// Returns why a job does not advance. It takes a fenced id's parts, because the whole would be passed in memory.
+#[cold]
+fn not_running(generation: u32, attempt: Option<u16>, word: StateWord) -> StepError {
+    match (admit(generation, attempt, word), word.status()) {
+        (Err(fenced), _) => fenced.into(),
+        (Ok(()), Some(status)) if status.is_ended() => StepError::Ended(status),
+        (Ok(()), _) => StepError::NotStarted,
+    }
+}
+
+impl<T> LockedJob<'_, T> {
+    /// Starts a pending job. It needs the lock because the body records the time of the start. The start is also a
+    /// heartbeat: a job that was pending for long must not be running with an old one for even an instant.
+    pub(crate) fn start(&mut self) -> Result<(), StepError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        match word.status() {
+            Some(Status::Pending) => {}
+            Some(Status::Running) => return Err(StepError::AlreadyStarted),
+            Some(ended) => return Err(StepError::Ended(ended)),
+            None => return Err(StepError::Gone),
+        }
+        let now = self.registry.now();
+        let pending = telemetry::ON.then(|| self.pending(now));
+        self.body.started = now;
+        let started = self.slot.decide_start(now);
+        let _duty = self.slot.settle(started);
+        emit(|| Event::Started {
+            id: self.id.id(),
+            attempt: word.attempt(),
+            pending: pending.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    /// Ends a live job.
+    pub(crate) fn end(&mut self, ending: Ending, reason: Option<String>) -> Result<(), StepError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        match word.status() {
+            Some(ended) if ended.is_ended() => return Err(StepError::Ended(ended)),
+            Some(Status::Pending) if ending == Ending::Completed => {
+                return Err(StepError::NotStarted);
+            }
+            _ => {}
+        }
+        let now = self.registry.timeline.elapsed();
+        let before = telemetry::ON.then(|| self.in_status(word, millis(now)));
+        // The text first: a reader that sees the ending finds it.
+        self.write_ending(now, reason);
+        let sealed = self.slot.decide_end(ending);
+        let _duty = self.slot.settle(sealed);
+        if let Some(before) = before {
+            self.emit_ended(before, false);
+        }
+        Ok(())
+    }
+
+    /// Writes what the body says of an ending: why, when, and when the job is to be removed.
+    pub(crate) fn write_ending(&mut self, now: Duration, reason: Option<String>) {
+        if self.word().status() == Some(Status::Pending) {
+            // The attempt has never been started. Until now the field held when the attempt began.
+            self.body.started = NEVER;
+        }
+        let retention = self.registry.settings.retention;
+        let body = &mut *self.body;
+        body.error = reason.map(|reason| Box::new(Arc::from(reason)));
+        body.ended = millis(now);
+        let delay = body.removal.delay().unwrap_or(retention);
+        body.removal = Removal::at(millis_up(now).saturating_add(delay));
+        self.schedule(millis(now));
+    }
+
+    /// Enters the slot into the due queue, at or before the time of the job's removal.
+    pub(crate) fn schedule(&mut self, now: u64) {
+        let Some(due) = self.body.removal.due() else {
+            return;
+        };
+        // An entry before the deadline is enough: the sweep enters again what it finds too early.
+        if due == NEVER || due >= self.body.filed {
+            return;
+        }
+        let time = hint(now, due);
+        self.body.filed = time;
+        self.registry.due.file([Entry {
+            time,
+            slot: self.slot.index,
+        }]);
+    }
+
+    /// Checks that the job is live, and fixes the fenced id to its attempt, which cannot change while it is locked.
+    // A locked job that is passed on in memory is written in parts and read whole, for which a processor has to wait: a
+    // lock took twice as long.
+    #[inline(always)]
+    fn live(mut self) -> Result<Self, LockError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        match word.status() {
+            Some(status) if status.is_ended() => Err(LockError::Ended(status)),
+            None => Err(LockError::Gone),
+            Some(_) => {
+                self.id.attempt = Some(word.attempt());
+                Ok(self)
+            }
+        }
+    }
+
+    /// Runs `f` on the payload of a live job. A panic in it fails the job with its message, and is passed on.
+    #[inline]
+    pub(crate) fn update<R>(mut self, f: impl FnOnce(&mut T) -> R) -> R {
+        let mut panics = Panics::default();
+        let payload = self
+            .body
+            .payload
+            .as_mut()
+            .expect("a live job has a payload");
+        let value = panics.catch(|| f(payload));
+        match (value, panics.take()) {
+            (Some(value), _) => value,
+            (None, panic) => self.fail_for(panic.expect("it has panicked")),
+        }
+    }
+
+    /// Fails the job for a panic in a closure and passes the panic on when the lock has been released. A panic of a
+    /// waker or a subscriber on the way is contained.
+    #[cold]
+    fn fail_for(mut self, panic: Box<dyn Any + Send>) -> ! {
+        let reason = format!("panicked: {}", panic_message(&*panic));
+        contain(move || {
+            let _ = self.end(Ending::Failed, Some(reason));
+        });
+        resume_unwind(panic)
+    }
+
+    /// Returns the status of a live job, and for how long it has had it.
+    pub(crate) fn in_status(&self, word: StateWord, now: u64) -> (Status, Duration) {
+        match word.status() {
+            Some(Status::Pending) => (Status::Pending, self.pending(now)),
+            status => {
+                let since = now.saturating_sub(self.body.started);
+                (
+                    status.unwrap_or(Status::Running),
+                    Duration::from_millis(since),
+                )
+            }
+        }
+    }
+
+    /// Returns how long a pending attempt has been pending.
+    fn pending(&self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.body.pending_since()))
+    }
+
+    /// Emits the event of an ending.
+    pub(crate) fn emit_ended(&self, before: (Status, Duration), stalled: bool) {
+        let word = self.word();
+        emit(|| Event::Ended {
+            id: self.id.id(),
+            attempt: word.attempt(),
+            status: word.status().unwrap_or(Status::Failed),
+            progress: word.progress(),
+            error: self.body.error.as_deref().cloned(),
+            before,
+            stalled,
+        });
+    }
+}

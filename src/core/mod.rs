@@ -1,0 +1,13 @@
+//! One registry's state, and every operation on it.
+
+pub(crate) mod due_queue;
+#[cfg(feature = "tokio")]
+pub(crate) mod heartbeat_queue;
+pub(crate) mod lifecycle;
+pub(crate) mod lookup;
+pub(crate) mod registry_state;
+pub(crate) mod removal;
+pub(crate) mod retry;
+pub(crate) mod stall;
+#[cfg(feature = "tokio")]
+pub(crate) mod tasks;

@@ -1,0 +1,154 @@
+//! [`RegistryState`]: what all handles of one registry share.
+
+use crate::core::due_queue::DueQueue;
+use crate::slots::fenced_id::FencedId;
+use crate::slots::free_list::NoSlot;
+use crate::slots::slot::Slot;
+use crate::slots::table::Table;
+use crate::sync::cache_padded::CachePadded;
+use crate::sync::deferred::{Deferred, defer};
+use crate::sync::panics::Panics;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::types::clock::{Clock, Timeline, millis};
+use crate::types::error::RegisterError;
+use crate::types::heartbeat_word::HeartbeatWord;
+use crate::types::id::IdKey;
+use crate::types::snapshot::{Record, Snapshot};
+use crate::types::state_word::StateWord;
+use std::convert::Infallible;
+
+pub(crate) struct RegistryState<T> {
+    pub(crate) table: Table<T>,
+    pub(crate) due: CachePadded<DueQueue>,
+    pub(crate) timeline: Timeline,
+    pub(crate) id_key: IdKey,
+    pub(crate) settings: Settings<T>,
+    /// Number of removals in which user code panicked.
+    pub(crate) removal_panics: AtomicU64,
+    /// Number of reapers at work. Without one, `register` sweeps a little.
+    pub(crate) reapers: AtomicUsize,
+    #[cfg(feature = "tokio")]
+    pub(crate) tasks: crate::core::tasks::Tasks,
+}
+
+/// What the builder sets once.
+pub(crate) struct Settings<T> {
+    /// Milliseconds; `NEVER` if ended jobs stay.
+    pub(crate) retention: u64,
+    /// Milliseconds; `NEVER` if no job counts as stalled.
+    pub(crate) stall_after: u64,
+    pub(crate) on_remove: Option<Hook<T>>,
+}
+
+/// The callback of the builder's `on_remove`.
+pub(crate) type Hook<T> = Box<dyn Fn(&Record<T>) + Send + Sync>;
+
+impl<T> RegistryState<T> {
+    pub(crate) fn new(
+        capacity: usize,
+        first_generation: u32,
+        clock: Box<dyn Clock>,
+        settings: Settings<T>,
+    ) -> Self {
+        Self {
+            table: Table::new(capacity, first_generation),
+            due: CachePadded(DueQueue::new()),
+            timeline: Timeline::new(clock),
+            id_key: IdKey::new(),
+            settings,
+            removal_panics: AtomicU64::new(0),
+            reapers: AtomicUsize::new(0),
+            #[cfg(feature = "tokio")]
+            tasks: crate::core::tasks::Tasks::default(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        millis(self.timeline.elapsed())
+    }
+
+    /// Registers a pending job: sweeps a little, puts the payload into a free slot and publishes the job. Without a
+    /// reaper, a due job is removed if the registry is full.
+    pub(crate) fn register(&self, payload: T) -> Result<FencedId, RegisterError<T>> {
+        let mut now = self.now();
+        // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
+        let has_reaper = self.reapers.load(Ordering::Relaxed) > 0;
+        if !has_reaper && self.sweep_a_little(now) {
+            // Hooks and destructors may have taken long.
+            now = self.now();
+        }
+        let slot = loop {
+            match self.table.take() {
+                Ok(slot) => break slot,
+                Err(NoSlot::Full) if !has_reaper && self.make_room(now) => now = self.now(),
+                Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
+                Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
+            }
+        };
+        let generation = slot.state().generation();
+        // This lock needs no permit: the slot is empty, and no thread can hold it for longer than it takes to see
+        // that. Registering therefore works under a guard.
+        let mut body = slot.body.lock();
+        debug_assert!(body.payload.is_none());
+        body.payload = Some(payload);
+        body.registered = now;
+        drop(body);
+        // Before the nonce: a thread that sees the nonce sees the heartbeat word changed, and none of the job before.
+        slot.open(generation, now);
+        // ORDERING: Release pairs with the Acquire in `has_nonce_of`.
+        let nonce = self.id_key.id(slot.index, generation).nonce;
+        slot.nonce.store(nonce, Ordering::Release);
+        let published = slot.step::<Infallible>(|word| Ok(word.register()));
+        debug_assert!(
+            published.is_ok_and(|(before, after)| before != after),
+            "the slot was not empty"
+        );
+        Ok(FencedId {
+            slot: slot.index,
+            generation,
+            nonce,
+            attempt: Some(1),
+        })
+    }
+
+    /// Returns all jobs, each as it is when the iterator reaches it.
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
+        self.snapshots_where(|word, _| word.status().is_some())
+    }
+
+    /// Returns the jobs whose words are `wanted`.
+    pub(crate) fn snapshots_where(
+        &self,
+        wanted: impl Fn(StateWord, HeartbeatWord) -> bool,
+    ) -> impl Iterator<Item = Snapshot> {
+        self.pairs().filter_map(move |(slot, word, heartbeat)| {
+            let id = || self.id_in(slot, word.generation());
+            wanted(word, heartbeat).then(|| Snapshot::new(id(), word, heartbeat))?
+        })
+    }
+
+    /// Returns both words of every slot, also of vacant ones. If a waker panics, `next` panics, and the iterator
+    /// continues with the next slot.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (Slot<'_, T>, StateWord, HeartbeatWord)> {
+        self.table.iter().map(|slot| {
+            let (word, heartbeat) = slot.load_pair();
+            (slot, word, heartbeat)
+        })
+    }
+}
+
+impl<T> Drop for RegistryState<T> {
+    fn drop(&mut self) {
+        // One by one: two payloads that panic in one drop of the table would end the process.
+        let mut panics = Panics::default();
+        if std::mem::needs_drop::<T>() {
+            for slot in self.table.iter() {
+                let payload = slot.body.lock().payload.take();
+                panics.catch(|| drop(payload));
+            }
+        }
+        let wakers = self.table.watchers_mut().take_all();
+        panics.catch(|| defer(wakers.into_iter().map(Deferred::Wake)));
+        panics.resume();
+    }
+}

@@ -1,0 +1,402 @@
+//! Removal: `remove_after`, `remove` and `sweep`.
+//!
+//! A removal is complete in this order: the job's place moves on to its next generation, under the
+//! job's lock; the lock is released; watchers are told; the hook runs; the payload is dropped; the slot
+//! becomes free. A job that comes to live in the slot therefore never meets anything of the last one.
+
+use crate::core::due_queue::{BATCH, DueQueue, Entry};
+use crate::core::lookup::LockedJob;
+use crate::core::registry_state::RegistryState;
+use crate::slots::body::{Body, Removal};
+use crate::slots::fenced_id::FencedId;
+use crate::sync::deferred::{Deferred, defer, holds_lock};
+#[cfg(feature = "tokio")]
+use crate::sync::panics::despite_panics;
+use crate::sync::panics::{Panics, contain, panic_message};
+use crate::sync::{Ordering, thread_local};
+use crate::telemetry::{Event, ON, emit};
+use crate::types::clock::{NEVER, millis_up};
+use crate::types::error::{RemoveError, WouldDeadlock};
+use crate::types::id::JobId;
+use crate::types::snapshot::{Snapshot, Status};
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+/// What a [`sweep`](crate::JobRegistry::sweep) did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Jobs removed.
+    pub removed: usize,
+    /// Ended jobs that seem due but are locked by somebody (a reader); the next sweep comes back to them.
+    pub busy: usize,
+    /// Removed jobs whose hook, payload's drop, waker or subscriber panicked during the removal, with the
+    /// text of the first panic.
+    pub panics: Vec<(JobId, String)>,
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            removed,
+            busy,
+            panics,
+        } = self;
+        write!(
+            f,
+            "{removed} removed, {busy} busy, {} panicked",
+            panics.len()
+        )
+    }
+}
+
+/// A job that is out of its slot. The slot becomes free when this is dropped, after the payload, whatever panics.
+struct Removed<'a, T> {
+    registry: &'a RegistryState<T>,
+    id: FencedId,
+    last: Snapshot,
+    body: Body<T>,
+    /// Panics of the user code that ran for the removal.
+    panics: Panics,
+}
+
+impl<T> Removed<'_, T> {
+    fn run_hook(&mut self) {
+        let Some(hook) = &self.registry.settings.on_remove else {
+            return;
+        };
+        let Some(record) = self.body.take_record(self.last) else {
+            return;
+        };
+        self.panics.catch(|| hook(&record));
+        self.body.payload = Some(record.payload);
+    }
+
+    fn drop_payload(&mut self) {
+        let payload = self.body.payload.take();
+        if std::mem::needs_drop::<T>() {
+            self.panics.catch(|| drop(payload));
+        }
+    }
+}
+
+impl<T> Drop for Removed<'_, T> {
+    fn drop(&mut self) {
+        // Nothing is left of it, unless something has panicked before this one could.
+        self.drop_payload();
+        self.registry.table.give_back(self.id.slot);
+    }
+}
+
+/// Entries that a sweep has in hand. Those it has not dealt with go back into the queue, however it ends.
+struct InHand<'a> {
+    queue: &'a DueQueue,
+    due: Vec<Entry>,
+    busy: Vec<Entry>,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.due.append(&mut self.busy);
+        if !self.due.is_empty() {
+            self.queue.file(self.due.drain(..));
+        }
+    }
+}
+
+/// How much a sweep does at most. Jobs that are locked do not count.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Entries of the due queue, whether or not their jobs are due.
+    entries: usize,
+    removals: usize,
+}
+
+impl Limits {
+    const NONE: Self = Self {
+        entries: usize::MAX,
+        removals: usize::MAX,
+    };
+    const A_LITTLE: Self = Self {
+        entries: 2,
+        ..Self::NONE
+    };
+    const ONE_JOB: Self = Self {
+        removals: 1,
+        ..Self::NONE
+    };
+
+    fn left(self, entries: usize, removals: usize) -> usize {
+        let entries = self.entries.saturating_sub(entries);
+        entries.min(self.removals.saturating_sub(removals))
+    }
+}
+
+impl<'a, T> LockedJob<'a, T> {
+    /// Schedules the removal of the job for `delay` after its end, or after this call if it has ended.
+    pub(crate) fn remove_after(&mut self, delay: Duration) -> Result<(), RemoveError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        let delay = millis_up(delay);
+        let now = millis_up(self.registry.timeline.elapsed());
+        let ended = self.body.ended;
+        self.body.removal = match word.status() {
+            Some(status) if status.is_ended() => {
+                // The end is later than a clock that has jumped back, and it was rounded down.
+                let from = if now < ended {
+                    ended.saturating_add(1)
+                } else {
+                    now
+                };
+                Removal::at(from.saturating_add(delay))
+            }
+            _ => Removal::after(delay),
+        };
+        self.schedule(now);
+        Ok(())
+    }
+
+    /// Removes an ended job and returns its payload.
+    pub(crate) fn remove(self) -> Result<T, RemoveError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        if !word.status().is_some_and(Status::is_ended) {
+            return Err(RemoveError::Live);
+        }
+        // Before anything is changed: a clock that panics has the call refused.
+        let now = if ON { self.registry.now() } else { 0 };
+        let mut removed = self.vacate(now).ok_or(RemoveError::Gone)?;
+        removed.run_hook();
+        if let Some(panic) = removed.panics.take() {
+            let (registry, id) = (removed.registry, removed.id.id());
+            // The payload is dropped before the panic is passed on: a second panic would meet it.
+            drop(removed);
+            registry.count_panic(id, &*panic);
+            resume_unwind(panic);
+        }
+        removed.body.payload.take().ok_or(RemoveError::Gone)
+    }
+
+    /// Moves an ended job out of its slot, releases the lock and notifies the watchers.
+    #[inline(always)] // spares two copies of the job
+    fn vacate(mut self, now: u64) -> Option<Removed<'a, T>> {
+        let (registry, id) = (self.registry, self.id);
+        let last = self.slot.snapshot(id).ok()?;
+        // Nothing but the watched bit changes on an ended job whose lock is held.
+        self.slot
+            .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
+            .ok()?;
+        let body = std::mem::replace(&mut *self.body, Body::empty());
+        // The entry stays in the due queue, and its time is early enough for most jobs that come next.
+        self.body.filed = body.filed;
+        drop(self);
+        let ended = body.ended;
+        let mut removed = Removed {
+            registry,
+            id,
+            last,
+            body,
+            panics: Panics::default(),
+        };
+        let watchers = registry.table.watchers();
+        if let Some(wakers) = watchers.take_removed(id.slot, id.generation, last) {
+            removed
+                .panics
+                .catch(|| defer(wakers.into_iter().map(Deferred::Wake)));
+        }
+        if ON {
+            let kept = Duration::from_millis(now.saturating_sub(ended));
+            let (id, status) = (id.id(), last.status());
+            removed
+                .panics
+                .catch(|| emit(|| Event::Removed { id, status, kept }));
+        }
+        Some(removed)
+    }
+
+    /// Removes a job that is found ended, whatever panics on the way. `otherwise` is the time if the clock panics.
+    fn remove_into(self, otherwise: u64, swept: &mut Swept) {
+        let registry = self.registry;
+        let now = ON.then(|| contain(|| registry.now())).flatten();
+        let Some(mut removed) = self.vacate(now.unwrap_or(otherwise)) else {
+            return;
+        };
+        swept.removed += 1;
+        removed.run_hook();
+        removed.drop_payload();
+        if let Some(panic) = removed.panics.take() {
+            let id = removed.id.id();
+            registry.count_panic(id, &*panic);
+            swept.panics.push((id, panic_message(&*panic).to_owned()));
+            removed.panics.keep(panic);
+        }
+    }
+
+    /// Removes the job if it is due. Enters it into the due queue again if it is not.
+    fn sweep(mut self, entry: Entry, now: u64, swept: &mut Swept) {
+        if self.body.filed != entry.time {
+            return;
+        }
+        self.body.filed = NEVER;
+        let word = self.word();
+        let is_due = self.body.removal.due().is_some_and(|due| due <= now);
+        if !is_due || !word.status().is_some_and(Status::is_ended) {
+            return self.schedule(now);
+        }
+        self.id.generation = word.generation();
+        // ORDERING: Relaxed. The state word was stored after the nonce, and the lock keeps the job in the slot.
+        self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
+        self.remove_into(now, swept);
+    }
+}
+
+impl<T> RegistryState<T> {
+    pub(crate) fn sweep(&self) -> Swept {
+        self.sweep_within(Limits::NONE, self.now())
+    }
+
+    /// Sweeps a little, for a registry without a reaper. Returns whether a job was removed.
+    pub(crate) fn sweep_a_little(&self, now: u64) -> bool {
+        self.sweep_within(Limits::A_LITTLE, now).removed > 0
+    }
+
+    /// Removes the first due job whose lock is free. Returns whether there was one.
+    #[cold]
+    pub(crate) fn make_room(&self, now: u64) -> bool {
+        self.sweep_within(Limits::ONE_JOB, now).removed > 0
+    }
+
+    /// Removes every ended job whose lock is free, due or not.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn remove_all(&self) {
+        let mut swept = Swept::default();
+        // A waker that panics has been called; nobody is left to report the panic to.
+        let _ = despite_panics(self.snapshots(), |seen| {
+            if !seen.status().is_ended() {
+                return;
+            }
+            let Ok(job) = self.resolve(seen.id()) else {
+                return;
+            };
+            if let Ok(Some(locked)) = job.try_lock() {
+                // The status is checked again: the job may have been retried or removed since it was seen.
+                locked.remove_into(0, &mut swept);
+            }
+        });
+    }
+
+    /// Does nothing on a thread that holds a job's lock, under which hooks and destructors must not run. Does nothing
+    /// in a hook or destructor that a sweep runs: that sweep goes on.
+    #[inline]
+    fn sweep_within(&self, limits: Limits, now: u64) -> Swept {
+        if self.due.is_due(now) {
+            self.sweep_due(limits, now)
+        } else {
+            Swept::default()
+        }
+    }
+
+    fn sweep_due(&self, limits: Limits, now: u64) -> Swept {
+        let mut swept = Swept::default();
+        let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
+            return swept;
+        };
+        let began = ON.then(|| self.timeline.elapsed());
+        let mut hand = InHand {
+            queue: &self.due,
+            due: Vec::new(),
+            busy: Vec::new(),
+        };
+        let mut entries = 0;
+        loop {
+            let most = limits.left(entries, swept.removed).min(BATCH);
+            if most == 0 || holds_lock() {
+                break;
+            }
+            hand.due = self.due.take_due(now, most);
+            if hand.due.is_empty() {
+                break;
+            }
+            let busy_before = hand.busy.len();
+            entries += hand.due.len();
+            // The slots lie anywhere in memory. Prefetched together, they arrive at the same time.
+            hand.due
+                .iter()
+                .for_each(|entry| self.table.fetch(entry.slot));
+            // The earliest first.
+            hand.due.reverse();
+            while let Some(entry) = hand.due.pop() {
+                match self.job(FencedId::of_slot(entry.slot)).try_lock() {
+                    Ok(Some(locked)) => locked.sweep(entry, now, &mut swept),
+                    Ok(None) | Err(WouldDeadlock) => hand.busy.push(entry),
+                }
+            }
+            // A locked job does not count: otherwise a few of them hide all due jobs behind them.
+            entries -= hand.busy.len() - busy_before;
+        }
+        // A live job that is locked is not due: its entry was left over by a retry.
+        let seems_due = |entry: &&Entry| {
+            let status = self.slot(entry.slot).state().status();
+            status.is_some_and(Status::is_ended)
+        };
+        swept.busy = hand.busy.iter().filter(seems_due).count();
+        if let Some(began) = began.filter(|_| swept != Swept::default()) {
+            emit(|| Event::Swept {
+                removed: swept.removed,
+                busy: swept.busy,
+                panics: swept.panics.len(),
+                took: self.timeline.elapsed().saturating_sub(began),
+            });
+        }
+        swept
+    }
+
+    /// Counts a removal in which user code panicked.
+    #[cold]
+    fn count_panic(&self, id: JobId, panic: &(dyn Any + Send)) {
+        // ORDERING: Relaxed. A count.
+        self.removal_panics.fetch_add(1, Ordering::Relaxed);
+        let error = || panic_message(panic).into();
+        contain(|| emit(|| Event::RemovalPanicked { id, error: error() }));
+    }
+}
+
+thread_local! {
+    /// The addresses of the registries that this thread sweeps: few, and mostly none.
+    static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
+}
+
+/// The permission of this thread to sweep a registry. Without it, a hook or destructor that sweeps or registers
+/// would sweep within the sweep that called it, until the stack ends.
+struct Sweeping(());
+
+impl Sweeping {
+    /// Returns `None` within a sweep of the same registry, and while the thread's locals are destroyed.
+    fn enter(registry: usize) -> Option<Self> {
+        let entered = SWEEPING.try_with(|sweeping| {
+            let mut sweeping = sweeping.borrow_mut();
+            let is_first = !sweeping.contains(&registry);
+            if is_first {
+                sweeping.push(registry);
+            }
+            is_first
+        });
+        entered.unwrap_or(false).then(|| Self(()))
+    }
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        // The last that was entered is the first that is left.
+        let _ = SWEEPING.try_with(|sweeping| sweeping.borrow_mut().pop());
+    }
+}
+
+/// Returns whether this thread sweeps no registry.
+#[cfg(all(test, not(any(loom, shuttle))))]
+pub(crate) fn is_idle() -> bool {
+    SWEEPING.with_borrow(Vec::is_empty)
+}

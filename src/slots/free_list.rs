@@ -1,0 +1,213 @@
+//! The free list: which slots can be handed out.
+//!
+//! An atomic count is the gate. A caller that raises it may have a slot, and that compare-exchange
+//! alone decides whether the registry is full. Which slot the caller gets does not matter. Each
+//! thread therefore takes from a magazine, and goes to the shared depot only where its magazine is
+//! empty or overflows (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). Threads with a
+//! magazine each neither contend for a lock nor pass the memory of their slots to and fro.
+//!
+//! Magazines and depot are first in, first out, which spends the generations of slots slowly.
+//!
+//! # Invariants
+//!
+//! 1. A slot that was ever handed out is in exactly one place: a caller's hands, one magazine, or the
+//!    depot. Retired slots are nowhere. A move between a magazine and the depot takes both locks.
+//! 2. The count is at least the number of slots in callers' hands: it is raised before a slot is
+//!    taken, and lowered after the slot has been put back.
+//! 3. A new slot is made only while the depot and the caller's own magazine are empty. At most
+//!    `(MAGAZINES - 1) * ROOM` idle slots exist at that instant.
+//! 4. Locks are taken in one order: magazines by their index, then the depot.
+//!
+//! By 1 and 2, `NoSlot::Full` means that other callers hold `capacity` slots, or every slot of the
+//! table that has not been retired. No number of threads changes that.
+
+use crate::slots::layout::MOST;
+use crate::sync::cache_padded::CachePadded;
+use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering};
+use std::collections::VecDeque;
+
+/// The free list of a registry. In models it has one magazine with room for one slot, so that two
+/// threads contend for every slot and reuse it at once.
+pub(crate) type FreeSlots =
+    FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MOST>;
+
+/// Flag in the count, above every number.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// A free list with `MAGAZINES` magazines of at most `ROOM` slots, for a table of `SLOTS` slots.
+#[derive(Debug)]
+pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
+    /// Number of slots handed out, and whether the list is closed.
+    taken: CachePadded<AtomicUsize>,
+    magazines: [CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES],
+    depot: CachePadded<Mutex<Depot>>,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct Depot {
+    indices: VecDeque<u32>,
+    /// Number of slots that have ever been handed out.
+    grown: u32,
+}
+
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSlot {
+    Full,
+    Closed,
+}
+
+impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
+    FreeList<MAGAZINES, ROOM, SLOTS>
+{
+    /// Number of slots that move between a magazine and the depot at once.
+    const LOAD: usize = ROOM.div_ceil(2);
+
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            taken: CachePadded(AtomicUsize::new(0)),
+            magazines: std::array::from_fn(|_| CachePadded::default()),
+            depot: CachePadded(Mutex::new(Depot {
+                indices: VecDeque::new(),
+                grown: 0,
+            })),
+            capacity: capacity.min(SLOTS),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Result<u32, NoSlot> {
+        self.reserve()?;
+        let mut magazine = self.magazine().lock();
+        if let Some(index) = magazine.pop_front() {
+            return Ok(index);
+        }
+        let loaded = self.load(&mut magazine);
+        drop(magazine);
+        loaded.or_else(|| self.gather()).ok_or_else(|| {
+            self.release();
+            NoSlot::Full
+        })
+    }
+
+    /// Takes a slot back. `None` retires it: it is never handed out again.
+    pub(crate) fn give_back(&self, index: Option<u32>) {
+        if let Some(index) = index {
+            let mut magazine = self.magazine().lock();
+            magazine.push_back(index);
+            if magazine.len() > ROOM {
+                self.unload(&mut magazine);
+            }
+        }
+        // Last, because a caller that passes the gate relies on the slot being there.
+        self.release();
+    }
+
+    /// Moves the oldest slots of a magazine to the depot.
+    #[cold]
+    fn unload(&self, magazine: &mut VecDeque<u32>) {
+        let mut depot = self.depot.lock();
+        depot.indices.extend(magazine.drain(..Self::LOAD));
+    }
+
+    /// Returns a slot from the depot and moves the rest of a load into the magazine. If the depot is
+    /// empty, returns a single new slot: the fewer slots are in use, the more of them are cached.
+    /// `None` if the table has no new one.
+    #[cold]
+    fn load(&self, magazine: &mut VecDeque<u32>) -> Option<u32> {
+        let mut depot = self.depot.lock();
+        let Some(first) = depot.indices.pop_front() else {
+            let new = depot.grown;
+            depot.grown += u32::from((new as usize) < SLOTS);
+            return Some(new).filter(|_| new < depot.grown);
+        };
+        let rest = depot.indices.len().min(Self::LOAD - 1);
+        magazine.extend(depot.indices.drain(..rest));
+        Some(first)
+    }
+
+    /// Returns a slot from any magazine or the depot, once the table has no new one. All locks are
+    /// held at once, so that `None` means that no slot is free at that instant.
+    #[cold]
+    fn gather(&self) -> Option<u32> {
+        let mut magazines: Vec<_> = self.magazines.iter().map(|it| it.lock()).collect();
+        let mut depot = self.depot.lock();
+        let from_depot = depot.indices.pop_front();
+        from_depot.or_else(|| magazines.iter_mut().find_map(|it| it.pop_front()))
+    }
+
+    #[inline]
+    fn magazine(&self) -> &Mutex<VecDeque<u32>> {
+        // Models of a registry have one magazine. There, no thread needs a number.
+        let number = if MAGAZINES == 1 {
+            0
+        } else {
+            crate::sync::thread_number::thread_number()
+        };
+        &self.magazines[number % MAGAZINES]
+    }
+
+    // ORDERING: every access to the count is SeqCst, in one order with the words. On x86-64, weaker
+    // orderings compile to the same instructions.
+
+    fn reserve(&self) -> Result<(), NoSlot> {
+        let mut taken = self.taken.load(Ordering::SeqCst);
+        loop {
+            if taken >= CLOSED {
+                return Err(NoSlot::Closed);
+            }
+            if taken >= self.capacity {
+                return Err(NoSlot::Full);
+            }
+            let one_more =
+                self.taken
+                    .compare_exchange(taken, taken + 1, Ordering::SeqCst, Ordering::SeqCst);
+            match one_more {
+                Ok(_) => return Ok(()),
+                Err(now) => taken = now,
+            }
+        }
+    }
+
+    fn release(&self) {
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    #[cfg(any(feature = "tokio", all(test, any(loom, shuttle))))]
+    pub(crate) fn close(&self) {
+        self.taken.fetch_or(CLOSED, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.taken.load(Ordering::SeqCst) >= CLOSED
+    }
+
+    /// Number of slots handed out and not given back, including those of calls in progress.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst) & !CLOSED
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Contents of each magazine and of the depot, and the number of slots ever handed out.
+    #[cfg(test)]
+    pub(crate) fn contents(&self) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
+        let listed = |indices: &VecDeque<u32>| indices.iter().copied().collect();
+        let magazines = self.magazines.iter().map(|it| listed(&it.lock())).collect();
+        let depot = self.depot.lock();
+        (magazines, listed(&depot.indices), depot.grown)
+    }
+
+    /// The free slots, wherever they are, and the number of slots ever handed out.
+    #[cfg(test)]
+    pub(crate) fn census(&self) -> (Vec<u32>, u32) {
+        let (magazines, depot, grown) = self.contents();
+        ([magazines.concat(), depot].concat(), grown)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "free_list_tests.rs"]
+mod tests;

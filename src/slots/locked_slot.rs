@@ -1,0 +1,71 @@
+//! [`LockedSlot`]: a slot whose lock this thread holds.
+
+use crate::slots::body::Body;
+use crate::slots::slot::Slot;
+use crate::sync::MutexGuard;
+use crate::sync::deferred::LockPermit;
+use crate::types::error::WouldDeadlock;
+use crate::types::state_word::StateWord;
+
+/// A slot whose lock this thread holds.
+pub(crate) struct LockedSlot<'a, T> {
+    // Dropped before the lock: the record must not show two holders.
+    #[cfg(all(test, any(loom, shuttle)))]
+    _recorded: crate::sync::facade::record::Holding,
+    #[cfg(all(loom, test))]
+    _last_turn: LastTurn<'a>,
+    // Dropped in this order: the lock, then the permission to take it.
+    pub(crate) body: MutexGuard<'a, Body<T>>,
+    pub(crate) slot: Slot<'a, T>,
+    _permit: LockPermit,
+}
+
+impl<'a, T> Slot<'a, T> {
+    /// Takes the lock, and waits for it. The permit comes first, so that a second lock on this thread is refused
+    /// before it can wait.
+    #[inline(always)]
+    pub(crate) fn lock(self) -> Result<LockedSlot<'a, T>, WouldDeadlock> {
+        let permit = LockPermit::enter().ok_or(WouldDeadlock)?;
+        Ok(self.locked(self.body.lock(), permit))
+    }
+
+    /// Takes the lock. Returns `None` if another thread holds it.
+    #[inline]
+    pub(crate) fn try_lock(self) -> Result<Option<LockedSlot<'a, T>>, WouldDeadlock> {
+        let permit = LockPermit::enter().ok_or(WouldDeadlock)?;
+        #[cfg(all(loom, test))]
+        self.take_turns();
+        Ok(self.body.try_lock().map(|body| self.locked(body, permit)))
+    }
+
+    #[inline(always)]
+    fn locked(self, body: MutexGuard<'a, Body<T>>, permit: LockPermit) -> LockedSlot<'a, T> {
+        LockedSlot {
+            #[cfg(all(test, any(loom, shuttle)))]
+            _recorded: crate::sync::facade::record::Holding::new(self.recorded()),
+            body,
+            #[cfg(all(loom, test))]
+            _last_turn: LastTurn(self.slot_state()),
+            slot: self,
+            _permit: permit,
+        }
+    }
+}
+
+/// Loom explores an attempt at a lock that another thread holds only if an access before it conflicts with an access
+/// under the lock. Each attempt therefore takes the turns of all threads, and each release takes its thread's own.
+#[cfg(all(loom, test))]
+struct LastTurn<'a>(&'a crate::slots::slot_state::SlotState);
+
+#[cfg(all(loom, test))]
+impl Drop for LastTurn<'_> {
+    fn drop(&mut self) {
+        self.0.take_turn();
+    }
+}
+
+impl<T> LockedSlot<'_, T> {
+    pub(crate) fn word(&self) -> StateWord {
+        self.slot.state()
+    }
+}

@@ -1,0 +1,189 @@
+//! The facade over the standard library, loom and shuttle: the core takes its atomics, locks and thread-locals from here.
+//!
+//! Ordinarily these are the standard library's. Under `--cfg loom` (or `--cfg shuttle`) they are the
+//! checker's, but only in this crate's own tests and where a dependent asks by enabling the feature of
+//! that name: `--cfg loom` is global, and a dependent with models of its own must not find a registry
+//! that panics outside of them.
+//!
+//! `Arc` and `Weak` are always the standard library's, because loom has no `Weak`. What the checkers
+//! therefore do not cover is the reference count itself.
+
+pub(crate) mod cache_padded;
+pub(crate) mod deferred;
+#[cfg(all(loom, any(test, feature = "loom")))]
+pub(crate) mod loom_atomic;
+pub(crate) mod panics;
+pub(crate) mod thread_number;
+
+#[cfg(all(loom, any(test, feature = "loom")))]
+mod imp {
+    #[cfg(test)]
+    pub(crate) use super::loom_atomic::AtomicNonce;
+    pub(crate) use super::loom_atomic::AtomicWord;
+    #[cfg(not(test))]
+    pub(crate) use loom::sync::atomic::AtomicU64 as AtomicNonce;
+    pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::thread_local;
+}
+
+/// The checkers' side of the facade, for this crate's own tests.
+#[cfg(all(test, any(loom, shuttle, environment)))]
+#[path = "../../loom_tests/facade/mod.rs"]
+pub(crate) mod facade;
+
+#[cfg(all(test, shuttle, not(loom)))]
+mod imp {
+    pub(crate) use super::facade::shuttle_ops::{
+        AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard,
+    };
+    pub(crate) use shuttle::thread_local;
+}
+
+#[cfg(all(shuttle, not(loom), not(test), feature = "shuttle"))]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+    };
+    pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+    pub(crate) use shuttle::thread_local;
+}
+
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+mod imp {
+    pub(crate) use super::facade::environment::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, Mutex, MutexGuard,
+    };
+    pub(crate) use std::sync::atomic::AtomicUsize;
+    pub(crate) use std::thread_local;
+}
+
+#[cfg(not(any(
+    all(loom, any(test, feature = "loom")),
+    all(shuttle, not(loom), any(test, feature = "shuttle")),
+    all(test, environment)
+)))]
+mod imp {
+    pub(crate) use std::sync::atomic::{
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+    };
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::thread_local;
+}
+
+/// Whether the types below are a checker's: what is allocated in bulk is then small, since a checker counts each access and
+/// growth is to be part of its models.
+pub(crate) const MODELLED: bool = cfg!(any(
+    all(loom, any(test, feature = "loom")),
+    all(shuttle, not(loom), any(test, feature = "shuttle"))
+));
+
+/// A position in a call, for `environment_tests`. It does nothing in any other build.
+///
+/// `again` says that nothing which the call has seen since the mark matters any more, but for the locals that
+/// it names. The checker can then tell a loop that comes back to where it was, and explores it once.
+#[cfg(all(test, environment, not(any(loom, shuttle))))]
+pub(crate) use facade::environment::Mark;
+
+#[cfg(not(all(test, environment, not(any(loom, shuttle)))))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark;
+
+#[cfg(not(all(test, environment, not(any(loom, shuttle)))))]
+#[allow(clippy::unused_self)] // a checker's has one
+impl Mark {
+    #[inline(always)]
+    pub(crate) const fn here() -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) const fn again(self, _: &'static str, _: u64) {}
+}
+
+use std::sync::{PoisonError, TryLockError};
+
+pub(crate) use imp::{AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};
+pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{Arc, Weak};
+
+/// A mutex without poisoning: what a panic leaves behind is dealt with job by job, by failing the job.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(imp::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(imp::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the checker of `environment_tests` knows it.
+    #[cfg(all(test, environment, not(any(loom, shuttle))))]
+    pub(crate) fn address(&self) -> usize {
+        self.0.address()
+    }
+
+    /// Has the processor fetch it, if it is far away. A checker's would have a step more.
+    #[cfg_attr(any(loom, shuttle), allow(clippy::unused_self))]
+    pub(crate) fn fetch(&self) {
+        #[cfg(not(any(loom, shuttle)))]
+        std::hint::black_box(self.0.is_poisoned());
+    }
+
+    /// `None` while another thread (or this one) holds the lock.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// A value that is published once and then read without a lock.
+///
+/// The checkers have no `OnceLock`. The flag gives them what there is to explore
+/// about it, which is who publishes and who sees it; the standard cell behind it only stores.
+#[derive(Debug)]
+pub(crate) struct Published<T> {
+    cell: std::sync::OnceLock<T>,
+    #[cfg(any(loom, shuttle))]
+    ready: AtomicUsize,
+    /// Of two that publish, the second waits for the first.
+    #[cfg(any(loom, shuttle))]
+    publishing: Mutex<()>,
+}
+
+impl<T> Published<T> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            cell: std::sync::OnceLock::new(),
+            #[cfg(any(loom, shuttle))]
+            ready: AtomicUsize::new(0),
+            #[cfg(any(loom, shuttle))]
+            publishing: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        // ORDERING: Acquire pairs with the Release in `publish`.
+        #[cfg(any(loom, shuttle))]
+        if self.ready.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.cell.get()
+    }
+
+    /// Publishes `value`; a second publication is dropped.
+    pub(crate) fn publish(&self, value: T) {
+        #[cfg(any(loom, shuttle))]
+        let _publishing = self.publishing.lock();
+        let _ = self.cell.set(value);
+        // ORDERING: Release pairs with the Acquire in `get`.
+        #[cfg(any(loom, shuttle))]
+        self.ready.store(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,96 @@
+//! Panics of user code: caught, kept, and passed on when nothing is left undone.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// The first of the panics that were caught. Its value may panic when it is dropped: every value that is not passed on goes
+/// through [`discard`].
+#[derive(Debug, Default)]
+pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
+
+impl Panics {
+    /// Runs `f`, and keeps its panic. `None` if it panicked.
+    #[inline]
+    pub(crate) fn catch<R>(&mut self, f: impl FnOnce() -> R) -> Option<R> {
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.keep(panic);
+                None
+            }
+        }
+    }
+
+    #[cold]
+    pub(crate) fn keep(&mut self, panic: Box<dyn Any + Send>) {
+        match &self.0 {
+            None => self.0 = Some(panic),
+            Some(_) => discard(panic),
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.0.take()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn message(&self) -> &str {
+        self.0.as_deref().map_or("no message", panic_message)
+    }
+
+    /// Passes the panic on, unless one is under way on this thread: a second would end the process.
+    #[inline]
+    pub(crate) fn resume(mut self) {
+        match self.take() {
+            Some(panic) if !std::thread::panicking() => resume_unwind(panic),
+            Some(panic) => discard(panic),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        if let Some(panic) = self.take() {
+            discard(panic);
+        }
+    }
+}
+
+/// Drops the value of a panic that is not passed on. A panic of its destructor is leaked: nothing says that the next value has
+/// a better one.
+#[cold]
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(next);
+    }
+}
+
+/// Runs `f`. `None` if it panicked, and the panic goes no further.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    Panics::default().catch(f)
+}
+
+/// Calls `f` with each item. A panic of the iterator or of `f` spares the items after it; the first is
+/// returned.
+pub(crate) fn despite_panics<I>(
+    items: impl IntoIterator<Item = I>,
+    mut f: impl FnMut(I),
+) -> Panics {
+    let mut items = items.into_iter();
+    let mut panics = Panics::default();
+    loop {
+        if let Some(None) = panics.catch(|| items.next().map(&mut f)) {
+            return panics;
+        }
+    }
+}
+
+/// The text of a panic, where it has one.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

@@ -1,0 +1,15 @@
+//! Events of a registry for the features `tracing` and `metrics`. Without both, nothing of it is compiled.
+
+mod event;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+pub(crate) use self::event::{Event, ON, Refusal, emit, refused};
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
+#[cfg(feature = "metrics")]
+pub(crate) use self::metrics::set_jobs;
+#[cfg(feature = "tracing")]
+pub(crate) use self::tracing::TARGET;

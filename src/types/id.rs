@@ -1,0 +1,207 @@
+//! [`JobId`]: an address that cannot be guessed, and the key that mints it.
+
+use siphasher::sip::SipHasher24;
+use std::fmt;
+use std::str::FromStr;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 62²² is just above 2¹²⁸.
+const LENGTH: usize = 22;
+
+/// Names one job of one registry, for ever: an id is never issued twice.
+///
+/// It is `Copy`, prints as 22 letters and digits (safe in a URL, a file name or a label), and parses
+/// back. Every id has exactly one such text.
+///
+/// Besides the job's place it carries 64 bits that nobody without the registry's key can tell from
+/// random: SipHash-2-4 of the place, under a key that the operating system's generator gave when
+/// the registry was built. An id can therefore be given to the client that owns the job and to nobody
+/// else, and a registry knows its own ids, also of jobs long removed, without remembering them.
+///
+/// ```
+/// use job_registry::{JobId, JobRegistry};
+///
+/// let jobs = JobRegistry::new();
+/// let id = jobs.register("deck").unwrap().detach();
+/// let text = id.to_string();
+/// assert_eq!(text.len(), 22);
+/// assert_eq!(text.parse::<JobId>()?, id);
+/// # Ok::<(), job_registry::ParseIdError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId {
+    // The unguessable half first, so that the texts of neighbours differ from the first letter on.
+    pub(crate) nonce: u64,
+    pub(crate) generation: u32,
+    pub(crate) slot: u32,
+}
+
+impl JobId {
+    /// Returns nonce, generation and slot. Hot paths pass these on in registers.
+    #[inline(always)]
+    pub(crate) fn parts(self) -> (u64, u32, u32) {
+        (self.nonce, self.generation, self.slot)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = u128::from(self.nonce) << 64
+            | u128::from(self.generation) << 32
+            | u128::from(self.slot);
+        let mut text = [0; LENGTH];
+        for place in text.iter_mut().rev() {
+            *place = DIGITS[(rest % 62) as usize];
+            rest /= 62;
+        }
+        f.pad(std::str::from_utf8(&text).expect("digits are ASCII"))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobId({self})")
+    }
+}
+
+impl FromStr for JobId {
+    type Err = ParseIdError;
+
+    /// The inverse of `to_string`; takes nothing else.
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        if text.len() != LENGTH {
+            return Err(ParseIdError(()));
+        }
+        let value = text.bytes().try_fold(0u128, |value, byte| {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'A'..=b'Z' => byte - b'A' + 10,
+                b'a'..=b'z' => byte - b'a' + 36,
+                _ => return None,
+            };
+            value.checked_mul(62)?.checked_add(digit.into())
+        });
+        let value = value.ok_or(ParseIdError(()))?;
+        // Each cast keeps its own part of the 128 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let id = Self {
+            nonce: (value >> 64) as u64,
+            generation: (value >> 32) as u32,
+            slot: value as u32,
+        };
+        Ok(id)
+    }
+}
+
+/// A text that is no [`JobId`]: not 22 letters and digits, or out of range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseIdError(());
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a job id: expected 22 letters and digits")
+    }
+}
+
+impl std::error::Error for ParseIdError {}
+
+/// A registry's secret.
+pub(crate) struct IdKey {
+    key: [u8; 16],
+}
+
+impl IdKey {
+    /// # Panics
+    ///
+    /// If the operating system has no random bits to give.
+    pub(crate) fn new() -> Self {
+        let mut key = [0; 16];
+        // In a model every execution has to be the same as the last.
+        if !cfg!(all(test, any(loom, shuttle, environment))) {
+            getrandom::fill(&mut key).expect("the operating system's random generator failed");
+        }
+        Self { key }
+    }
+
+    /// Whether the id is this registry's, now or at any time.
+    pub(crate) fn has_issued(&self, id: JobId) -> bool {
+        self.id(id.slot, id.generation) == id
+    }
+
+    pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
+        let place = u64::from(slot) << 32 | u64::from(generation);
+        JobId {
+            nonce: SipHasher24::new_with_key(&self.key).hash(&place.to_le_bytes()),
+            generation,
+            slot,
+        }
+    }
+}
+
+impl fmt::Debug for IdKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdKey(secret)")
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_round_trips(nonce in any::<u64>(), generation in any::<u32>(), slot in any::<u32>()) {
+            let id = JobId { nonce, generation, slot };
+            let text = id.to_string();
+            prop_assert!(text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            prop_assert_eq!(text.parse::<JobId>(), Ok(id));
+        }
+
+        /// Whatever parses is the text of what it parsed to: no id has two texts.
+        #[test]
+        fn parsing_never_panics_and_is_canonical(text in "\\PC*|[0-9A-Za-z]{22}|[0-9A-Za-z]{0,40}") {
+            if let Ok(id) = text.parse::<JobId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_id_fits_and_one_more_does_not() {
+        let largest = JobId {
+            nonce: u64::MAX,
+            generation: u32::MAX,
+            slot: u32::MAX,
+        };
+        let text = largest.to_string();
+        assert_eq!(text.parse(), Ok(largest));
+        assert_eq!(
+            "zzzzzzzzzzzzzzzzzzzzzz".parse::<JobId>(),
+            Err(ParseIdError(()))
+        );
+    }
+
+    /// P4: two registries agree on no id, and the key is not a constant.
+    #[test]
+    fn registries_mint_different_ids() {
+        assert_ne!(IdKey::new().id(0, 0), IdKey::new().id(0, 0));
+    }
+
+    /// P4: who has one id cannot tell another from it: each slot and each generation has a half of its own.
+    #[test]
+    fn no_two_places_share_the_unguessable_half() {
+        let id_key = IdKey::new();
+        let places = (0..20).flat_map(|slot| (0..20).map(move |generation| (slot, generation)));
+        let halves: std::collections::HashSet<_> = places
+            .map(|(slot, generation)| id_key.id(slot, generation).nonce)
+            .collect();
+        assert_eq!(halves.len(), 400);
+    }
+
+    /// P4: a key that came into a log would make ids guessable.
+    #[test]
+    fn keys_are_not_printed() {
+        assert_eq!(format!("{:?}", IdKey::new()), "IdKey(secret)");
+    }
+}

@@ -1,0 +1,11 @@
+//! Plain values: the public ones, and the two words that a job's state is encoded in.
+
+pub(crate) mod clock;
+pub(crate) mod error;
+pub(crate) mod heartbeat_word;
+pub(crate) mod id;
+pub(crate) mod progress;
+#[cfg(feature = "serde")]
+mod serde;
+pub(crate) mod snapshot;
+pub(crate) mod state_word;

@@ -1,0 +1,237 @@
+//! The state word: what a job is, in 64 bits that only grow.
+//!
+//! ```text
+//!  63        40 39      24 23    21 20        1  0
+//! +------------+----------+--------+-----------+---+
+//! | generation | attempt  | status | progress  | w |
+//! |   24 bits  | 16 bits  | 3 bits |  20 bits  |   |
+//! +------------+----------+--------+-----------+---+
+//! ```
+//!
+//! * *generation*: which job lives in the slot. The last value means that the slot is retired.
+//! * *attempt*: 1 for the first attempt of a job, 0 in an empty slot.
+//! * *status*: `0` vacant, then `Pending < Running < Completed < Failed < Cancelled`.
+//! * *progress*: parts per million.
+//! * *w*: the watched bit. Somebody waits for the next change. The only bit that may fall.
+//!
+//! Every legal step makes `word >> 1` larger. `loom_tests/guarantee` lists the steps and says who may make them;
+//! tests compare its rules with the functions below.
+//!
+//! Everything here is plain arithmetic on values. Nobody else in the crate shifts bits of this word.
+
+use crate::{Progress, Status};
+
+const PROGRESS_SHIFT: u32 = 1;
+const STATUS_SHIFT: u32 = PROGRESS_SHIFT + 20;
+const ATTEMPT_SHIFT: u32 = STATUS_SHIFT + 3;
+const GENERATION_SHIFT: u32 = ATTEMPT_SHIFT + 16;
+
+const PROGRESS_MASK: u64 = (1 << 20) - 1;
+const STATUS_MASK: u64 = (1 << 3) - 1;
+const ATTEMPT_MASK: u64 = (1 << 16) - 1;
+const WATCHED: u64 = 1;
+
+/// The generation of a retired slot. No id carries it.
+pub(crate) const RETIRED: u32 = (1 << 24) - 1;
+/// The last attempt a job can have.
+pub(crate) const LAST_ATTEMPT: u16 = u16::MAX;
+
+/// How a job ended; the three last values of [`Status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl Ending {
+    #[inline]
+    pub(crate) fn status(self) -> Status {
+        match self {
+            Self::Completed => Status::Completed,
+            Self::Failed => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+/// One value of a slot's state word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StateWord(u64);
+
+impl StateWord {
+    /// An empty slot that will give its next job `generation`.
+    pub(crate) fn vacant(generation: u32) -> Self {
+        Self::encode(generation, 0, None, 0)
+    }
+
+    #[inline]
+    fn encode(generation: u32, attempt: u16, status: Option<Status>, progress: u32) -> Self {
+        debug_assert!(generation <= RETIRED && u64::from(progress) <= PROGRESS_MASK);
+        let status = status.map_or(0, |status| status as u64 + 1);
+        Self(
+            u64::from(generation) << GENERATION_SHIFT
+                | u64::from(attempt) << ATTEMPT_SHIFT
+                | status << STATUS_SHIFT
+                | u64::from(progress) << PROGRESS_SHIFT,
+        )
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> GENERATION_SHIFT) as u32
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the mask leaves 16 bits
+    #[inline]
+    pub(crate) fn attempt(self) -> u16 {
+        (self.0 >> ATTEMPT_SHIFT & ATTEMPT_MASK) as u16
+    }
+
+    /// 0 for a vacant slot, 1 for a pending job, 2 for a running one, more for an ended one.
+    #[inline]
+    pub(crate) fn status_bits(self) -> u64 {
+        self.0 >> STATUS_SHIFT & STATUS_MASK
+    }
+
+    /// `None` for a vacant slot.
+    #[inline]
+    pub(crate) fn status(self) -> Option<Status> {
+        match self.status_bits() {
+            1 => Some(Status::Pending),
+            2 => Some(Status::Running),
+            3 => Some(Status::Completed),
+            4 => Some(Status::Failed),
+            5 => Some(Status::Cancelled),
+            _ => None,
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // the mask leaves 20 bits
+    #[inline]
+    pub(crate) fn progress(self) -> Progress {
+        Progress::stored((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
+    }
+
+    /// Whether it is a running job's, of this generation and attempt, or of any attempt. One comparison for all.
+    #[inline(always)]
+    pub(crate) fn is_running(self, generation: u32, attempt: Option<u16>) -> bool {
+        let running = Self::encode(generation, attempt.unwrap_or(0), Some(Status::Running), 0);
+        let beside = match attempt {
+            Some(_) => (1 << STATUS_SHIFT) - 1,
+            None => ((1 << STATUS_SHIFT) - 1) | (ATTEMPT_MASK << ATTEMPT_SHIFT),
+        };
+        self.0 & !beside == running.0
+    }
+
+    #[inline]
+    pub(crate) fn is_vacant(self) -> bool {
+        self.status_bits() == 0
+    }
+
+    #[inline]
+    pub(crate) fn is_watched(self) -> bool {
+        self.0 & WATCHED != 0
+    }
+
+    /// Attempt, status and progress as one number: what a client sees grow, 39 bits.
+    pub(crate) fn version(self) -> u64 {
+        (self.0 & ((1 << GENERATION_SHIFT) - 1)) >> PROGRESS_SHIFT
+    }
+
+    /// Whether going from `self` to `next` is a step at all: larger, the watched bit left out.
+    #[inline]
+    pub(crate) fn grows_to(self, next: Self) -> bool {
+        next.0 >> PROGRESS_SHIFT > self.0 >> PROGRESS_SHIFT
+    }
+
+    pub(crate) fn watched(self) -> Self {
+        Self(self.0 | WATCHED)
+    }
+
+    // The steps. Each is `None` where no rule permits it, and each leaves the watched
+    // bit clear: whoever makes the step wakes the watchers.
+
+    pub(crate) fn register(self) -> Option<Self> {
+        let free = self.status().is_none() && self.generation() != RETIRED;
+        free.then(|| Self::encode(self.generation(), 1, Some(Status::Pending), 0))
+    }
+
+    pub(crate) fn start(self) -> Option<Self> {
+        (self.status() == Some(Status::Pending))
+            .then(|| self.with(Status::Running, self.progress()))
+    }
+
+    /// Of a running job. `None` where `progress` is not larger than what stands.
+    #[inline]
+    pub(crate) fn advance(self, progress: Progress) -> Option<Self> {
+        debug_assert!(self.status() == Some(Status::Running));
+        (progress > self.progress()).then(|| self.with(Status::Running, progress))
+    }
+
+    pub(crate) fn end(self, ending: Ending) -> Option<Self> {
+        let progress = match ending {
+            Ending::Completed => Progress::DONE,
+            Ending::Failed | Ending::Cancelled => self.progress(),
+        };
+        self.status()
+            .filter(|status| !status.is_ended())
+            .map(|_| self.with(ending.status(), progress))
+    }
+
+    pub(crate) fn retry(self) -> Option<Self> {
+        let retryable = matches!(self.status(), Some(Status::Failed | Status::Cancelled));
+        (retryable && self.attempt() != LAST_ATTEMPT).then(|| {
+            Self::encode(
+                self.generation(),
+                self.attempt() + 1,
+                Some(Status::Pending),
+                0,
+            )
+        })
+    }
+
+    pub(crate) fn remove(self) -> Option<Self> {
+        self.status()
+            .filter(|status| status.is_ended())
+            .map(|_| Self::vacant(self.generation() + 1))
+    }
+
+    #[inline]
+    fn with(self, status: Status, progress: Progress) -> Self {
+        Self::encode(
+            self.generation(),
+            self.attempt(),
+            Some(status),
+            progress.ppm(),
+        )
+    }
+}
+
+impl std::fmt::Debug for StateWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let watched = if self.is_watched() { " watched" } else { "" };
+        match self.status() {
+            None => write!(f, "g{} vacant{watched}", self.generation()),
+            Some(status) => write!(
+                f,
+                "g{} a{} {status} {}{watched}",
+                self.generation(),
+                self.attempt(),
+                self.progress()
+            ),
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "state_word_tests.rs"]
+mod tests;
