@@ -103,12 +103,12 @@ impl<T> Watch<T> {
             self.finished = true;
             return Poll::Ready(None);
         };
-        let job = registry.job(self.id);
+        let slot = registry.slot(self.id.slot);
         let mut waiting = false;
         let mark = Mark::here();
         loop {
             mark.again("poll_changed", waiting.into());
-            let snapshot = job.snapshot();
+            let snapshot = slot.snapshot(self.id);
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());
@@ -117,18 +117,14 @@ impl<T> Watch<T> {
                 }
                 // Seen already, and the waker is registered: wait, unless the job has moved on.
                 Ok(snapshot) if waiting => {
-                    if job.slot.watch_from(snapshot.word()) {
+                    if slot.watch_from(snapshot.word()) {
                         return Poll::Pending;
                     }
                 }
                 // Removed: the remover has the waker, or will find it.
                 Err(_) if waiting => return Poll::Pending,
                 _ => {
-                    if let Some(last) = registry
-                        .table
-                        .watchers()
-                        .wait(self.registration, cx.waker())
-                    {
+                    if let Some(last) = slot.watchers.wait(self.registration, cx.waker()) {
                         self.finished = true;
                         return Poll::Ready(Some(last));
                     }

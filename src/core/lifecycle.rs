@@ -4,7 +4,8 @@ use crate::core::due_queue::{Entry, hint};
 use crate::core::lookup::{JobRef, LockedJob};
 use crate::core::registry_state::RegistryState;
 use crate::slots::body::Removal;
-use crate::slots::fenced_id::admit;
+use crate::slots::fenced_id::{FencedId, admit};
+use crate::slots::slot::Slot;
 use crate::sync::Mark;
 use crate::sync::panics::{Panics, contain, panic_message};
 use crate::telemetry::{self, Event, emit};
@@ -45,7 +46,9 @@ impl<T> RegistryState<T> {
         });
         match stepped {
             Ok((before, after)) => Ok(job.advanced(before, after)),
-            Err(()) => self.resolve_and(mark, id.parts(), |job| job.advance(progress)),
+            Err(()) => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| {
+                job.advance(progress)
+            }),
         }
     }
 
@@ -58,7 +61,9 @@ impl<T> RegistryState<T> {
                 job.emit_heartbeat(word);
                 Ok(())
             }
-            None => self.resolve_and(mark, id.parts(), |job| job.heartbeat()),
+            None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| {
+                job.heartbeat()
+            }),
         }
     }
 }
@@ -133,21 +138,7 @@ impl<'a, T> JobRef<'a, T> {
         if before == after || !(telemetry::ON || before.is_watched()) {
             return after.progress();
         }
-        self.emit_advance(before.is_watched(), after)
-    }
-
-    /// Emits the event of an advance and wakes the watchers, also if the subscriber panics.
-    ///
-    /// This is a function of its own so that an advance without watchers keeps nothing across a call.
-    #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
-    fn emit_advance(self, watched: bool, after: StateWord) -> Progress {
-        let _duty = self.slot.wake_duty(watched);
-        emit(|| Event::Advanced {
-            id: self.id.id(),
-            attempt: after.attempt(),
-            progress: after.progress(),
-        });
-        after.progress()
+        emit_advance(self.slot, self.id, before.is_watched(), after)
     }
 
     #[inline(always)]
@@ -158,6 +149,21 @@ impl<'a, T> JobRef<'a, T> {
             count: self.slot.count_heartbeat(),
         });
     }
+}
+
+/// Emits the event of an advance and wakes the watchers, also if the subscriber panics. Returns the progress.
+///
+/// This is a function of its own so that an advance without watchers keeps nothing across a call. It takes a job's
+/// parts, because the whole would be passed in memory.
+#[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
+fn emit_advance<T>(slot: Slot<'_, T>, id: FencedId, watched: bool, after: StateWord) -> Progress {
+    let _duty = slot.wake_duty(watched);
+    emit(|| Event::Advanced {
+        id: id.id(),
+        attempt: after.attempt(),
+        progress: after.progress(),
+    });
+    after.progress()
 }
 
 /// Returns why a job does not advance. It takes a fenced id's parts, because the whole would be passed in memory.

@@ -122,7 +122,9 @@ impl<T> RegistryState<T> {
     pub(crate) fn resolve_and<R, E: From<LookupError>>(
         &self,
         mark: Mark,
-        (nonce, generation, slot): (u64, u32, u32),
+        nonce: u64,
+        generation: u32,
+        slot: u32,
         call: impl FnOnce(JobRef<'_, T>) -> Result<R, E>,
     ) -> Result<R, E> {
         mark.again("resolve_and", 0);
@@ -142,7 +144,7 @@ impl<T> RegistryState<T> {
         let pair = job.slot.load_pair_of(job.id);
         match pair.and_then(|(word, heartbeat)| Snapshot::new(id, word, heartbeat)) {
             Some(snapshot) => Ok(snapshot),
-            None => self.resolve_and(mark, id.parts(), |job| job.snapshot()),
+            None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
         }
     }
 

@@ -36,14 +36,6 @@ pub struct JobId {
     pub(crate) slot: u32,
 }
 
-impl JobId {
-    /// Returns nonce, generation and slot. Hot paths pass these on in registers.
-    #[inline(always)]
-    pub(crate) fn parts(self) -> (u64, u32, u32) {
-        (self.nonce, self.generation, self.slot)
-    }
-}
-
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = u128::from(self.nonce) << 64
