@@ -72,7 +72,7 @@ fn main() {
     report.write(&format!("{root}/target/peers.json"));
     report.write_markdown(&format!("{root}/target/peers.md"));
     if plan.only.is_none() {
-        chart::draw(&report, &format!("{root}/docs/peers.svg"));
+        chart::draw(&report, &format!("{root}/docs/internals/peers.svg"));
     }
     goals::print(&report);
     println!("{} s", start.elapsed().as_secs());

@@ -61,7 +61,7 @@ impl Report {
         }
     }
 
-    /// For docs/performance.md: every row, and every goal.
+    /// For docs/internals/peers.md: every row, and every goal.
     pub fn write_markdown(&self, path: &str) {
         let mut text = String::from(
             "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n",

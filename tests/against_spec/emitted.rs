@@ -1,6 +1,6 @@
 //! The events and metrics of every call, compared in order with the transitions of the specification.
 //!
-//! The expected lines are written from docs/observability.md: one for each event, followed by the
+//! The expected lines are written from docs/guide/observability.md: one for each event, followed by the
 //! metrics that belong to it. What a thread emits while it holds a guard is expected when the guard has
 //! gone, in the order in which it came up; so is the end of a job whose owner was dropped meanwhile.
 

@@ -33,11 +33,7 @@ pub mod server;
 pub mod state;
 pub mod views;
 
-/// The chapters of `docs/`, compiled and run here, where axum is at hand.
+/// The recipes of the guide, compiled here because they need axum. The library compiles the rest of the guide.
 #[cfg(doctest)]
-mod chapters {
-    #[doc = include_str!("../../../docs/from-the-python-guide.md")]
-    mod from_the_python_guide {}
-    #[doc = include_str!("../../../docs/recipes.md")]
-    mod recipes {}
-}
+#[doc = include_str!("../../../docs/guide/recipes.md")]
+mod recipes {}
