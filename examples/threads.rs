@@ -21,7 +21,8 @@ fn main() {
                 for page in (first..PAGES).step_by(2) {
                     thread::sleep(Duration::from_millis(2 + 3 * first)); // renders it
                     job.update(|pages| pages.push(page)).unwrap();
-                    job.advance(Progress::ratio(page + 1, PAGES).unwrap()).unwrap();
+                    job.advance(Progress::ratio(page + 1, PAGES).unwrap())
+                        .unwrap();
                 }
             })
         });
