@@ -102,36 +102,11 @@
 #![allow(clippy::inline_always)]
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
-mod apart;
-mod attempts;
-mod beat;
-mod body;
-mod builder;
-mod by_id;
-mod clock;
-mod due;
-mod error;
-mod free;
-#[cfg(test)]
-mod guarantee;
-mod guard;
+mod api;
+mod core;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-mod id;
-mod inner;
-mod job;
-mod locked;
-mod observe;
-mod place;
-mod progress;
-mod registry;
-mod removal;
-#[cfg(feature = "serde")]
-mod serde;
-mod settled;
-mod slot;
-mod snapshot;
-mod steps;
+mod slots;
 mod sync;
 #[cfg(feature = "tokio")]
 mod task;
