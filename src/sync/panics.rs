@@ -73,6 +73,7 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
 
 /// Calls `f` with each item. A panic of the iterator or of `f` spares the items after it; the first is
 /// returned.
+#[inline]
 pub(crate) fn despite_panics<I>(
     items: impl IntoIterator<Item = I>,
     mut f: impl FnMut(I),
