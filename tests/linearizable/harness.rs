@@ -1,7 +1,7 @@
 //! The part of the models' harness that the programs need, on real threads.
 
 use crate::api::{Builder, Clock, JobRegistry};
-use crate::sync::record::Event;
+use crate::sync::facade::record::Event;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
