@@ -1,4 +1,4 @@
-//! [`Clock`]: where a registry takes its time from.
+//! [`Clock`]: the source of a registry's time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,22 +6,41 @@ use std::time::{Duration, Instant};
 
 /// A monotonic clock.
 ///
-/// A registry measures everything from the reading it took when it was built and keeps milliseconds.
+/// A registry measures all times from the reading that it took when it was built, in milliseconds.
 /// A reading before an earlier one does no harm: heartbeats never go backward.
 ///
-/// `now` may be called while a job's lock is held and must neither block nor panic. If it panics, the call that read it has
-/// changed nothing, or has made its step; no lock and no job is lost.
+/// `now` may be called while a job's lock is held, and must neither block nor panic. If it panics,
+/// the call that read it has either changed nothing or made its step. No lock and no job is lost.
+///
+/// ```
+/// use job_registry::{Clock, JobRegistry};
+/// use std::time::{Duration, Instant};
+///
+/// /// A clock that runs sixty times as fast.
+/// struct FastClock(Instant);
+///
+/// impl Clock for FastClock {
+///     fn now(&self) -> Duration {
+///         self.0.elapsed() * 60
+///     }
+/// }
+///
+/// let jobs = JobRegistry::builder().clock(FastClock(Instant::now())).build();
+/// let job = jobs.register("deck")?;
+/// # drop(job);
+/// # Ok::<(), job_registry::RegisterError<&str>>(())
+/// ```
 pub trait Clock: Send + Sync + 'static {
-    /// The time since some fixed instant.
+    /// Returns the time since a fixed instant.
     fn now(&self) -> Duration;
 }
 
-/// The operating system's monotonic clock; what a registry uses unless it is told otherwise.
+/// The operating system's monotonic clock, which a registry uses by default.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock(Instant);
 
 impl SystemClock {
-    /// A clock that starts now.
+    /// Returns a clock that is at zero now.
     #[must_use]
     pub fn new() -> Self {
         Self(Instant::now())
@@ -40,35 +59,41 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved: for tests and models. Clones share their time.
+/// A clock that moves only by [`advance`](Self::advance), for tests and models. Clones share their
+/// time.
 ///
 /// ```
 /// use job_registry::{JobRegistry, ManualClock};
 /// use std::time::Duration;
 ///
 /// let clock = ManualClock::new();
-/// let jobs = JobRegistry::builder().clock(clock.clone()).retention(Duration::from_secs(60)).build();
-/// let job = jobs.register("deck").unwrap();
+/// let jobs = JobRegistry::builder()
+///     .clock(clock.clone())
+///     .retention(Duration::from_secs(60))
+///     .build();
+/// let job = jobs.register("deck")?;
 /// job.cancel()?;
 /// assert_eq!(jobs.sweep().removed, 0);
 /// clock.advance(Duration::from_secs(60));
 /// assert_eq!(jobs.sweep().removed, 1);
-/// # Ok::<(), job_registry::StepError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicU64>); // milliseconds
 
 impl ManualClock {
-    /// A clock at zero.
+    /// Returns a clock at zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves the time forward, in whole milliseconds (rounded down). Saturates after 584 million years.
+    /// Moves the time forward by whole milliseconds, rounded down. The time saturates after 584
+    /// million years.
     pub fn advance(&self, by: Duration) {
         let by = millis(by);
-        // SeqCst and the standard atomic also in a model: time is the environment, not what is checked.
+        // ORDERING: SeqCst, and the standard atomic in models as well. The time belongs to the
+        // environment, which is not checked.
         let _ = self
             .0
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| {
@@ -83,14 +108,14 @@ impl Clock for ManualClock {
     }
 }
 
-/// Tokio's clock, which stands still under `tokio::time::pause`. For tests of services.
+/// Tokio's clock, which stands still under `tokio::time::pause`, for tests of services.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock(tokio::time::Instant);
 
 #[cfg(feature = "tokio")]
 impl TokioClock {
-    /// A clock that starts now.
+    /// Returns a clock that is at zero now.
     #[must_use]
     pub fn new() -> Self {
         Self(tokio::time::Instant::now())
@@ -111,24 +136,24 @@ impl Clock for TokioClock {
     }
 }
 
-/// A time in milliseconds that never comes: not yet, or never.
+/// A time in milliseconds that never comes: "never", or "not yet".
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// Whole milliseconds; what does not fit is the end of time.
+/// Returns whole milliseconds, rounded down. A duration that does not fit saturates.
 #[inline]
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Rounded up: for delays and deadlines, which may be late but never early.
+/// Returns whole milliseconds, rounded up: delays and deadlines may be late, but never early.
 pub(crate) fn millis_up(duration: Duration) -> u64 {
     millis(duration).saturating_add(u64::from(duration.subsec_nanos() % 1_000_000 != 0))
 }
 
-/// The end of time: a registry's clock stands still there, a millisecond before `NEVER`.
+/// The last time that a registry's clock shows, a millisecond before `NEVER`. It stops there.
 const LAST: Duration = Duration::from_millis(NEVER - 1);
 
-/// A registry's time: milliseconds since it was built.
+/// A registry's time, counted from the instant at which it was built.
 pub(crate) struct Timeline {
     clock: Box<dyn Clock>,
     origin: Duration,
@@ -145,12 +170,14 @@ impl Timeline {
         }
     }
 
-    /// At most [`LAST`], so that no time is taken for `NEVER`.
+    /// Returns the time since the registry was built. It is at most [`LAST`], so that no reading
+    /// equals `NEVER`.
     #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.now().saturating_sub(self.origin).min(LAST)
     }
 
+    /// Returns the wall-clock time of a registry's time, or of its origin if the sum does not fit.
     pub(crate) fn system_time(&self, at: Duration) -> std::time::SystemTime {
         self.wall.checked_add(at).unwrap_or(self.wall)
     }

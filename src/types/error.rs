@@ -1,9 +1,10 @@
-//! The errors: one small enum for each kind of call. A call that returns one has changed nothing.
+//! The errors: one small enum for each kind of call. A call that returns an error has changed
+//! nothing.
 
 use crate::Status;
 use std::fmt;
 
-/// Declares an error enum, its messages, and the conversions from what a look-up can refuse.
+/// Declares an error enum, its messages, and the conversions from the errors of a look-up.
 macro_rules! errors {
     ($(
         $(#[$meta:meta])*
@@ -19,7 +20,7 @@ macro_rules! errors {
         }
 
         impl $name {
-            /// The error's name in lower case, for logs and labels. It never changes.
+            /// Returns the error's name in lower case, for logs and labels. It never changes.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self {
@@ -27,12 +28,12 @@ macro_rules! errors {
                 }
             }
 
-            /// The status of the job, where that is the reason.
+            /// Returns the status of the job, if that is the reason of the error.
             #[must_use]
             pub const fn status(&self) -> Option<Status> {
                 match self {
                     $( $( Self::$variant($field) => Some(*$field), )? )*
-                    #[allow(unreachable_patterns)] // where every variant has one
+                    #[allow(unreachable_patterns)] // an enum may have a status in every variant
                     _ => None,
                 }
             }
@@ -78,18 +79,18 @@ macro_rules! errors {
     };
 }
 
-/// Why there is no job to look at.
+/// Reason why an id names no job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LookupError {
     /// No job of this registry ever had this id. For HTTP: 404.
     NotFound,
-    /// The job was here and has been removed. For HTTP: 410.
+    /// The job has been removed. For HTTP: 410.
     Gone,
 }
 
 impl LookupError {
-    /// The error's name in lower case, for logs and labels. It never changes.
+    /// Returns the error's name in lower case, for logs and labels. It never changes.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -110,11 +111,11 @@ impl fmt::Display for LookupError {
 
 impl std::error::Error for LookupError {}
 
-/// A thread that holds a job's lock asked for another, or for the same one again.
+/// Error of a thread that holds a job's lock and asks for another one, or for the same one again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WouldDeadlock;
 
-/// Why a word admits no write of a caller: what [`LookupError`] has, and the fence.
+/// Reason why a state word admits no write of a caller: a [`LookupError`], or the fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fenced {
     NotFound,
@@ -132,7 +133,8 @@ impl From<LookupError> for Fenced {
 }
 
 errors! {
-    /// Why a step ([`start`], [`advance`], [`heartbeat`], [`complete`], [`fail`], [`cancel`]) was refused.
+    /// Reason why a step ([`start`], [`advance`], [`heartbeat`], [`complete`], [`fail`],
+    /// [`cancel`]) was refused.
     ///
     /// [`start`]: crate::JobRegistry::start
     /// [`advance`]: crate::JobRegistry::advance
@@ -143,103 +145,103 @@ errors! {
     StepError from [Fenced] {
         /// No job of this registry ever had this id.
         NotFound = "not_found" => "no job has this id",
-        /// The job was here and has been removed.
+        /// The job has been removed.
         Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
         Superseded = "superseded" => "a later attempt of the job has begun",
         /// Only a started job advances and completes.
         NotStarted = "not_started" => "the job has not been started",
-        /// Somebody else started the job.
+        /// Another call has started the job.
         AlreadyStarted = "already_started" => "the job has been started already",
-        /// The job ended before this call, in this way.
+        /// The job ended before this call, with this status.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
-        /// This thread holds the lock of a job.
+        /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
-    /// Why a payload could not be locked.
+    /// Reason why a payload could not be locked.
     LockError from [Fenced] {
         /// No job of this registry ever had this id.
         NotFound = "not_found" => "no job has this id",
-        /// The job was here and has been removed.
+        /// The job has been removed.
         Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
         Superseded = "superseded" => "a later attempt of the job has begun",
-        /// The job has ended, in this way. An ended job is read, not locked.
+        /// The job has ended, with this status. An ended job's payload is read, not locked.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
-        /// Another thread holds the lock; from `try_lock` only.
+        /// Another thread holds the lock. Returned by `try_lock` only.
         Busy = "busy" => "another thread holds the job's lock",
-        /// This thread holds the lock of a job.
+        /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
-    /// Why a job could not be read together with its payload.
+    /// Reason why a job could not be read together with its payload.
     ReadError from [] {
         /// No job of this registry ever had this id.
         NotFound = "not_found" => "no job has this id",
-        /// The job was here and has been removed.
+        /// The job has been removed.
         Gone = "gone" => "the job has been removed",
-        /// This thread holds the lock of a job.
+        /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
-    /// Why a job was not removed, or its removal not scheduled.
+    /// Reason why a job was not removed, or its removal not scheduled.
     RemoveError from [Fenced] {
         /// No job of this registry ever had this id.
         NotFound = "not_found" => "no job has this id",
-        /// The job has been removed before.
+        /// The job has been removed already.
         Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
         Superseded = "superseded" => "a later attempt of the job has begun",
-        /// Only an ended job is removed, and this one is pending or running.
+        /// The job is pending or running. Only an ended job is removed.
         Live = "live" => "the job has not ended",
-        /// This thread holds the lock of a job.
+        /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 
-    /// Why a job got no further attempt.
+    /// Reason why a job got no further attempt.
     RetryError from [Fenced] {
         /// No job of this registry ever had this id.
         NotFound = "not_found" => "no job has this id",
-        /// The job was here and has been removed.
+        /// The job has been removed.
         Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
         Superseded = "superseded" => "a later attempt of the job has begun",
-        /// The job has completed, or is alive and not stalled.
+        /// The job has completed, or is live and has not stalled.
         NotRetryable(status: Status) = "not_retryable" => "the job is {status}: only a failed, cancelled or stalled one is retried",
-        /// The job has had all of its 65 535 attempts.
+        /// The job has had all of its 65,535 attempts.
         AttemptsExhausted = "attempts_exhausted" => "the job has no attempts left",
         /// The registry is shutting down.
         Closed = "closed" => "the registry accepts no more jobs",
-        /// This thread holds the lock of a job.
+        /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
 }
 
-/// Why a payload was not registered. It comes back to the caller: [`into_payload`].
+/// Reason why a payload was not registered. [`into_payload`] returns the payload.
 ///
 /// [`into_payload`]: RegisterError::into_payload
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError<T> {
-    /// The registry holds as many jobs as it may. For HTTP: 429.
+    /// The registry is at capacity. For HTTP: 429.
     ///
-    /// A removed job's place is free when its hook has run and its payload has been dropped, a little
-    /// after its id has become [`Gone`](LookupError::Gone).
+    /// A removed job counts until its hook has run and its payload has been dropped, which is a
+    /// little after its id has become [`Gone`](LookupError::Gone).
     Full(T),
     /// The registry is shutting down. For HTTP: 503.
     Closed(T),
 }
 
 impl<T> RegisterError<T> {
-    /// The payload that was not registered.
+    /// Returns the payload that was not registered.
     pub fn into_payload(self) -> T {
         match self {
             Self::Full(payload) | Self::Closed(payload) => payload,
         }
     }
 
-    /// The error's name in lower case, for logs and labels. It never changes.
+    /// Returns the error's name in lower case, for logs and labels. It never changes.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -256,7 +258,7 @@ impl<T> RegisterError<T> {
     }
 }
 
-// Without `T: Debug`, so that `register(payload)?` and `unwrap` work for every payload.
+// There is no bound `T: Debug`, so that `register(payload)?` and `unwrap` work for every payload.
 impl<T> fmt::Debug for RegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

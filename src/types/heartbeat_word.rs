@@ -1,4 +1,4 @@
-//! The beat word: when a job was last heard of, and what has been decided about it.
+//! The heartbeat word: the time of a job's last heartbeat, and the decision about the job.
 //!
 //! ```text
 //!  63        40 39          3  2  1      0
@@ -8,34 +8,38 @@
 //! +------------+-------------+---+---------+
 //! ```
 //!
-//! It only grows, like the state word, and therefore never holds the same value twice. An *open* word
-//! (verdict 0) takes beats. An ending is decided by sealing it with its verdict: from that
-//! instruction on a beat is refused, so a beat that was accepted came before the ending, and the stall
-//! verdict, which seals by compare-and-exchange from the very value it judged, cannot overlook one. A
-//! start is decided by setting *s* together with its own beat. A retry opens the word again, unstarted, at a later
-//! millisecond than the sealed one.
+//! The word only grows, like the state word, and therefore never holds a value twice. An *open*
+//! word (verdict 0) takes heartbeats. An ending is decided by sealing the word with its verdict,
+//! and a sealed word takes none. An accepted heartbeat therefore precedes the ending.
 //!
-//! The state word follows what this one has decided; see `slots/slot_state.rs`.
+//! The stall verdict seals by a compare-exchange from the very value that it judged, so that it
+//! cannot miss a heartbeat. A start is decided by setting *s*, together with a heartbeat. A retry
+//! opens the word again, unstarted, at a later millisecond than the sealed one.
+//!
+//! The state word follows the decisions made here; see [`slot_state`](crate::slots::slot_state). No
+//! other module shifts bits of this word.
 
 use crate::types::state_word::Ending;
 
 const VERDICT_MASK: u64 = 3;
 const STARTED: u64 = 1 << 2;
 const MILLIS_SHIFT: u32 = 3;
-/// What lies below the time.
+/// Number of bits below the time.
 pub(crate) const DECISION_BITS: u32 = MILLIS_SHIFT;
 const GENERATION_SHIFT: u32 = 40;
 const MILLIS_MASK: u64 = (1 << 37) - 1;
 
-/// The latest time a beat records, 4.3 years after the registry was built. Every retry needs one more
-/// millisecond than the attempt before, so the room of all attempts stays free above it.
+/// The latest time that a heartbeat records, 4.3 years after the registry was built. A retry may
+/// need a millisecond more than the attempt before it, so the range above stays free for all
+/// retries.
 pub(crate) const LATEST: u64 = MILLIS_MASK - u16::MAX as u64;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeartbeatWord(u64);
 
 impl HeartbeatWord {
-    /// The beat of an empty slot: sealed, so that nothing can be recorded before there is a job.
+    /// Returns the word of an empty slot. It is sealed, so that nothing is recorded before there is
+    /// a job.
     pub(crate) fn vacant() -> Self {
         Self(VERDICT_MASK)
     }
@@ -61,7 +65,7 @@ impl HeartbeatWord {
         self.0 >> MILLIS_SHIFT & MILLIS_MASK
     }
 
-    /// `None` while the word is open.
+    /// Returns the verdict, or `None` while the word is open.
     #[inline]
     pub(crate) fn verdict(self) -> Option<Ending> {
         match self.0 & VERDICT_MASK {
@@ -77,13 +81,13 @@ impl HeartbeatWord {
         self.0 & STARTED != 0
     }
 
-    /// Verdict and start, without the time.
+    /// Returns the verdict and the start bit, without the time.
     #[inline]
     pub(crate) fn decision_bits(self) -> u64 {
         self.0 & (STARTED | VERDICT_MASK)
     }
 
-    /// Of such bits: whether they say started, and whether sealed.
+    /// Returns whether decision bits are those of a started and of a sealed word.
     pub(crate) const fn decided(bits: u64) -> (bool, bool) {
         (bits & STARTED != 0, bits & VERDICT_MASK != 0)
     }
@@ -93,7 +97,8 @@ impl HeartbeatWord {
         Self(self.0 & !(MILLIS_MASK << MILLIS_SHIFT) | millis << MILLIS_SHIFT)
     }
 
-    /// A beat at `millis`; `None` where one at least as late stands already.
+    /// Returns the word after a heartbeat at `millis`, or `None` if it already records that time or
+    /// a later one.
     #[inline]
     pub(crate) fn at(self, millis: u64) -> Option<Self> {
         debug_assert!(self.verdict().is_none());
@@ -101,10 +106,10 @@ impl HeartbeatWord {
         (millis > self.millis()).then(|| self.with_millis(millis))
     }
 
-    /// A start at `millis`, which is a beat as well.
+    /// Returns the word after a start at `millis`, which counts as a heartbeat.
     pub(crate) fn started(self, millis: u64) -> Self {
-        let beaten = self.at(millis).unwrap_or(self);
-        Self(beaten.0 | STARTED)
+        let recorded = self.at(millis).unwrap_or(self);
+        Self(recorded.0 | STARTED)
     }
 
     pub(crate) fn sealed(self, ending: Ending) -> Self {
@@ -117,7 +122,7 @@ impl HeartbeatWord {
         Self(self.0 | verdict)
     }
 
-    /// Open again for the next attempt, at `millis` or just after the sealed time.
+    /// Returns the open word of the next attempt, at `millis` or just after the sealed time.
     pub(crate) fn reopened(self, millis: u64) -> Self {
         debug_assert!(self.verdict().is_some());
         let millis = millis.min(LATEST).max(self.millis() + 1);
@@ -150,9 +155,10 @@ mod tests {
     }
 
     proptest! {
-        /// P8: beating, sealing and reopening each make the word larger, at every value it can hold.
+        /// P8: a heartbeat, a start, a seal and a reopening each make the word larger, at every
+        /// value.
         #[test]
-        fn every_step_grows_the_beat(
+        fn every_step_grows_the_heartbeat_word(
             generation in 0u32..crate::types::state_word::RETIRED,
             start in prop_oneof![0..=LATEST, LATEST - 2..=LATEST],
             then in any::<u64>(),
@@ -186,9 +192,9 @@ mod tests {
         }
     }
 
-    /// P8: for more than four years a beat is what the clock said.
+    /// P8: for more than four years, a heartbeat records the time of the clock exactly.
     #[test]
-    fn beats_of_four_years_are_exact() {
+    fn heartbeats_of_four_years_are_exact() {
         let four_years = 4 * 366 * 24 * 3_600_000;
         assert_eq!(HeartbeatWord::open(7, four_years).millis(), four_years);
     }
@@ -196,20 +202,20 @@ mod tests {
     /// P8: a clock at the end of its range leaves room for every attempt.
     #[test]
     fn every_attempt_can_reopen_at_the_end_of_time() {
-        let mut beat = HeartbeatWord::open(7, u64::MAX);
+        let mut word = HeartbeatWord::open(7, u64::MAX);
         for _ in 0..u16::MAX {
-            let next = beat.sealed(Ending::Failed).reopened(u64::MAX);
+            let next = word.sealed(Ending::Failed).reopened(u64::MAX);
             assert!(
-                next.bits() > beat.bits() && next.generation() == 7,
-                "{next:?} does not follow {beat:?}"
+                next.bits() > word.bits() && next.generation() == 7,
+                "{next:?} does not follow {word:?}"
             );
-            beat = next;
+            word = next;
         }
     }
 
-    /// Failures of models and of property tests are read by these texts.
+    /// Failures of models and property tests print these texts.
     #[test]
-    fn beats_print_their_fields() {
+    fn heartbeat_words_print_their_fields() {
         let started = HeartbeatWord::open(7, 3).started(5);
         assert_eq!(format!("{started:?}"), "g7 5 ms started");
         let sealed = started.sealed(Ending::Failed);

@@ -1,36 +1,37 @@
-//! [`JobId`]: an address that cannot be guessed, and the key that mints it.
+//! [`JobId`]: an address that cannot be guessed, and the key that issues it.
 
 use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::str::FromStr;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 62²² is just above 2¹²⁸.
+/// Number of digits of an id: 62²² is just above 2¹²⁸.
 const LENGTH: usize = 22;
 
-/// Names one job of one registry, for ever: an id is never issued twice.
+/// Identifier of one job of one registry. An id is never issued twice.
 ///
-/// It is `Copy`, prints as 22 letters and digits (safe in a URL, a file name or a label), and parses
-/// back. Every id has exactly one such text.
+/// It is `Copy`, prints as 22 letters and digits (safe in a URL, a file name or a label), and
+/// parses back. Every id has exactly one such text.
 ///
-/// Besides the job's place it carries 64 bits that nobody without the registry's key can tell from
-/// random: SipHash-2-4 of the place, under a key that the operating system's generator gave when
-/// the registry was built. An id can therefore be given to the client that owns the job and to nobody
-/// else, and a registry knows its own ids, also of jobs long removed, without remembering them.
+/// An id holds the job's slot and generation, and a nonce of 64 bits. The nonce is SipHash-2-4 of
+/// the other two, under a key from the operating system's random generator. Without that key, a
+/// nonce is indistinguishable from random bits. An id can therefore be given to the client that
+/// owns the job, and no other client guesses it. A registry recognizes its own ids without storing
+/// them, including those of removed jobs.
 ///
 /// ```
 /// use job_registry::{JobId, JobRegistry};
 ///
 /// let jobs = JobRegistry::new();
-/// let id = jobs.register("deck").unwrap().detach();
+/// let id = jobs.register("deck")?.detach();
 /// let text = id.to_string();
 /// assert_eq!(text.len(), 22);
 /// assert_eq!(text.parse::<JobId>()?, id);
-/// # Ok::<(), job_registry::ParseIdError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId {
-    // The unguessable half first, so that the texts of neighbours differ from the first letter on.
+    // The nonce comes first, so that the texts of consecutive ids differ from the first letter on.
     pub(crate) nonce: u64,
     pub(crate) generation: u32,
     pub(crate) slot: u32,
@@ -42,8 +43,8 @@ impl fmt::Display for JobId {
             | u128::from(self.generation) << 32
             | u128::from(self.slot);
         let mut text = [0; LENGTH];
-        for place in text.iter_mut().rev() {
-            *place = DIGITS[(rest % 62) as usize];
+        for digit in text.iter_mut().rev() {
+            *digit = DIGITS[(rest % 62) as usize];
             rest /= 62;
         }
         f.pad(std::str::from_utf8(&text).expect("digits are ASCII"))
@@ -59,7 +60,11 @@ impl fmt::Debug for JobId {
 impl FromStr for JobId {
     type Err = ParseIdError;
 
-    /// The inverse of `to_string`; takes nothing else.
+    /// Parses the text of `to_string`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ParseIdError`] for every other text.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         if text.len() != LENGTH {
             return Err(ParseIdError(()));
@@ -85,7 +90,7 @@ impl FromStr for JobId {
     }
 }
 
-/// A text that is no [`JobId`]: not 22 letters and digits, or out of range.
+/// Error for a text that is not a [`JobId`]: not 22 letters and digits, or out of range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseIdError(());
 
@@ -97,7 +102,7 @@ impl fmt::Display for ParseIdError {
 
 impl std::error::Error for ParseIdError {}
 
-/// A registry's secret.
+/// A registry's secret key, from which the nonces of its ids are derived.
 pub(crate) struct IdKey {
     key: [u8; 16],
 }
@@ -105,25 +110,26 @@ pub(crate) struct IdKey {
 impl IdKey {
     /// # Panics
     ///
-    /// If the operating system has no random bits to give.
+    /// If the operating system's random generator fails.
     pub(crate) fn new() -> Self {
         let mut key = [0; 16];
-        // In a model every execution has to be the same as the last.
+        // In a model, all executions must be the same, so the key is constant.
         if !cfg!(all(test, any(loom, shuttle, environment))) {
             getrandom::fill(&mut key).expect("the operating system's random generator failed");
         }
         Self { key }
     }
 
-    /// Whether the id is this registry's, now or at any time.
+    /// Returns whether the id is one of this registry's, now or at any time.
     pub(crate) fn has_issued(&self, id: JobId) -> bool {
         self.id(id.slot, id.generation) == id
     }
 
+    /// Returns the id of a slot's job of a generation.
     pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
-        let place = u64::from(slot) << 32 | u64::from(generation);
+        let address = u64::from(slot) << 32 | u64::from(generation);
         JobId {
-            nonce: SipHasher24::new_with_key(&self.key).hash(&place.to_le_bytes()),
+            nonce: SipHasher24::new_with_key(&self.key).hash(&address.to_le_bytes()),
             generation,
             slot,
         }
@@ -150,7 +156,7 @@ mod tests {
             prop_assert_eq!(text.parse::<JobId>(), Ok(id));
         }
 
-        /// Whatever parses is the text of what it parsed to: no id has two texts.
+        /// A text that parses is the text of its id: no id has two texts.
         #[test]
         fn parsing_never_panics_and_is_canonical(text in "\\PC*|[0-9A-Za-z]{22}|[0-9A-Za-z]{0,40}") {
             if let Ok(id) = text.parse::<JobId>() {
@@ -174,24 +180,24 @@ mod tests {
         );
     }
 
-    /// P4: two registries agree on no id, and the key is not a constant.
+    /// P4: two registries have no id in common, and the key is not a constant.
     #[test]
-    fn registries_mint_different_ids() {
+    fn registries_issue_different_ids() {
         assert_ne!(IdKey::new().id(0, 0), IdKey::new().id(0, 0));
     }
 
-    /// P4: who has one id cannot tell another from it: each slot and each generation has a half of its own.
+    /// P4: each slot and each generation has a nonce of its own, so that one id reveals no other.
     #[test]
-    fn no_two_places_share_the_unguessable_half() {
+    fn no_two_ids_share_a_nonce() {
         let id_key = IdKey::new();
-        let places = (0..20).flat_map(|slot| (0..20).map(move |generation| (slot, generation)));
-        let halves: std::collections::HashSet<_> = places
+        let addresses = (0..20).flat_map(|slot| (0..20).map(move |generation| (slot, generation)));
+        let nonces: std::collections::HashSet<_> = addresses
             .map(|(slot, generation)| id_key.id(slot, generation).nonce)
             .collect();
-        assert_eq!(halves.len(), 400);
+        assert_eq!(nonces.len(), 400);
     }
 
-    /// P4: a key that came into a log would make ids guessable.
+    /// P4: keys are not printed: with a key from a log, ids could be guessed.
     #[test]
     fn keys_are_not_printed() {
         assert_eq!(format!("{:?}", IdKey::new()), "IdKey(secret)");

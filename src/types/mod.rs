@@ -1,4 +1,4 @@
-//! Plain values: the public ones, and the two words that a job's state is encoded in.
+//! Plain values: the public ones, and the two words that encode a job's state.
 
 pub(crate) mod clock;
 pub(crate) mod error;

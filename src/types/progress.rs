@@ -1,12 +1,12 @@
-//! [`Progress`]: a fraction of the work done that cannot hold a bad value.
+//! [`Progress`]: a fraction of the work that is always within its range.
 
 use std::fmt;
 
 const WHOLE: u32 = 1_000_000;
 
-/// How much of a job is done, from nothing to all of it, in parts per million.
+/// The done fraction of a job, from 0 to 1,000,000 parts per million.
 ///
-/// A value of this type is always within the range: what does not fit is refused when it is made.
+/// A value of this type is always within the range: the constructors refuse every other number.
 /// Ordering and equality are exact, because the value is an integer.
 ///
 /// ```
@@ -21,17 +21,17 @@ const WHOLE: u32 = 1_000_000;
 pub struct Progress(u32);
 
 impl Progress {
-    /// Nothing is done: 0 %.
+    /// No work is done: 0 %.
     pub const ZERO: Self = Self(0);
-    /// All is done: 100 %.
+    /// All work is done: 100 %.
     pub const DONE: Self = Self(WHOLE);
 
-    /// From percent, 0 to 100, rounded to the nearest part per million.
+    /// Converts from percent, 0 to 100, rounded to the nearest part per million.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::NotANumber`] for NaN, [`ProgressError::OutOfRange`] for infinities, for
-    /// anything below 0 (-0.0 is 0) and above 100.
+    /// Returns [`ProgressError::NotANumber`] for NaN. Returns [`ProgressError::OutOfRange`] for
+    /// infinities and for all numbers below 0 or above 100. Negative zero is 0.
     ///
     /// ```
     /// use job_registry::{Progress, ProgressError};
@@ -46,18 +46,18 @@ impl Progress {
         if !(0.0..=100.0).contains(&percent) {
             return Err(ProgressError::OutOfRange);
         }
-        // In range, so that the cast neither truncates nor loses a sign.
+        // The value is in range: the cast neither truncates nor loses a sign.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let ppm = (percent * f64::from(WHOLE / 100)).round() as u32;
         Ok(Self(ppm))
     }
 
-    /// From `done` of `total` units, by exact integer arithmetic, rounded down: only `done == total`
-    /// is 100 %. Nothing to do at all (`0` of `0`) is 100 %.
+    /// Converts from `done` of `total` units, by exact integer arithmetic, rounded down: only `done
+    /// == total` is 100 %. `0` of `0` is 100 %.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::OutOfRange`] where `done` is more than `total`.
+    /// Returns [`ProgressError::OutOfRange`] if `done` is more than `total`.
     ///
     /// ```
     /// use job_registry::{Progress, ProgressError};
@@ -75,17 +75,17 @@ impl Progress {
             return Ok(Self::DONE);
         }
         let ppm = u128::from(done) * u128::from(WHOLE) / u128::from(total);
-        // `done <= total`, so that this is at most a million.
+        // By `done <= total`, this is at most a million.
         #[allow(clippy::cast_possible_truncation)]
         let ppm = ppm as u32;
         Ok(Self(ppm))
     }
 
-    /// From parts per million, 0 to 1 000 000.
+    /// Converts from parts per million, 0 to 1,000,000.
     ///
     /// # Errors
     ///
-    /// [`ProgressError::OutOfRange`] above 1 000 000.
+    /// Returns [`ProgressError::OutOfRange`] above 1,000,000.
     ///
     /// ```
     /// use job_registry::{Progress, ProgressError};
@@ -101,14 +101,14 @@ impl Progress {
         Ok(Self(ppm))
     }
 
-    /// Parts per million, 0 to 1 000 000.
+    /// Returns the parts per million, 0 to 1,000,000.
     #[inline]
     #[must_use]
     pub const fn ppm(self) -> u32 {
         self.0
     }
 
-    /// Percent, 0.0 to 100.0.
+    /// Returns the percent, 0.0 to 100.0.
     ///
     /// ```
     /// # use job_registry::Progress;
@@ -120,7 +120,7 @@ impl Progress {
         f64::from(self.0) / f64::from(WHOLE / 100)
     }
 
-    /// Of a field of the state word, which holds nothing else.
+    /// Returns the progress that a field of the state word holds, which is always in range.
     #[inline]
     pub(crate) fn stored(ppm: u32) -> Self {
         debug_assert!(ppm <= WHOLE);
@@ -128,20 +128,20 @@ impl Progress {
     }
 }
 
-/// Percent, as short as it is exact: `40 %`, `33.3333 %`.
+/// Prints percent, as short as is exact: `40 %`, `33.3333 %`.
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} %", self.as_percent())
     }
 }
 
-/// Why a number is no [`Progress`].
+/// Reason why a number is not a [`Progress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProgressError {
-    /// NaN.
+    /// The number is NaN.
     NotANumber,
-    /// Below nothing or above all of it, infinities included.
+    /// The number is below 0 % or above 100 %, or infinite.
     OutOfRange,
 }
 
@@ -162,7 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Any bit pattern of a double is either refused or within the range.
+        /// Every bit pattern of a double is either refused or within the range.
         #[test]
         fn percent_takes_exactly_its_range(bits in any::<u64>()) {
             let percent = f64::from_bits(bits);

@@ -1,5 +1,5 @@
-//! The form of ids, statuses, progress, snapshots and errors in JSON and elsewhere. It is part of the API: the README
-//! has it, and `tests/serde.rs` holds it.
+//! The serde forms of ids, statuses, progress, snapshots and errors. They are part of the API, and
+//! `docs/guide/observability.md` documents them.
 
 use crate::{
     Counts, JobId, LockError, LookupError, ParseIdError, Progress, ProgressError, ReadError,
@@ -10,7 +10,7 @@ use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;
 use std::time::Duration;
 
-/// As its 22 letters and digits.
+/// Serializes as the id's 22 letters and digits.
 impl Serialize for JobId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// As [`Status::as_str`].
+/// Serializes as [`Status::as_str`].
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
@@ -64,8 +64,8 @@ impl<'de> Deserialize<'de> for Status {
                     Status::Failed,
                     Status::Cancelled,
                 ];
-                let found = all.into_iter().find(|status| status.as_str() == name);
-                found.ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
+                let parsed = all.into_iter().find(|status| status.as_str() == name);
+                parsed.ok_or_else(|| E::invalid_value(Unexpected::Str(name), &self))
             }
         }
 
@@ -73,14 +73,14 @@ impl<'de> Deserialize<'de> for Status {
     }
 }
 
-/// As [`Progress::as_percent`], a number from 0.0 to 100.0.
+/// Serializes as [`Progress::as_percent`], a number from 0.0 to 100.0.
 impl Serialize for Progress {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.as_percent())
     }
 }
 
-/// By [`Progress::percent`], with its errors.
+/// Deserializes by [`Progress::percent`], with its errors.
 impl<'de> Deserialize<'de> for Progress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let percent = f64::deserialize(deserializer)?;
@@ -88,7 +88,8 @@ impl<'de> Deserialize<'de> for Progress {
     }
 }
 
-/// `id`, `status`, `progress`, `attempt`, `version`, and `last_heartbeat_ms` in the registry's time.
+/// Serializes `id`, `status`, `progress`, `attempt`, `version`, and `last_heartbeat_ms` in the
+/// registry's time.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Snapshot", 6)?;
@@ -102,7 +103,8 @@ impl Serialize for Snapshot {
     }
 }
 
-/// `registered_ms`, `started_ms`, `ended_ms` and `removal_ms`, in the registry's time; null where there is none.
+/// Serializes `registered_ms`, `started_ms`, `ended_ms` and `removal_ms` in the registry's time. A
+/// missing time is null.
 impl Serialize for Times {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Times", 4)?;
@@ -114,7 +116,7 @@ impl Serialize for Times {
     }
 }
 
-/// `snapshot`, `times`, `error` and `payload`.
+/// Serializes `snapshot`, `times`, `error` and `payload`.
 impl<P: Serialize> Serialize for Record<P> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Record", 4)?;
@@ -126,7 +128,7 @@ impl<P: Serialize> Serialize for Record<P> {
     }
 }
 
-/// A number for each status.
+/// Serializes the number of jobs of each status.
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Counts", 5)?;
@@ -139,7 +141,8 @@ impl Serialize for Counts {
     }
 }
 
-/// `error`, its name; `status`, the job's, where the error has one; `message`, for people.
+/// Serializes an error: its name as `error`, the job's `status` if the error has one, and a text
+/// for humans as `message`.
 fn error<S: Serializer>(
     serializer: S,
     name: &'static str,
@@ -182,14 +185,14 @@ errors! {
     ParseIdError: |_this| "not_an_id", None;
 }
 
-/// As the other errors; the payload is the caller's and stays out.
+/// Serializes like the other errors, without the payload, which belongs to the caller.
 impl<T> Serialize for RegisterError<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         error(serializer, self.name(), None, self)
     }
 }
 
-/// Registries do not live for 584 million years.
+/// Returns whole milliseconds, which overflow after 584 million years.
 fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What can be seen of a job: [`Status`], [`Snapshot`], [`Times`], [`Record`] and [`Counts`].
+//! The observable state of a job: [`Status`], [`Snapshot`], [`Times`], [`Record`] and [`Counts`].
 
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::state_word::StateWord;
@@ -7,7 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a job is in its life. A job only moves to a larger status; [`retry`] starts a new attempt.
+/// Stage in a job's life. Within an attempt, a job only moves to a larger status. [`retry`] starts
+/// a new attempt.
 ///
 /// [`retry`]: crate::JobRegistry::retry
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,16 +17,18 @@ pub enum Status {
     Pending = 0,
     /// Started.
     Running = 1,
-    /// Ended well, at 100 %.
+    /// Ended successfully, at 100 %.
     Completed = 2,
-    /// Ended by an error, a panic, an owner that went away, or a stall verdict.
+    /// Ended by an error, a panic, a dropped owner, or a stall verdict.
     Failed = 3,
-    /// Ended because somebody asked for it.
+    /// Ended by a call of [`cancel`](crate::JobRegistry::cancel) or
+    /// [`shutdown`](crate::JobRegistry::shutdown).
     Cancelled = 4,
 }
 
 impl Status {
-    /// Completed, failed or cancelled: nothing about this attempt changes any more.
+    /// Returns whether the status is completed, failed or cancelled. An ended attempt does not
+    /// change any more.
     ///
     /// ```
     /// # use job_registry::Status;
@@ -37,7 +40,7 @@ impl Status {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// `pending`, `running`, `completed`, `failed` or `cancelled`.
+    /// Returns `pending`, `running`, `completed`, `failed` or `cancelled`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,16 +61,16 @@ impl fmt::Display for Status {
 
 /// The vital state of a job at one instant.
 ///
-/// All fields are of the same instant: no snapshot shows the progress of one moment beside the
+/// All fields are of the same instant. No snapshot combines the progress of one instant with the
 /// heartbeat or the status of another.
 ///
 /// ```
 /// use job_registry::{JobRegistry, Progress, Status};
 ///
 /// let jobs = JobRegistry::new();
-/// let job = jobs.register("deck").unwrap();
+/// let job = jobs.register("deck")?;
 /// job.start()?;
-/// job.advance(Progress::percent(40.0).unwrap())?;
+/// job.advance(Progress::percent(40.0)?)?;
 ///
 /// let seen = jobs.snapshot(job.id())?;
 /// assert_eq!((seen.status(), seen.progress().as_percent()), (Status::Running, 40.0));
@@ -82,11 +85,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// `None` for a vacant slot.
+    /// Returns `None` for a vacant slot.
     #[inline]
     pub(crate) fn new(id: JobId, word: StateWord, heartbeat: HeartbeatWord) -> Option<Self> {
         let status = word.status()?;
-        // The bit is no part of what a job is.
+        // The watched bit is not part of the job's state.
         let word = StateWord::from_bits(word.bits() & !1);
         Some(Self {
             id,
@@ -96,49 +99,53 @@ impl Snapshot {
         })
     }
 
-    /// The job.
+    /// Returns the job's id.
     #[inline]
     #[must_use]
     pub fn id(&self) -> JobId {
         self.id
     }
 
-    /// Where the job is in its life.
+    /// Returns the job's status.
     #[inline]
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// How much is done. Never less than in an earlier snapshot of the same attempt.
+    /// Returns the job's progress. It is never less than in an earlier snapshot of the same
+    /// attempt.
     #[inline]
     #[must_use]
     pub fn progress(&self) -> Progress {
         self.word.progress()
     }
 
-    /// Which attempt this is: 1 for the first, at most 65 535.
+    /// Returns the number of the attempt, from 1 to 65,535.
     #[inline]
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.word.attempt().into()
     }
 
-    /// Attempt, status and progress as one number that grows with every change and never falls: for
-    /// an `ETag` or an event id. Two snapshots of one job with the same version differ in nothing but the
-    /// heartbeat.
+    /// Returns attempt, status and progress as one number, for an `ETag` or an event id. It grows
+    /// with every change and never falls. Two snapshots of one job with the same version differ at
+    /// most in the heartbeat.
     ///
-    /// Below 2³⁹, so that it survives in a JSON number. Versions of different jobs say nothing about
-    /// each other.
+    /// The number is below 2³⁹, so that it survives in a JSON number. Versions of different jobs
+    /// are not comparable.
     #[inline]
     #[must_use]
     pub fn version(&self) -> u64 {
         self.word.version()
     }
 
-    /// When the job was last heard of: the latest of its registration (or retry), its start and its
-    /// heartbeats. In the registry's time, whose present is [`JobRegistry::now`], to the millisecond; compare by
-    /// `saturating_sub`, for a retry that follows an end at once counts as a millisecond later.
+    /// Returns the time of the job's last heartbeat: the latest of its registration (or retry), its
+    /// start and its heartbeats. It is in the registry's time, whose present is
+    /// [`JobRegistry::now`], to the millisecond.
+    ///
+    /// Subtract it by `saturating_sub`: it is ahead of the present by up to a millisecond for each
+    /// retry that followed an end immediately.
     ///
     /// [`JobRegistry::now`]: crate::JobRegistry::now
     #[inline]
@@ -166,38 +173,39 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// When things happened to a job, in the registry's time (see [`JobRegistry::now`]), to the
-/// millisecond. [`JobRegistry::system_time`] turns them into wall-clock times for display.
+/// Times of a job's changes in the registry's time (see [`JobRegistry::now`]), to the millisecond.
+/// [`JobRegistry::system_time`] converts them to wall-clock times for display.
 ///
 /// [`JobRegistry::now`]: crate::JobRegistry::now
 /// [`JobRegistry::system_time`]: crate::JobRegistry::system_time
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Times {
-    /// When the job was registered.
+    /// Time of the job's registration.
     pub registered: Duration,
-    /// When its present attempt was started.
+    /// Start of the present attempt.
     pub started: Option<Duration>,
-    /// When its present attempt ended.
+    /// End of the present attempt.
     pub ended: Option<Duration>,
-    /// The earliest instant at which it may be removed. `None` while it lives and where it never is.
+    /// Earliest time of the job's removal. `None` if the job is live or is kept for ever.
     pub removal: Option<Duration>,
 }
 
-/// A job at one instant, with its payload: owned from [`get`], borrowed (`Record<&T>`) in [`read`].
+/// A job at one instant, with its payload. It owns the payload if [`get`] returned it, and borrows
+/// it (`Record<&T>`) in [`read`].
 ///
 /// [`get`]: crate::JobRegistry::get
 /// [`read`]: crate::JobRegistry::read
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record<P> {
-    /// Status, progress, attempt, version, last heartbeat.
+    /// Id, status, progress, attempt, version and last heartbeat.
     pub snapshot: Snapshot,
-    /// When things happened.
+    /// Times of the job's changes.
     pub times: Times,
-    /// Why the job failed.
+    /// Reason why the job failed.
     pub error: Option<Arc<str>>,
-    /// The caller's own data.
+    /// The payload that the caller registered.
     pub payload: P,
 }
 
@@ -212,7 +220,7 @@ impl<P> Record<P> {
     }
 }
 
-/// How many jobs there are of each status.
+/// Number of jobs of each status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -220,16 +228,16 @@ pub struct Counts {
     pub pending: usize,
     /// Started, not ended.
     pub running: usize,
-    /// Ended well.
+    /// Ended successfully.
     pub completed: usize,
     /// Ended by an error.
     pub failed: usize,
-    /// Ended on request.
+    /// Cancelled.
     pub cancelled: usize,
 }
 
 impl Counts {
-    /// All of them.
+    /// Returns the number of all jobs.
     #[must_use]
     pub fn total(&self) -> usize {
         self.pending + self.running + self.completed + self.failed + self.cancelled

@@ -1,4 +1,4 @@
-//! The state word: what a job is, in 64 bits that only grow.
+//! The state word: a job's generation, attempt, status and progress, in 64 bits that only grow.
 //!
 //! ```text
 //!  63        40 39      24 23    21 20        1  0
@@ -8,16 +8,17 @@
 //! +------------+----------+--------+-----------+---+
 //! ```
 //!
-//! * *generation*: which job lives in the slot. The last value means that the slot is retired.
+//! * *generation*: distinguishes the jobs that a slot holds one after the other. The last value
+//!   means that the slot is retired.
 //! * *attempt*: 1 for the first attempt of a job, 0 in an empty slot.
 //! * *status*: `0` vacant, then `Pending < Running < Completed < Failed < Cancelled`.
 //! * *progress*: parts per million.
-//! * *w*: the watched bit. Somebody waits for the next change. The only bit that may fall.
+//! * *w*: the watched bit: a watcher waits for the next change. It is the only bit that may fall.
 //!
-//! Every legal step makes `word >> 1` larger. `loom_tests/guarantee` lists the steps and says who may make them;
-//! tests compare its rules with the functions below.
+//! Every legal step makes `word >> 1` larger. `loom_tests/guarantee` lists the steps and the
+//! threads that may make them, and tests compare its rules with the functions below.
 //!
-//! Everything here is plain arithmetic on values. Nobody else in the crate shifts bits of this word.
+//! This module is plain arithmetic on values. No other module shifts bits of this word.
 
 use crate::{Progress, Status};
 
@@ -31,12 +32,12 @@ const STATUS_MASK: u64 = (1 << 3) - 1;
 const ATTEMPT_MASK: u64 = (1 << 16) - 1;
 const WATCHED: u64 = 1;
 
-/// The generation of a retired slot. No id carries it.
+/// The generation of a retired slot. No id has it.
 pub(crate) const RETIRED: u32 = (1 << 24) - 1;
 /// The last attempt a job can have.
 pub(crate) const LAST_ATTEMPT: u16 = u16::MAX;
 
-/// How a job ended; the three last values of [`Status`].
+/// Kind of a job's end: the three last values of [`Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Completed,
@@ -60,7 +61,7 @@ impl Ending {
 pub(crate) struct StateWord(u64);
 
 impl StateWord {
-    /// An empty slot that will give its next job `generation`.
+    /// Returns the word of an empty slot, whose next job gets `generation`.
     pub(crate) fn vacant(generation: u32) -> Self {
         Self::encode(generation, 0, None, 0)
     }
@@ -96,13 +97,14 @@ impl StateWord {
         (self.0 >> ATTEMPT_SHIFT & ATTEMPT_MASK) as u16
     }
 
-    /// 0 for a vacant slot, 1 for a pending job, 2 for a running one, more for an ended one.
+    /// Returns 0 for a vacant slot, 1 for a pending job, 2 for a running one, and more for an ended
+    /// one.
     #[inline]
     pub(crate) fn status_bits(self) -> u64 {
         self.0 >> STATUS_SHIFT & STATUS_MASK
     }
 
-    /// `None` for a vacant slot.
+    /// Returns the status, or `None` for a vacant slot.
     #[inline]
     pub(crate) fn status(self) -> Option<Status> {
         match self.status_bits() {
@@ -121,15 +123,16 @@ impl StateWord {
         Progress::stored((self.0 >> PROGRESS_SHIFT & PROGRESS_MASK) as u32)
     }
 
-    /// Whether it is a running job's, of this generation and attempt, or of any attempt. One comparison for all.
+    /// Returns whether this is the word of a running job with the generation and the attempt (any,
+    /// if `None`), by one comparison.
     #[inline(always)]
     pub(crate) fn is_running(self, generation: u32, attempt: Option<u16>) -> bool {
         let running = Self::encode(generation, attempt.unwrap_or(0), Some(Status::Running), 0);
-        let beside = match attempt {
+        let ignored = match attempt {
             Some(_) => (1 << STATUS_SHIFT) - 1,
             None => ((1 << STATUS_SHIFT) - 1) | (ATTEMPT_MASK << ATTEMPT_SHIFT),
         };
-        self.0 & !beside == running.0
+        self.0 & !ignored == running.0
     }
 
     #[inline]
@@ -142,12 +145,12 @@ impl StateWord {
         self.0 & WATCHED != 0
     }
 
-    /// Attempt, status and progress as one number: what a client sees grow, 39 bits.
+    /// Returns attempt, status and progress as one number of 39 bits.
     pub(crate) fn version(self) -> u64 {
         (self.0 & ((1 << GENERATION_SHIFT) - 1)) >> PROGRESS_SHIFT
     }
 
-    /// Whether going from `self` to `next` is a step at all: larger, the watched bit left out.
+    /// Returns whether `next` follows `self` in a step: it is larger without the watched bit.
     #[inline]
     pub(crate) fn grows_to(self, next: Self) -> bool {
         next.0 >> PROGRESS_SHIFT > self.0 >> PROGRESS_SHIFT
@@ -157,8 +160,8 @@ impl StateWord {
         Self(self.0 | WATCHED)
     }
 
-    // The steps. Each is `None` where no rule permits it, and each leaves the watched
-    // bit clear: whoever makes the step wakes the watchers.
+    // The steps. Each returns `None` if no rule permits it. Each clears the watched bit: the thread
+    // that makes the step wakes the watchers.
 
     pub(crate) fn register(self) -> Option<Self> {
         let free = self.status().is_none() && self.generation() != RETIRED;
@@ -170,7 +173,8 @@ impl StateWord {
             .then(|| self.with(Status::Running, self.progress()))
     }
 
-    /// Of a running job. `None` where `progress` is not larger than what stands.
+    /// Returns the next word of a running job, or `None` if `progress` is not larger than the
+    /// present progress.
     #[inline]
     pub(crate) fn advance(self, progress: Progress) -> Option<Self> {
         debug_assert!(self.status() == Some(Status::Running));

@@ -1,4 +1,4 @@
-//! Property tests of the state word: P1 and P4 stand on them.
+//! Property tests of the state word, on which P1 and P4 rest.
 
 use super::*;
 use proptest::prelude::*;
@@ -15,7 +15,8 @@ fn statuses() -> impl Strategy<Value = Option<Status>> {
 }
 
 prop_compose! {
-    /// Any word that the layout's rules allow, reachable or not, with the edges of every field likely.
+    /// Generates any word that the layout permits, reachable or not, with the edges of every field
+    /// likely.
     fn words()(
         generation in prop_oneof![Just(0), Just(RETIRED - 1), 0..RETIRED],
         attempt in prop_oneof![Just(0), Just(1), Just(LAST_ATTEMPT), any::<u16>()],
@@ -48,7 +49,7 @@ fn steps(word: StateWord, progress: Progress) -> Vec<(&'static str, Option<State
     ]
 }
 
-/// The row of the table in the module's docs, written down a second time.
+/// Returns whether the rules of the guarantee permit the step, written down a second time.
 fn is_legal(step: &str, from: Option<Status>) -> bool {
     use Status::{Cancelled, Completed, Failed, Pending, Running};
     match step {
@@ -74,7 +75,7 @@ proptest! {
         }
     }
 
-    /// Every legal step is taken, but for the ends of the ranges.
+    /// Every legal step is taken, except at the ends of the ranges.
     #[test]
     fn every_legal_step_is_taken(word in words(), ppm in 0..=1_000_000u32) {
         let progress = Progress::stored(ppm);
@@ -90,7 +91,7 @@ proptest! {
 
     /// Encoding and decoding are inverse, and no field spills into another.
     #[test]
-    fn fields_are_apart(
+    fn fields_do_not_overlap(
         generation in 0..=RETIRED,
         attempt in any::<u16>(),
         status in statuses(),
@@ -117,7 +118,7 @@ proptest! {
         }
     }
 
-    /// One comparison says of generation, attempt and status what the three fields do.
+    /// The single comparison of `is_running` agrees with the three fields.
     #[test]
     fn a_running_word_is_of_its_generation_and_attempt(word in words(), other in words()) {
         let running = word.status() == Some(Status::Running);
@@ -139,7 +140,7 @@ fn the_last_generation_retires_the_slot() {
     assert_eq!(retired.register(), None);
 }
 
-/// Failures of models and of property tests are read by these texts.
+/// Failures of models and property tests print these texts.
 #[test]
 fn words_print_their_fields() {
     let running = StateWord::vacant(7)
