@@ -76,7 +76,7 @@ impl World {
                     Some(generation) => Body {
                         payload: Some(generation.into()),
                         registered: 0,
-                        filed: 0,
+                        queued_at: 0,
                         // Due at once, for the sweeps. No other call asks.
                         removal: if class.is_ended() {
                             Removal::at(0)
@@ -418,7 +418,7 @@ impl World {
                 // Nobody else sweeps: the queue has one entry for the slot.
                 while !jobs.state.due.take_due(0, 9).is_empty() {}
                 let (time, slot) = (0, SLOT);
-                jobs.state.due.file([Entry { time, slot }]);
+                jobs.state.due.insert([Entry { time, slot }]);
                 Ret::Count(jobs.sweep().removed)
             }
             Kind::Iter => self.views(jobs.iter()),

@@ -8,7 +8,7 @@ use crate::types::clock::NEVER;
 ///
 /// # Panics
 ///
-/// If a watcher is listed, a slot is neither a job's nor free, or a slot is filed under a time that the due
+/// If a watcher is listed, a slot is neither a job's nor free, or a slot is queued at a time that the due
 /// queue does not have.
 pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegistry<T>) {
     let inner = &jobs.state;
@@ -26,7 +26,7 @@ pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegist
     let (entries, empty) = inner.due.census();
     assert_eq!(empty, 0, "a time without entries is left behind");
     for slot in inner.table.iter() {
-        let (time, slot) = (slot.body.lock().filed, slot.index);
+        let (time, slot) = (slot.body.lock().queued_at, slot.index);
         let is_listed = entries.contains(&Entry { time, slot });
         assert!(
             time == NEVER || is_listed,

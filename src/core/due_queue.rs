@@ -1,44 +1,47 @@
-//! The due queue: which slots to look at when.
+//! The due queue: the slots that a sweep has to visit, ordered by time.
 //!
-//! Entries are hints and four bytes each. What counts is in the job's body: an entry whose time is not
-//! the body's `filed` is left over from an earlier deadline, and is dropped when its time comes. A slot is filed once, at or
-//! before its job's deadline. A job that turns out not to be due yet is filed again, and one that is removed before
-//! its time leaves the entry to the next, which needs none of its own unless it is due earlier.
+//! An entry takes four bytes and is a coarse_deadline: the deadline itself is in the job's body. An
+//! entry is stale if its time differs from the body's `queued_at`, and is dropped when it is due.
+//!
+//! A slot is queued once, at or before its job's deadline. A job that is not due yet when its entry
+//! is, is queued again. A job that is removed early leaves its entry to the slot's next job. That
+//! job needs an entry of its own only if it is due earlier.
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::types::clock::NEVER;
 use std::collections::BTreeMap;
 
-/// When to look at what is due at `due`: the farther away, the coarser, so that jobs share few times and an entry costs
-/// little more than its four bytes. Never later than `due`, and always later than `now` if `due` is: a job comes back a
-/// few times on its way.
-pub(crate) fn hint(now: u64, due: u64) -> u64 {
+/// Returns the time at which a job that is due at `due` is queued. The farther the deadline, the
+/// coarser the time, so that many jobs share one time and an entry costs little more than its four
+/// bytes. The time is never later than `due`. If `due` is later than `now`, then so is the time: a
+/// job is queued a few times until its deadline.
+pub(crate) fn coarse_deadline(now: u64, due: u64) -> u64 {
     let left = due.saturating_sub(now) / PARTS;
     let step = left.checked_ilog2().map_or(1, |log| 1 << log);
     due & !(step - 1)
 }
 
-/// Of the time that is left, a hint is at most one part too early.
+/// A coarse deadline is early by at most this fraction of the remaining time.
 const PARTS: u64 = 64;
 
-/// At most so many entries are taken out under one hold of the queue's lock.
+/// Maximum number of entries that are taken under one hold of the queue's lock.
 pub(crate) const BATCH: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct DueQueue {
     queue: Mutex<Queue>,
-    /// The first time in there, or `NEVER`: a look before its time takes no lock.
+    /// The earliest time in the queue, or `NEVER`. A check before that time takes no lock.
     earliest: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Queue {
     by_time: BTreeMap<u64, Vec<u32>>,
-    /// What `earliest` says.
-    noted: u64,
+    /// The value of `earliest`.
+    stored_earliest: u64,
 }
 
-/// A slot, and the time it was filed under.
+/// A slot, and the time under which it is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) time: u64,
@@ -50,22 +53,23 @@ impl DueQueue {
         Self {
             queue: Mutex::new(Queue {
                 by_time: BTreeMap::new(),
-                noted: NEVER,
+                stored_earliest: NEVER,
             }),
             earliest: AtomicU64::new(NEVER),
         }
     }
 
-    pub(crate) fn file(&self, entries: impl IntoIterator<Item = Entry>) {
+    /// Adds entries.
+    pub(crate) fn insert(&self, entries: impl IntoIterator<Item = Entry>) {
         let mut queue = self.queue.lock();
         for Entry { time, slot } in entries {
             debug_assert!(time != NEVER);
             queue.by_time.entry(time).or_default().push(slot);
         }
-        self.note_earliest(&mut queue);
+        self.update_earliest(&mut queue);
     }
 
-    /// Takes out up to `most` entries whose time has come by `now`, earliest first.
+    /// Removes and returns up to `most` entries that are due at `now`, earliest first.
     pub(crate) fn take_due(&self, now: u64, most: usize) -> Vec<Entry> {
         let mut due = Vec::new();
         if !self.is_due(now) {
@@ -84,23 +88,24 @@ impl DueQueue {
                 first.remove();
             }
         }
-        self.note_earliest(&mut queue);
+        self.update_earliest(&mut queue);
         due
     }
 
-    // ORDERING: SeqCst, in one order with the words. With Acquire and Release, a sweep could miss a removal that another
-    // has just filed again, although everybody else has seen the other sweep end before the job did.
+    // ORDERING: SeqCst, in one order with the words. With Acquire and Release, a sweep could miss a
+    // removal that another sweep has just queued again. All other threads would have seen that
+    // sweep end before the job did.
 
-    fn note_earliest(&self, queue: &mut Queue) {
+    fn update_earliest(&self, queue: &mut Queue) {
         let first = queue.by_time.first_key_value();
         let earliest = first.map_or(NEVER, |(time, _)| *time);
-        if earliest != queue.noted {
-            queue.noted = earliest;
+        if earliest != queue.stored_earliest {
+            queue.stored_earliest = earliest;
             self.earliest.store(earliest, Ordering::SeqCst);
         }
     }
 
-    /// All entries, and how many times are listed without one.
+    /// Returns all entries, and the number of times with an empty list.
     #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<Entry>, usize) {
         let queue = self.queue.lock();
@@ -112,7 +117,7 @@ impl DueQueue {
         (entries.collect(), empty.count())
     }
 
-    /// Whether any entry's time has come.
+    /// Returns whether any entry is due.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.earliest.load(Ordering::SeqCst) <= now
     }
@@ -125,15 +130,15 @@ mod tests {
     use std::time::Duration;
 
     proptest! {
-        /// P6: every entry comes out once, none early, earlier times first.
+        /// P6: every entry is returned once, none is early, and earlier times come first.
         #[test]
-        fn entries_come_out_once_and_not_early(
+        fn entries_are_returned_once_and_not_early(
             times in prop::collection::vec(0u64..40, 0..200),
             most in 1usize..80,
             step in 1usize..20,
         ) {
             let queue = DueQueue::new();
-            queue.file(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot }));
+            queue.insert(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot }));
             let mut seen = Vec::new();
             let mut from = 0;
             for now in (0..=60).step_by(step) {
@@ -158,24 +163,26 @@ mod tests {
     }
 
     proptest! {
-        /// P6: a hint is never late, never now, and comes closer with every look until it is exact.
+        /// P6: a coarse deadline is never late and never now, and comes closer each time until it
+        /// is exact.
         #[test]
-        fn hints_lead_to_the_deadline(now in 0..NEVER, left in 0..NEVER) {
+        fn coarse_deadlines_lead_to_the_deadline(now in 0..NEVER, left in 0..NEVER) {
             let due = now.saturating_add(left).min(NEVER - 1);
-            let (mut now, mut looks) = (now, 0);
+            let (mut now, mut visits) = (now, 0);
             while now < due {
-                let next = hint(now, due);
+                let next = coarse_deadline(now, due);
                 prop_assert!(now < next && next <= due, "{next} from {now} to {due}");
                 prop_assert!(due - next <= (due - now) / PARTS);
-                (now, looks) = (next, looks + 1);
+                (now, visits) = (next, visits + 1);
             }
-            prop_assert!(looks <= 12, "{looks} looks");
+            prop_assert!(visits <= 12, "{visits} visits");
         }
     }
 
-    /// P6: jobs that are removed before their time leave one entry for each slot, and the last of them is removed at its own.
+    /// P6: jobs that are removed early leave one entry for each slot, and the last job is removed
+    /// at its own deadline.
     #[test]
-    fn slot_is_filed_once_for_all_its_jobs() {
+    fn slot_is_queued_once_for_all_its_jobs() {
         let clock = crate::ManualClock::new();
         let builder = crate::JobRegistry::builder().clock(clock.clone());
         let jobs = builder.retention(Duration::from_secs(60)).build();
@@ -188,22 +195,22 @@ mod tests {
             clock.advance(Duration::from_millis(10));
             jobs.remove(ended()).unwrap();
         }
-        let filed = || {
+        let queued = || {
             let queue = jobs.state.due.queue.lock();
             queue.by_time.values().map(Vec::len).sum::<usize>()
         };
         ended();
-        assert_eq!(filed(), 1);
+        assert_eq!(queued(), 1);
         clock.advance(Duration::from_millis(59_999));
         assert_eq!(jobs.sweep().removed, 0);
         clock.advance(Duration::from_millis(1));
         assert_eq!(jobs.sweep().removed, 1);
-        assert_eq!(filed(), 0);
+        assert_eq!(queued(), 0);
     }
 
-    /// P6: however often a removal is put off, the queue has one entry for the job.
+    /// P6: a removal that is postponed many times has one entry in the queue.
     #[test]
-    fn removal_that_is_put_off_is_filed_once() {
+    fn removal_that_is_postponed_is_queued_once() {
         let jobs = crate::JobRegistry::new();
         let id = jobs.register(()).unwrap().detach();
         jobs.cancel(id).unwrap();

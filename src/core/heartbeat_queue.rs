@@ -1,4 +1,5 @@
-//! Whom the heartbeat task beats for, and when: 16 bytes for each.
+//! The heartbeat queue: the timers of `heartbeat_every`, ordered by the time of their next
+//! heartbeat. A timer takes 16 bytes.
 
 use crate::slots::fenced_id::FencedId;
 use std::collections::{BTreeMap, HashSet};
@@ -8,35 +9,38 @@ use tokio::runtime::Id;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// So many beats at a time, before other tasks get their turn.
+/// Maximum number of heartbeats that the task records before it yields to other tasks.
 const BATCH: usize = 1024;
-/// The first beat comes earlier than asked for by less than one part, so that jobs share few times.
+/// A heartbeat is early by less than this fraction of its interval, so that jobs share timer ticks.
 const PARTS: u32 = 64;
 
 /// The heartbeats of one registry.
 #[derive(Debug, Default)]
 pub(crate) struct HeartbeatQueue {
     queue: Mutex<Queue>,
+    /// Notified when a new timer is the earliest.
     pub(crate) earlier: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Times are milliseconds since then.
+    /// The origin of all times, which are in milliseconds.
     epoch: Option<Instant>,
-    /// By the time of the next beat, and the interval.
-    turns: BTreeMap<(u64, u32), Vec<Timer>>,
-    /// How many are in `turns`.
-    waiting: usize,
-    /// Their guards were dropped while the job lived. They leave when they are met.
+    /// The timers, by the time of the next heartbeat and the interval.
+    schedule: BTreeMap<(u64, u32), Vec<Timer>>,
+    /// Number of timers in `schedule`.
+    scheduled: usize,
+    /// Timers whose guards were dropped while the job was live. Each is removed when it is next
+    /// taken.
     dropped: HashSet<Timer>,
     last_number: u32,
-    /// The runtimes with a task at work. One, unless a registry is used from several; each can go away
-    /// without the others' jobs falling silent.
+    /// The runtimes on which a task is running. There is one, unless several runtimes use the
+    /// registry. If one of them shuts down, a task of another one serves its jobs.
     runtimes: HashSet<Id>,
 }
 
-/// One heartbeat of one attempt. A second of the same attempt has another number.
+/// The timer of one heartbeat guard, for one attempt. A second guard of the same attempt has
+/// another number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Timer {
     slot: u32,
@@ -50,43 +54,44 @@ impl Timer {
         FencedId {
             slot: self.slot,
             generation: self.generation,
-            // For ids, which only those who are told of a beat ask for.
+            // The queue does not store the nonce, which only events need.
             nonce: 0,
             attempt: Some(self.attempt),
         }
     }
 }
 
-/// Heartbeats whose time has come. Those that go on are put back for their next time, whatever panics.
+/// Timers that are due. The destructor schedules the active ones again, even after a panic.
 #[derive(Debug)]
-pub(crate) struct InHand<'a> {
+pub(crate) struct DueTimers<'a> {
     heartbeats: &'a HeartbeatQueue,
     time: u64,
     interval: u32,
-    jobs: Vec<Timer>,
-    over: Vec<Timer>,
+    active: Vec<Timer>,
+    ended: Vec<Timer>,
 }
 
-impl InHand<'_> {
-    pub(crate) fn jobs(&self) -> impl Iterator<Item = Timer> {
-        self.jobs.iter().copied()
+impl DueTimers<'_> {
+    pub(crate) fn timers(&self) -> impl Iterator<Item = Timer> {
+        self.active.iter().copied()
     }
 
-    pub(crate) fn retain(&mut self, mut goes_on: impl FnMut(Timer) -> bool) {
-        let Self { jobs, over, .. } = self;
-        jobs.retain(|timer| {
-            let goes_on = goes_on(*timer);
-            if !goes_on {
-                over.push(*timer);
+    /// Ends the timers for which `is_active` returns `false`.
+    pub(crate) fn retain(&mut self, mut is_active: impl FnMut(Timer) -> bool) {
+        let Self { active, ended, .. } = self;
+        active.retain(|timer| {
+            let is_active = is_active(*timer);
+            if !is_active {
+                ended.push(*timer);
             }
-            goes_on
+            is_active
         });
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for DueTimers<'_> {
     fn drop(&mut self) {
-        self.heartbeats.lock().put_back(self);
+        self.heartbeats.lock().reschedule(self);
     }
 }
 
@@ -95,7 +100,8 @@ impl HeartbeatQueue {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From 1 ms to 49 days, which is as long as a number of 32 bits goes.
+    /// Schedules a timer. Its interval is clamped to 1 ms at least and to 49 days at most, the
+    /// range of 32 bits.
     pub(crate) fn add(&self, id: FencedId, interval: Duration) -> Timer {
         let interval = u32::try_from(interval.as_millis())
             .unwrap_or(u32::MAX)
@@ -106,13 +112,17 @@ impl HeartbeatQueue {
             slot: id.slot,
             generation: id.generation,
             number: queue.last_number,
-            attempt: id.attempt.expect("one attempt beats"),
+            attempt: id.attempt.expect("a timer is fenced to an attempt"),
         };
-        let time = on_the_grid(queue.now() + u64::from(interval), interval);
-        let first = queue.turns.first_key_value();
+        let time = align(queue.now() + u64::from(interval), interval);
+        let first = queue.schedule.first_key_value();
         let is_first = first.is_none_or(|((first, _), _)| time < *first);
-        queue.turns.entry((time, interval)).or_default().push(timer);
-        queue.waiting += 1;
+        queue
+            .schedule
+            .entry((time, interval))
+            .or_default()
+            .push(timer);
+        queue.scheduled += 1;
         drop(queue);
         if is_first {
             self.earlier.notify_waiters();
@@ -120,82 +130,93 @@ impl HeartbeatQueue {
         timer
     }
 
-    /// Ends a heartbeat, unless its job has, which the task notices by itself.
+    /// Stops a timer. If its job has ended, the task removes the timer by itself.
     pub(crate) fn stop(&self, timer: Timer, is_live: impl FnOnce() -> bool) {
         let mut queue = self.lock();
-        // Under the lock, so that the task finds what is put here when it puts back what it has in hand.
+        // The check is under the lock, so that the task finds the dropped timer when it
+        // reschedules.
         if !is_live() {
             return;
         }
         queue.dropped.insert(timer);
-        queue.forget_many();
+        queue.purge_if_half_dropped();
     }
 
-    /// Whether the runtime has no task yet. It has one from now on.
+    /// Marks the runtime as having a task. Returns whether it had none.
     pub(crate) fn enter(&self, runtime: Id) -> bool {
         self.lock().runtimes.insert(runtime)
     }
 
+    /// Marks the runtime as having no task.
     pub(crate) fn leave(&self, runtime: Id) {
         self.lock().runtimes.remove(&runtime);
     }
 
-    /// Takes some whose time has come in hand, those that come first.
-    pub(crate) fn take_due(&self) -> Option<InHand<'_>> {
+    /// Takes the earliest timers that are due, all of one time and interval.
+    pub(crate) fn take_due(&self) -> Option<DueTimers<'_>> {
         let mut queue = self.lock();
         let now = queue.now();
-        let Queue { turns, dropped, .. } = &mut *queue;
-        let first = turns.first_entry().filter(|first| first.key().0 <= now)?;
-        let ((time, interval), mut jobs) = first.remove_entry();
-        if jobs.len() > BATCH {
-            let last = jobs.split_off(jobs.len() - BATCH);
-            turns.insert((time, interval), std::mem::replace(&mut jobs, last));
+        let Queue {
+            schedule, dropped, ..
+        } = &mut *queue;
+        let first = schedule
+            .first_entry()
+            .filter(|first| first.key().0 <= now)?;
+        let ((time, interval), mut active) = first.remove_entry();
+        if active.len() > BATCH {
+            let last = active.split_off(active.len() - BATCH);
+            schedule.insert((time, interval), std::mem::replace(&mut active, last));
         }
-        let taken = jobs.len();
+        let taken = active.len();
         if !dropped.is_empty() {
-            jobs.retain(|timer| !dropped.remove(timer));
+            active.retain(|timer| !dropped.remove(timer));
         }
-        queue.waiting -= taken;
-        Some(InHand {
+        queue.scheduled -= taken;
+        Some(DueTimers {
             heartbeats: self,
             time,
             interval,
-            jobs,
-            over: Vec::new(),
+            active,
+            ended: Vec::new(),
         })
     }
 
-    /// The heartbeats that are listed, and those of them that were dropped. Panics if the parts do not fit together.
+    /// Returns the number of scheduled timers, and the number of dropped ones among them.
+    ///
+    /// # Panics
+    ///
+    /// If the parts of the queue contradict each other.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn census(&self) -> (usize, usize) {
         let queue = self.lock();
-        let listed: HashSet<_> = queue.turns.values().flatten().copied().collect();
+        let listed: HashSet<_> = queue.schedule.values().flatten().copied().collect();
         assert!(
-            queue.turns.values().all(|jobs| !jobs.is_empty()),
-            "a time without heartbeats"
+            queue.schedule.values().all(|timers| !timers.is_empty()),
+            "a time without timers is listed"
         );
         assert_eq!(
-            queue.turns.values().map(Vec::len).sum::<usize>(),
-            queue.waiting
+            queue.schedule.values().map(Vec::len).sum::<usize>(),
+            queue.scheduled
         );
-        assert_eq!(listed.len(), queue.waiting, "a heartbeat is listed twice");
+        assert_eq!(listed.len(), queue.scheduled, "a timer is listed twice");
         assert!(
             queue.dropped.is_subset(&listed),
-            "a dropped heartbeat is not listed"
+            "a dropped timer is not listed"
         );
-        (queue.waiting, queue.dropped.len())
+        (queue.scheduled, queue.dropped.len())
     }
 
-    /// Whether any runtime has a task.
+    /// Returns whether any runtime has a task.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn has_task(&self) -> bool {
         !self.lock().runtimes.is_empty()
     }
 
-    /// When to come next; `None` ends the runtime's task, which the next heartbeat starts anew.
+    /// Returns the time of the next heartbeat. `None` ends the runtime's task, which the next timer
+    /// starts again.
     pub(crate) fn next(&self, runtime: Id) -> Option<Instant> {
         let mut queue = self.lock();
-        let next = queue.turns.first_key_value().map(|((time, _), _)| *time);
+        let next = queue.schedule.first_key_value().map(|((time, _), _)| *time);
         let Some(next) = next else {
             queue.runtimes.remove(&runtime);
             return None;
@@ -214,58 +235,62 @@ impl Queue {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn put_back(&mut self, hand: &mut InHand<'_>) {
-        for timer in &hand.over {
+    fn reschedule(&mut self, due: &mut DueTimers<'_>) {
+        for timer in &due.ended {
             self.dropped.remove(timer);
         }
-        if !hand.jobs.is_empty() {
-            self.list_again(hand);
+        if !due.active.is_empty() {
+            self.schedule_next(due);
         }
-        // Those that are left may be dropped ones of long intervals, for the most part.
-        if !hand.over.is_empty() {
-            self.forget_many();
+        // The remaining timers may be mostly dropped ones with long intervals.
+        if !due.ended.is_empty() {
+            self.purge_if_half_dropped();
         }
     }
 
-    fn list_again(&mut self, hand: &mut InHand<'_>) {
-        // Where the task could not keep up, beats are left out, not made up for.
-        let (now, length) = (self.now(), u64::from(hand.interval));
-        let from = if hand.time + length > now {
-            hand.time
+    fn schedule_next(&mut self, due: &mut DueTimers<'_>) {
+        // If the task could not keep up, heartbeats are skipped and not made up for.
+        let (now, length) = (self.now(), u64::from(due.interval));
+        let from = if due.time + length > now {
+            due.time
         } else {
             now
         };
-        let next = on_the_grid(from + length, hand.interval);
-        self.waiting += hand.jobs.len();
-        let turn = self.turns.entry((next, hand.interval)).or_default();
-        if turn.is_empty() {
-            *turn = std::mem::take(&mut hand.jobs);
+        let next = align(from + length, due.interval);
+        self.scheduled += due.active.len();
+        let timers = self.schedule.entry((next, due.interval)).or_default();
+        if timers.is_empty() {
+            *timers = std::mem::take(&mut due.active);
         } else {
-            turn.append(&mut hand.jobs);
+            timers.append(&mut due.active);
         }
     }
 
-    /// Forgets the dropped ones where they are half of all or more. The walk takes a step or two for each that is forgotten.
-    fn forget_many(&mut self) {
-        if self.dropped.len() * 2 >= self.waiting {
-            self.forget_dropped();
+    /// Purges the dropped timers if they are at least half of all. The scan takes a step or two for
+    /// each timer that it purges.
+    fn purge_if_half_dropped(&mut self) {
+        if self.dropped.len() * 2 >= self.scheduled {
+            self.purge_dropped();
         }
     }
 
-    /// What stays in `dropped` is in the task's hands.
-    fn forget_dropped(&mut self) {
-        let Self { turns, dropped, .. } = self;
-        turns.retain(|_, jobs| {
-            jobs.retain(|timer| !dropped.remove(timer));
-            !jobs.is_empty()
+    /// Removes the dropped timers from the schedule. Those that stay in `dropped` have been taken
+    /// by the task.
+    fn purge_dropped(&mut self) {
+        let Self {
+            schedule, dropped, ..
+        } = self;
+        schedule.retain(|_, timers| {
+            timers.retain(|timer| !dropped.remove(timer));
+            !timers.is_empty()
         });
-        self.waiting = turns.values().map(Vec::len).sum();
+        self.scheduled = schedule.values().map(Vec::len).sum();
         dropped.shrink_to_fit();
     }
 }
 
-/// The latest time by then that others of the interval come at as well.
-fn on_the_grid(time: u64, interval: u32) -> u64 {
+/// Returns the latest tick of the interval's grid that is not after `time`.
+fn align(time: u64, interval: u32) -> u64 {
     let step = (interval / PARTS).checked_ilog2().map_or(1, |log| 1 << log);
     time & !(step - 1)
 }
@@ -274,10 +299,10 @@ fn on_the_grid(time: u64, interval: u32) -> u64 {
 mod tests {
     use super::*;
 
-    /// P8, scenario 20: a heartbeat that is dropped while the task has it in hand is not beaten for again, and one beside it
-    /// that goes on is.
+    /// P8, scenario 20: a timer that is dropped while the task has taken it records no further
+    /// heartbeat. Another one that was taken with it continues.
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_dropped_in_hand_does_not_come_back() {
+    async fn timer_dropped_while_taken_is_not_rescheduled() {
         let heartbeats = HeartbeatQueue::default();
         let every = Duration::from_millis(10);
         let id = |slot| FencedId {
@@ -289,10 +314,10 @@ mod tests {
         let dropped = heartbeats.add(id(1), every);
         let kept = heartbeats.add(id(2), every);
         tokio::time::advance(every).await;
-        let mut hand = heartbeats.take_due().unwrap();
+        let mut due = heartbeats.take_due().unwrap();
         heartbeats.stop(dropped, || true);
-        hand.retain(|_| true);
-        drop(hand);
+        due.retain(|_| true);
+        drop(due);
         tokio::time::advance(every).await;
         let mut seen = Vec::new();
         heartbeats.take_due().unwrap().retain(|timer| {
@@ -303,9 +328,10 @@ mod tests {
         assert!(heartbeats.lock().dropped.is_empty());
     }
 
-    /// P6: a heartbeat that is dropped while the task has it in hand is forgotten, also where the task does not put it back.
+    /// P6: a timer that is dropped while the task has taken it is forgotten, even if the task ends
+    /// it.
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_dropped_in_hand_and_over_is_forgotten() {
+    async fn timer_dropped_while_taken_and_ended_is_forgotten() {
         let heartbeats = HeartbeatQueue::default();
         let every = Duration::from_millis(10);
         let id = |slot| FencedId {
@@ -314,22 +340,22 @@ mod tests {
             nonce: 0,
             attempt: Some(1),
         };
-        let over = heartbeats.add(id(1), every);
-        // Others, so that the one is not forgotten at once.
+        let ended = heartbeats.add(id(1), every);
+        // Other timers keep the dropped one from being purged immediately.
         for slot in 2..10 {
             heartbeats.add(id(slot), 100 * every);
         }
         tokio::time::advance(every).await;
-        let mut hand = heartbeats.take_due().unwrap();
-        heartbeats.stop(over, || true);
-        hand.retain(|_| false);
-        drop(hand);
+        let mut due = heartbeats.take_due().unwrap();
+        heartbeats.stop(ended, || true);
+        due.retain(|_| false);
+        drop(due);
         assert_eq!(heartbeats.census(), (8, 0));
     }
 
-    /// Those that were dropped take no more memory than those that are left.
+    /// Dropped timers take no more memory than the remaining ones.
     #[tokio::test(start_paused = true)]
-    async fn half_of_them_dropped_are_forgotten() {
+    async fn dropped_timers_are_purged_when_they_are_half() {
         let heartbeats = HeartbeatQueue::default();
         let all: Vec<_> = (0..10)
             .map(|slot| {
@@ -348,6 +374,6 @@ mod tests {
         }
         let queue = heartbeats.lock();
         assert!(queue.dropped.is_empty());
-        assert_eq!(queue.waiting, 5);
+        assert_eq!(queue.scheduled, 5);
     }
 }

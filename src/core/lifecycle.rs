@@ -1,6 +1,7 @@
-//! A job's life within one attempt: start, advance, heartbeat, the three endings, and the payload's update.
+//! A job's life within one attempt: start, advance, heartbeat, the three endings, and the payload's
+//! update.
 
-use crate::core::due_queue::{Entry, hint};
+use crate::core::due_queue::{Entry, coarse_deadline};
 use crate::core::lookup::{JobRef, LockedJob};
 use crate::core::registry_state::RegistryState;
 use crate::slots::body::Removal;
@@ -20,8 +21,8 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-// Advance and heartbeat take no lock. Each has a form by id that resolves and steps in one (`core/lookup.rs`), and
-// one for a job that is resolved already.
+// Advance and heartbeat take no lock. Each has a fast path by id (`core/lookup.rs`), and a form for
+// a resolved job.
 
 impl<T> RegistryState<T> {
     #[inline(always)]
@@ -104,7 +105,8 @@ impl<'a, T> JobRef<'a, T> {
         self.id.admit(word).is_ok() && word.status().is_some_and(|status| !status.is_ended())
     }
 
-    /// Takes the lock of a live job. A load before the lock spares the wait for a job that has ended.
+    /// Takes the lock of a live job. A load before the lock spares the wait for a job that has
+    /// ended.
     #[inline(always)]
     pub(crate) fn lock_live(self) -> Result<LockedJob<'a, T>, LockError> {
         if !crate::sync::deferred::holds_lock() {
@@ -151,10 +153,11 @@ impl<'a, T> JobRef<'a, T> {
     }
 }
 
-/// Emits the event of an advance and wakes the watchers, also if the subscriber panics. Returns the progress.
+/// Emits the event of an advance and wakes the watchers, also if the subscriber panics. Returns the
+/// progress.
 ///
-/// This is a function of its own so that an advance without watchers keeps nothing across a call. It takes a job's
-/// parts, because the whole would be passed in memory.
+/// This is a function of its own so that an advance without watchers keeps nothing across a call.
+/// It takes a job's parts, because the whole would be passed in memory.
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
 fn emit_advance<T>(slot: Slot<'_, T>, id: FencedId, watched: bool, after: StateWord) -> Progress {
     let _duty = slot.wake_duty(watched);
@@ -166,7 +169,8 @@ fn emit_advance<T>(slot: Slot<'_, T>, id: FencedId, watched: bool, after: StateW
     after.progress()
 }
 
-/// Returns why a job does not advance. It takes a fenced id's parts, because the whole would be passed in memory.
+/// Returns why a job does not advance. It takes a fenced id's parts, because the whole would be
+/// passed in memory.
 #[cold]
 fn not_running(generation: u32, attempt: Option<u16>, word: StateWord) -> StepError {
     match (admit(generation, attempt, word), word.status()) {
@@ -177,8 +181,9 @@ fn not_running(generation: u32, attempt: Option<u16>, word: StateWord) -> StepEr
 }
 
 impl<T> LockedJob<'_, T> {
-    /// Starts a pending job. It needs the lock because the body records the time of the start. The start is also a
-    /// heartbeat: a job that was pending for long must not be running with an old one for even an instant.
+    /// Starts a pending job. It needs the lock because the body records the time of the start. The
+    /// start also counts as a heartbeat: otherwise a job that was pending for long would stall
+    /// immediately.
     pub(crate) fn start(&mut self) -> Result<(), StepError> {
         let word = self.word();
         self.id.admit(word)?;
@@ -214,7 +219,7 @@ impl<T> LockedJob<'_, T> {
         }
         let now = self.registry.timeline.elapsed();
         let before = telemetry::ON.then(|| self.in_status(word, millis(now)));
-        // The text first: a reader that sees the ending finds it.
+        // The text is written first: a reader that sees the ending finds it.
         self.write_ending(now, reason);
         let sealed = self.slot.decide_end(ending);
         let _duty = self.slot.settle(sealed);
@@ -224,10 +229,10 @@ impl<T> LockedJob<'_, T> {
         Ok(())
     }
 
-    /// Writes what the body says of an ending: why, when, and when the job is to be removed.
+    /// Writes the body's part of an ending: its reason, its time, and the time of the removal.
     pub(crate) fn write_ending(&mut self, now: Duration, reason: Option<String>) {
         if self.word().status() == Some(Status::Pending) {
-            // The attempt has never been started. Until now the field held when the attempt began.
+            // The attempt was never started. Until now, the field held the time of the retry.
             self.body.started = NEVER;
         }
         let retention = self.registry.settings.retention;
@@ -239,26 +244,27 @@ impl<T> LockedJob<'_, T> {
         self.schedule(millis(now));
     }
 
-    /// Enters the slot into the due queue, at or before the time of the job's removal.
+    /// Queues the slot at or before the time of the job's removal.
     pub(crate) fn schedule(&mut self, now: u64) {
         let Some(due) = self.body.removal.due() else {
             return;
         };
-        // An entry before the deadline is enough: the sweep enters again what it finds too early.
-        if due == NEVER || due >= self.body.filed {
+        // An earlier entry is enough: a sweep queues a job again if it is not due.
+        if due == NEVER || due >= self.body.queued_at {
             return;
         }
-        let time = hint(now, due);
-        self.body.filed = time;
-        self.registry.due.file([Entry {
+        let time = coarse_deadline(now, due);
+        self.body.queued_at = time;
+        self.registry.due.insert([Entry {
             time,
             slot: self.slot.index,
         }]);
     }
 
-    /// Checks that the job is live, and fixes the fenced id to its attempt, which cannot change while it is locked.
-    // A locked job that is passed on in memory is written in parts and read whole, for which a processor has to wait: a
-    // lock took twice as long.
+    /// Checks that the job is live, and fixes the fenced id to its attempt, which cannot change
+    /// while it is locked.
+    // A locked job that is returned in memory is written in parts and read whole, which defeats the
+    // processor's store forwarding.
     #[inline(always)]
     fn live(mut self) -> Result<Self, LockError> {
         let word = self.word();
@@ -273,7 +279,8 @@ impl<T> LockedJob<'_, T> {
         }
     }
 
-    /// Runs `f` on the payload of a live job. A panic in it fails the job with its message, and is passed on.
+    /// Runs `f` on the payload of a live job. If `f` panics, the job fails with the panic's
+    /// message, and the panic is passed on.
     #[inline]
     pub(crate) fn update<R>(mut self, f: impl FnOnce(&mut T) -> R) -> R {
         let mut panics = Panics::default();
@@ -285,12 +292,14 @@ impl<T> LockedJob<'_, T> {
         let value = panics.catch(|| f(payload));
         match (value, panics.take()) {
             (Some(value), _) => value,
-            (None, panic) => self.fail_for(panic.expect("it has panicked")),
+            (None, panic) => {
+                self.fail_for(panic.expect("`catch` returns no value only after a panic"))
+            }
         }
     }
 
-    /// Fails the job for a panic in a closure and passes the panic on when the lock has been released. A panic of a
-    /// waker or a subscriber on the way is contained.
+    /// Fails the job for a panic in a closure and passes the panic on when the lock has been
+    /// released. A panic of a waker or a subscriber on the way is contained.
     #[cold]
     fn fail_for(mut self, panic: Box<dyn Any + Send>) -> ! {
         let reason = format!("panicked: {}", panic_message(&*panic));

@@ -1,9 +1,9 @@
 //! [`JobRef`] and [`LockedJob`]: a job that a call has resolved, and one that it has locked.
 //!
-//! [`resolve`](RegistryState::resolve) loads the state word twice, and most calls load it again. The calls by
-//! id that take no lock go a shorter way: they start from [`addressed`](RegistryState::addressed), and their own
-//! second load or compare-exchange is the validation. Under contention, and for a job that is not there, they
-//! fall back to `resolve`.
+//! [`resolve`](RegistryState::resolve) loads the state word twice, and most calls load it again.
+//! Lock-free calls by id have a fast path instead. It starts from
+//! [`addressed`](RegistryState::addressed), and its own second load or compare-exchange is the
+//! validation. Under contention, and for a missing job, the call falls back to `resolve`.
 
 use crate::core::registry_state::RegistryState;
 use crate::slots::fenced_id::FencedId;
@@ -30,8 +30,8 @@ impl<T> Clone for JobRef<'_, T> {
 
 impl<T> Copy for JobRef<'_, T> {}
 
-/// A slot whose lock this thread holds, and the fenced id of the call that has locked it. Whether the slot
-/// still holds that job is for each operation to check.
+/// A slot whose lock this thread holds, and the fenced id of the call that has locked it. Each
+/// operation checks whether the slot still holds that job.
 pub(crate) struct LockedJob<'a, T> {
     pub(crate) registry: &'a RegistryState<T>,
     pub(crate) id: FencedId,
@@ -81,15 +81,17 @@ impl<T> RegistryState<T> {
         })
     }
 
-    /// Returns the job of an id. The job may be removed at any time after that, which each operation checks.
+    /// Returns the job of an id. The job may be removed at any time after that, which each
+    /// operation checks.
     #[inline(always)]
     pub(crate) fn resolve(&self, id: JobId) -> Result<JobRef<'_, T>, LookupError> {
         let mark = Mark::here();
         let job = self.addressed(id)?;
         let seen = job.slot.state();
         let is_here = seen.generation() == id.generation && !seen.is_vacant();
-        // The nonce is loaded between two loads that see the job: it is the job's, and not that of the one before or
-        // after it. For the second, the generation is enough: a slot is vacant before its job, not after it.
+        // The nonce is loaded between two loads that see the job. It therefore belongs to the job,
+        // and not to the previous or the next one. The second load needs only the generation: a
+        // slot is vacant before its job, not after it.
         let is_present = is_here
             && job.slot.has_nonce_of(job.id)
             && job.slot.state().generation() == id.generation;
@@ -100,8 +102,9 @@ impl<T> RegistryState<T> {
         Ok(job)
     }
 
-    /// Returns the error for an id that the slot does not hold. The keyed hash tells a removed job (`Gone`) from
-    /// an id that was never issued (`NotFound`). It takes an id's parts, because the whole would be passed in memory.
+    /// Returns the error for an id that the slot does not hold. The keyed hash tells a removed job
+    /// (`Gone`) from an id that was never issued (`NotFound`). It takes an id's parts, because the
+    /// whole would be passed in memory.
     #[cold]
     fn missing(&self, nonce: u64, generation: u32, slot: u32) -> LookupError {
         let id = JobId {
@@ -116,8 +119,8 @@ impl<T> RegistryState<T> {
         }
     }
 
-    /// Runs `call` on the job of an id, where a fast path has found contention or no job. It takes an id's parts,
-    /// because the whole would be passed in memory.
+    /// Runs `call` on the job of an id, where a fast path has found contention or no job. It takes
+    /// an id's parts, because the whole would be passed in memory.
     #[cold]
     pub(crate) fn resolve_and<R, E: From<LookupError>>(
         &self,
@@ -150,7 +153,8 @@ impl<T> RegistryState<T> {
 
     /// Returns the id of the job that a slot was seen to hold.
     pub(crate) fn id_in(&self, slot: Slot<'_, T>, generation: u32) -> JobId {
-        // ORDERING: Acquire, for the nonce of a later job: a thread that sees it sees that this job has gone.
+        // ORDERING: Acquire. A thread that loads the nonce of a later job then sees that this job
+        // has gone.
         let nonce = slot.nonce.load(Ordering::Acquire);
         if slot.state().generation() == generation {
             JobId {
@@ -224,7 +228,8 @@ mod tests {
     use super::*;
     use crate::{JobRegistry, Progress, StepError};
 
-    /// P4: an id whose generation does not fit the state word names no job, even if the rest of it is a job's.
+    /// P4: an id whose generation does not fit the state word names no job, even if the rest of it
+    /// is a job's.
     #[test]
     fn no_id_has_a_second_form() {
         let jobs = JobRegistry::new();
@@ -244,8 +249,8 @@ mod tests {
         assert_eq!(job.snapshot().unwrap().progress(), Progress::ZERO);
     }
 
-    /// P4: a slot that is opened for its next job names no job before that one is published, even for a caller
-    /// that has guessed the id.
+    /// P4: a slot that is opened for its next job names no job before that job is published. This
+    /// holds even for a caller that has guessed the id.
     #[test]
     fn no_id_is_accepted_before_its_job_is_published() {
         let jobs = JobRegistry::<()>::new();

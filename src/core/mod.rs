@@ -1,4 +1,4 @@
-//! One registry's state, and every operation on it.
+//! The state of a registry, and every operation on it.
 
 pub(crate) mod due_queue;
 #[cfg(feature = "tokio")]

@@ -1,4 +1,4 @@
-//! [`RegistryState`]: what all handles of one registry share.
+//! [`RegistryState`]: the state that all handles of one registry share.
 
 use crate::core::due_queue::DueQueue;
 use crate::slots::fenced_id::FencedId;
@@ -25,13 +25,13 @@ pub(crate) struct RegistryState<T> {
     pub(crate) settings: Settings<T>,
     /// Number of removals in which user code panicked.
     pub(crate) removal_panics: AtomicU64,
-    /// Number of reapers at work. Without one, `register` sweeps a little.
+    /// Number of running reapers. Without one, `register` sweeps up to two entries.
     pub(crate) reapers: AtomicUsize,
     #[cfg(feature = "tokio")]
     pub(crate) tasks: crate::core::tasks::Tasks,
 }
 
-/// What the builder sets once.
+/// The settings that the builder fixes.
 pub(crate) struct Settings<T> {
     /// Milliseconds; `NEVER` if ended jobs stay.
     pub(crate) retention: u64,
@@ -67,8 +67,8 @@ impl<T> RegistryState<T> {
         millis(self.timeline.elapsed())
     }
 
-    /// Registers a pending job: sweeps a little, puts the payload into a free slot and publishes the job. Without a
-    /// reaper, a due job is removed if the registry is full.
+    /// Registers a pending job: puts the payload into a free slot and publishes the job. Without a
+    /// reaper, it first sweeps up to two entries, and it removes a due job if the registry is full.
     pub(crate) fn register(&self, payload: T) -> Result<FencedId, RegisterError<T>> {
         let mut now = self.now();
         // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
@@ -86,14 +86,15 @@ impl<T> RegistryState<T> {
             }
         };
         let generation = slot.state().generation();
-        // This lock needs no permit: the slot is empty, and no thread can hold it for longer than it takes to see
-        // that. Registering therefore works under a guard.
+        // This lock needs no permit: the slot is empty, and a thread that holds its lock releases
+        // it immediately. Registering therefore works under a guard.
         let mut body = slot.body.lock();
         debug_assert!(body.payload.is_none());
         body.payload = Some(payload);
         body.registered = now;
         drop(body);
-        // Before the nonce: a thread that sees the nonce sees the heartbeat word changed, and none of the job before.
+        // The heartbeat word is opened before the nonce is stored. A thread that loads this nonce
+        // therefore sees the new heartbeat word, and no word of the previous job.
         slot.open(generation, now);
         // ORDERING: Release pairs with the Acquire in `has_nonce_of`.
         let nonce = self.id_key.id(slot.index, generation).nonce;
@@ -127,8 +128,8 @@ impl<T> RegistryState<T> {
         })
     }
 
-    /// Returns both words of every slot, also of vacant ones. If a waker panics, `next` panics, and the iterator
-    /// continues with the next slot.
+    /// Returns both words of every slot, also of vacant ones. If a waker panics, `next` panics, and
+    /// the iterator continues with the next slot.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (Slot<'_, T>, StateWord, HeartbeatWord)> {
         self.table.iter().map(|slot| {
             let (word, heartbeat) = slot.load_pair();
@@ -139,7 +140,8 @@ impl<T> RegistryState<T> {
 
 impl<T> Drop for RegistryState<T> {
     fn drop(&mut self) {
-        // One by one: two payloads that panic in one drop of the table would end the process.
+        // The payloads are dropped one by one: two that panic in one drop of the table would abort
+        // the process.
         let mut panics = Panics::default();
         if std::mem::needs_drop::<T>() {
             for slot in self.table.iter() {

@@ -1,8 +1,15 @@
 //! Removal: `remove_after`, `remove` and `sweep`.
 //!
-//! A removal is complete in this order: the job's place moves on to its next generation, under the
-//! job's lock; the lock is released; watchers are told; the hook runs; the payload is dropped; the slot
-//! becomes free. A job that comes to live in the slot therefore never meets anything of the last one.
+//! A removal has six steps, in this order:
+//!
+//! 1. The slot moves on to its next generation, under the job's lock.
+//! 2. The lock is released.
+//! 3. The watchers are woken.
+//! 4. The hook runs.
+//! 5. The payload is dropped or returned.
+//! 6. The slot becomes free.
+//!
+//! The next job of a slot therefore never meets anything of the previous one.
 
 use crate::core::due_queue::{BATCH, DueQueue, Entry};
 use crate::core::lookup::LockedJob;
@@ -25,16 +32,17 @@ use std::fmt;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
-/// What a [`sweep`](crate::JobRegistry::sweep) did.
+/// Report of a [`sweep`](crate::JobRegistry::sweep).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Swept {
-    /// Jobs removed.
+    /// Number of jobs removed.
     pub removed: usize,
-    /// Ended jobs that seem due but are locked by somebody (a reader); the next sweep comes back to them.
+    /// Number of ended jobs that seem due but whose lock another thread holds. The next sweep
+    /// removes them.
     pub busy: usize,
-    /// Removed jobs whose hook, payload's drop, waker or subscriber panicked during the removal, with the
-    /// text of the first panic.
+    /// Removed jobs for which the hook, the payload's destructor, a waker or a subscriber panicked,
+    /// with the text of the first panic.
     pub panics: Vec<(JobId, String)>,
 }
 
@@ -53,7 +61,8 @@ impl fmt::Display for Swept {
     }
 }
 
-/// A job that is out of its slot. The slot becomes free when this is dropped, after the payload, whatever panics.
+/// A job that has been moved out of its slot. The slot becomes free when this is dropped, after the
+/// payload, even after a panic.
 struct Removed<'a, T> {
     registry: &'a RegistryState<T>,
     id: FencedId,
@@ -85,32 +94,33 @@ impl<T> Removed<'_, T> {
 
 impl<T> Drop for Removed<'_, T> {
     fn drop(&mut self) {
-        // Nothing is left of it, unless something has panicked before this one could.
+        // A payload is left only if a panic came before its regular drop.
         self.drop_payload();
         self.registry.table.give_back(self.id.slot);
     }
 }
 
-/// Entries that a sweep has in hand. Those it has not dealt with go back into the queue, however it ends.
-struct InHand<'a> {
+/// Entries that a sweep has taken. The destructor returns the unfinished ones to the queue, even
+/// after a panic.
+struct TakenEntries<'a> {
     queue: &'a DueQueue,
     due: Vec<Entry>,
     busy: Vec<Entry>,
 }
 
-impl Drop for InHand<'_> {
+impl Drop for TakenEntries<'_> {
     fn drop(&mut self) {
         self.due.append(&mut self.busy);
         if !self.due.is_empty() {
-            self.queue.file(self.due.drain(..));
+            self.queue.insert(self.due.drain(..));
         }
     }
 }
 
-/// How much a sweep does at most. Jobs that are locked do not count.
+/// Limits of a sweep. Jobs that are locked do not count.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Entries of the due queue, whether or not their jobs are due.
+    /// Number of entries taken from the due queue, whether or not their jobs are due.
     entries: usize,
     removals: usize,
 }
@@ -136,7 +146,8 @@ impl Limits {
 }
 
 impl<'a, T> LockedJob<'a, T> {
-    /// Schedules the removal of the job for `delay` after its end, or after this call if it has ended.
+    /// Schedules the removal of the job for `delay` after its end, or after this call if it has
+    /// ended.
     pub(crate) fn remove_after(&mut self, delay: Duration) -> Result<(), RemoveError> {
         let word = self.word();
         self.id.admit(word)?;
@@ -145,7 +156,7 @@ impl<'a, T> LockedJob<'a, T> {
         let ended = self.body.ended;
         self.body.removal = match word.status() {
             Some(status) if status.is_ended() => {
-                // The end is later than a clock that has jumped back, and it was rounded down.
+                // The clock may have jumped back behind the end, which was rounded down.
                 let from = if now < ended {
                     ended.saturating_add(1)
                 } else {
@@ -166,13 +177,14 @@ impl<'a, T> LockedJob<'a, T> {
         if !word.status().is_some_and(Status::is_ended) {
             return Err(RemoveError::Live);
         }
-        // Before anything is changed: a clock that panics has the call refused.
+        // The clock is read before anything is changed: if it panics, the call is refused.
         let now = if ON { self.registry.now() } else { 0 };
         let mut removed = self.vacate(now).ok_or(RemoveError::Gone)?;
         removed.run_hook();
         if let Some(panic) = removed.panics.take() {
             let (registry, id) = (removed.registry, removed.id.id());
-            // The payload is dropped before the panic is passed on: a second panic would meet it.
+            // The payload is dropped before the panic is passed on, so that a panic of its
+            // destructor is caught.
             drop(removed);
             registry.count_panic(id, &*panic);
             resume_unwind(panic);
@@ -181,17 +193,17 @@ impl<'a, T> LockedJob<'a, T> {
     }
 
     /// Moves an ended job out of its slot, releases the lock and notifies the watchers.
-    #[inline(always)] // spares two copies of the job
+    #[inline(always)] // avoids two copies of the job
     fn vacate(mut self, now: u64) -> Option<Removed<'a, T>> {
         let (registry, id) = (self.registry, self.id);
         let last = self.slot.snapshot(id).ok()?;
-        // Nothing but the watched bit changes on an ended job whose lock is held.
+        // While the lock of an ended job is held, only the watched bit changes.
         self.slot
             .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
             .ok()?;
         let body = std::mem::replace(&mut *self.body, Body::empty());
-        // The entry stays in the due queue, and its time is early enough for most jobs that come next.
-        self.body.filed = body.filed;
+        // The entry stays in the due queue, and is early enough for most of the slot's next jobs.
+        self.body.queued_at = body.queued_at;
         drop(self);
         let ended = body.ended;
         let mut removed = Removed {
@@ -217,11 +229,12 @@ impl<'a, T> LockedJob<'a, T> {
         Some(removed)
     }
 
-    /// Removes a job that is found ended, whatever panics on the way. `otherwise` is the time if the clock panics.
-    fn remove_into(self, otherwise: u64, swept: &mut Swept) {
+    /// Removes the job if it has ended, even if user code panics. `fallback` is the time if the
+    /// clock panics.
+    fn remove_into(self, fallback: u64, swept: &mut Swept) {
         let registry = self.registry;
         let now = ON.then(|| contain(|| registry.now())).flatten();
-        let Some(mut removed) = self.vacate(now.unwrap_or(otherwise)) else {
+        let Some(mut removed) = self.vacate(now.unwrap_or(fallback)) else {
             return;
         };
         swept.removed += 1;
@@ -235,19 +248,20 @@ impl<'a, T> LockedJob<'a, T> {
         }
     }
 
-    /// Removes the job if it is due. Enters it into the due queue again if it is not.
+    /// Removes the job if it is due, and queues it again if it is not.
     fn sweep(mut self, entry: Entry, now: u64, swept: &mut Swept) {
-        if self.body.filed != entry.time {
+        if self.body.queued_at != entry.time {
             return;
         }
-        self.body.filed = NEVER;
+        self.body.queued_at = NEVER;
         let word = self.word();
         let is_due = self.body.removal.due().is_some_and(|due| due <= now);
         if !is_due || !word.status().is_some_and(Status::is_ended) {
             return self.schedule(now);
         }
         self.id.generation = word.generation();
-        // ORDERING: Relaxed. The state word was stored after the nonce, and the lock keeps the job in the slot.
+        // ORDERING: Relaxed. The state word was stored after the nonce, and the lock keeps the job
+        // in the slot.
         self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
         self.remove_into(now, swept);
     }
@@ -258,7 +272,8 @@ impl<T> RegistryState<T> {
         self.sweep_within(Limits::NONE, self.now())
     }
 
-    /// Sweeps a little, for a registry without a reaper. Returns whether a job was removed.
+    /// Sweeps at most two entries, for a registry without a reaper. Returns whether a job was
+    /// removed.
     pub(crate) fn sweep_a_little(&self, now: u64) -> bool {
         self.sweep_within(Limits::A_LITTLE, now).removed > 0
     }
@@ -273,7 +288,8 @@ impl<T> RegistryState<T> {
     #[cfg(feature = "tokio")]
     pub(crate) fn remove_all(&self) {
         let mut swept = Swept::default();
-        // A waker that panics has been called; nobody is left to report the panic to.
+        // A panic of a waker is dropped: the waker has been called, and no caller is left for a
+        // report.
         let _ = despite_panics(self.snapshots(), |seen| {
             if !seen.status().is_ended() {
                 return;
@@ -282,14 +298,15 @@ impl<T> RegistryState<T> {
                 return;
             };
             if let Ok(Some(locked)) = job.try_lock() {
-                // The status is checked again: the job may have been retried or removed since it was seen.
+                // The status is checked again: the job may have been retried or removed since it
+                // was seen.
                 locked.remove_into(0, &mut swept);
             }
         });
     }
 
-    /// Does nothing on a thread that holds a job's lock, under which hooks and destructors must not run. Does nothing
-    /// in a hook or destructor that a sweep runs: that sweep goes on.
+    /// Does nothing on a thread that holds a job's lock, under which hooks and destructors must not
+    /// run. Does nothing in a hook or destructor that a sweep runs: that sweep continues.
     #[inline]
     fn sweep_within(&self, limits: Limits, now: u64) -> Swept {
         if self.due.is_due(now) {
@@ -305,7 +322,7 @@ impl<T> RegistryState<T> {
             return swept;
         };
         let began = ON.then(|| self.timeline.elapsed());
-        let mut hand = InHand {
+        let mut taken = TakenEntries {
             queue: &self.due,
             due: Vec::new(),
             busy: Vec::new(),
@@ -316,33 +333,36 @@ impl<T> RegistryState<T> {
             if most == 0 || holds_lock() {
                 break;
             }
-            hand.due = self.due.take_due(now, most);
-            if hand.due.is_empty() {
+            taken.due = self.due.take_due(now, most);
+            if taken.due.is_empty() {
                 break;
             }
-            let busy_before = hand.busy.len();
-            entries += hand.due.len();
-            // The slots lie anywhere in memory. Prefetched together, they arrive at the same time.
-            hand.due
+            let busy_before = taken.busy.len();
+            entries += taken.due.len();
+            // The slots are scattered in memory. Their cache misses overlap if all are prefetched
+            // first.
+            taken
+                .due
                 .iter()
-                .for_each(|entry| self.table.fetch(entry.slot));
-            // The earliest first.
-            hand.due.reverse();
-            while let Some(entry) = hand.due.pop() {
+                .for_each(|entry| self.table.prefetch(entry.slot));
+            // `pop` takes the earliest entry first.
+            taken.due.reverse();
+            while let Some(entry) = taken.due.pop() {
                 match self.job(FencedId::of_slot(entry.slot)).try_lock() {
                     Ok(Some(locked)) => locked.sweep(entry, now, &mut swept),
-                    Ok(None) | Err(WouldDeadlock) => hand.busy.push(entry),
+                    Ok(None) | Err(WouldDeadlock) => taken.busy.push(entry),
                 }
             }
-            // A locked job does not count: otherwise a few of them hide all due jobs behind them.
-            entries -= hand.busy.len() - busy_before;
+            // Locked jobs do not count. Otherwise a few of them would hide all due jobs behind
+            // them.
+            entries -= taken.busy.len() - busy_before;
         }
-        // A live job that is locked is not due: its entry was left over by a retry.
+        // A live job is not due: its entry is left over from before a retry.
         let seems_due = |entry: &&Entry| {
             let status = self.slot(entry.slot).state().status();
             status.is_some_and(Status::is_ended)
         };
-        swept.busy = hand.busy.iter().filter(seems_due).count();
+        swept.busy = taken.busy.iter().filter(seems_due).count();
         if let Some(began) = began.filter(|_| swept != Swept::default()) {
             emit(|| Event::Swept {
                 removed: swept.removed,
@@ -365,16 +385,17 @@ impl<T> RegistryState<T> {
 }
 
 thread_local! {
-    /// The addresses of the registries that this thread sweeps: few, and mostly none.
+    /// The addresses of the registries that this thread sweeps: usually none.
     static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
-/// The permission of this thread to sweep a registry. Without it, a hook or destructor that sweeps or registers
-/// would sweep within the sweep that called it, until the stack ends.
+/// The permission of this thread to sweep a registry. Without it, a hook or destructor that sweeps
+/// or registers would recurse until the stack overflows.
 struct Sweeping(());
 
 impl Sweeping {
-    /// Returns `None` within a sweep of the same registry, and while the thread's locals are destroyed.
+    /// Returns `None` within a sweep of the same registry, and while the thread's locals are
+    /// destroyed.
     fn enter(registry: usize) -> Option<Self> {
         let entered = SWEEPING.try_with(|sweeping| {
             let mut sweeping = sweeping.borrow_mut();
@@ -390,7 +411,7 @@ impl Sweeping {
 
 impl Drop for Sweeping {
     fn drop(&mut self) {
-        // The last that was entered is the first that is left.
+        // Sweeps end in the reverse of the order in which they began.
         let _ = SWEEPING.try_with(|sweeping| sweeping.borrow_mut().pop());
     }
 }

@@ -9,22 +9,25 @@ use crate::types::state_word::LAST_ATTEMPT;
 use std::time::Duration;
 
 impl<T> LockedJob<'_, T> {
-    /// Begins the next attempt and releases the lock. `own` makes the owner of the attempt before any code runs that
-    /// could panic.
-    pub(crate) fn retry<R>(mut self, own: impl FnOnce(FencedId) -> R) -> Result<R, RetryError> {
+    /// Begins the next attempt and releases the lock. `into_owner` makes the owner of the attempt
+    /// before any code runs that could panic.
+    pub(crate) fn retry<R>(
+        mut self,
+        into_owner: impl FnOnce(FencedId) -> R,
+    ) -> Result<R, RetryError> {
         let word = self.word();
         self.id.admit(word)?;
         if self.registry.table.free().is_closed() {
             return Err(RetryError::Closed);
         }
-        // Before anything is changed: a clock that panics has the call refused.
+        // The clock is read before anything is changed: if it panics, the call is refused.
         let now = self.registry.now();
         let is_last = word.attempt() == LAST_ATTEMPT;
         match word.status() {
             Some(Status::Failed | Status::Cancelled) if is_last => {
                 return Err(RetryError::AttemptsExhausted);
             }
-            // Before the verdict: a call that is refused changes nothing.
+            // This arm precedes the verdict: a refused call changes nothing.
             Some(Status::Running) if is_last && self.judge(now).is_some() => {
                 return Err(RetryError::AttemptsExhausted);
             }
@@ -49,7 +52,7 @@ impl<T> LockedJob<'_, T> {
                 ended,
             ),
         });
-        let owner = own(FencedId {
+        let owner = into_owner(FencedId {
             attempt: Some(word.attempt() + 1),
             ..id
         });
@@ -64,8 +67,8 @@ mod tests {
     use crate::{JobRegistry, ManualClock, RetryError, Status};
     use std::time::Duration;
 
-    /// P10 and P1: attempts are numbered to the last and then refused; the refusal changes nothing, not even a stalled
-    /// job.
+    /// P10 and P1: attempts are numbered up to the last, and then refused. The refusal changes
+    /// nothing, not even a stalled job.
     #[test]
     fn attempts_run_out_and_do_not_wrap() {
         let clock = ManualClock::new();

@@ -1,4 +1,4 @@
-//! Stall detection: which running jobs have been silent for too long, and the verdict that fails them.
+//! Stall detection: running jobs without a recent heartbeat, and the verdict that fails them.
 
 use crate::core::lookup::LockedJob;
 use crate::core::registry_state::RegistryState;
@@ -23,8 +23,9 @@ impl<T> RegistryState<T> {
             && silence(heartbeat, now) > self.settings.stall_after
     }
 
-    /// Fails the stalled jobs and returns each as it is then. A job whose lock is held is left for the next
-    /// call: its holder may be about to end it, and no caller should wait for a holder that hangs.
+    /// Fails the stalled jobs and returns each as it is then. A job whose lock is held is left for
+    /// the next call: its holder may be about to end it. No caller should wait for a holder that
+    /// hangs.
     pub(crate) fn fail_stalled(&self) -> Vec<Snapshot> {
         let mut failed = Vec::new();
         let panics = despite_panics(self.stalled(), |seen| {
@@ -45,10 +46,10 @@ impl<T> RegistryState<T> {
 }
 
 impl<T> LockedJob<'_, T> {
-    /// Fails the job if it has stalled. The verdict seals the very heartbeat that it judged: a heartbeat in
-    /// between makes the compare-exchange fail, and a later one finds the seal.
+    /// Fails the job if it has stalled. The verdict seals the very heartbeat that it judged: a
+    /// heartbeat in between makes the compare-exchange fail, and a later one finds the seal.
     pub(crate) fn fail_if_stalled(&mut self) -> Option<Snapshot> {
-        // One reading for the verdict, its text and its time: they are of one instant.
+        // A single reading serves the verdict, its text and its time, so that they agree.
         let elapsed = self.registry.timeline.elapsed();
         let now = millis(elapsed);
         let mut heartbeat = self.judge(now)?;
@@ -75,7 +76,8 @@ impl<T> LockedJob<'_, T> {
         self.slot.snapshot(self.id).ok()
     }
 
-    /// Returns the heartbeat word if the job is running, on the attempt that is meant, and has stalled.
+    /// Returns the heartbeat word if the job is running, on the attempt that is meant, and has
+    /// stalled.
     pub(crate) fn judge(&self, now: u64) -> Option<HeartbeatWord> {
         let (word, heartbeat) = self.slot.load_pair();
         self.id.admit(word).ok()?;
@@ -84,8 +86,8 @@ impl<T> LockedJob<'_, T> {
     }
 }
 
-/// Returns the milliseconds since the last heartbeat. It clamps `now` to the latest recordable heartbeat; otherwise
-/// every running job looks stalled once the clock passes it.
+/// Returns the milliseconds since the last heartbeat. It clamps `now` to the latest recordable
+/// heartbeat; otherwise every running job looks stalled once the clock passes it.
 fn silence(heartbeat: HeartbeatWord, now: u64) -> u64 {
     now.min(LATEST).saturating_sub(heartbeat.millis())
 }

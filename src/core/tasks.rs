@@ -1,9 +1,9 @@
-//! [`Tasks`]: what the core knows of the task layer.
+//! [`Tasks`]: the part of a registry's state that belongs to the task layer.
 
 use crate::core::heartbeat_queue::HeartbeatQueue;
 use tokio::sync::watch;
 
-/// What the task layer keeps for a registry.
+/// The task layer's state of one registry.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     /// Number of spawned tasks that have not returned.
@@ -20,7 +20,7 @@ impl Default for Tasks {
     }
 }
 
-/// Counts one spawned task for as long as it lives, however it ends.
+/// Counts one spawned task until it is dropped.
 pub(crate) struct Running(watch::Sender<usize>);
 
 impl Tasks {

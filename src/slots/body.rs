@@ -1,4 +1,4 @@
-//! The body: what of a job is behind its lock.
+//! The body: the part of a job that is behind the slot's lock.
 
 use crate::types::clock::NEVER;
 use crate::types::snapshot::{Record, Times};
@@ -6,25 +6,26 @@ use crate::{Snapshot, Status};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What of a job does not fit into two words. All times are milliseconds of the registry.
+/// The part of a job that does not fit into the two words. All times are milliseconds of the
+/// registry.
 #[derive(Debug)]
 pub(crate) struct Body<T> {
     /// `None` in an empty slot.
     pub(crate) payload: Option<T>,
-    /// Boxed, because few jobs have one: half the size.
+    /// Boxed, because few jobs have a text: this halves the field's size.
     pub(crate) error: Option<Box<Arc<str>>>,
     pub(crate) registered: u64,
-    /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` in a job
-    /// that ended without a start.
+    /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` if
+    /// the job ended without a start.
     pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) removal: Removal,
-    /// Under which time the due queue has this slot, or `NEVER`. It outlives the job.
-    pub(crate) filed: u64,
+    /// Time of this slot's entry in the due queue, or `NEVER`. The entry outlives the job.
+    pub(crate) queued_at: u64,
 }
 
-/// When a job is to be removed: as the registry does it with every ended job, or so long after its end, which is still
-/// to come, or not before a time. The top bits tell which.
+/// Time of a job's removal. It is the registry's default, a delay after the end of a live job, or
+/// an absolute time. The top two bits distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Removal(u64);
 
@@ -33,22 +34,25 @@ const AT: u64 = 1 << 62;
 const MILLIS: u64 = AT - 1;
 
 impl Removal {
+    /// The registry's retention decides.
     pub(crate) const DEFAULT: Self = Self(0);
 
+    /// Removes `delay` after the job's end, or never if `delay` does not fit the field.
     pub(crate) fn after(delay: u64) -> Self {
         Self(AFTER | delay.min(MILLIS))
     }
 
-    /// What is too far away for the field is never.
+    /// Removes at `due`, or never if `due` does not fit the field.
     pub(crate) fn at(due: u64) -> Self {
         Self(AT | due.min(MILLIS))
     }
 
+    /// Returns the delay after the job's end, if one was set. It may be `NEVER`.
     pub(crate) fn delay(self) -> Option<u64> {
         (self.0 & AFTER != 0).then(|| self.millis())
     }
 
-    /// `NEVER`, or a time.
+    /// Returns the absolute time, if there is one. It may be `NEVER`.
     pub(crate) fn due(self) -> Option<u64> {
         (self.0 & AT != 0).then(|| self.millis())
     }
@@ -70,11 +74,11 @@ impl<T> Body<T> {
             started: NEVER,
             ended: NEVER,
             removal: Removal::DEFAULT,
-            filed: NEVER,
+            queued_at: NEVER,
         }
     }
 
-    /// Begins another attempt, pending since `now`.
+    /// Resets the body for the next attempt, pending since `now`.
     pub(crate) fn retry(&mut self, now: u64) {
         self.error = None;
         self.started = now.min(NEVER - 1);
@@ -82,7 +86,7 @@ impl<T> Body<T> {
         self.removal = Removal::DEFAULT;
     }
 
-    /// Since when a pending job has been so.
+    /// Returns the time since which a pending job has been pending.
     pub(crate) fn pending_since(&self) -> u64 {
         match self.started {
             NEVER => self.registered,
@@ -90,7 +94,8 @@ impl<T> Body<T> {
         }
     }
 
-    /// Of the job as it was last seen, with its payload, which is the caller's to put back. `None` for an empty slot.
+    /// Returns the record of a job that was last seen as `snapshot`, with its payload, which the
+    /// caller puts back. Returns `None` for an empty slot.
     pub(crate) fn take_record(&mut self, snapshot: Snapshot) -> Option<Record<T>> {
         Some(Record {
             snapshot,
@@ -115,9 +120,9 @@ impl<T> Body<T> {
 mod tests {
     use super::*;
 
-    /// A later attempt is pending since it began, and has not started, whatever time it is.
+    /// A later attempt is pending since its retry and has no start, at every time.
     #[test]
-    fn a_retry_is_no_start() {
+    fn a_retry_does_not_count_as_a_start() {
         let mut body = Body::<()>::empty();
         body.registered = 3;
         let started = |body: &Body<()>| body.times(Status::Pending).started;
@@ -131,9 +136,10 @@ mod tests {
         assert_eq!(started, Some(Duration::from_millis(8)));
     }
 
-    /// Whatever time it is, a removal is of one kind, and what is too far away is never.
+    /// A removal is either relative or absolute, at every time, and a time that does not fit is
+    /// never.
     #[test]
-    fn removals_are_what_they_were_made_of() {
+    fn removals_keep_their_kind_and_time() {
         for millis in [0, 1, MILLIS - 1] {
             let (after, at) = (Removal::after(millis), Removal::at(millis));
             assert_eq!((after.delay(), after.due()), (Some(millis), None));

@@ -1,4 +1,4 @@
-//! [`FencedId`]: which job a call means, and on which attempt it may write.
+//! [`FencedId`]: the job that a call means, and the attempt on which it may write.
 
 use crate::types::error::{Fenced, LookupError};
 use crate::types::id::JobId;
@@ -11,12 +11,12 @@ pub(crate) struct FencedId {
     pub(crate) generation: u32,
     /// The unguessable part of the job's id.
     pub(crate) nonce: u64,
-    /// `None` for a call by id, which writes on whichever attempt there is.
+    /// `None` for a call by id, which writes on any attempt.
     pub(crate) attempt: Option<u16>,
 }
 
 impl FencedId {
-    /// Returns the fenced id of a call by id. Whether there is such a job is for the caller to check.
+    /// Returns the fenced id of a call by id. The caller checks whether there is such a job.
     #[inline(always)]
     pub(crate) fn of(id: JobId) -> Self {
         Self {
@@ -59,7 +59,8 @@ impl FencedId {
         word.is_running(self.generation, self.attempt)
     }
 
-    /// Returns an error if a slot in this state no longer holds the job, or holds it on a later attempt.
+    /// Returns an error if a slot in this state no longer holds the job, or holds it on a later
+    /// attempt.
     #[inline]
     pub(crate) fn admit(self, word: StateWord) -> Result<(), Fenced> {
         admit(self.generation, self.attempt, word)

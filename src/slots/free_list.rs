@@ -1,43 +1,46 @@
-//! The free list: which slots can be handed out.
+//! The free list: the slots that hold no job.
 //!
 //! An atomic count is the gate. A caller that raises it may have a slot, and that compare-exchange
-//! alone decides whether the registry is full. Which slot the caller gets does not matter. Each
-//! thread therefore takes from a magazine, and goes to the shared depot only where its magazine is
-//! empty or overflows (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). Threads with a
-//! magazine each neither contend for a lock nor pass the memory of their slots to and fro.
+//! alone decides whether the registry is full. The caller may get any slot.
 //!
-//! Magazines and depot are first in, first out, which spends the generations of slots slowly.
+//! Each thread therefore takes from a magazine. It goes to the shared depot only if its magazine is
+//! empty or overflows (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). Threads with a
+//! magazine each do not contend for a lock, and do not move the memory of their slots between
+//! caches.
+//!
+//! Magazines and depot are first in, first out, which wears out the generations of all slots
+//! evenly.
 //!
 //! # Invariants
 //!
-//! 1. A slot that was ever handed out is in exactly one place: a caller's hands, one magazine, or the
-//!    depot. Retired slots are nowhere. A move between a magazine and the depot takes both locks.
-//! 2. The count is at least the number of slots in callers' hands: it is raised before a slot is
-//!    taken, and lowered after the slot has been put back.
+//! 1. A slot that was ever taken is in exactly one place: with a caller, in one magazine, or in the
+//!    depot. A retired slot is in none. A move between a magazine and the depot takes both locks.
+//! 2. The count is at least the number of slots with callers. It is raised before a slot is taken,
+//!    and lowered after the slot has been returned.
 //! 3. A new slot is made only while the depot and the caller's own magazine are empty. At most
 //!    `(MAGAZINES - 1) * ROOM` idle slots exist at that instant.
 //! 4. Locks are taken in one order: magazines by their index, then the depot.
 //!
 //! By 1 and 2, `NoSlot::Full` means that other callers hold `capacity` slots, or every slot of the
-//! table that has not been retired. No number of threads changes that.
+//! table that has not been retired. This holds for any number of threads.
 
-use crate::slots::layout::MOST;
+use crate::slots::layout::MAX_SLOTS;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering};
 use std::collections::VecDeque;
 
 /// The free list of a registry. In models it has one magazine with room for one slot, so that two
-/// threads contend for every slot and reuse it at once.
+/// threads contend for every slot and reuse it immediately.
 pub(crate) type FreeSlots =
-    FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MOST>;
+    FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MAX_SLOTS>;
 
-/// Flag in the count, above every number.
+/// Flag in the count, above every possible number.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// A free list with `MAGAZINES` magazines of at most `ROOM` slots, for a table of `SLOTS` slots.
 #[derive(Debug)]
 pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
-    /// Number of slots handed out, and whether the list is closed.
+    /// Number of slots taken, and whether the list is closed.
     taken: CachePadded<AtomicUsize>,
     magazines: [CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES],
     depot: CachePadded<Mutex<Depot>>,
@@ -47,11 +50,11 @@ pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOT
 #[derive(Debug)]
 struct Depot {
     indices: VecDeque<u32>,
-    /// Number of slots that have ever been handed out.
+    /// Number of slots that have ever been taken.
     grown: u32,
 }
 
-/// Why there is no slot.
+/// Reason why no slot is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoSlot {
     Full,
@@ -76,6 +79,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         }
     }
 
+    /// Returns the index of an empty slot, which belongs to the caller alone.
     pub(crate) fn take(&self) -> Result<u32, NoSlot> {
         self.reserve()?;
         let mut magazine = self.magazine().lock();
@@ -90,7 +94,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         })
     }
 
-    /// Takes a slot back. `None` retires it: it is never handed out again.
+    /// Takes a slot back. `None` retires it: it is never taken again.
     pub(crate) fn give_back(&self, index: Option<u32>) {
         if let Some(index) = index {
             let mut magazine = self.magazine().lock();
@@ -99,7 +103,8 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
                 self.unload(&mut magazine);
             }
         }
-        // Last, because a caller that passes the gate relies on the slot being there.
+        // The count is lowered last, because a caller that passes the gate relies on the slot being
+        // there.
         self.release();
     }
 
@@ -110,9 +115,9 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         depot.indices.extend(magazine.drain(..Self::LOAD));
     }
 
-    /// Returns a slot from the depot and moves the rest of a load into the magazine. If the depot is
-    /// empty, returns a single new slot: the fewer slots are in use, the more of them are cached.
-    /// `None` if the table has no new one.
+    /// Returns a slot from the depot and moves the rest of a load into the magazine. If the depot
+    /// is empty, returns a single new slot: the fewer slots are in use, the more of them are
+    /// cached. Returns `None` if the table has no new one.
     #[cold]
     fn load(&self, magazine: &mut VecDeque<u32>) -> Option<u32> {
         let mut depot = self.depot.lock();
@@ -138,7 +143,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
 
     #[inline]
     fn magazine(&self) -> &Mutex<VecDeque<u32>> {
-        // Models of a registry have one magazine. There, no thread needs a number.
+        // Models of a registry have one magazine, and need no thread number.
         let number = if MAGAZINES == 1 {
             0
         } else {
@@ -173,6 +178,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Refuses all further calls of `take`.
     #[cfg(any(feature = "tokio", all(test, any(loom, shuttle))))]
     pub(crate) fn close(&self) {
         self.taken.fetch_or(CLOSED, Ordering::SeqCst);
@@ -182,7 +188,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         self.taken.load(Ordering::SeqCst) >= CLOSED
     }
 
-    /// Number of slots handed out and not given back, including those of calls in progress.
+    /// Returns the number of slots taken and not returned, including those of calls in progress.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst) & !CLOSED
     }
@@ -191,7 +197,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         self.capacity
     }
 
-    /// Contents of each magazine and of the depot, and the number of slots ever handed out.
+    /// Returns the contents of each magazine and of the depot, and the number of slots ever taken.
     #[cfg(test)]
     pub(crate) fn contents(&self) -> (Vec<Vec<u32>>, Vec<u32>, u32) {
         let listed = |indices: &VecDeque<u32>| indices.iter().copied().collect();
@@ -200,7 +206,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         (magazines, listed(&depot.indices), depot.grown)
     }
 
-    /// The free slots, wherever they are, and the number of slots ever handed out.
+    /// Returns all free slots, and the number of slots ever taken.
     #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<u32>, u32) {
         let (magazines, depot, grown) = self.contents();

@@ -1,7 +1,7 @@
-//! Free slots, as threads take them and give them back.
+//! Tests of the free list with several threads.
 
 use super::*;
-use crate::slots::layout::MOST;
+use crate::slots::layout::MAX_SLOTS;
 use crate::sync::thread_number::thread_number;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
@@ -10,11 +10,11 @@ use std::thread;
 const MAGAZINES: usize = 16;
 const ROOM: usize = 64;
 /// The free list of the ordinary build.
-type Users = FreeList<MAGAZINES, ROOM, MOST>;
-const _: fn(usize) -> Users = FreeSlots::new;
+type OrdinaryFreeList = FreeList<MAGAZINES, ROOM, MAX_SLOTS>;
+const _: fn(usize) -> OrdinaryFreeList = FreeSlots::new;
 
-/// Runs on a thread that has another magazine than this one.
-fn elsewhere<R: Send>(mut work: impl FnOnce() -> R + Send) -> R {
+/// Runs `work` on a thread with another magazine than this thread's.
+fn with_another_magazine<R: Send>(mut work: impl FnOnce() -> R + Send) -> R {
     let own = thread_number() % MAGAZINES;
     loop {
         let there = || match thread_number() % MAGAZINES {
@@ -34,7 +34,8 @@ fn give_back(free: &FreeSlots, indices: &[u32]) {
     }
 }
 
-/// P12: threads that take and give back at once never have one slot twice, nor more slots than there may be.
+/// P12: threads that take and return slots concurrently never share a slot, and never hold more
+/// slots than the capacity.
 #[test]
 fn no_slot_is_taken_twice() {
     const CAPACITY: usize = if cfg!(miri) { 100 } else { 500 };
@@ -62,16 +63,16 @@ fn no_slot_is_taken_twice() {
             .collect()
     });
     assert_eq!(free.taken(), taken.len());
-    // And the rest is there, for whoever asks.
+    // All other slots are still available.
     taken.extend(std::iter::from_fn(|| free.take().ok()));
     assert_eq!(taken.len(), CAPACITY);
-    let apart: HashSet<_> = taken.iter().collect();
-    assert_eq!(apart.len(), CAPACITY);
+    let distinct: HashSet<_> = taken.iter().collect();
+    assert_eq!(distinct.len(), CAPACITY);
     assert_eq!(free.take(), Err(NoSlot::Full));
 }
 
-/// P6 and P12: more threads than magazines share a table that is used up. Together they hold at most as many
-/// slots as it has, so that no thread is ever refused.
+/// P6 and P12: more threads than magazines share a table that is used up. Together they hold at
+/// most as many slots as it has, so that no thread is ever refused.
 #[test]
 fn more_threads_than_magazines_lose_no_slot() {
     const THREADS: usize = if cfg!(miri) { 18 } else { 40 };
@@ -116,34 +117,34 @@ fn more_threads_than_magazines_lose_no_slot() {
 
 /// P6: at the end of the table, a free slot is found in any magazine and in the depot.
 #[test]
-fn table_that_is_used_up_is_searched() {
+fn all_magazines_are_searched_at_the_end_of_the_table() {
     const SLOTS: usize = 10;
     let free = FreeList::<MAGAZINES, 4, SLOTS>::new(usize::MAX);
     assert_eq!(free.capacity(), SLOTS);
     let all: Vec<_> = (0..SLOTS).map(|_| free.take().unwrap()).collect();
-    elsewhere(|| all.iter().for_each(|&index| free.give_back(Some(index))));
+    with_another_magazine(|| all.iter().for_each(|&index| free.give_back(Some(index))));
     let again: HashSet<_> = (0..SLOTS).map(|_| free.take().unwrap()).collect();
     assert_eq!(again, all.into_iter().collect());
     assert_eq!(free.take(), Err(NoSlot::Full));
 }
 
-/// P6: what one thread takes and another gives back is used again. Of the slots there have been, no more than the magazines
-/// hold lie idle while new ones are made.
+/// P6: slots that one thread takes and another returns are used again. While new slots are made, at
+/// most the contents of the other magazines are idle.
 #[test]
-fn slots_come_round_between_threads() {
+fn slots_circulate_between_threads() {
     let free = FreeSlots::new(usize::MAX);
     let mut highest = 0;
     for _ in 0..if cfg!(miri) { 2 } else { 100 } {
         let taken: Vec<_> = (0..1000).map(|_| free.take().unwrap()).collect();
         highest = taken.iter().copied().fold(highest, u32::max);
-        elsewhere(|| give_back(&free, &taken));
+        with_another_magazine(|| give_back(&free, &taken));
     }
     assert_eq!(free.taken(), 0);
     let most = 1000 + (MAGAZINES - 1) * ROOM;
     assert!((highest as usize) < most, "{highest}");
 }
 
-/// P4: who has few jobs at a time uses few slots, and each of them in turn.
+/// P4: a thread with few jobs at a time uses few slots, and each of them in turn.
 #[test]
 fn slots_are_used_in_turn() {
     let free = FreeSlots::new(usize::MAX);
@@ -156,29 +157,29 @@ fn slots_are_used_in_turn() {
         assert_eq!(index, expected);
         free.give_back(Some(index));
     }
-    // The same by way of the depot.
+    // Slots that pass through the depot are used again, too.
     let many: Vec<_> = (0..1000).map(|_| take()).collect();
     give_back(&free, &many);
     let again: HashSet<_> = (0..1000).map(|_| take()).collect();
     assert_eq!(again, many.into_iter().collect());
 }
 
-/// Threads do not stand in each other's way: the one takes again what it gave back, and not what the other did.
+/// Each thread reuses the slots that it returned, and not those of another thread.
 #[test]
 fn each_thread_has_a_magazine() {
     let free = FreeSlots::new(usize::MAX);
     let (here, there) = (free.take().unwrap(), free.take().unwrap());
     free.give_back(Some(here));
-    elsewhere(|| {
+    with_another_magazine(|| {
         free.give_back(Some(there));
         assert_eq!(free.take(), Ok(there));
     });
     assert_eq!(free.take(), Ok(here));
 }
 
-/// P6: a used-up slot makes room for another and is not handed out again.
+/// P6: a retired slot makes room for another and is not taken again.
 #[test]
-fn used_up_slot_is_forgotten() {
+fn retired_slot_is_replaced() {
     let free = FreeSlots::new(1);
     let index = free.take().unwrap();
     assert_eq!(free.take(), Err(NoSlot::Full));
@@ -187,10 +188,10 @@ fn used_up_slot_is_forgotten() {
     assert_eq!(free.take(), Ok(index + 1));
 }
 
-/// P6: after the close there is none, whatever there was, and those that are out are still counted.
+/// P6: a closed list refuses every caller, and still counts the slots that are taken.
 #[cfg(feature = "tokio")]
 #[test]
-fn closed_is_neither_full_nor_more() {
+fn closed_list_refuses_and_still_counts() {
     let free = FreeSlots::new(1);
     let index = free.take().unwrap();
     free.close();
@@ -201,11 +202,12 @@ fn closed_is_neither_full_nor_more() {
     assert_eq!((free.take(), free.taken()), (Err(NoSlot::Closed), 0));
 }
 
-/// P6: where retired slots have used the table up, the registry is full, and nothing is counted that is not there.
+/// P6: once retired slots have used the table up, the registry is full, and the count includes only
+/// slots that exist.
 #[test]
 fn table_that_is_used_up_is_full() {
     let free = FreeSlots::new(usize::MAX);
-    free.depot.lock().grown = u32::try_from(MOST).unwrap() - 1;
+    free.depot.lock().grown = u32::try_from(MAX_SLOTS).unwrap() - 1;
     assert!(free.take().is_ok());
     assert_eq!(free.take(), Err(NoSlot::Full));
     assert_eq!(free.taken(), 1);

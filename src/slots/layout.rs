@@ -1,9 +1,10 @@
-//! Where a slot lies: in a chunk of slots, all of one size, found by index with shifts and a multiplication.
+//! The address of a slot: a chunk and a position in it, computed from the index by shifts and one
+//! multiplication. All chunks have the same size.
 
 use crate::sync::MODELLED;
 
-/// Slots of a chunk, as a power of two.
-/// Few under Miri, where making a chunk would take longer than what a test does with it.
+/// Binary logarithm of the number of slots in a chunk. Chunks are small under Miri, where building
+/// a large one takes longer than the test that uses it.
 pub(crate) const CHUNK_BITS: u32 = if MODELLED {
     1
 } else if cfg!(miri) {
@@ -12,18 +13,20 @@ pub(crate) const CHUNK_BITS: u32 = if MODELLED {
     10
 };
 pub(crate) const SLOTS: usize = 1 << CHUNK_BITS;
-/// Chunks of a group, as a power of two.
-const WIDTH: u32 = if !MODELLED {
+/// Binary logarithm of the number of chunks in a group.
+const GROUP_BITS: u32 = if !MODELLED {
     11
 } else if cfg!(test) {
     1
 } else {
     5
 };
-pub(crate) const CHUNKS: usize = 1 << WIDTH;
-/// The most chunks that are listed in a registry from the start. The others are a step farther away, in groups.
-const NEAREST: usize = if MODELLED && cfg!(test) { 1 } else { CHUNKS };
-/// Few in models, where every table is made and dropped in every execution; fewest in this crate's own.
+pub(crate) const CHUNKS: usize = 1 << GROUP_BITS;
+/// Maximum number of chunks that a table lists directly. All others are reached through groups, by
+/// one more indirection.
+const MAX_DIRECT: usize = if MODELLED && cfg!(test) { 1 } else { CHUNKS };
+/// Number of groups. It is small in models, where every execution builds and drops a table, and
+/// smallest in this crate's own.
 pub(crate) const GROUPS: usize = if !MODELLED {
     256
 } else if cfg!(test) {
@@ -31,42 +34,43 @@ pub(crate) const GROUPS: usize = if !MODELLED {
 } else {
     16
 };
-/// The most slots there can be.
-pub(crate) const MOST: usize = GROUPS * CHUNKS * SLOTS;
+/// Maximum number of slots.
+pub(crate) const MAX_SLOTS: usize = GROUPS * CHUNKS * SLOTS;
 
-/// The chunk of an index, by number, and the place in it.
+/// Returns the number of an index's chunk, and the position in the chunk.
 #[inline(always)]
 pub(crate) fn locate(index: u32) -> (usize, usize) {
     ((index >> CHUNK_BITS) as usize, permute(index))
 }
 
-/// The group of a chunk, which there need not be, and where in it.
+/// Returns the number of a chunk's group, which may not exist, and the position in the group.
 pub(crate) fn group(chunk: usize) -> (usize, usize) {
-    (chunk >> WIDTH, chunk % CHUNKS)
+    (chunk >> GROUP_BITS, chunk % CHUNKS)
 }
 
-/// How many chunks to list from the start.
-pub(crate) fn near(capacity: usize) -> usize {
-    capacity.div_ceil(SLOTS).min(NEAREST)
+/// Returns the number of chunks to list directly.
+pub(crate) fn direct_chunks(capacity: usize) -> usize {
+    capacity.div_ceil(SLOTS).min(MAX_DIRECT)
 }
 
-/// Neighbours by index are jobs that work at the same time. They are this many slots apart, counted round, so that their
-/// words are on lines of their own; and the seventeenth after a job is beside it, so that who walks by index walks along 17
-/// lines that the processor can foresee.
+/// Distance in memory of consecutive slots. Consecutive indices tend to be active concurrently, and
+/// this stride keeps their words on different cache lines. Slots whose indices differ by 17 are
+/// adjacent. A scan by index therefore walks along 17 sequential streams, which a processor can
+/// prefetch.
 const STRIDE: u32 = 241;
-/// What takes the stride back: together they are 1, in the arithmetic of a chunk.
+/// Inverse of the stride, modulo the size of a chunk.
 const UNSTRIDE: u32 = 17;
 const _: () = assert!(STRIDE * UNSTRIDE % (1 << CHUNK_BITS) == 1);
 
-/// Where in its chunk the slot of an index lies.
+/// Returns the position of an index in its chunk.
 #[inline(always)]
 fn permute(index: u32) -> usize {
     index.wrapping_mul(STRIDE) as usize % SLOTS
 }
 
-/// The offset in the chunk of the slot that lies there.
-pub(crate) fn unpermute(place: u32) -> u32 {
-    place.wrapping_mul(UNSTRIDE) % (1 << CHUNK_BITS)
+/// Returns the offset in the chunk of the index at a position.
+pub(crate) fn unpermute(position: u32) -> u32 {
+    position.wrapping_mul(UNSTRIDE) % (1 << CHUNK_BITS)
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -78,9 +82,9 @@ mod tests {
     fn chunks_tile_the_indices() {
         let mut expected = (0, 0, 0);
         for index in 0..5_000_000 {
-            let (chunk, place) = locate(index);
+            let (chunk, position) = locate(index);
             let (group, chunk) = group(chunk);
-            let offset = unpermute(u32::try_from(place).unwrap());
+            let offset = unpermute(u32::try_from(position).unwrap());
             assert_eq!((group, chunk, offset), expected, "index {index}");
             expected.2 += 1;
             if expected.2 == 1 << CHUNK_BITS {
@@ -93,22 +97,29 @@ mod tests {
         assert!(group(locate(u32::MAX).0).0 >= GROUPS);
     }
 
-    /// As many as the capacity needs, so that a small registry is small.
+    /// A table lists as many chunks directly as its capacity needs, so that a small registry is
+    /// small.
     #[test]
-    fn near_chunks_are_those_of_the_capacity() {
-        let expected = [(0, 0), (1, 1), (SLOTS, 1), (SLOTS + 1, 2), (MOST, CHUNKS)];
+    fn direct_chunks_follow_the_capacity() {
+        let expected = [
+            (0, 0),
+            (1, 1),
+            (SLOTS, 1),
+            (SLOTS + 1, 2),
+            (MAX_SLOTS, CHUNKS),
+        ];
         assert_eq!(
-            expected.map(|(capacity, _)| near(capacity)),
-            expected.map(|(_, near)| near)
+            expected.map(|(capacity, _)| direct_chunks(capacity)),
+            expected.map(|(_, direct)| direct)
         );
     }
 
-    /// Jobs that were registered one after the other do not share a cache line of 64 bytes.
+    /// Consecutive jobs do not share a cache line of 64 bytes.
     #[test]
-    fn neighbours_are_on_lines_of_their_own() {
+    fn consecutive_slots_share_no_cache_line() {
         let lines = |index| {
-            let (chunk, place) = locate(index);
-            let first = place * size_of::<SlotState>();
+            let (chunk, position) = locate(index);
+            let first = position * size_of::<SlotState>();
             [first, first + size_of::<SlotState>() - 1].map(|byte| (chunk, byte / 64))
         };
         for index in 0..10_000 {

@@ -21,8 +21,8 @@ pub(crate) struct LockedSlot<'a, T> {
 }
 
 impl<'a, T> Slot<'a, T> {
-    /// Takes the lock, and waits for it. The permit comes first, so that a second lock on this thread is refused
-    /// before it can wait.
+    /// Takes the lock, and waits for it. The permit comes first, so that a second lock on this
+    /// thread is refused before it can wait.
     #[inline(always)]
     pub(crate) fn lock(self) -> Result<LockedSlot<'a, T>, WouldDeadlock> {
         let permit = LockPermit::enter().ok_or(WouldDeadlock)?;
@@ -52,8 +52,9 @@ impl<'a, T> Slot<'a, T> {
     }
 }
 
-/// Loom explores an attempt at a lock that another thread holds only if an access before it conflicts with an access
-/// under the lock. Each attempt therefore takes the turns of all threads, and each release takes its thread's own.
+/// Loom explores an attempt at a lock that another thread holds only if an access before it
+/// conflicts with an access under the lock. Each attempt therefore takes the turns of all threads,
+/// and each release takes its thread's own.
 #[cfg(all(loom, test))]
 struct LastTurn<'a>(&'a crate::slots::slot_state::SlotState);
 

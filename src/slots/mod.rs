@@ -1,4 +1,4 @@
-//! Where a job lives: the words, the body and the watchers of a slot, and the table of slots.
+//! The storage of jobs: the words, the body and the watchers of a slot, and the table of slots.
 
 pub(crate) mod body;
 pub(crate) mod fenced_id;

@@ -58,7 +58,8 @@ impl<'a, T> Slot<'a, T> {
         self.state
     }
 
-    /// Returns the duty of a caller that has replaced a state word, which `watched` says was watched.
+    /// Returns the duty of a caller that has replaced a state word, which `watched` says was
+    /// watched.
     #[inline(always)]
     pub(crate) fn wake_duty(&self, watched: bool) -> WakeDuty<'a> {
         WakeDuty::new(self.watchers, self.index, watched)
@@ -72,8 +73,8 @@ impl<'a, T> Slot<'a, T> {
         Snapshot::new(id.id(), word, heartbeat).ok_or(LookupError::Gone)
     }
 
-    /// Loads both words as they were at one instant. A decision that is not yet settled is settled first. Its
-    /// watchers are woken before this returns, or when this thread releases its lock.
+    /// Loads both words as they were at one instant. A decision that is not yet settled is settled
+    /// first. Its watchers are woken before this returns, or when this thread releases its lock.
     #[inline(always)]
     pub(crate) fn load_pair(self) -> (StateWord, HeartbeatWord) {
         let mark = Mark::here();
@@ -86,15 +87,16 @@ impl<'a, T> Slot<'a, T> {
         }
     }
 
-    /// Settles what `heartbeat` has decided, unless another thread has. The holder of the lock keeps the duty
-    /// until it has emitted the event of its decision.
+    /// Settles what `heartbeat` has decided, unless another thread has. The holder of the lock
+    /// keeps the duty until it has emitted the event of its decision.
     #[inline(always)]
     pub(crate) fn settle(self, heartbeat: HeartbeatWord) -> WakeDuty<'a> {
         let watched = self.state.settle(heartbeat);
         self.wake_duty(watched)
     }
 
-    /// Records a heartbeat for `id`. Records nothing if the job has ended, which the returned word shows.
+    /// Records a heartbeat for `id`. Records nothing if the job has ended, which the returned word
+    /// shows.
     #[inline(always)]
     pub(crate) fn record_heartbeat(
         self,
@@ -110,8 +112,8 @@ impl<'a, T> Slot<'a, T> {
             if heartbeat.verdict().is_some() {
                 return Ok(word);
             }
-            // An ending changes the word, and so does the retry after it. If the compare-exchange succeeds, the
-            // job was live, on the attempt that was admitted, the whole time.
+            // An ending changes the word, and so does the retry after it. If the compare-exchange
+            // succeeds, the job was live, on the attempt that was admitted, the whole time.
             let recorded = match heartbeat.at(now.read()) {
                 None => true,
                 Some(to) => self.state.swap_heartbeat(heartbeat, to).is_ok(),
@@ -122,14 +124,15 @@ impl<'a, T> Slot<'a, T> {
         }
     }
 
-    /// Informs the environment checker that the slot changes hands.
+    /// Informs the environment checker that the slot is about to be taken or given back.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn ask_for(&self, access: crate::sync::facade::environment::Access) {
         crate::sync::facade::environment::ask(self.body.address(), access);
     }
 }
 
-/// Loads both words under contention. It takes a slot's parts, because the whole would be passed in memory.
+/// Loads both words under contention. It takes a slot's parts, because the whole would be passed in
+/// memory.
 #[cold]
 fn load_pair_contended(
     state: &SlotState,
@@ -150,7 +153,8 @@ fn load_pair_contended(
     }
 }
 
-/// The time of a call, read once and only if it is needed: a clock costs more than the step that it times.
+/// The time of a call, read once and only if it is needed: a clock costs more than the step that it
+/// times.
 enum LazyNow<F> {
     Unread(F),
     Read(u64),

@@ -1,9 +1,10 @@
 //! [`SlotState`]: the state word and the heartbeat word of a slot, and the protocol between them.
 //!
-//! The heartbeat word leads and the state word follows. A start, an ending and a retry are *decided* on the
-//! heartbeat word by the holder of the slot's lock. They are then *settled* on the state word, which is the
-//! instant at which the job changes for everybody. Between the two the words contradict each other. A thread
-//! that has to read both settles the decision instead of waiting for it:
+//! The heartbeat word leads and the state word follows. A start, an ending and a retry are
+//! *decided* on the heartbeat word by the holder of the slot's lock. They are then *settled* on the
+//! state word, which is the instant at which the job changes for all threads. Between the two, the
+//! words contradict each other. A thread that has to read both settles the decision instead of
+//! waiting for it:
 //!
 //! | heartbeat word  | status  | meaning                                                     |
 //! |-----------------|---------|-------------------------------------------------------------|
@@ -15,28 +16,29 @@
 //! | open, unstarted | ended   | a retry has been decided: the state word becomes pending    |
 //! | any             | vacant  | no job                                                      |
 //!
-//! The holder of the lock settles before it releases the lock. At most one decision is therefore outstanding.
-//! A heartbeat word never holds a value twice. "The state word was `s` while the heartbeat word was `b`" can
-//! therefore be checked by reading `b`, `s`, `b`.
+//! The holder of the lock settles before it releases the lock. At most one decision is therefore
+//! outstanding. A heartbeat word never holds a value twice. If it is the same before and after a
+//! load of the state word, the two words are of one instant.
 
 use crate::slots::fenced_id::FencedId;
 use crate::sync::{AtomicNonce, AtomicWord, MODELLED, Mark, Ordering};
 use crate::types::heartbeat_word::{DECISION_BITS, HeartbeatWord};
 use crate::types::state_word::{Ending, StateWord};
 
-/// Number of spins after a lost compare-exchange: a few hundred cycles.
+/// Number of spins after a failed compare-exchange: a few hundred cycles.
 const SPINS: u32 = 16;
 
-/// The part of a slot that every call reads. It is small and separate from the body, so that a scan of
-/// all jobs reads little memory.
+/// The part of a slot that every call reads. It is small and separate from the body, so that a scan
+/// of all jobs reads little memory.
 #[derive(Debug)]
 pub(crate) struct SlotState {
     state: AtomicWord,
     heartbeat: AtomicWord,
-    /// The unguessable part of the present job's id. It is a filter only: an id that does not match is
-    /// checked against the registry's key.
+    /// The unguessable part of the present job's id. It is a filter only: an id that does not match
+    /// is checked against the registry's key.
     pub(crate) nonce: AtomicNonce,
-    /// Number of heartbeats of this attempt, for telemetry. Nothing depends on it, so it is not modelled.
+    /// Number of heartbeats of this attempt, for telemetry. Nothing depends on it, so it is not
+    /// modelled.
     #[cfg(feature = "tracing")]
     heartbeats: std::sync::atomic::AtomicU32,
 }
@@ -58,7 +60,8 @@ impl SlotState {
         self.state.slot()
     }
 
-    /// Returns the addresses under which the environment checker knows state word, heartbeat word and nonce.
+    /// Returns the addresses under which the environment checker knows state word, heartbeat word
+    /// and nonce.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn addresses(&self) -> [usize; 3] {
         [&self.state, &self.heartbeat, &self.nonce].map(crate::sync::AtomicU64::address)
@@ -74,9 +77,10 @@ impl SlotState {
         self.state.take_turns();
     }
 
-    // ORDERING, of every access to the two words: SeqCst, which puts them all in one order. With Acquire and
-    // Release alone, one observer could see only a step and another only a concurrent heartbeat, and no order
-    // of the two would explain both. The instructions are the same on x86-64 and AArch64.
+    // ORDERING: every access to the two words is SeqCst, which puts them all in one order. With
+    // Acquire and Release alone, one observer could see only a step, and another only a concurrent
+    // heartbeat. No order of the two would explain both. The instructions are the same on x86-64
+    // and AArch64.
 
     #[inline]
     pub(crate) fn state(&self) -> StateWord {
@@ -98,9 +102,9 @@ impl SlotState {
         self.heartbeat() == heartbeat
     }
 
-    /// Makes one step on the state word. `next` returns the word that follows, which must be greater,
-    /// `Ok(None)` if nothing is to be done, or `Err` if the step is refused. Returns the word before and
-    /// after. The caller has the duty to wake if the word before was watched.
+    /// Makes one step on the state word. `next` returns the word that follows, which must be
+    /// greater, `Ok(None)` if nothing is to be done, or `Err` if the step is refused. Returns the
+    /// word before and after. The caller has the duty to wake if the word before was watched.
     #[inline(always)]
     pub(crate) fn step<E>(
         &self,
@@ -121,8 +125,8 @@ impl SlotState {
         }
     }
 
-    /// Spins after a lost compare-exchange, which found `now`. Leaving the cache line to the winner for a
-    /// while costs both threads less than taking it back for each step.
+    /// Spins after a lost compare-exchange, which found `now`. Leaving the cache line to the winner
+    /// for a while costs both threads less than taking it back for each step.
     #[inline(always)]
     fn contended(&self, now: StateWord) -> StateWord {
         if MODELLED {
@@ -152,25 +156,27 @@ impl SlotState {
             .map_err(HeartbeatWord::from_bits)
     }
 
-    /// Asks the next writer to wake watchers. Returns `false` if the job has moved on from `seen`.
+    /// Sets the watched bit, so that the next writer wakes the watchers. Returns `false` if the job
+    /// has moved on from `seen`.
     pub(crate) fn watch_from(&self, seen: StateWord) -> bool {
         let word = self.state();
         !seen.grows_to(word) && self.watch(word)
     }
 
-    /// Sets the watched bit on `word`. Returns `false` if the job has moved on.
+    /// Sets the watched bit on `word`. Returns `false` if the state word has changed.
     pub(crate) fn watch(&self, word: StateWord) -> bool {
         word.is_watched() || self.swap_state(word, word.watched()).is_ok()
     }
 
-    /// Loads both words for the job that `id` means. Returns `None` under contention and if the slot holds
-    /// another job. The nonce is read between two loads of the heartbeat word, which is opened for the next
-    /// job before that job's nonce is stored.
+    /// Loads both words for the job that `id` means. Returns `None` under contention and if the
+    /// slot holds another job. The nonce is read between two loads of the heartbeat word, which is
+    /// opened for the next job before that job's nonce is stored.
     #[inline(always)]
     pub(crate) fn load_pair_of(&self, id: FencedId) -> Option<(StateWord, HeartbeatWord)> {
         let heartbeat = self.heartbeat();
         let word = self.state();
-        // A slot that is opened for its next job and not yet published is vacant and has the next nonce.
+        // A slot that is opened for its next job and not yet published is vacant and has the next
+        // nonce.
         let is_meant = word.generation() == id.generation
             && !word.is_vacant()
             && self.has_nonce_of(id)
@@ -179,12 +185,12 @@ impl SlotState {
         is_meant.then_some((word, heartbeat))
     }
 
-    /// Returns whether the nonce is that of `id`. It is the job's nonce if a load before it and a load after it
-    /// see the job.
+    /// Returns whether the nonce is that of `id`. It is the job's nonce if a load before it and a
+    /// load after it see the job.
     #[inline(always)]
     pub(crate) fn has_nonce_of(&self, id: FencedId) -> bool {
-        // ORDERING: Acquire pairs with the Release in `register`: a thread that sees a job's nonce also sees that
-        // the job before has gone.
+        // ORDERING: Acquire pairs with the Release in `register`: a thread that sees a job's nonce
+        // also sees that the job before has gone.
         self.nonce.load(Ordering::Acquire) == id.nonce
     }
 
@@ -196,8 +202,8 @@ impl SlotState {
         self.is_still(heartbeat).then_some((word, heartbeat))
     }
 
-    /// Settles what `heartbeat` has decided, unless another thread has. Returns whether there are watchers to
-    /// wake; [`Slot::settle`](super::slot::Slot::settle) makes a duty of it.
+    /// Settles what `heartbeat` has decided, unless another thread has. Returns whether there are
+    /// watchers to wake; [`Slot::settle`](super::slot::Slot::settle) makes a duty of it.
     #[must_use]
     pub(super) fn settle(&self, heartbeat: HeartbeatWord) -> bool {
         let mark = Mark::here();
@@ -209,7 +215,8 @@ impl SlotState {
                 None if heartbeat.is_started() => word.start(),
                 None => word.retry(),
             };
-            // Loaded after the state word: an old decision must not be carried out on a later attempt.
+            // Loaded after the state word: an old decision must not be carried out on a later
+            // attempt.
             let Some(to) = to.filter(|_| self.is_still(heartbeat)) else {
                 return false;
             };
@@ -236,8 +243,8 @@ impl SlotState {
         Some(word)
     }
 
-    /// Decides a start at `now`. The caller holds the lock, has seen a pending job under it, and settles before
-    /// it releases the lock.
+    /// Decides a start at `now`. The caller holds the lock, has seen a pending job under it, and
+    /// settles before it releases the lock.
     pub(crate) fn decide_start(&self, now: u64) -> HeartbeatWord {
         let mark = Mark::here();
         loop {
@@ -250,7 +257,8 @@ impl SlotState {
         }
     }
 
-    /// Decides an ending. The caller holds the lock of a live job and settles before it releases the lock.
+    /// Decides an ending. The caller holds the lock of a live job and settles before it releases
+    /// the lock.
     pub(crate) fn decide_end(&self, ending: Ending) -> HeartbeatWord {
         let mark = Mark::here();
         loop {
@@ -262,7 +270,8 @@ impl SlotState {
         }
     }
 
-    /// Decides an ending as `decide_end` does, unless a heartbeat was recorded after `heartbeat` was loaded.
+    /// Decides an ending as `decide_end` does, unless a heartbeat was recorded after `heartbeat`
+    /// was loaded.
     pub(crate) fn decide_end_from(
         &self,
         heartbeat: HeartbeatWord,
@@ -272,7 +281,8 @@ impl SlotState {
         self.swap_heartbeat(heartbeat, sealed).map(|()| sealed)
     }
 
-    /// Decides a retry. The caller holds the lock of an ended job and settles before it releases the lock.
+    /// Decides a retry. The caller holds the lock of an ended job and settles before it releases
+    /// the lock.
     pub(crate) fn decide_retry(&self, now: u64) -> HeartbeatWord {
         let open = self.heartbeat().reopened(now);
         self.reset_heartbeat_count();
@@ -290,7 +300,8 @@ impl SlotState {
         );
     }
 
-    /// Counts an accepted heartbeat. Returns the count of this attempt, or 0 without the feature `tracing`.
+    /// Counts an accepted heartbeat. Returns the count of this attempt, or 0 without the feature
+    /// `tracing`.
     #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
     pub(crate) fn count_heartbeat(&self) -> u32 {
         #[cfg(feature = "tracing")]
@@ -308,8 +319,8 @@ impl SlotState {
     }
 }
 
-/// Returns whether the two words agree, by a bit-table lookup instead of branches: during a scan, one job's
-/// status does not predict the next.
+/// Returns whether the two words agree, by a bit-table lookup instead of branches: during a scan,
+/// one job's status does not predict the next.
 #[inline(always)]
 pub(super) fn is_settled(word: StateWord, heartbeat: HeartbeatWord) -> bool {
     SETTLED >> (word.status_bits() << DECISION_BITS | heartbeat.decision_bits()) & 1 != 0

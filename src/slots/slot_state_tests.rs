@@ -1,4 +1,4 @@
-//! Tests of a slot's two words: what was decided on one and is not yet settled on the other.
+//! Tests of a slot's two words, between a decision on one and its settlement on the other.
 
 use super::*;
 use crate::Status;
@@ -14,7 +14,7 @@ use std::task::Wake;
 
 const GENERATION: u32 = 7;
 
-fn target() -> FencedId {
+fn fenced_id() -> FencedId {
     FencedId {
         slot: 0,
         generation: GENERATION,
@@ -23,7 +23,7 @@ fn target() -> FencedId {
     }
 }
 
-/// Counts its wakes.
+/// A waker that counts its wakes.
 #[derive(Default)]
 struct Wakes(AtomicUsize);
 
@@ -33,7 +33,7 @@ impl Wake for Wakes {
     }
 }
 
-/// Has a watcher wait for the slot, with the watched bit set.
+/// Registers a watcher that waits for the slot, and sets the watched bit.
 fn wait(slot: Slot<'static, ()>) -> Arc<Wakes> {
     let wakes = Arc::<Wakes>::default();
     let registration = slot.watchers.enter(slot.index, GENERATION);
@@ -46,20 +46,20 @@ fn wait(slot: Slot<'static, ()>) -> Arc<Wakes> {
     wakes
 }
 
-/// A pending job, that somebody watches.
+/// Returns a slot with a pending job that is watched.
 fn watched_pending() -> Slot<'static, ()> {
-    // The tests of a process are few.
-    let words = Box::leak(Box::new(SlotState::new(GENERATION)));
+    // The leaks are few: each test of this process makes a handful of slots.
+    let state = Box::leak(Box::new(SlotState::new(GENERATION)));
     let body = Box::leak(Box::new(Mutex::new(Body::empty())));
-    let slot = Slot::new(0, words, body, Box::leak(Box::new(Watchers::new())));
+    let slot = Slot::new(0, state, body, Box::leak(Box::new(Watchers::new())));
     slot.open(GENERATION, 1);
     slot.step::<Infallible>(|word| Ok(word.register())).unwrap();
     assert!(slot.watch(slot.state()));
     slot
 }
 
-/// Each of the decisions, as the holder of the lock leaves it before it settles: the slot, and the status that
-/// it comes to.
+/// Returns a slot for each decision, as the holder of the lock leaves it before the settlement,
+/// with the status that it leads to.
 fn decided() -> Vec<(Slot<'static, ()>, Status, Arc<Wakes>)> {
     let (started, ended) = (watched_pending(), watched_pending());
     let completed = watched_pending();
@@ -83,41 +83,46 @@ fn decided() -> Vec<(Slot<'static, ()>, Status, Arc<Wakes>)> {
         .collect()
 }
 
-/// P9 and P12: whoever looks between a decision and its settlement settles it, and wakes. The next one does not.
+/// P9 and P12: a reader between a decision and its settlement settles it, and wakes. The next one
+/// does not.
 #[test]
-fn observer_settles_what_was_decided_and_wakes() {
+fn reader_settles_a_decision_and_wakes() {
     for (slot, status, wakes) in decided() {
-        let (word, beat) = slot.load_pair();
-        assert!(is_settled(word, beat), "{word:?} and {beat:?}");
+        let (word, heartbeat) = slot.load_pair();
+        assert!(is_settled(word, heartbeat), "{word:?} and {heartbeat:?}");
         assert_eq!(word.status(), Some(status));
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(slot.load_pair(), (word, beat));
-        let last = slot.settle(beat);
-        assert!(!last.is_owed(), "the holder of the lock comes second");
+        assert_eq!(slot.load_pair(), (word, heartbeat));
+        let last = slot.settle(heartbeat);
+        assert!(
+            !last.is_owed(),
+            "the holder of the lock has nothing left to settle"
+        );
     }
 }
 
-/// P8 and P9: so does a heartbeat, which is recorded only if the job lives then.
+/// P8 and P9: a heartbeat settles a decision as well, and is recorded only if the job is live after
+/// it.
 #[test]
-fn heartbeat_settles_what_was_decided_and_wakes() {
+fn heartbeat_settles_a_decision_and_wakes() {
     for (slot, status, wakes) in decided() {
-        let word = slot.record_heartbeat(target(), || 9).unwrap();
+        let word = slot.record_heartbeat(fenced_id(), || 9).unwrap();
         assert_eq!(word.status(), Some(status));
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
         assert_eq!(slot.heartbeat().millis() == 9, !status.is_ended());
     }
 }
 
-/// P9: so does a heartbeat that is refused, of a job that was removed or of an earlier attempt.
+/// P9: a refused heartbeat, for a removed job or an earlier attempt, settles a decision as well.
 #[test]
-fn refused_heartbeat_settles_what_was_decided_and_wakes() {
+fn refused_heartbeat_settles_a_decision_and_wakes() {
     let removed = FencedId {
         generation: GENERATION - 1,
-        ..target()
+        ..fenced_id()
     };
     let superseded = FencedId {
         attempt: Some(7),
-        ..target()
+        ..fenced_id()
     };
     for (stale, fenced) in [(removed, Fenced::Gone), (superseded, Fenced::Superseded)] {
         for (slot, status, wakes) in decided() {
@@ -128,46 +133,46 @@ fn refused_heartbeat_settles_what_was_decided_and_wakes() {
     }
 }
 
-/// P2 and P10: a decision that has been settled is not carried out a second time, on the attempt that came after it.
+/// P2 and P10: a settled decision is not carried out a second time, on a later attempt.
 #[test]
-fn old_decision_does_not_touch_what_came_later() {
+fn old_decision_does_not_change_a_later_attempt() {
     let slot = watched_pending();
     let sealed = slot.decide_end(Ending::Failed);
     assert!(slot.settle(sealed).is_owed());
     let open = slot.decide_retry(2);
     drop(slot.settle(open));
-    let (word, beat) = slot.load_pair();
+    let (word, heartbeat) = slot.load_pair();
     assert!(!slot.settle(sealed).is_owed());
-    assert_eq!(slot.load_pair(), (word, beat));
+    assert_eq!(slot.load_pair(), (word, heartbeat));
     assert_eq!((word.status(), word.attempt()), (Some(Status::Pending), 2));
 }
 
-/// P8: a verdict on a beat that has been followed by another is refused.
+/// P8: a verdict on a heartbeat that has been followed by another is refused.
 #[test]
-fn verdict_is_on_the_very_beat_that_was_judged() {
+fn verdict_is_on_the_very_heartbeat_that_was_judged() {
     let slot = watched_pending();
     drop(slot.settle(slot.decide_start(2)));
     let judged = slot.heartbeat();
-    slot.record_heartbeat(target(), || 3).unwrap();
-    let heard = slot.heartbeat();
-    assert_eq!(slot.decide_end_from(judged, Ending::Failed), Err(heard));
+    slot.record_heartbeat(fenced_id(), || 3).unwrap();
+    let later = slot.heartbeat();
+    assert_eq!(slot.decide_end_from(judged, Ending::Failed), Err(later));
     assert_eq!(slot.load_pair().0.status(), Some(Status::Running));
 }
 
-/// P12: the table of pairs says what the one in the module's docs does.
+/// P12: the bit table agrees with the table in the module's docs.
 #[test]
-fn words_agree_as_the_table_says() {
+fn words_are_settled_as_the_table_says() {
     let pending = StateWord::vacant(GENERATION).register().unwrap();
     let running = pending.start().unwrap();
     let open = HeartbeatWord::open(GENERATION, 1);
     let started = open.started(1);
-    for beat in [
+    for heartbeat in [
         open,
         started,
         open.sealed(Ending::Failed),
         HeartbeatWord::vacant(),
     ] {
-        assert!(is_settled(StateWord::vacant(GENERATION), beat));
+        assert!(is_settled(StateWord::vacant(GENERATION), heartbeat));
     }
     for ending in [Ending::Completed, Ending::Failed, Ending::Cancelled] {
         let ended = running.end(ending).unwrap();

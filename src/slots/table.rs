@@ -1,11 +1,13 @@
 //! The table of slots: chunks that never move, found by index without a lock.
 //!
-//! All chunks are of one size, so that growing takes as long for the millionth job as for the first, and a reference to a slot
-//! stays good for as long as the table.
+//! All chunks have one size, so that growth takes constant time, and a reference to a slot stays
+//! valid as long as the table.
 
 use crate::slots::body::Body;
 use crate::slots::free_list::{FreeSlots, NoSlot};
-use crate::slots::layout::{CHUNK_BITS, CHUNKS, GROUPS, SLOTS, group, locate, near, unpermute};
+use crate::slots::layout::{
+    CHUNK_BITS, CHUNKS, GROUPS, SLOTS, direct_chunks, group, locate, unpermute,
+};
 use crate::slots::slot::Slot;
 use crate::slots::slot_state::SlotState;
 use crate::slots::watchers::Watchers;
@@ -16,18 +18,21 @@ use std::hint::black_box;
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     /// The first chunks: as many as the capacity needs, up to the size of a group.
-    near: Box<[Published<Chunk<T>>]>,
-    /// Those after them. They are there for more than two million jobs, or where slots have been retired.
-    far: [Published<Group<T>>; GROUPS],
+    direct: Box<[Published<Chunk<T>>]>,
+    /// All later chunks. They exist for capacities of more than 2,097,152 jobs, and after slots
+    /// have been retired.
+    groups: [Published<Group<T>>; GROUPS],
     free: FreeSlots,
     watchers: Watchers,
-    /// What a new slot starts with; larger than 0 only in tests of what happens at the end.
+    /// Generation of new slots. It is larger than 1 only in tests of what happens when generations
+    /// run out.
     first_generation: u32,
 }
 
 type Group<T> = Box<[Published<Chunk<T>>; CHUNKS]>;
 
-/// SlotState and bodies apart: who looks at all jobs, or changes one in its states alone, reads no body.
+/// A chunk of slots. The words are stored separately from the bodies: scans and lock-free steps
+/// read no body.
 #[derive(Debug)]
 struct Chunk<T> {
     states: Box<[SlotState; SLOTS]>,
@@ -43,16 +48,21 @@ impl<T> Chunk<T> {
     }
 
     #[inline(always)]
-    fn get<'a>(&'a self, index: u32, place: usize, watchers: &'a Watchers) -> Slot<'a, T> {
-        Slot::new(index, &self.states[place], &self.bodies[place], watchers)
+    fn get<'a>(&'a self, index: u32, position: usize, watchers: &'a Watchers) -> Slot<'a, T> {
+        Slot::new(
+            index,
+            &self.states[position],
+            &self.bodies[position],
+            watchers,
+        )
     }
 }
 
-/// Without a stay on the stack, which may be small.
+/// Builds a boxed array without placing it on the stack, which may be small.
 fn boxed<U, const N: usize>(new: impl FnMut() -> U) -> Box<[U; N]> {
     let all: Box<[U]> = std::iter::repeat_with(new).take(N).collect();
     let Ok(all) = all.try_into() else {
-        unreachable!("as many were taken")
+        unreachable!("the iterator yields N values")
     };
     all
 }
@@ -60,10 +70,10 @@ fn boxed<U, const N: usize>(new: impl FnMut() -> U) -> Box<[U; N]> {
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize, first_generation: u32) -> Self {
         let free = FreeSlots::new(capacity);
-        let near = std::iter::repeat_with(Published::empty).take(near(free.capacity()));
+        let direct = std::iter::repeat_with(Published::empty).take(direct_chunks(free.capacity()));
         Self {
-            near: near.collect(),
-            far: std::array::from_fn(|_| Published::empty()),
+            direct: direct.collect(),
+            groups: std::array::from_fn(|_| Published::empty()),
             free,
             watchers: Watchers::new(),
             first_generation,
@@ -72,53 +82,55 @@ impl<T> Table<T> {
 
     #[inline(always)]
     pub(crate) fn get(&self, index: u32) -> Option<Slot<'_, T>> {
-        let (chunk, place) = self.chunk(index)?;
-        Some(chunk.get(index, place, &self.watchers))
+        let (chunk, position) = self.chunk(index)?;
+        Some(chunk.get(index, position, &self.watchers))
     }
 
-    /// Where an index is.
+    /// Returns the chunk of an index, if it exists, and the position in it.
     #[inline(always)]
     fn chunk(&self, index: u32) -> Option<(&Chunk<T>, usize)> {
-        let (chunk, place) = locate(index);
-        let chunk = match self.near.get(chunk) {
+        let (chunk, position) = locate(index);
+        let chunk = match self.direct.get(chunk) {
             Some(chunk) => chunk,
-            None => self.far(chunk)?,
+            None => self.indirect(chunk)?,
         };
-        Some((chunk.get()?, place))
+        Some((chunk.get()?, position))
     }
 
-    /// Where a chunk is, or is to be, that is not near. `None` where its group is not there.
+    /// Returns the cell of a chunk that is not listed directly, or `None` if its group does not
+    /// exist.
     #[cold]
-    fn far(&self, chunk: usize) -> Option<&Published<Chunk<T>>> {
+    fn indirect(&self, chunk: usize) -> Option<&Published<Chunk<T>>> {
         let (group, chunk) = group(chunk);
-        Some(&self.far.get(group)?.get()?[chunk])
+        Some(&self.groups.get(group)?.get()?[chunk])
     }
 
-    /// Has the processor fetch a slot that is far away. A checker's access would be a step more.
-    pub(crate) fn fetch(&self, index: u32) {
+    /// Prefetches a slot that may not be cached. A model skips this, because it counts as an
+    /// access.
+    pub(crate) fn prefetch(&self, index: u32) {
         if MODELLED {
             return;
         }
-        if let Some((chunk, place)) = self.chunk(index) {
-            black_box(chunk.states[place].state());
-            chunk.bodies[place].fetch();
-            // On whose first line this one, as a rule, ends.
-            chunk.bodies[(place + 1) % SLOTS].fetch();
+        if let Some((chunk, position)) = self.chunk(index) {
+            black_box(chunk.states[position].state());
+            chunk.bodies[position].prefetch();
+            // A body usually ends on the first cache line of the next one.
+            chunk.bodies[(position + 1) % SLOTS].prefetch();
         }
     }
 
-    /// The same, of its states alone.
+    /// Prefetches the words of a slot, without its body.
     #[cfg(feature = "tokio")]
-    pub(crate) fn fetch_state(&self, index: u32) {
+    pub(crate) fn prefetch_state(&self, index: u32) {
         if MODELLED {
             return;
         }
-        if let Some((chunk, place)) = self.chunk(index) {
-            black_box(chunk.states[place].state());
+        if let Some((chunk, position)) = self.chunk(index) {
+            black_box(chunk.states[position].state());
         }
     }
 
-    /// Hands out an empty slot, for the caller alone.
+    /// Returns an empty slot, which belongs to the caller alone.
     pub(crate) fn take(&self) -> Result<Slot<'_, T>, NoSlot> {
         let index = self.free.take()?;
         let slot = self.get(index).unwrap_or_else(|| self.grow(index));
@@ -129,27 +141,30 @@ impl<T> Table<T> {
         Ok(slot)
     }
 
-    /// Makes the chunk of an index, unless somebody else does meanwhile. Nobody waits for the memory but who needs it.
+    /// Builds the chunk of an index, unless another thread does so first. Only a caller that needs
+    /// the chunk waits for its memory.
     #[cold]
     fn grow(&self, index: u32) -> Slot<'_, T> {
         let (chunk, _) = locate(index);
-        let chunk = match self.near.get(chunk) {
+        let chunk = match self.direct.get(chunk) {
             Some(chunk) => chunk,
-            None => self.far_or_made(chunk),
+            None => self.indirect_or_grow(chunk),
         };
         chunk.publish(Chunk::new(self.first_generation));
-        self.get(index).expect("it was made")
+        self.get(index).expect("the chunk was published")
     }
 
-    fn far_or_made(&self, chunk: usize) -> &Published<Chunk<T>> {
-        let chunks = &self.far[group(chunk).0];
+    /// Returns the cell of an indirect chunk, and builds its group if there is none.
+    fn indirect_or_grow(&self, chunk: usize) -> &Published<Chunk<T>> {
+        let chunks = &self.groups[group(chunk).0];
         if chunks.get().is_none() {
             chunks.publish(boxed(Published::empty));
         }
-        self.far(chunk).expect("it was made")
+        self.indirect(chunk).expect("the group was published")
     }
 
-    /// Takes a slot back. It has to be empty, and everybody who cared about its last job told.
+    /// Takes back an empty slot. The watchers of its last job have been woken, and the hook and the
+    /// payload's destructor have run.
     pub(crate) fn give_back(&self, index: u32) {
         let is_used_up = self
             .get(index)
@@ -177,15 +192,16 @@ impl<T> Table<T> {
         &mut self.watchers
     }
 
-    /// All slots that have ever been used, and the rest of the last chunk. In the order in which they lie in memory.
+    /// Returns all slots that have ever been used, and the rest of the last chunk, in the order of
+    /// their addresses.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot<'_, T>> {
         let chunks =
             (0..).map_while(|number: u32| Some((number, self.chunk(number << CHUNK_BITS)?.0)));
         chunks.flat_map(move |(number, chunk)| {
             let slots = chunk.states.iter().zip(chunk.bodies.iter()).zip(0..);
-            slots.map(move |((states, body), place)| {
+            slots.map(move |((states, body), position)| {
                 Slot::new(
-                    number << CHUNK_BITS | unpermute(place),
+                    number << CHUNK_BITS | unpermute(position),
                     states,
                     body,
                     &self.watchers,
@@ -199,24 +215,24 @@ impl<T> Table<T> {
 mod tests {
     use super::*;
 
-    /// P12: a walk comes by every slot once, under its own index.
+    /// P12: a scan visits every slot once, under its own index.
     #[test]
-    fn a_walk_finds_each_slot_at_its_index() {
+    fn a_scan_visits_each_slot_once_by_its_index() {
         let table = Table::<u32>::new(usize::MAX, 0);
         for _ in 0..5_000 {
             let slot = table.take().unwrap();
             slot.body.lock().payload = Some(slot.index);
         }
-        let mut found: Vec<_> = table
+        let mut seen: Vec<_> = table
             .iter()
             .filter_map(|slot| Some((slot.index, slot.body.lock().payload?)))
             .collect();
-        found.sort_unstable();
+        seen.sort_unstable();
         let expected: Vec<_> = (0..5_000).map(|index| (index, index)).collect();
-        assert_eq!(found, expected);
+        assert_eq!(seen, expected);
     }
 
-    /// A forged index finds nothing, wherever it points.
+    /// A forged index out of range resolves to no slot.
     #[test]
     fn no_index_is_out_of_bounds() {
         let table = Table::<()>::new(usize::MAX, 0);
@@ -227,14 +243,14 @@ mod tests {
         }
     }
 
-    /// What `Builder::capacity` says of the most jobs there can be.
+    /// The maximum number of slots is the number that `Builder::capacity` documents.
     #[test]
-    fn most_slots_are_as_many_as_the_docs_say() {
+    fn maximum_capacity_is_as_documented() {
         let table = Table::<()>::new(usize::MAX, 0);
         assert_eq!(table.free().capacity(), 536_870_912);
     }
 
-    /// P4: a slot whose generations are used up is never handed out again, and costs no capacity.
+    /// P4: a slot whose generations are used up is never taken again, and costs no capacity.
     #[test]
     fn a_used_up_slot_is_retired() {
         let table = Table::<()>::new(1, RETIRED);
@@ -244,7 +260,8 @@ mod tests {
         assert!(matches!(table.take(), Err(NoSlot::Full)));
     }
 
-    /// P4: what takes the place of retired slots lies past the chunks that the capacity needs, and is found as they are.
+    /// P4: slots that replace retired ones lie beyond the chunks that the capacity needs, and are
+    /// found by index like all others.
     #[test]
     fn retired_slots_are_replaced_past_the_capacity() {
         let table = Table::<()>::new(1, RETIRED);
@@ -254,8 +271,8 @@ mod tests {
             assert_eq!(index, expected);
             table.give_back(index);
         }
-        let mut walked: Vec<_> = table.iter().map(|slot| slot.index).collect();
-        walked.sort_unstable();
-        assert!(walked.into_iter().eq(all));
+        let mut scanned: Vec<_> = table.iter().map(|slot| slot.index).collect();
+        scanned.sort_unstable();
+        assert!(scanned.into_iter().eq(all));
     }
 }

@@ -1,11 +1,12 @@
-//! Who waits for which slot. A slot that nobody watches has nothing in here.
+//! The watchers of all slots. A slot without watchers has no entry here.
 //!
-//! A watcher enters its waker, then sets the watched bit on the state word it has seen; a writer
-//! whose step clears that bit comes here and wakes. If the exchange of the watcher succeeds, every later
-//! step finds the bit, and the waker was in before it: no change is missed between check and wait.
+//! A watcher stores its waker and then sets the watched bit on the state word that it has loaded. A
+//! writer whose step clears that bit wakes the slot's watchers. If the watcher's compare-exchange
+//! succeeds, every later step finds the bit, and the waker was stored before it. No change is
+//! missed between check and wait.
 //!
-//! A removal leaves the last snapshot with every watcher of the job, which is how a slow one
-//! still learns the end.
+//! A removal stores the job's last snapshot in every entry of the job, so that a slow watcher still
+//! learns of the end.
 
 use crate::Snapshot;
 use crate::sync::cache_padded::CachePadded;
@@ -25,7 +26,8 @@ pub(crate) struct Watchers {
 
 type Shard = HashMap<u32, Vec<Entry>, BuildHasherDefault<IndexHasher>>;
 
-/// For indices of slots, which are dense and not a client's to choose: Fibonacci hashing (Knuth, volume 3, 6.4).
+/// A hasher for slot indices, which are dense and not chosen by clients: Fibonacci hashing (Knuth,
+/// volume 3, 6.4).
 #[derive(Default)]
 struct IndexHasher(u64);
 
@@ -43,7 +45,7 @@ impl Hasher for IndexHasher {
     }
 }
 
-/// Mostly one, which then takes no memory of its own.
+/// A list of wakers that allocates no memory for a single one, which is the most frequent case.
 pub(crate) struct Wakers {
     first: Option<Waker>,
     others: Vec<Waker>,
@@ -73,26 +75,27 @@ struct Entry {
     key: u64,
     generation: u32,
     waker: Option<Waker>,
-    /// What the job was when it was removed.
+    /// The last snapshot of the job, once it has been removed.
     last: Option<Snapshot>,
 }
 
-/// A watcher's place in the table.
+/// The registration of a watcher.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registration {
     slot: u32,
     key: u64,
 }
 
-/// The duty to wake the watchers of a slot. Whoever clears the watched bit of a state word has it, and
-/// no return, `?` or panic loses it: the drop wakes. Under a job's lock the wake is deferred until the
-/// thread releases the lock.
+/// The duty to wake the watchers of a slot. A thread that clears the watched bit of a state word
+/// has it. Its destructor wakes, so that no return, `?` or panic loses it. Under a job's lock, the
+/// wake is deferred until the thread releases the lock.
 #[must_use = "dropping the duty wakes the watchers: keep it until the call has made its own step"]
 #[derive(Debug)]
 pub(crate) struct WakeDuty<'a>(Option<(&'a Watchers, u32)>);
 
 impl<'a> WakeDuty<'a> {
-    /// The duty of whoever replaced a state word, which `watched` says was watched.
+    /// Returns the duty of a caller that has replaced a state word, which `watched` says was
+    /// watched.
     #[inline(always)]
     pub(crate) fn new(watchers: &'a Watchers, slot: u32, watched: bool) -> Self {
         Self(watched.then_some((watchers, slot)))
@@ -125,6 +128,7 @@ impl Watchers {
         &self.shards[slot as usize % SHARDS]
     }
 
+    /// Registers a watcher, without a waker.
     pub(crate) fn enter(&self, slot: u32, generation: u32) -> Registration {
         // ORDERING: Relaxed. Keys only have to differ.
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
@@ -135,17 +139,18 @@ impl Watchers {
             last: None,
         };
         let mut shard = self.shard(slot).lock();
-        // Mostly there is one, and room for four would be most of what a watch costs.
+        // Most slots have one watcher, and the default capacity of four would be most of a watch's
+        // memory.
         let entries = shard.entry(slot).or_insert_with(|| Vec::with_capacity(1));
         entries.push(entry);
         drop(shard);
         Registration { slot, key }
     }
 
-    /// Has `waker` woken by the next change, in place of the one before. If the job has been removed
-    /// meanwhile, returns what it was.
+    /// Stores `waker` to be woken by the next change, in place of the previous one. Returns the
+    /// last snapshot if the job has been removed.
     pub(crate) fn wait(&self, registration: Registration, waker: &Waker) -> Option<Snapshot> {
-        // Cloning and dropping a waker is foreign code: before and after the lock.
+        // Cloning and dropping a waker is user code: it runs before and after the lock.
         let mut waker = Some(waker.clone());
         let mut shard = self.shard(registration.slot).lock();
         let entry = shard
@@ -161,23 +166,24 @@ impl Watchers {
         last
     }
 
+    /// Removes the registration of a watcher.
     pub(crate) fn leave(&self, registration: Registration) {
         let mut shard = self.shard(registration.slot).lock();
         let Some(entries) = shard.get_mut(&registration.slot) else {
             return;
         };
-        let left = entries
+        let removed = entries
             .iter()
             .position(|entry| entry.key == registration.key)
-            .map(|place| entries.swap_remove(place));
+            .map(|position| entries.swap_remove(position));
         if entries.is_empty() {
             shard.remove(&registration.slot);
         }
         drop(shard);
-        drop(left);
+        drop(removed);
     }
 
-    /// Wakes everybody who waits for the slot, or has them woken when this thread lets go of its lock.
+    /// Wakes all watchers of the slot, or defers the wakes until this thread releases its lock.
     #[cold]
     fn wake(&self, slot: u32) {
         let mut shard = self.shard(slot).lock();
@@ -187,8 +193,8 @@ impl Watchers {
         defer(wakers.into_iter().map(Deferred::Wake));
     }
 
-    /// Leaves `last` with every watcher of the removed job, and returns their wakers.
-    /// `None` where nobody watches the slot.
+    /// Stores `last` for every watcher of the removed job, and returns their wakers. Returns `None`
+    /// if the slot has no watcher.
     pub(crate) fn take_removed(
         &self,
         slot: u32,
@@ -206,7 +212,7 @@ impl Watchers {
         Some(wakers.collect())
     }
 
-    /// Slot and generation of every watcher, and how many slots are listed without one.
+    /// Returns slot and generation of every watcher, and the number of slots with an empty list.
     #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
         let (mut watchers, mut empty) = (Vec::new(), 0);
@@ -219,7 +225,7 @@ impl Watchers {
         (watchers, empty)
     }
 
-    /// Everybody's, when the registry goes away.
+    /// Returns all wakers, for a registry that is dropped.
     pub(crate) fn take_all(&mut self) -> Wakers {
         let drain = |shard: &CachePadded<Mutex<Shard>>| std::mem::take(&mut *shard.lock());
         let entries = self

@@ -121,15 +121,19 @@ impl Counted {
             let body = slot.body.lock();
             let due = body.removal.due().filter(|due| *due != NEVER);
             if let (Some(due), true) = (due, body.payload.is_some()) {
-                assert!(body.filed <= due, "slot {} is filed too late", slot.index);
+                assert!(
+                    body.queued_at <= due,
+                    "slot {} is queued too late",
+                    slot.index
+                );
             }
-            if body.filed != NEVER {
+            if body.queued_at != NEVER {
                 let entry = Entry {
-                    time: body.filed,
+                    time: body.queued_at,
                     slot: slot.index,
                 };
                 let place = entries.iter().position(|other| *other == entry);
-                entries.swap_remove(place.expect("a slot says where it is filed"));
+                entries.swap_remove(place.expect("the entry of a slot is queued"));
             }
         }
         let now = self.pair.spec.now;
@@ -280,7 +284,7 @@ fn wake_without_a_watch_lists_nothing() {
 
 /// P6: all attempts of a job share one entry of the due queue.
 #[test]
-fn retried_job_is_filed_once() {
+fn retried_job_is_queued_once() {
     let jobs = JobRegistry::new();
     let mut job = jobs.register(()).unwrap();
     for _ in 0..100 {
