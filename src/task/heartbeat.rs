@@ -1,4 +1,4 @@
-//! `heartbeat_every`: one task beats for all jobs of a registry.
+//! `heartbeat_every`: one task records the heartbeats of all jobs of a registry.
 
 use crate::core::heartbeat_queue::{HeartbeatQueue, Timer};
 use crate::core::registry_state::RegistryState;
@@ -13,15 +13,15 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
-/// HeartbeatQueue for a job until it is dropped or the job ends. From [`Job::heartbeat_every`] and
-/// [`JobRegistry::heartbeat_every`].
+/// Guard of a periodic heartbeat, which stops when the guard is dropped or the job's attempt ends.
+/// Returned by [`Job::heartbeat_every`] and [`JobRegistry::heartbeat_every`].
 #[must_use = "the heartbeat stops when this is dropped"]
 pub struct Heartbeat {
-    /// `None` where there was nothing to do.
-    of: Option<(Weak<dyn Stop + Send + Sync>, Timer)>,
+    /// `None` if the job had already ended.
+    timer: Option<(Weak<dyn Stop + Send + Sync>, Timer)>,
 }
 
-/// A registry, of whatever payload.
+/// A registry with any type of payload.
 trait Stop {
     fn stop(&self, timer: Timer);
 }
@@ -35,7 +35,7 @@ impl<T: Send> Stop for RegistryState<T> {
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        if let Some((registry, timer)) = self.of.take() {
+        if let Some((registry, timer)) = self.timer.take() {
             if let Some(registry) = registry.upgrade() {
                 registry.stop(timer);
             }
@@ -50,23 +50,30 @@ impl fmt::Debug for Heartbeat {
 }
 
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Records a heartbeat for the job now and then every `interval`, or less than a 64th earlier so that jobs are beaten for
-    /// together, until the returned guard is dropped or the job's present attempt has ended. Intervals are from a
-    /// millisecond to 49 days: shorter and longer ones are taken as these.
+    /// Records a heartbeat immediately and then once per `interval`, up to 1/64 early so that jobs
+    /// share timer ticks. It ends when the returned guard is dropped, or when the job's present
+    /// attempt ends. Intervals are clamped to 1 ms at least and to 49 days at most.
     ///
-    /// All heartbeats of a registry share one task (of each runtime), which runs while there is one. It holds no lock while it
-    /// sleeps and does not keep the registry alive.
+    /// All heartbeats of a registry share one task for each runtime that uses them. The task runs
+    /// while there are heartbeats, holds no lock while it sleeps, and does not keep the registry
+    /// alive.
     ///
-    /// A timer keeps a job alive that hangs. Where that matters, call [`heartbeat`](Self::heartbeat) from
-    /// the loop that does the work instead, or hold the guard only around calls that are known to be slow.
+    /// A timer also keeps a hanging job alive. If that matters, call [`heartbeat`](Self::heartbeat)
+    /// from the loop that does the work, or hold the guard only around calls that are known to be
+    /// slow.
     ///
     /// # Errors
     ///
-    /// [`LookupError::NotFound`], [`LookupError::Gone`]. For a job that has ended there is nothing to do.
+    /// Returns [`LookupError::NotFound`] or [`LookupError::Gone`] if there is no such job. For an
+    /// ended job, the guard does nothing.
+    ///
+    /// # Locking
+    ///
+    /// Takes no job's lock.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If it is called outside of a tokio runtime.
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let (id, seen) = self.call("heartbeat_every", id, |job| {
             Ok::<_, LookupError>((job.id, job.snapshot()?))
@@ -75,18 +82,18 @@ impl<T: Send + 'static> JobRegistry<T> {
         Ok(self.heartbeat_attempt(FencedId { attempt, ..id }, interval))
     }
 
-    /// For one attempt.
+    /// Starts the heartbeat of one attempt.
     fn heartbeat_attempt(&self, id: FencedId, interval: Duration) -> Heartbeat {
         let runtime = Handle::current();
         if self.state.job(id).heartbeat().is_err() {
-            return Heartbeat { of: None };
+            return Heartbeat { timer: None };
         }
         let heartbeats = &self.state.tasks.heartbeats;
         let timer = heartbeats.add(id, interval);
         ensure_task(heartbeats, &runtime, &self.state);
         let registry: Weak<dyn Stop + Send + Sync> = Arc::downgrade(&self.state) as _;
         Heartbeat {
-            of: Some((registry, timer)),
+            timer: Some((registry, timer)),
         }
     }
 }
@@ -96,37 +103,41 @@ fn ensure_task<T: Send + 'static>(
     runtime: &Handle,
     registry: &Arc<RegistryState<T>>,
 ) {
-    // Not under a lock: a runtime that is going away drops the task right here.
+    // No lock is held here: a runtime that is shutting down drops the task immediately.
     if heartbeats.enter(runtime.id()) {
         let task = Task {
             registry: Arc::downgrade(registry),
             runtime: runtime.id(),
-            is_over: false,
+            has_finished: false,
         };
         runtime.spawn(task.run(heartbeats.earlier.clone()));
     }
 }
 
 impl<T: Send + 'static> Job<T> {
-    /// [`JobRegistry::heartbeat_every`], fenced.
+    /// Calls [`JobRegistry::heartbeat_every`], fenced. After the end of the job, or of this
+    /// attempt, the guard does nothing.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If it is called outside of a tokio runtime.
     ///
     /// ```
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register("deck").unwrap();
+    /// let job = jobs.register("deck")?;
     /// let heartbeat = job.heartbeat_every(Duration::from_millis(1));
-    /// let before = job.snapshot().unwrap().last_heartbeat();
+    /// let before = job.snapshot()?.last_heartbeat();
     /// tokio::time::sleep(Duration::from_millis(50)).await;
-    /// assert!(job.snapshot().unwrap().last_heartbeat() > before);
+    /// assert!(job.snapshot()?.last_heartbeat() > before);
     /// drop(heartbeat);
-    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
         self.registry()
@@ -134,45 +145,48 @@ impl<T: Send + 'static> Job<T> {
     }
 }
 
-/// The task of one registry, on one runtime. If its runtime goes away with entries left and there is no other,
-/// the next heartbeat starts one that takes them over.
+/// The task of one registry on one runtime. If the runtime shuts down while timers are left, the
+/// tasks of other runtimes serve them. If there is none, the next timer starts one.
 struct Task<T> {
     registry: Weak<RegistryState<T>>,
     runtime: Id,
-    /// Came to its own end, and has said so: another may be at work already.
-    is_over: bool,
+    /// The task has returned and unregistered itself. Another one may be running already.
+    has_finished: bool,
 }
 
 impl<T> Task<T> {
     async fn run(mut self, earlier: Arc<Notify>) {
         loop {
-            // Before the look, so that what comes after it is noticed.
+            // Created before the queue is read, so that a timer that is added meanwhile wakes the
+            // task.
             let earlier = earlier.notified();
             let Some(next) = self.record_due() else { break };
             if next <= Instant::now() {
-                // Other tasks get their turn, which a wait that is over already would not give them.
+                // A timeout that has already passed would not yield to other tasks.
                 yield_now().await;
             } else {
-                // Either is a reason to look again.
                 let _ = timeout_at(next, earlier).await;
             }
         }
-        self.is_over = true;
+        self.has_finished = true;
     }
 
+    /// Records the heartbeats that are due, and returns the time of the next. `None` ends the task.
     fn record_due(&self) -> Option<Instant> {
         let registry = self.registry.upgrade()?;
         let heartbeats = &registry.tasks.heartbeats;
-        if let Some(mut hand) = heartbeats.take_due() {
-            // Once for all of them. Where the clock panics, their next beat is the next chance.
+        if let Some(mut due) = heartbeats.take_due() {
+            // The clock is read once for all timers. If it panics, they are tried again at their
+            // next heartbeat.
             let Some(now) = contain(|| registry.now()) else {
-                drop(hand);
+                drop(due);
                 return heartbeats.next(self.runtime);
             };
-            // The compare-exchanges would wait for memory one after the other; the prefetches wait together.
-            hand.jobs()
-                .for_each(|timer| registry.table.fetch_state(timer.id().slot));
-            hand.retain(|timer| {
+            // The compare-exchanges would take their cache misses one after the other. Those of the
+            // prefetches overlap.
+            due.timers()
+                .for_each(|timer| registry.table.prefetch_state(timer.id().slot));
+            due.retain(|timer| {
                 let mut id = timer.id();
                 // The queue does not keep the nonce, and only events need it.
                 if cfg!(feature = "tracing") {
@@ -180,7 +194,7 @@ impl<T> Task<T> {
                 }
                 let job = registry.job(id);
                 let recorded = contain(|| job.heartbeat_at(|| now).is_ok());
-                // A waker or a subscriber that panics silences neither its own job nor the others.
+                // A panic of a waker or a subscriber ends no timer of a live job.
                 recorded.unwrap_or_else(|| job.is_live())
             });
         }
@@ -190,7 +204,7 @@ impl<T> Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        if self.is_over {
+        if self.has_finished {
             return;
         }
         if let Some(registry) = self.registry.upgrade() {

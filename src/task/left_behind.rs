@@ -1,4 +1,4 @@
-//! P6: what the shared heartbeats hold while jobs come and go, and when the last of them has gone.
+//! P6: contents of the heartbeat queue while jobs come and go, and after the last of them has gone.
 
 use super::Heartbeat;
 use crate::{Job, JobRegistry};
@@ -12,8 +12,8 @@ use tokio::time::sleep;
 enum Act {
     Register,
     /// Adds a heartbeat of any job, at this interval.
-    Beat(Index, u64),
-    DropBeat(Index),
+    Heartbeat(Index, u64),
+    DropHeartbeat(Index),
     End(Index),
     Retry(Index),
     Remove(Index),
@@ -26,8 +26,8 @@ const LONGEST: u64 = 200;
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
         3 => Just(Act::Register),
-        6 => (any::<Index>(), 1..=LONGEST).prop_map(|(job, millis)| Act::Beat(job, millis)),
-        6 => any::<Index>().prop_map(Act::DropBeat),
+        6 => (any::<Index>(), 1..=LONGEST).prop_map(|(job, millis)| Act::Heartbeat(job, millis)),
+        6 => any::<Index>().prop_map(Act::DropHeartbeat),
         2 => any::<Index>().prop_map(Act::End),
         1 => any::<Index>().prop_map(Act::Retry),
         1 => any::<Index>().prop_map(Act::Remove),
@@ -36,7 +36,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..100)
 }
 
-/// An index into what there is.
+/// Returns an index into `all`, or `None` if it is empty.
 fn among<T>(index: Index, all: &[T]) -> Option<usize> {
     (!all.is_empty()).then(|| index.index(all.len()))
 }
@@ -49,20 +49,20 @@ async fn play(acts: Vec<Act>) {
     for act in acts {
         match act {
             Act::Register => owners.push(jobs.register(()).unwrap()),
-            Act::Beat(job, millis) => {
+            Act::Heartbeat(job, millis) => {
                 if let Some(job) = among(job, &owners) {
                     heartbeats.push(owners[job].heartbeat_every(Duration::from_millis(millis)));
                     begun += 1;
                 }
             }
-            Act::DropBeat(heartbeat) => {
+            Act::DropHeartbeat(heartbeat) => {
                 if let Some(heartbeat) = among(heartbeat, &heartbeats) {
                     drop(heartbeats.swap_remove(heartbeat));
                 }
             }
             Act::End(job) => {
                 if let Some(job) = among(job, &owners) {
-                    // It may have ended.
+                    // The job may have ended already.
                     let _ = owners[job].cancel();
                 }
             }
@@ -103,7 +103,7 @@ async fn play(acts: Vec<Act>) {
 }
 
 proptest! {
-    /// P6: heartbeats that were dropped, and those of jobs that have ended, leave the queue by themselves.
+    /// P6: dropped heartbeats, and those of ended jobs, leave the queue without further calls.
     #[test]
     fn heartbeats_leave_nothing_behind(acts in acts()) {
         let mut builder = Builder::new_current_thread();

@@ -1,6 +1,6 @@
 //! Feature `tokio`: tasks that own jobs, shared heartbeats, the reaper, shutdown.
 //!
-//! A layer on the calls of `api` and `core`. It holds no lock across an `await`.
+//! A layer above the calls of `api` and `core`. It holds no lock across an `await`.
 
 mod heartbeat;
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -1,4 +1,4 @@
-//! The reaper: a task that sweeps.
+//! The reaper: a task that sweeps periodically.
 
 use crate::JobRegistry;
 use crate::core::registry_state::RegistryState;
@@ -10,35 +10,40 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Spawns a task that [sweeps](Self::sweep) every `period` (at least a millisecond), on one of the runtime's
-    /// blocking threads, where hooks and payload drops may take their time. A due job is therefore removed
-    /// within `period` and the time that a sweep takes.
+    /// Spawns a task that [sweeps](Self::sweep) every `period`, and at least a millisecond apart.
+    /// Sweeps run on the runtime's blocking threads, where hooks and destructors may block. A due
+    /// job is removed within `period`, plus the wait for a blocking thread and the time of the
+    /// sweep.
     ///
-    /// The task does not keep the registry alive. It ends when its next period begins after the registry has gone, and goes on
-    /// after a [`shutdown`](Self::shutdown). Abort the returned handle to stop it earlier. While it runs, [`register`](Self::register) leaves sweeping to it.
+    /// The task does not keep the registry alive. It ends at its first period after the registry
+    /// has been dropped, and continues after a [`shutdown`](Self::shutdown). Abort the returned
+    /// handle to stop it earlier. While it runs, [`register`](Self::register) does not sweep.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If it is called outside of a tokio runtime.
     ///
     /// ```
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
     /// jobs.spawn_reaper(Duration::from_millis(1));
-    /// let id = jobs.register("deck").unwrap().detach();
-    /// jobs.cancel(id).unwrap();
+    /// let id = jobs.register("deck")?.detach();
+    /// jobs.cancel(id)?;
     /// while !jobs.is_empty() {
     ///     tokio::time::sleep(Duration::from_millis(1)).await;
     /// }
-    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[allow(clippy::must_use_candidate)] // dropping the handle is the usual thing
+    #[allow(clippy::must_use_candidate)] // most callers drop the handle
     pub fn spawn_reaper(&self, period: Duration) -> JoinHandle<()> {
         let runtime = tokio::runtime::Handle::current();
-        // ORDERING: Relaxed; see `register`.
+        // ORDERING: Relaxed, as in `register`.
         self.state.reapers.fetch_add(1, Ordering::Relaxed);
         let reaper = Reaper(std::sync::Arc::downgrade(&self.state));
         runtime.spawn(reaper.run(period.max(Duration::from_millis(1))))
@@ -56,7 +61,7 @@ impl<T: Send + 'static> Reaper<T> {
             let Some(registry) = self.0.upgrade() else {
                 return;
             };
-            // A clock or a subscriber that panics costs this round and no other.
+            // A panic of the clock or of a subscriber skips one period.
             if contain(|| registry.due.is_due(registry.now())) != Some(true) {
                 continue;
             }
@@ -64,7 +69,7 @@ impl<T: Send + 'static> Reaper<T> {
                 let registry = registry;
                 registry.sweep();
             };
-            // An error means that the runtime is going away.
+            // An error means that the runtime is shutting down.
             let _ = tokio::task::spawn_blocking(|| contain(sweep)).await;
         }
     }
@@ -73,7 +78,7 @@ impl<T: Send + 'static> Reaper<T> {
 impl<T> Drop for Reaper<T> {
     fn drop(&mut self) {
         if let Some(registry) = self.0.upgrade() {
-            // ORDERING: Relaxed; see `register`.
+            // ORDERING: Relaxed, as in `register`.
             registry.reapers.fetch_sub(1, Ordering::Relaxed);
         }
     }

@@ -1,4 +1,4 @@
-//! `shutdown`: no more jobs, an end to those there are, and nothing left behind.
+//! `shutdown`: closes the registry, cancels its jobs, and removes them.
 
 use crate::core::lookup::JobRef;
 use crate::core::registry_state::RegistryState;
@@ -11,23 +11,23 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How often a shutdown looks again at jobs that were locked.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Interval at which a shutdown retries jobs that were locked.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What a [`shutdown`](JobRegistry::shutdown) came to.
+/// Report of a [`shutdown`](JobRegistry::shutdown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Shutdown {
-    /// Jobs that were pending or running and have been cancelled.
+    /// Number of pending and running jobs that were cancelled.
     pub cancelled: usize,
-    /// Jobs that could not be cancelled in time because somebody held their lock.
+    /// Number of jobs that were not cancelled in time because their lock was held.
     pub live: usize,
-    /// Spawned tasks that had not returned in time.
+    /// Number of spawned tasks that had not returned in time.
     pub tasks: usize,
 }
 
 impl Shutdown {
-    /// Whether everything ended within the deadline.
+    /// Returns whether all jobs and tasks ended within the deadline.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.live == 0 && self.tasks == 0
@@ -49,31 +49,41 @@ impl fmt::Display for Shutdown {
 }
 
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Stops accepting jobs and retries, cancels those that are pending or running, and waits up to `deadline` until
-    /// every task of [`spawn`](Self::spawn) and [`spawn_blocking`](Self::spawn_blocking) has returned, and whoever held a
-    /// job's lock has let it go. Then every ended job is removed, with its hook and its payload's drop, on a blocking thread.
+    /// Closes the registry to new jobs and retries, and cancels all pending and running jobs. Then
+    /// waits up to `deadline` for two things: every task of [`spawn`](Self::spawn) and
+    /// [`spawn_blocking`](Self::spawn_blocking) has returned, and every job's lock has been
+    /// released. Finally removes, on a blocking thread, every ended job whose lock is free.
     ///
-    /// To let running jobs come to their own end first, wait for that (see [`counts`](Self::counts)) before the call.
+    /// To let running jobs finish first, wait for them before the call (see
+    /// [`counts`](Self::counts)).
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, before anything is changed.
+    /// If it is called outside of a tokio runtime. Nothing has been changed then.
+    ///
+    /// # Locking
+    ///
+    /// Never waits for a job's lock: a locked job is retried until the deadline.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the registry closed and some jobs cancelled; call it again to go on.
+    /// If the future is dropped, the registry stays closed and some jobs are cancelled. Call it
+    /// again to continue.
     ///
     /// ```
     /// use job_registry::JobRegistry;
     /// use std::time::Duration;
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
-    /// jobs.spawn("deck", async |_job| std::future::pending::<Result<(), String>>().await).unwrap();
+    /// jobs.spawn("deck", async |_job| std::future::pending::<Result<(), String>>().await)?;
     /// let report = jobs.shutdown(Duration::from_secs(5)).await;
     /// assert!(report.is_clean() && report.cancelled == 1);
     /// assert!(jobs.register("another").is_err() && jobs.is_empty());
-    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
         let runtime = Handle::current();
@@ -81,19 +91,21 @@ impl<T: Send + 'static> JobRegistry<T> {
         let mut cancelled = 0;
         let mut running = self.state.tasks.running.subscribe();
         let drained = async {
-            // Again and again: a job may be locked, or about to be published by a `register` that was under way. And one that has
-            // ended may be in the hands of a retry that was: whose lock has been free since the close is retried no more.
-            let mut ended_stay_so = false;
+            // The scan is repeated: a job may be locked, or about to be published by a `register`
+            // in progress. An ended job may also be about to be retried. Once a scan has found its
+            // lock free after the close, it cannot be.
+            let mut ended_are_final = false;
             loop {
-                let restless = self.state.cancel_all(&mut cancelled, ended_stay_so);
-                ended_stay_so |= restless == 0;
-                if restless == 0 && *running.borrow_and_update() == 0 {
+                let unfinished = self.state.cancel_all(&mut cancelled, ended_are_final);
+                ended_are_final |= unfinished == 0;
+                if unfinished == 0 && *running.borrow_and_update() == 0 {
                     break;
                 }
-                let _ = timeout(PAUSE, running.changed()).await;
+                let _ = timeout(RETRY_INTERVAL, running.changed()).await;
             }
         };
-        // What is refused after the drain comes and goes in the count of tasks, and is no concern of it.
+        // A `spawn` that is rejected after this point briefly raises the task count, and is not
+        // reported as running.
         let (live, tasks) = if timeout(deadline, drained).await.is_ok() {
             (0, 0)
         } else {
@@ -101,7 +113,7 @@ impl<T: Send + 'static> JobRegistry<T> {
             (live.count(), *running.borrow())
         };
         let state = self.state.clone();
-        // An error means that the runtime is going away.
+        // An error means that the runtime is shutting down.
         let _ = runtime.spawn_blocking(move || state.remove_all()).await;
         Shutdown {
             cancelled,
@@ -112,19 +124,21 @@ impl<T: Send + 'static> JobRegistry<T> {
 }
 
 impl<T> RegistryState<T> {
-    /// Cancels what is live and not locked; returns how many slots are not at rest: a job that is still live, or one that
-    /// is on its way in or out, or locked, unless ended jobs are known to stay so.
-    fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_stay_so: bool) -> usize {
+    /// Cancels all live jobs whose lock is free. Returns the number of slots that are not
+    /// quiescent: their job is live or locked, or is being registered or removed. If
+    /// `ended_are_final`, an ended job is quiescent even if it is locked.
+    fn cancel_all(self: &Arc<Self>, cancelled: &mut usize, ended_are_final: bool) -> usize {
         let mut quiescent = 0;
-        let walked = despite_panics(self.snapshots(), |seen| {
-            if ended_stay_so && seen.status().is_ended() {
+        let scanned = despite_panics(self.snapshots(), |seen| {
+            if ended_are_final && seen.status().is_ended() {
                 quiescent += 1;
                 return;
             }
             let Ok(job) = self.resolve(seen.id()) else {
                 return;
             };
-            // A panic reaches no other job. A waker's or a subscriber's comes after the cancel, a clock's before it.
+            // A panic affects no other job. A panic of a waker or a subscriber comes after the
+            // cancel, and one of the clock before it.
             let (is_cancelled, is_quiescent) = match contain(|| cancel_unless_locked(job)) {
                 Some(Some(Ok(()))) => (true, true),
                 Some(Some(Err(_))) => (false, true),
@@ -135,7 +149,7 @@ impl<T> RegistryState<T> {
             quiescent += usize::from(is_quiescent);
         });
         // The job whose waker panicked is counted in the next round.
-        drop(walked);
+        drop(scanned);
         self.table.free().taken().saturating_sub(quiescent)
     }
 }

@@ -10,40 +10,47 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Registers a job and spawns a task that works on it: started before `f` runs, completed where it
-    /// returns `Ok`, failed with the error's text where it returns `Err`, failed with `panicked: …` where it
-    /// panics, and `abandoned` where the runtime goes away first.
+    /// Registers a job and spawns a task that works on it. The job is started before `f` runs. It
+    /// completes if the future returns `Ok`, and fails with the error's text if it returns `Err`.
+    /// It fails with `panicked: …` if the future panics, and as `abandoned` if the runtime shuts
+    /// down first.
     ///
-    /// When somebody else ends the job (a [`cancel`](Self::cancel), say), the future is dropped at its next
-    /// `await`.
+    /// If another call ends the job, for example [`cancel`](Self::cancel), the future is dropped at
+    /// its next `await`.
     ///
     /// # Errors
     ///
     /// As [`register`](Self::register).
     ///
+    /// # Locking
+    ///
+    /// As [`register`](Self::register). The task takes the job's lock to start and to end it.
+    ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime; nothing is registered then.
+    /// If it is called outside of a tokio runtime. No job is registered then.
     ///
     /// ```
     /// use job_registry::{JobRegistry, Progress, Status};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
     /// let id = jobs
     ///     .spawn("deck", async |job| {
     ///         job.advance(Progress::percent(50.0)?)?;
     ///         tokio::task::yield_now().await;
     ///         Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-    ///     })
-    ///     .unwrap();
+    ///     })?;
     ///
-    /// let mut watch = jobs.watch(id).unwrap();
+    /// let mut watch = jobs.watch(id)?;
     /// while let Some(seen) = watch.changed().await {
     ///     println!("{}: {}", seen.status(), seen.progress());
     /// }
-    /// assert_eq!(jobs.snapshot(id).unwrap().status(), Status::Completed);
-    /// # });
+    /// assert_eq!(jobs.snapshot(id)?.status(), Status::Completed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn<F, Fut, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
@@ -52,7 +59,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         E: Display,
     {
         let runtime = Handle::current();
-        // Before the job is there, so that no shutdown finds one without the other.
+        // The task is counted before the job is registered, so that a shutdown never finds the job
+        // without its task.
         let running = self.state.tasks.enter();
         let job = Arc::new(self.register(payload)?);
         let id = job.id();
@@ -68,34 +76,41 @@ impl<T: Send + 'static> JobRegistry<T> {
         Ok(id)
     }
 
-    /// As [`spawn`](Self::spawn), for code that blocks: `f` runs on one of the runtime's blocking
-    /// threads. It is not stopped when somebody else ends the job; it learns of that from the error of its next
-    /// step.
+    /// Registers a job and works on it as [`spawn`](Self::spawn) does, for code that blocks: `f`
+    /// runs on one of the runtime's blocking threads. It is not interrupted if another call ends
+    /// the job, and learns of that from the error of its next step.
     ///
     /// # Errors
     ///
     /// As [`register`](Self::register).
     ///
+    /// # Locking
+    ///
+    /// As [`register`](Self::register). The task takes the job's lock to start and to end it.
+    ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime; nothing is registered then.
+    /// If it is called outside of a tokio runtime. No job is registered then.
     ///
     /// ```
     /// use job_registry::{JobRegistry, Progress};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
     /// let id = jobs.spawn_blocking(Vec::new(), |job| {
     ///     for page in 0..10 {
-    ///         job.update(|pages| pages.push(page)).map_err(|error| error.to_string())?;
-    ///         job.advance(Progress::ratio(page, 10).unwrap()).map_err(|error| error.to_string())?;
+    ///         job.update(|pages| pages.push(page))?;
+    ///         job.advance(Progress::ratio(page + 1, 10)?)?;
     ///     }
-    ///     Ok::<(), String>(())
-    /// }).unwrap();
-    /// # let mut watch = jobs.watch(id).unwrap();
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })?;
+    /// # let mut watch = jobs.watch(id)?;
     /// # while watch.changed().await.is_some() {}
-    /// # assert_eq!(jobs.get(id).unwrap().payload.len(), 10);
-    /// # });
+    /// # assert_eq!(jobs.get(id)?.payload.len(), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn_blocking<F, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
@@ -110,7 +125,7 @@ impl<T: Send + 'static> JobRegistry<T> {
             let _running = running;
             #[cfg(feature = "tracing")]
             let _in_span = job.span().entered();
-            // Refused where the job was ended while it waited for a thread.
+            // Refused if the job has ended while it waited for a thread.
             if job.start().is_ok() {
                 let mut panics = Panics::default();
                 let result = panics.catch(|| f(&job));
@@ -136,7 +151,7 @@ where
     let mut work = pin!(async { f(job.clone()).await });
     let mut ended = pin!(async {
         while let Some(seen) = watch.changed().await {
-            // An ending that was followed by a retry at once shows as the next attempt.
+            // If a retry followed an end, the watch may show only the next attempt.
             if seen.status().is_ended() || !job.is_attempt_of(&seen) {
                 break;
             }
@@ -157,7 +172,8 @@ where
     }
 }
 
-/// Ends the job as its work ended. Refused where it has been ended from elsewhere, or retried.
+/// Ends the job with the outcome of its work. Refused if the job has been ended by another call, or
+/// retried.
 fn finish<T: Send + 'static, E: Display>(job: &Job<T>, outcome: Result<Result<(), E>, Panics>) {
     let _ = match outcome {
         Ok(Ok(())) => job.complete(),
