@@ -1,8 +1,8 @@
-//! Memory that threads write to, apart from what else they read.
+//! [`CachePadded`]: padding against false sharing.
 
 use std::ops::{Deref, DerefMut};
 
-/// On cache lines of its own: two, because processors fetch lines in pairs.
+/// A value on its own pair of cache lines: processors prefetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct CachePadded<T>(pub(crate) T);

@@ -1,9 +1,9 @@
-//! Per-thread lock state: whether this thread holds a job's lock, and the callbacks that are deferred until it
-//! releases it.
+//! Per-thread lock state: whether this thread holds a job's lock, and the callbacks that are
+//! deferred until it releases it.
 //!
-//! Every call keeps the lock rules (invariants 6 and 7 of the crate docs) through this module. A [`LockPermit`] is
-//! the only way to a job's lock, and a thread has at most one. User code (wakers, subscribers, an owner's drop) that
-//! is due meanwhile is deferred until the permit is dropped.
+//! Every call keeps the lock rules (invariants 6 and 7 of the crate docs) through this module. A
+//! [`LockPermit`] is the only way to a job's lock, and a thread has at most one. User code (wakers,
+//! subscribers, an owner's drop) that is due meanwhile is deferred until the permit is dropped.
 
 // The checkers' `thread_local!` has no const form.
 #![allow(clippy::missing_const_for_thread_local)]
@@ -44,8 +44,8 @@ impl Deferred {
     }
 }
 
-/// The permission of this thread to take one job's lock. It ends with the value, panic or not, and then runs what was
-/// deferred. It must therefore be dropped after the lock.
+/// The permission of this thread to take one job's lock. It ends with the value, panic or not, and
+/// then runs what was deferred. It must therefore be dropped after the lock.
 #[derive(Debug)]
 pub(crate) struct LockPermit {
     // A lock is released by the thread that took it.

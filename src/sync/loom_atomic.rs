@@ -1,47 +1,49 @@
-//! Loom's atomics, made complete for observers.
+//! Loom's atomics, completed for models with observers.
 //!
-//! loom 0.7.3 remembers only the *last* access of an atomic to decide which other order of accesses to
-//! explore. A writer that loads and then exchanges, as nearly every writer does, therefore hides an
-//! earlier load of another thread behind its own: the order in which the writer comes first is never
-//! explored, and the model passes with outcomes missing. (`loom_tests/harness/canaries.rs` shows it, and
-//! notices when it is mended.)
+//! loom 0.7.3 uses only the *last* access of an atomic to decide which other interleavings to
+//! explore. Most writers load and then make a compare-exchange. Their own load hides an earlier
+//! load of another thread. The interleaving in which the writer comes first is then never explored,
+//! and the model passes with outcomes missing. (`loom_tests/harness/canaries.rs` demonstrates it,
+//! and fails once loom has fixed it.)
 //!
-//! So the two words of a slot come in two forms, and the harness explores each model with both:
+//! The two words of a slot therefore have two forms, and the harness explores each model with both:
 //!
-//! * *ordered*: every order of accesses, no stale values. The value is kept apart from loom, and what loom
-//!   explores is one *turn* for each thread: a load takes the turn of its own thread, an exchange the turns of all,
-//!   at once. Loads are thus independent of each other and dependent on every exchange, and since turns are
-//!   taken by read-modify-writes alone, the last access is enough to know. Turns pass on what was done before,
-//!   as the words do, to what is not in this form. `loom_tests/harness/turns_tests.rs` compares it with every order.
-//! * *weak*: loom's own atomic, with every stale value that the memory orders allow, in the orders that
-//!   loom finds.
+//! * *ordered*: every interleaving, no stale values. The value is stored outside of loom. Loom
+//!   explores one *turn* for each thread instead. A load takes its own thread's turn, and a
+//!   compare-exchange or swap takes the turns of all threads, atomically. Two loads are therefore
+//!   independent, and each depends on every write. Turns are taken by read-modify-writes alone, so
+//!   that the last access suffices. Turns also synchronize like the words, for all other memory.
+//!   `loom_tests/harness/turns_tests.rs` compares this form with an enumeration of all
+//!   interleavings.
+//! * *weak*: loom's own atomic, with every stale value that the memory orderings allow, in the
+//!   interleavings that loom finds.
 
 use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use loom::thread::ThreadId;
 use std::cell::{Cell, RefCell};
 
-// loom runs all threads of a model on one of the system's.
+// loom runs all threads of a model on one system thread.
 thread_local! {
     static WEAK: Cell<bool> = const { Cell::new(false) };
-    static THREADS: Cell<usize> = const { Cell::new(MOST_THREADS) };
+    static THREADS: Cell<usize> = const { Cell::new(MAX_THREADS) };
 }
 
-/// As many as loom allows beside the main thread.
-const MOST_THREADS: usize = 4;
+/// Maximum number of threads that loom allows, without the main thread.
+const MAX_THREADS: usize = 4;
 
-/// Which form the words take that are built on this thread of the system.
+/// Sets the form of the words that this system thread builds.
 #[cfg(test)]
 pub(crate) fn set_weak(weak: bool) {
     WEAK.set(weak);
 }
 
-/// How many threads the model has, the main thread left out. Fewer turns are quicker.
+/// Sets the number of threads of the model, without the main thread. Fewer turns are faster.
 #[cfg(test)]
 pub(crate) fn set_threads(threads: usize) {
-    THREADS.set(threads.min(MOST_THREADS));
+    THREADS.set(threads.min(MAX_THREADS));
 }
 
-/// The atomic of the two words, on whose order everything depends.
+/// The atomic of the two words, whose interleavings matter.
 #[derive(Debug)]
 pub(crate) struct AtomicWord {
     form: Form,
@@ -54,7 +56,7 @@ enum Form {
     Weak(AtomicU64),
     Ordered {
         value: std::sync::atomic::AtomicU64,
-        turns: [AtomicUsize; MOST_THREADS],
+        turns: [AtomicUsize; MAX_THREADS],
     },
 }
 
@@ -81,31 +83,31 @@ impl AtomicWord {
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
-        let found = match &self.form {
+        let loaded = match &self.form {
             Form::Weak(value) => value.load(order),
             Form::Ordered { value, turns } => {
-                take_own(turns);
+                take_own_turn(turns);
                 value.load(Ordering::SeqCst)
             }
         };
         #[cfg(test)]
-        super::facade::record::saw(self.name, found);
-        found
+        super::facade::record::saw(self.name, loaded);
+        loaded
     }
 
-    /// Counts as a load, of what does not matter.
+    /// Counts as a load whose value does not matter.
     #[cfg(test)]
     pub(crate) fn take_turn(&self) {
         if let Form::Ordered { turns, .. } = &self.form {
-            take_own(turns);
+            take_own_turn(turns);
         }
     }
 
-    /// Counts as an exchange.
+    /// Counts as a write.
     #[cfg(test)]
     pub(crate) fn take_turns(&self) {
         if let Form::Ordered { turns, .. } = &self.form {
-            take_all(turns);
+            take_all_turns(turns);
         }
     }
 
@@ -113,7 +115,7 @@ impl AtomicWord {
         let from = match &self.form {
             Form::Weak(value) => value.swap(to, order),
             Form::Ordered { value, turns } => {
-                take_all(turns);
+                take_all_turns(turns);
                 value.swap(to, Ordering::SeqCst)
             }
         };
@@ -132,7 +134,7 @@ impl AtomicWord {
         let result = match &self.form {
             Form::Weak(value) => value.compare_exchange(from, to, success, failure),
             Form::Ordered { value, turns } => {
-                take_all(turns);
+                take_all_turns(turns);
                 value.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
             }
         };
@@ -145,7 +147,7 @@ impl AtomicWord {
     }
 }
 
-/// The nonce of a slot, whose stores the record of an execution checks.
+/// The nonce of a slot. The record of an execution checks its stores.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct AtomicNonce(AtomicU64, super::facade::record::Slot);
@@ -166,17 +168,20 @@ impl AtomicNonce {
     }
 }
 
-fn take_own(turns: &[AtomicUsize]) {
-    // The main thread is alone, before it spawns and after it has joined.
+fn take_own_turn(turns: &[AtomicUsize]) {
+    // The main thread takes no turn: it runs alone, before it spawns and after it has joined.
     if let Some(own) = this_thread().checked_sub(1) {
         turns[own].fetch_add(1, Ordering::Acquire);
     }
 }
 
-/// As one step: loom switches threads before the first turn and not before the others, and who conflicts with one of those comes
-/// before the first one. Turn by turn, loom takes up the order of each turn apart: those of three exchanges, which are 6,
-/// as 216. So it does in a dependent's models, which may have told it to stop themselves, and loom forbids that twice.
-fn take_all(turns: &[AtomicUsize]) {
+/// Takes the turns of all threads as one step. Loom switches threads before the first turn, and not
+/// before the others. An access that conflicts with one of those therefore comes before the first.
+///
+/// Without this, loom explores the order of each turn separately: the 6 orders of three writes
+/// become 216. A dependent's models do so, because they may have stopped the exploration
+/// themselves, and loom forbids to stop it twice.
+fn take_all_turns(turns: &[AtomicUsize]) {
     if this_thread() == 0 {
         return;
     }
@@ -191,16 +196,16 @@ fn take_all(turns: &[AtomicUsize]) {
     loom::explore();
 }
 
-/// 0 for the model's main thread.
+/// Returns the number of this thread, which is 0 for the model's main thread.
 pub(crate) fn this_thread() -> usize {
     let id = loom::thread::current().id();
     KNOWN.with_borrow_mut(|known| {
-        let found = known.iter().find(|(other, _)| *other == id);
-        if let Some((_, number)) = found {
+        let cached = known.iter().find(|(other, _)| *other == id);
+        if let Some((_, number)) = cached {
             return *number;
         }
-        // An execution's ids are not those of another one.
-        if known.len() == KNOWN_AT_MOST {
+        // Each execution has new ids.
+        if known.len() == MAX_KNOWN {
             known.clear();
         }
         let number = number_of(id);
@@ -209,13 +214,13 @@ pub(crate) fn this_thread() -> usize {
     })
 }
 
-const KNOWN_AT_MOST: usize = 8;
+const MAX_KNOWN: usize = 8;
 
 thread_local! {
     static KNOWN: RefCell<Vec<(ThreadId, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// loom shows it in the id's text only.
+/// Returns the number of a thread, which loom shows only in the text of the id.
 fn number_of(id: ThreadId) -> usize {
     let text = format!("{id:?}");
     let digits = text

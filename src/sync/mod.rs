@@ -1,12 +1,13 @@
-//! The facade over the standard library, loom and shuttle: the core takes its atomics, locks and thread-locals from here.
+//! The facade over the standard library, loom and shuttle. It provides the atomics, locks and
+//! thread-locals that the checkers explore.
 //!
-//! Ordinarily these are the standard library's. Under `--cfg loom` (or `--cfg shuttle`) they are the
-//! checker's, but only in this crate's own tests and where a dependent asks by enabling the feature of
-//! that name: `--cfg loom` is global, and a dependent with models of its own must not find a registry
-//! that panics outside of them.
+//! In an ordinary build they are the standard library's. Under `--cfg loom` (or `--cfg shuttle`),
+//! they are the checker's in two cases: in this crate's own tests, and with the feature of that
+//! name. `--cfg loom` is global, and the checker's types panic outside of a model. A dependent with
+//! other models must therefore be able to use a registry without the feature.
 //!
-//! `Arc` and `Weak` are always the standard library's, because loom has no `Weak`. What the checkers
-//! therefore do not cover is the reference count itself.
+//! `Arc` and `Weak` are always the standard library's, because loom has no `Weak`. The checkers
+//! therefore do not explore the reference counts.
 
 pub(crate) mod cache_padded;
 pub(crate) mod deferred;
@@ -71,8 +72,8 @@ mod imp {
     pub(crate) use std::thread_local;
 }
 
-/// Whether the types below are a checker's: what is allocated in bulk is then small, since a checker counts each access and
-/// growth is to be part of its models.
+/// Whether these types are a checker's. Tables and lists are then small: a checker explores every
+/// access, and its models must include growth.
 pub(crate) const MODELLED: bool = cfg!(any(
     all(loom, any(test, feature = "loom")),
     all(shuttle, not(loom), any(test, feature = "shuttle"))
@@ -80,8 +81,9 @@ pub(crate) const MODELLED: bool = cfg!(any(
 
 /// A position in a call, for `environment_tests`. It does nothing in any other build.
 ///
-/// `again` says that nothing which the call has seen since the mark matters any more, but for the locals that
-/// it names. The checker can then tell a loop that comes back to where it was, and explores it once.
+/// `again` states that the rest of the call depends only on the named values, and on no load since
+/// the mark. The checker therefore recognizes an iteration that repeats an earlier one, and
+/// explores it once.
 #[cfg(all(test, environment, not(any(loom, shuttle))))]
 pub(crate) use facade::environment::Mark;
 
@@ -90,7 +92,7 @@ pub(crate) use facade::environment::Mark;
 pub(crate) struct Mark;
 
 #[cfg(not(all(test, environment, not(any(loom, shuttle)))))]
-#[allow(clippy::unused_self)] // a checker's has one
+#[allow(clippy::unused_self)] // the checker's version uses it
 impl Mark {
     #[inline(always)]
     pub(crate) const fn here() -> Self {
@@ -107,7 +109,7 @@ pub(crate) use imp::{AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, MutexGuard
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
 
-/// A mutex without poisoning: what a panic leaves behind is dealt with job by job, by failing the job.
+/// A mutex without poisoning: after a panic under a job's lock, the job is failed instead.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
@@ -116,24 +118,25 @@ impl<T> Mutex<T> {
         Self(imp::Mutex::new(value))
     }
 
+    /// Takes the lock, and waits for it.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the checker of `environment_tests` knows it.
+    /// Returns the address under which the environment checker knows the mutex.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn address(&self) -> usize {
         self.0.address()
     }
 
-    /// Has the processor fetch it, if it is far away. A checker's would have a step more.
+    /// Prefetches the mutex. A checker's mutex is left alone, because it counts each access.
     #[cfg_attr(any(loom, shuttle), allow(clippy::unused_self))]
-    pub(crate) fn fetch(&self) {
+    pub(crate) fn prefetch(&self) {
         #[cfg(not(any(loom, shuttle)))]
         std::hint::black_box(self.0.is_poisoned());
     }
 
-    /// `None` while another thread (or this one) holds the lock.
+    /// Takes the lock. Returns `None` while another thread (or this one) holds it.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -145,14 +148,14 @@ impl<T> Mutex<T> {
 
 /// A value that is published once and then read without a lock.
 ///
-/// The checkers have no `OnceLock`. The flag gives them what there is to explore
-/// about it, which is who publishes and who sees it; the standard cell behind it only stores.
+/// The checkers have no `OnceLock`. They explore the flag instead: the order of publishers, and the
+/// loads that see the publication. The standard cell behind the flag only stores the value.
 #[derive(Debug)]
 pub(crate) struct Published<T> {
     cell: std::sync::OnceLock<T>,
     #[cfg(any(loom, shuttle))]
     ready: AtomicUsize,
-    /// Of two that publish, the second waits for the first.
+    /// Held by a publisher, so that a second one waits for the first.
     #[cfg(any(loom, shuttle))]
     publishing: Mutex<()>,
 }
@@ -177,7 +180,7 @@ impl<T> Published<T> {
         self.cell.get()
     }
 
-    /// Publishes `value`; a second publication is dropped.
+    /// Publishes `value`, or drops it if another value has been published.
     pub(crate) fn publish(&self, value: T) {
         #[cfg(any(loom, shuttle))]
         let _publishing = self.publishing.lock();

@@ -1,15 +1,15 @@
-//! Panics of user code: caught, kept, and passed on when nothing is left undone.
+//! Panics of user code: caught, stored, and passed on when the operation is complete.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// The first of the panics that were caught. Its value may panic when it is dropped: every value that is not passed on goes
-/// through [`discard`].
+/// The first of the panics that were caught. Its value may panic when it is dropped: every value
+/// that is not passed on goes through [`discard`].
 #[derive(Debug, Default)]
 pub(crate) struct Panics(Option<Box<dyn Any + Send>>);
 
 impl Panics {
-    /// Runs `f`, and keeps its panic. `None` if it panicked.
+    /// Runs `f` and stores its panic. Returns `None` if it panicked.
     #[inline]
     pub(crate) fn catch<R>(&mut self, f: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(f)) {
@@ -21,6 +21,7 @@ impl Panics {
         }
     }
 
+    /// Stores a panic, if it is the first, and otherwise discards it.
     #[cold]
     pub(crate) fn keep(&mut self, panic: Box<dyn Any + Send>) {
         match &self.0 {
@@ -38,7 +39,8 @@ impl Panics {
         self.0.as_deref().map_or("no message", panic_message)
     }
 
-    /// Passes the panic on, unless one is under way on this thread: a second would end the process.
+    /// Passes the panic on, unless this thread is already unwinding: a second panic would abort the
+    /// process.
     #[inline]
     pub(crate) fn resume(mut self) {
         match self.take() {
@@ -57,8 +59,8 @@ impl Drop for Panics {
     }
 }
 
-/// Drops the value of a panic that is not passed on. A panic of its destructor is leaked: nothing says that the next value has
-/// a better one.
+/// Drops the value of a panic that is not passed on. If its destructor panics, that panic's value
+/// is leaked, because its destructor may panic as well.
 #[cold]
 fn discard(panic: Box<dyn Any + Send>) {
     if let Err(next) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
@@ -66,13 +68,13 @@ fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// Runs `f`. `None` if it panicked, and the panic goes no further.
+/// Runs `f`. Returns `None` if it panicked, and drops the panic.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     Panics::default().catch(f)
 }
 
-/// Calls `f` with each item. A panic of the iterator or of `f` spares the items after it; the first is
-/// returned.
+/// Calls `f` with each item, and continues after a panic of the iterator or of `f`. Returns the
+/// first panic.
 #[inline]
 pub(crate) fn despite_panics<I>(
     items: impl IntoIterator<Item = I>,
@@ -87,7 +89,7 @@ pub(crate) fn despite_panics<I>(
     }
 }
 
-/// The text of a panic, where it has one.
+/// Returns the text of a panic, if it has one.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&'static str>()

@@ -1,6 +1,6 @@
-//! A small number for each thread, from 0 up in the order in which threads ask.
+//! A small number for each thread, assigned in the order of first use.
 
-/// Number of threads that have a number. Not modelled, because no model asks.
+/// Number of threads with a number. It is not modelled, because no model reads it.
 #[cfg(not(all(test, any(loom, shuttle))))]
 static THREADS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 

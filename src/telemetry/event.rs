@@ -1,7 +1,7 @@
-//! [`Event`]: what has happened to a job or a registry.
+//! [`Event`]: a change of a job, or an action of a registry.
 //!
-//! Subscribers and recorders are user code: an event is emitted at once if the thread holds no job's lock, and
-//! otherwise when it releases the lock.
+//! Subscribers and recorders are user code. An event is emitted immediately if the thread holds no
+//! job's lock, and otherwise when it releases the lock.
 
 use crate::types::error::{
     LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
@@ -12,13 +12,13 @@ use crate::types::snapshot::Status;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whether anything is compiled that could be told.
+/// Whether a feature is enabled that consumes events.
 pub(crate) const ON: bool = cfg!(any(feature = "tracing", feature = "metrics"));
 
-/// Something that has happened to a job or to the registry.
+/// A change of a job, or an action of a registry.
 #[cfg_attr(
     not(all(feature = "tracing", feature = "metrics")),
-    allow(dead_code, reason = "each of the features tells its part")
+    allow(dead_code, reason = "each feature emits only some of the fields")
 )]
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
@@ -28,7 +28,7 @@ pub(crate) enum Event {
     Started {
         id: JobId,
         attempt: u16,
-        /// How long it was pending.
+        /// Time for which the attempt was pending.
         pending: Duration,
     },
     Advanced {
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     Heartbeat {
         id: JobId,
         attempt: u16,
-        /// Of this attempt, from 1.
+        /// Number of heartbeats of this attempt, including this one.
         count: u32,
     },
     Ended {
@@ -48,24 +48,24 @@ pub(crate) enum Event {
         status: Status,
         progress: Progress,
         error: Option<Arc<str>>,
-        /// The status before, and for how long.
+        /// The previous status, and the time in it.
         before: (Status, Duration),
-        /// Whether it was the verdict on its silence.
+        /// Whether the stall verdict ended the job.
         stalled: bool,
     },
     Retried {
         id: JobId,
         attempt: u16,
-        /// How the attempt before had ended, and how long ago.
+        /// The status of the previous attempt, and the time since its end.
         before: (Status, Duration),
     },
     Removed {
         id: JobId,
         status: Status,
-        /// How long it was kept after its end.
+        /// Time between the job's end and its removal.
         kept: Duration,
     },
-    /// Once for each removal, whatever panicked in it.
+    /// Emitted once for a removal in which user code panicked.
     RemovalPanicked {
         id: JobId,
         /// The text of the first panic.
@@ -85,9 +85,10 @@ pub(crate) enum Event {
 }
 
 impl Event {
+    /// Passes the event to the subscriber and the recorder.
     #[cfg(any(feature = "tracing", feature = "metrics"))]
     pub(crate) fn dispatch(&self) {
-        // A subscriber that panics keeps nothing from the recorder.
+        // The recorder gets the event even if the subscriber panics.
         let mut panics = crate::sync::panics::Panics::default();
         #[cfg(feature = "tracing")]
         panics.catch(|| super::tracing::emit(self));
@@ -127,7 +128,7 @@ pub(crate) fn refused<R, E: Refusal>(
 
 /// An error of a call.
 pub(crate) trait Refusal {
-    /// Its name, for a label.
+    /// Returns the name of the error, for a label.
     fn reason(&self) -> &'static str;
 }
 

@@ -1,4 +1,5 @@
-//! Events of a registry for the features `tracing` and `metrics`. Without both, nothing of it is compiled.
+//! Events of a registry, for the features `tracing` and `metrics`. Without both, no event is built
+//! or dispatched.
 
 mod event;
 #[cfg(feature = "metrics")]

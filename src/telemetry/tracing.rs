@@ -1,4 +1,4 @@
-//! Events for `tracing`.
+//! The events for `tracing`.
 
 use super::Event;
 use crate::types::snapshot::Status;
