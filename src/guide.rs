@@ -22,7 +22,7 @@ pub mod recipes {}
 #[doc = include_str!("../docs/guide/choosing-times.md")]
 pub mod choosing_times {}
 
-/// Events, metrics, and the forms of values in JSON.
+/// Events, metrics, and the serialized forms of values.
 ///
 #[doc = include_str!("../docs/guide/observability.md")]
 pub mod observability {}

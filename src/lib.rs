@@ -97,8 +97,9 @@
 //!   Shuttle is used in the same way.
 
 #![forbid(unsafe_code)]
-// The calls that services make most often are inlined whole. A value that is passed through memory is written in parts
-// and read whole, which stalls the processor for longer than the call takes; see docs/internals/performance.md.
+// The most frequent calls are inlined whole. A value that is passed through memory is written in
+// parts and read whole. That defeats the processor's store forwarding, and takes longer than the
+// call itself. See docs/internals/performance.md.
 #![allow(clippy::inline_always)]
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
@@ -133,7 +134,7 @@ pub use types::id::{JobId, ParseIdError};
 pub use types::progress::{Progress, ProgressError};
 pub use types::snapshot::{Counts, Record, Snapshot, Status, Times};
 
-/// Which changes of a slot any thread may make: the guarantee, for the checkers.
+/// The guarantee for the checkers: the changes of a slot that any thread may make.
 #[cfg(test)]
 #[path = "../loom_tests/guarantee/mod.rs"]
 mod guarantee;
@@ -147,7 +148,8 @@ mod loom_tests;
 mod environment_tests;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
-#[cfg_attr(environment, allow(clippy::duplicate_mod))] // so has the other suite
+// `environment_tests` includes `loom_tests/spec`, too.
+#[cfg_attr(environment, allow(clippy::duplicate_mod))]
 #[path = "../tests/against_spec/left_behind.rs"]
 mod left_behind;
 

@@ -31,22 +31,23 @@ impl<T: Send + 'static> Builder<T> {
         }
     }
 
-    /// Maximum number of jobs, including ended jobs not yet removed. Default 1,048,576; at most 536,870,912. A large
-    /// capacity costs no memory until the jobs are registered.
+    /// Maximum number of jobs, including ended jobs not yet removed. Default 1,048,576; at most
+    /// 536,870,912. A large capacity costs no memory until the jobs are registered.
     pub fn capacity(mut self, jobs: usize) -> Self {
         self.capacity = jobs;
         self
     }
 
-    /// Time from a job's end to its removal. Default one hour. Rounded up to milliseconds, so that `Duration::ZERO` may
-    /// mean the next millisecond; `Duration::MAX` means for ever. [`remove_after`](JobRegistry::remove_after) overrides it
-    /// for one job.
+    /// Time from a job's end to its removal. Default one hour. Rounded up to milliseconds, so that
+    /// `Duration::ZERO` may mean the next millisecond; `Duration::MAX` means for ever.
+    /// [`remove_after`](JobRegistry::remove_after) overrides it for one job.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Age of the last heartbeat above which a running job counts as stalled. By default no job does.
+    /// Age of the last heartbeat above which a running job counts as stalled. By default no job
+    /// does.
     pub fn stall_after(mut self, silence: Duration) -> Self {
         self.stall_after = Some(silence);
         self
@@ -58,11 +59,12 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Callback for every removed job, with its last state. It runs once, on the thread that removes the job, after the
-    /// lock has been released and before the payload is dropped or returned. A panic in it disables nothing.
+    /// Callback for every removed job, with its last state. It runs once, on the thread that
+    /// removes the job, after the lock has been released and before the payload is dropped or
+    /// returned. A panic in it disables nothing.
     ///
-    /// A registry that is dropped drops its payloads without calling the hook. A hook that holds a clone of the registry
-    /// keeps the registry alive for ever.
+    /// A registry that is dropped drops its payloads without calling the hook. A hook that holds a
+    /// clone of the registry keeps the registry alive for ever.
     pub fn on_remove(mut self, hook: impl Fn(&Record<T>) + Send + Sync + 'static) -> Self {
         self.on_remove = Some(Box::new(hook));
         self

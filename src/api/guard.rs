@@ -11,17 +11,19 @@ use crate::types::state_word::Ending;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// Exclusive access to the payload of a live job. Returned by [`JobRegistry::lock`] and [`Job::lock`].
+/// Exclusive access to the payload of a live job. Returned by [`JobRegistry::lock`] and
+/// [`Job::lock`].
 ///
-/// While it is held, no other call locks, ends, retries or removes the job. All other calls still work: the job can be
-/// read by `snapshot`, advanced and heartbeated. An ending goes through the guard and consumes it, so that an ended
-/// job's payload does not change.
+/// While it is held, no other call locks, ends, retries or removes the job. All other calls still
+/// work: the job can be read by `snapshot`, advanced and heartbeated. An ending goes through the
+/// guard and consumes it, so that an ended job's payload does not change.
 ///
-/// A guard stays on its thread (`!Send`), so that it cannot be held across an `await` in a task that a runtime may move
-/// between threads. A thread may hold one guard at a time. If the thread panics while it holds the guard, the job fails
-/// and the lock is released.
+/// A guard stays on its thread (`!Send`): a task that may move between threads cannot hold it
+/// across an `await`. A thread may hold one guard at a time. If the thread panics while it holds
+/// the guard, the job fails and the lock is released.
 ///
-/// Leaking a guard (`std::mem::forget`) leaves the job locked for ever, and its thread unable to lock another job.
+/// Leaking a guard (`std::mem::forget`) leaves the job locked for ever, and its thread unable to
+/// lock another job.
 ///
 /// [`JobRegistry::lock`]: crate::JobRegistry::lock
 /// [`Job::lock`]: crate::Job::lock
@@ -30,7 +32,7 @@ use std::ops::{Deref, DerefMut};
 /// use job_registry::{JobRegistry, Status};
 ///
 /// let jobs = JobRegistry::new();
-/// let job = jobs.register(vec!["intro.png"]).unwrap();
+/// let job = jobs.register(vec!["intro.png"])?;
 /// job.start()?;
 /// let mut pages = job.lock()?;
 /// pages.push("summary.png");
@@ -92,7 +94,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// None while the guard is held. The type is that of [`JobRegistry::heartbeat`](crate::JobRegistry::heartbeat).
+    /// None while the guard is held. The type is that of
+    /// [`JobRegistry::heartbeat`](crate::JobRegistry::heartbeat).
     pub fn heartbeat(&self) -> Result<(), StepError> {
         self.job.job_ref().heartbeat()
     }
@@ -101,7 +104,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::NotStarted`] if the job is pending. It stays pending, and the lock is released.
+    /// Returns [`StepError::NotStarted`] if the job is pending. It stays pending, and the lock is
+    /// released.
     pub fn complete(mut self) -> Result<(), StepError> {
         let completed = self.job.end(Ending::Completed, None);
         refused("complete", self.id(), completed)
@@ -124,7 +128,8 @@ impl<'a, T> JobGuard<'a, T> {
     #[cold]
     fn fail_unwound(&mut self) {
         let reason = "panicked: while the job's lock was held".to_owned();
-        // Refused if the guard has ended the job before the panic. A clock that panics must not end the process.
+        // Refused if the guard has ended the job before the panic. A clock that panics must not end
+        // the process.
         contain(|| self.job.end(Ending::Failed, Some(reason)));
     }
 }

@@ -16,28 +16,30 @@ use crate::types::state_word::Ending;
 use std::fmt;
 use std::time::Duration;
 
-/// The single owner of one attempt of a job. Returned by [`JobRegistry::register`] and [`JobRegistry::retry`].
+/// The single owner of one attempt of a job. Returned by [`JobRegistry::register`] and
+/// [`JobRegistry::retry`].
 ///
-/// Its calls are those of the registry, without the id and *fenced*: once a later attempt has begun, every write
-/// through this handle is refused with `Superseded`. A worker that resumes after it was given up for dead therefore
-/// does no harm. Threads share a `Job` by reference or in an `Arc`.
+/// Its calls are those of the registry, without the id and *fenced*. Once a later attempt has
+/// begun, every write through this handle is refused with `Superseded`. A worker that resumes after
+/// it was presumed dead therefore does no harm. Threads share a `Job` by reference or in an `Arc`.
 ///
-/// If the owner is dropped before the job has ended, the job fails with the reason `abandoned`. If the thread is
-/// unwinding, the reason is `panicked: the job's owner was unwound`. (A destructor cannot read the panic's message;
-/// [`update`](Self::update) and `spawn` record it.) If the thread holds a job's lock, the job fails when the lock is
-/// released. [Detach](Job::detach) a job that is worked on by id.
+/// If the owner is dropped before the job has ended, the job fails with the reason `abandoned`. If
+/// the thread is unwinding, the reason is `panicked: the job's owner was unwound`. A destructor
+/// cannot read the panic's message; [`update`](Self::update) and `spawn` record it. If the thread
+/// holds a job's lock, the job fails when the lock is released. [Detach](Job::detach) a job that is
+/// worked on by id.
 ///
 /// ```
 /// use job_registry::{JobRegistry, Status};
 ///
 /// let jobs = JobRegistry::new();
-/// let job = jobs.register("deck").unwrap();
+/// let job = jobs.register("deck")?;
 /// let id = job.id();
 /// drop(job);
 /// let record = jobs.get(id)?;
 /// assert_eq!(record.snapshot.status(), Status::Failed);
 /// assert_eq!(record.error.as_deref(), Some("abandoned"));
-/// # Ok::<(), job_registry::ReadError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "the job fails as abandoned when its owner is dropped"]
 pub struct Job<T: Send + 'static> {
@@ -169,7 +171,8 @@ impl<T: Send + 'static> Job<T> {
         self.call("update", |job| Ok(job.lock_live()?.update(f)))
     }
 
-    /// Calls [`JobRegistry::snapshot`]. It is not fenced: it shows a later attempt, too. Takes no lock.
+    /// Calls [`JobRegistry::snapshot`]. It is not fenced: it shows a later attempt, too. Takes no
+    /// lock.
     ///
     /// # Errors
     ///
@@ -216,18 +219,21 @@ impl<T: Send + 'static> Job<T> {
         })
     }
 
-    /// Returns a span `job` with the fields `id` and `attempt`, for code that works on this attempt. The tasks of
-    /// [`spawn`](crate::JobRegistry::spawn) and [`spawn_blocking`](crate::JobRegistry::spawn_blocking) run in one.
+    /// Returns a span `job` with the fields `id` and `attempt`, for code that works on this
+    /// attempt. The tasks of [`spawn`](crate::JobRegistry::spawn) and
+    /// [`spawn_blocking`](crate::JobRegistry::spawn_blocking) run in one.
     ///
     /// ```
     /// use job_registry::JobRegistry;
     ///
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register("deck").unwrap();
-    /// std::thread::spawn(move || {
+    /// let job = jobs.register("deck")?;
+    /// let worker = std::thread::spawn(move || {
     ///     let _in_span = job.span().entered();
-    ///     job.start().unwrap();
+    ///     job.start()
     /// });
+    /// worker.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(feature = "tracing")]
     #[must_use]

@@ -24,11 +24,11 @@ use std::time::{Duration, SystemTime};
 
 /// A registry of long-running jobs. Cheap to clone; clones are the same registry.
 ///
-/// Every call is synchronous and works from any thread, inside and outside of any runtime. The [crate docs](crate)
-/// have the invariants. Each call documents the lock that it takes.
+/// Every call is synchronous and works from any thread, inside and outside of any runtime. The
+/// [crate docs](crate) have the invariants. Each call documents the lock that it takes.
 ///
-/// The registry is dropped, with all payloads, when its last clone and its last [`Job`] are dropped.
-/// [Watches](Watch) then finish.
+/// The registry is dropped, with all payloads, when its last clone and its last [`Job`] are
+/// dropped. [Watches](Watch) then finish.
 pub struct JobRegistry<T> {
     pub(crate) state: Arc<RegistryState<T>>,
 }
@@ -43,8 +43,8 @@ impl<T> Clone for JobRegistry<T> {
 
 /// Building, registering, counting.
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Builds a registry with the defaults of its [builder](JobRegistry::builder): at most 1,048,576 jobs, ended jobs
-    /// are removed after an hour, and no job counts as stalled.
+    /// Builds a registry with the defaults of its [builder](JobRegistry::builder). It holds at most
+    /// 1,048,576 jobs, removes ended jobs after an hour, and counts no job as stalled.
     ///
     /// # Panics
     ///
@@ -66,7 +66,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///     .stall_after(Duration::from_secs(30))
     ///     .on_remove(|record| println!("{} is gone", record.snapshot.id()))
     ///     .build();
-    /// # let _ = jobs.register(()).unwrap();
+    /// # let _ = jobs.register(())?;
+    /// # Ok::<(), job_registry::RegisterError<()>>(())
     /// ```
     pub fn builder() -> Builder<T> {
         Builder::new()
@@ -74,14 +75,15 @@ impl<T: Send + 'static> JobRegistry<T> {
 
     /// Registers a pending job and returns its owner.
     ///
-    /// Without a reaper, this also removes up to two jobs that are due, so that memory stays bounded if no code calls
-    /// [`sweep`](Self::sweep). At capacity it removes one more, if a job is due whose lock is free.
+    /// Without a reaper, this also removes up to two jobs that are due, so that memory stays
+    /// bounded if no code calls [`sweep`](Self::sweep). At capacity it removes one more, if a job
+    /// is due whose lock is free.
     ///
     /// # Errors
     ///
-    /// Returns [`RegisterError::Full`] at capacity and [`RegisterError::Closed`] during shutdown. Both return the
-    /// payload. A job that another thread is removing counts until its payload has been dropped and its slot is free,
-    /// which is after its id is gone.
+    /// Returns [`RegisterError::Full`] at capacity and [`RegisterError::Closed`] during shutdown.
+    /// Both return the payload. A job that another thread is removing counts until its payload has
+    /// been dropped and its slot is free. Its id is gone before that.
     ///
     /// # Locking
     ///
@@ -91,9 +93,10 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// use job_registry::{JobRegistry, RegisterError};
     ///
     /// let jobs = JobRegistry::builder().capacity(1).build();
-    /// let job = jobs.register("first").unwrap();
+    /// let job = jobs.register("first")?;
     /// assert_eq!(jobs.register("second").unwrap_err().into_payload(), "second");
     /// # drop(job);
+    /// # Ok::<(), RegisterError<&str>>(())
     /// ```
     pub fn register(&self, payload: T) -> Result<Job<T>, RegisterError<T>> {
         let id = refused("register", None, self.state.register(payload))?;
@@ -118,7 +121,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused(name, id, job.and_then(f))
     }
 
-    /// Runs a call that takes the job's lock. Error precedence: `NotFound`, `WouldDeadlock`, `Gone`.
+    /// Runs a call that takes the job's lock. Error precedence: `NotFound`, `WouldDeadlock`,
+    /// `Gone`.
     #[inline(always)]
     fn call_to_lock<'a, R, E>(
         &'a self,
@@ -136,8 +140,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused(name, id, job.and_then(f))
     }
 
-    /// Returns the number of jobs that count against the [`capacity`](Self::capacity). A job that another thread is
-    /// removing counts until its payload has been dropped.
+    /// Returns the number of jobs that count against the [`capacity`](Self::capacity). A job that
+    /// another thread is removing counts until its payload has been dropped.
     ///
     /// # Locking
     ///
@@ -167,8 +171,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.state.table.free().capacity()
     }
 
-    /// Returns the time since the registry was built, by its clock. Compare [`Snapshot::last_heartbeat`] and
-    /// [`Times`](crate::Times) with it, by `saturating_sub`.
+    /// Returns the time since the registry was built, by its clock. Compare
+    /// [`Snapshot::last_heartbeat`] and [`Times`](crate::Times) with it, by `saturating_sub`.
     ///
     /// # Locking
     ///
@@ -178,8 +182,9 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.state.timeline.elapsed()
     }
 
-    /// Converts a time of the registry into wall-clock time, for display: the system's time when the registry was built
-    /// plus `at`, or without `at` if the sum does not fit a `SystemTime`.
+    /// Converts a time of the registry into wall-clock time, for display. It is the system's time
+    /// when the registry was built plus `at`, or without `at` if the sum does not fit a
+    /// `SystemTime`.
     ///
     /// # Locking
     ///
@@ -189,8 +194,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.state.timeline.system_time(at)
     }
 
-    /// Returns the number of removals in which the hook, the payload's destructor, a waker or a subscriber panicked.
-    /// Every one of them removed its job.
+    /// Returns the number of removals in which the hook, the payload's destructor, a waker or a
+    /// subscriber panicked. Every one of them removed its job.
     ///
     /// # Locking
     ///
@@ -204,27 +209,30 @@ impl<T: Send + 'static> JobRegistry<T> {
 
 /// The steps of a live job, and its lock.
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Moves a pending job to running. Of several starters exactly one succeeds. A start counts as a heartbeat.
+    /// Moves a pending job to running. Exactly one of several starters succeeds. A start counts as
+    /// a heartbeat.
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::AlreadyStarted`] for a running job and [`StepError::Ended`] for an ended one. Like every
-    /// call by id, it returns [`NotFound`](StepError::NotFound) or [`Gone`](StepError::Gone) if there is no such job.
+    /// Returns [`StepError::AlreadyStarted`] for a running job and [`StepError::Ended`] for an
+    /// ended one. Like every call by id, it returns [`NotFound`](StepError::NotFound) or
+    /// [`Gone`](StepError::Gone) if there is no such job.
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock. Returns [`StepError::WouldDeadlock`] on a thread that holds a job's lock;
-    /// use the guard's [`start`](JobGuard::start) there.
+    /// Waits for this job's lock. Returns [`StepError::WouldDeadlock`] on a thread that holds a
+    /// job's lock; use the guard's [`start`](JobGuard::start) there.
     pub fn start(&self, id: JobId) -> Result<(), StepError> {
         self.call_to_lock("start", id, |job| job.lock()?.start())
     }
 
-    /// Raises the progress of a running job and returns the progress that it has then. A smaller value leaves the
-    /// progress as it is.
+    /// Raises the progress of a running job and returns the progress that it has then. A smaller
+    /// value leaves the progress as it is.
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::NotStarted`] for a pending job and [`StepError::Ended`] for an ended one.
+    /// Returns [`StepError::NotStarted`] for a pending job and [`StepError::Ended`] for an ended
+    /// one.
     ///
     /// # Locking
     ///
@@ -234,13 +242,13 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// use job_registry::{JobRegistry, Progress};
     ///
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register(()).unwrap();
+    /// let job = jobs.register(())?;
     /// job.start()?;
-    /// jobs.advance(job.id(), Progress::ratio(6, 10).unwrap())?;
-    /// // A late update does not turn it back.
-    /// let reached = jobs.advance(job.id(), Progress::ratio(5, 10).unwrap())?;
-    /// assert_eq!(reached, Progress::ratio(6, 10).unwrap());
-    /// # Ok::<(), job_registry::StepError>(())
+    /// jobs.advance(job.id(), Progress::ratio(6, 10)?)?;
+    /// // A late update does not lower it.
+    /// let reached = jobs.advance(job.id(), Progress::ratio(5, 10)?)?;
+    /// assert_eq!(reached, Progress::ratio(6, 10)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn advance(&self, id: JobId, progress: Progress) -> Result<Progress, StepError> {
         refused("advance", id, self.state.advance_by_id(id, progress))
@@ -248,9 +256,9 @@ impl<T: Send + 'static> JobRegistry<T> {
 
     /// Records that the job is alive now.
     ///
-    /// A heartbeat that returned `Ok` before a stall verdict prevents it. A heartbeat after the verdict is refused.
-    /// A heartbeat from the loop that does the work shows that the work goes on; a heartbeat from a timer shows only
-    /// that the timer runs.
+    /// A heartbeat that returned `Ok` before a stall verdict prevents it. A heartbeat after the
+    /// verdict is refused. A heartbeat from the loop that does the work shows that the work goes
+    /// on. A heartbeat from a timer shows only that the timer runs.
     ///
     /// # Errors
     ///
@@ -263,16 +271,17 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused("heartbeat", id, self.state.heartbeat_by_id(id))
     }
 
-    /// Completes a running job, at 100 %. Of several endings exactly the first wins.
+    /// Completes a running job, at 100 %. Exactly the first of several endings wins.
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::NotStarted`] for a pending job and [`StepError::Ended`] if another ending won.
+    /// Returns [`StepError::NotStarted`] for a pending job and [`StepError::Ended`] if another
+    /// ending won.
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock. Returns [`StepError::WouldDeadlock`] on a thread that holds a job's lock;
-    /// use the guard's [`complete`](JobGuard::complete) there.
+    /// Waits for this job's lock. Returns [`StepError::WouldDeadlock`] on a thread that holds a
+    /// job's lock; use the guard's [`complete`](JobGuard::complete) there.
     pub fn complete(&self, id: JobId) -> Result<(), StepError> {
         self.call_to_lock("complete", id, |job| {
             job.lock()?.end(Ending::Completed, None)
@@ -296,8 +305,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         })
     }
 
-    /// Cancels a pending or running job. Its worker learns of it from the `Ended` error of its next step. A task of
-    /// [`spawn`](Self::spawn) is dropped at its next `await`.
+    /// Cancels a pending or running job. Its worker learns of it from the `Ended` error of its next
+    /// step. A task of [`spawn`](Self::spawn) is dropped at its next `await`.
     ///
     /// # Errors
     ///
@@ -310,8 +319,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.call_to_lock("cancel", id, |job| job.lock()?.end(Ending::Cancelled, None))
     }
 
-    /// Takes the lock of a live job, for exclusive access to its payload. No other call ends, retries or removes the
-    /// job while the guard is held.
+    /// Takes the lock of a live job, for exclusive access to its payload. No other call ends,
+    /// retries or removes the job while the guard is held.
     ///
     /// # Errors
     ///
@@ -319,18 +328,18 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock. Returns [`LockError::WouldDeadlock`] at once on a thread that holds the lock of this
-    /// or any other job of any registry.
+    /// Waits for this job's lock. Returns [`LockError::WouldDeadlock`] at once on a thread that
+    /// holds the lock of this or any other job of any registry.
     ///
     /// ```
     /// use job_registry::{JobRegistry, LockError};
     ///
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register(vec![1]).unwrap();
+    /// let job = jobs.register(vec![1])?;
     /// let mut numbers = jobs.lock(job.id())?;
     /// numbers.push(2);
     /// assert_eq!(jobs.lock(job.id()).unwrap_err(), LockError::WouldDeadlock);
-    /// # Ok::<(), LockError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lock(&self, id: JobId) -> Result<JobGuard<'_, T>, LockError> {
         self.call_to_lock("lock", id, |job| job.lock_live().map(JobGuard::new))
@@ -361,19 +370,20 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Panics
     ///
-    /// If `f` panics: the job fails with the panic's message, the lock is released, and the panic is passed on.
+    /// If `f` panics: the job fails with the panic's message, the lock is released, and the panic
+    /// is passed on.
     ///
     /// ```
     /// use job_registry::JobRegistry;
     ///
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register(Vec::new()).unwrap();
+    /// let job = jobs.register(Vec::new())?;
     /// let pages = jobs.update(job.id(), |pages| {
     ///     pages.push("intro.png");
     ///     pages.len()
     /// })?;
     /// assert_eq!(pages, 1);
-    /// # Ok::<(), job_registry::LockError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn update<R>(&self, id: JobId, f: impl FnOnce(&mut T) -> R) -> Result<R, LockError> {
         self.call_to_lock("update", id, |job| Ok(job.lock_live()?.update(f)))
@@ -386,8 +396,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Errors
     ///
-    /// Returns [`LookupError::NotFound`] for an id that this registry never issued and [`LookupError::Gone`] for a job
-    /// that has been removed.
+    /// Returns [`LookupError::NotFound`] for an id that this registry never issued and
+    /// [`LookupError::Gone`] for a job that has been removed.
     ///
     /// # Locking
     ///
@@ -404,8 +414,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock, and clones the payload under it. Returns [`ReadError::WouldDeadlock`] on a thread
-    /// that holds a job's lock.
+    /// Waits for this job's lock, and clones the payload under it. Returns
+    /// [`ReadError::WouldDeadlock`] on a thread that holds a job's lock.
     pub fn get(&self, id: JobId) -> Result<Record<T>, ReadError>
     where
         T: Clone,
@@ -431,10 +441,10 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// use job_registry::JobRegistry;
     ///
     /// let jobs = JobRegistry::new();
-    /// let job = jobs.register(vec!["intro.png"]).unwrap();
+    /// let job = jobs.register(vec!["intro.png"])?;
     /// let first = jobs.read(job.id(), |record| record.payload[0])?;
     /// assert_eq!(first, "intro.png");
-    /// # Ok::<(), job_registry::ReadError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, ReadError> {
         self.read_for("read", id, f)
@@ -468,8 +478,9 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.call("watch", id, |job| Watch::new(&self.state, job))
     }
 
-    /// Returns an iterator over all jobs. Each is read when the iterator reaches it. A job that is registered or removed
-    /// meanwhile may or may not be seen; every other job is seen exactly once, in no particular order.
+    /// Returns an iterator over all jobs. Each is read when the iterator reaches it. A job that is
+    /// registered or removed meanwhile may or may not be seen; every other job is seen exactly
+    /// once, in no particular order.
     ///
     /// # Locking
     ///
@@ -491,8 +502,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         counts
     }
 
-    /// Sets the gauge `job_registry_jobs` for each status from [`counts`](Self::counts). Call it before metrics are
-    /// scraped.
+    /// Sets the gauge `job_registry_jobs` for each status from [`counts`](Self::counts). Call it
+    /// before metrics are scraped.
     ///
     /// # Locking
     ///
@@ -505,8 +516,9 @@ impl<T: Send + 'static> JobRegistry<T> {
 
 /// After an attempt: removal, retry, and the verdict on stalled jobs.
 impl<T: Send + 'static> JobRegistry<T> {
-    /// Schedules the job's removal for `delay` after it ends, or after this call if it has already ended. The most
-    /// recent call wins, also over the builder's `retention`. `Duration::MAX` means never.
+    /// Schedules the job's removal for `delay` after it ends, or after this call if it has already
+    /// ended. The most recent call wins, also over the builder's `retention`. `Duration::MAX` means
+    /// never.
     ///
     /// [`sweep`](Self::sweep) and the reaper carry removals out.
     ///
@@ -516,7 +528,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock. Returns [`RemoveError::WouldDeadlock`] on a thread that holds a job's lock.
+    /// Waits for this job's lock. Returns [`RemoveError::WouldDeadlock`] on a thread that holds a
+    /// job's lock.
     pub fn remove_after(&self, id: JobId, delay: Duration) -> Result<(), RemoveError> {
         self.call_to_lock("remove_after", id, |job| job.lock()?.remove_after(delay))
     }
@@ -533,61 +546,69 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Panics
     ///
-    /// If the hook, a waker or a subscriber panics. The job is removed all the same, its payload is dropped, and the
-    /// panic is counted in [`removal_panics`](Self::removal_panics).
+    /// If the hook, a waker or a subscriber panics. The job is removed all the same, its payload is
+    /// dropped, and the panic is counted in [`removal_panics`](Self::removal_panics).
     pub fn remove(&self, id: JobId) -> Result<T, RemoveError> {
         self.call_to_lock("remove", id, |job| job.lock()?.remove())
     }
 
-    /// Removes every job whose removal is due when the sweep begins. Payloads are dropped and the hook runs on this
-    /// thread.
+    /// Removes every job whose removal is due when the sweep begins. Payloads are dropped and the
+    /// hook runs on this thread.
     ///
-    /// A panic of the hook, of a payload's destructor, of a waker or of a subscriber is caught, reported in [`Swept`] and
-    /// counted in [`removal_panics`](Self::removal_panics). The sweep goes on.
+    /// A panic of the hook, of a payload's destructor, of a waker or of a subscriber is caught,
+    /// reported in [`Swept`] and counted in [`removal_panics`](Self::removal_panics). The sweep
+    /// goes on.
     ///
     /// # Locking
     ///
-    /// Never waits for a job's lock: a locked job is left for the next sweep. Hooks and destructors run under no lock, so
-    /// a sweep removes nothing on a thread that holds a job's lock. It also removes nothing when a hook or a destructor
-    /// calls it within a sweep of the same registry: the outer sweep goes on.
+    /// Never waits for a job's lock: a locked job is left for the next sweep. Hooks and destructors
+    /// run under no lock, so a sweep removes nothing on a thread that holds a job's lock. It also
+    /// removes nothing when a hook or a destructor calls it within a sweep of the same registry:
+    /// the outer sweep goes on.
     ///
     /// ```
     /// use job_registry::{JobRegistry, LookupError, ManualClock};
     /// use std::time::Duration;
     ///
     /// let clock = ManualClock::new();
-    /// let jobs = JobRegistry::builder().clock(clock.clone()).retention(Duration::from_secs(60)).build();
-    /// let id = jobs.register("deck").unwrap().detach();
+    /// let jobs = JobRegistry::builder()
+    ///     .clock(clock.clone())
+    ///     .retention(Duration::from_secs(60))
+    ///     .build();
+    /// let id = jobs.register("deck")?.detach();
     /// jobs.cancel(id)?;
     /// assert_eq!(jobs.sweep().removed, 0);
     /// clock.advance(Duration::from_secs(60));
     /// assert_eq!(jobs.sweep().removed, 1);
     /// assert_eq!(jobs.snapshot(id), Err(LookupError::Gone));
-    /// # Ok::<(), job_registry::StepError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[allow(clippy::must_use_candidate)] // few callers need the report
     pub fn sweep(&self) -> Swept {
         self.state.sweep()
     }
 
-    /// Starts the next attempt of a failed, cancelled or [stalled](Self::stalled) job: pending, at 0 %, with the payload
-    /// as it is. Writers of the old attempt get `Superseded` from now on, and its scheduled removal is void. A stalled
-    /// job is failed first, as [`fail_stalled`](Self::fail_stalled) does it, and may be seen failed for an instant.
+    /// Starts the next attempt of a failed, cancelled or [stalled](Self::stalled) job: pending, at
+    /// 0 %, with the payload as it is. Writers of the old attempt get `Superseded` from now on, and
+    /// its scheduled removal is void. A stalled job is failed first, as
+    /// [`fail_stalled`](Self::fail_stalled) does it, and may be seen failed for an instant.
     ///
     /// # Errors
     ///
-    /// Returns [`RetryError::NotRetryable`] for a completed job and for a live one that has not stalled. Returns
-    /// [`RetryError::AttemptsExhausted`] after 65,535 attempts and [`RetryError::Closed`] during shutdown.
+    /// Returns [`RetryError::NotRetryable`] for a completed job and for a live one that has not
+    /// stalled. Returns [`RetryError::AttemptsExhausted`] after 65,535 attempts and
+    /// [`RetryError::Closed`] during shutdown.
     ///
     /// # Locking
     ///
-    /// Waits for this job's lock. Returns [`RetryError::WouldDeadlock`] on a thread that holds a job's lock.
+    /// Waits for this job's lock. Returns [`RetryError::WouldDeadlock`] on a thread that holds a
+    /// job's lock.
     ///
     /// ```
     /// use job_registry::{JobRegistry, StepError};
     ///
     /// let jobs = JobRegistry::new();
-    /// let first = jobs.register("deck").unwrap();
+    /// let first = jobs.register("deck")?;
     /// first.fail("renderer crashed")?;
     /// let second = jobs.retry(first.id())?;
     /// second.start()?;
@@ -600,8 +621,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         })
     }
 
-    /// Returns the running jobs whose last heartbeat is older than the builder's `stall_after`. Returns none if that was
-    /// not set. A pending job never stalls.
+    /// Returns the running jobs whose last heartbeat is older than the builder's `stall_after`.
+    /// Returns none if that was not set. A pending job never stalls.
     ///
     /// # Locking
     ///
@@ -614,13 +635,16 @@ impl<T: Send + 'static> JobRegistry<T> {
         stalled
     }
 
-    /// Fails the [stalled](Self::stalled) jobs (`stalled: no heartbeat for …`) and returns them as they ended.
+    /// Fails the [stalled](Self::stalled) jobs (`stalled: no heartbeat for …`) and returns them as
+    /// they ended.
     ///
-    /// The verdict is exact: a heartbeat that returned `Ok` before it prevents it, and a heartbeat after it is refused.
+    /// The verdict is exact: a heartbeat that returned `Ok` before it prevents it, and a heartbeat
+    /// after it is refused.
     ///
     /// # Locking
     ///
-    /// Never waits: a locked job is left for the next call. Does nothing on a thread that holds a job's lock.
+    /// Never waits: a locked job is left for the next call. Does nothing on a thread that holds a
+    /// job's lock.
     #[allow(clippy::must_use_candidate)] // some callers want only the verdict
     pub fn fail_stalled(&self) -> Vec<Snapshot> {
         self.state.fail_stalled()
@@ -633,7 +657,8 @@ impl<T: Send + 'static> Default for JobRegistry<T> {
     }
 }
 
-// A panic under a job's lock fails that job and nothing else: the registry is sound after a caught panic.
+// A panic under a job's lock fails that job and nothing else: the registry is sound after a caught
+// panic.
 impl<T> UnwindSafe for JobRegistry<T> {}
 impl<T> RefUnwindSafe for JobRegistry<T> {}
 
@@ -651,10 +676,10 @@ mod tests {
     use super::*;
     use crate::types::state_word::RETIRED;
 
-    /// P4 and P6: the last job of a slot is gone for ever when it is removed, the slot is never used again,
-    /// and the registry holds as many jobs as before.
+    /// P4 and P6: the last job of a slot is gone for ever when it is removed, and the slot is never
+    /// used again. The registry still holds as many jobs as before.
     #[test]
-    fn used_up_slot_is_retired_and_costs_no_room() {
+    fn used_up_slot_is_retired_and_costs_no_capacity() {
         let jobs = JobRegistry::builder()
             .capacity(1)
             .first_generation(RETIRED - 1)
@@ -673,7 +698,7 @@ mod tests {
             assert_eq!(jobs.remove(id), Ok(payload));
             ids.push(id);
         }
-        // Each job had a slot to itself, and was its last.
+        // Each job had its own slot, and was the slot's last.
         let slots: std::collections::BTreeSet<_> = ids.iter().map(|id| id.slot).collect();
         assert_eq!(slots.len(), 100);
         for id in ids {
@@ -683,9 +708,9 @@ mod tests {
         assert!(jobs.is_empty());
     }
 
-    /// P4: an id that the registry is going to issue is no id of it yet, and therefore not gone either.
+    /// P4: an id that the registry has not issued yet is not found, and therefore not gone either.
     #[test]
-    fn id_of_the_future_is_not_found() {
+    fn id_that_is_not_issued_yet_is_not_found() {
         let jobs = JobRegistry::new();
         let first = jobs.register(()).unwrap().id();
         let next = jobs.state.id_key.id(first.slot + 1, first.generation);

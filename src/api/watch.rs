@@ -15,15 +15,16 @@ use std::task::{Context, Poll};
 
 /// Follows one job: a [`Stream`] of its latest snapshots. Returned by [`JobRegistry::watch`].
 ///
-/// The first item is the job as it is. After that, an item comes when the job's version has grown. A reader that is
-/// slower than the changes gets the latest, and no memory grows for it. The job's end is always the last item, even if
-/// the job has been removed before the reader polls. A stream that finishes without an ended item means that the
-/// registry has been dropped.
+/// The first item is the job as it is. After that, an item comes when the job's version has grown.
+/// A reader that is slower than the changes gets the latest, and no memory grows for it. The job's
+/// end is always the last item, even if the job has been removed before the reader polls. A stream
+/// that finishes without an ended item means that the registry has been dropped.
 ///
-/// If a retry follows an end before the reader polls, the reader sees the next attempt. A reader that has seen the end
-/// has finished.
+/// If a retry follows an end before the reader polls, the reader sees the next attempt. A reader
+/// that has seen the end has finished.
 ///
-/// A `Watch` does not keep its registry alive. The thread that makes a change wakes it, under any executor.
+/// A `Watch` does not keep its registry alive. The thread that makes a change wakes it, under any
+/// executor.
 ///
 /// [`JobRegistry::watch`]: crate::JobRegistry::watch
 ///
@@ -31,7 +32,7 @@ use std::task::{Context, Poll};
 /// use job_registry::{JobRegistry, Progress, Status};
 ///
 /// let jobs = JobRegistry::new();
-/// let job = jobs.register("deck").unwrap();
+/// let job = jobs.register("deck")?;
 /// let mut watch = jobs.watch(job.id())?;
 /// let worker = std::thread::spawn(move || {
 ///     job.start()?;
@@ -83,10 +84,11 @@ impl<T> Watch<T> {
         Self::registered(registry, id, Some(version))
     }
 
-    /// Returns the next snapshot: at once if there is one that has not been returned, otherwise when the job changes.
-    /// Returns `None` after the end, and when the registry has been dropped.
+    /// Returns the next snapshot: at once if there is one that has not been returned, otherwise
+    /// when the job changes. Returns `None` after the end, and when the registry has been dropped.
     ///
-    /// When a job is removed, its id is gone first and its watchers are woken next. In between, this may still wait.
+    /// When a job is removed, its id is gone first and its watchers are woken next. In between,
+    /// this may still wait.
     ///
     /// # Cancel safety
     ///
