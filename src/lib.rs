@@ -54,16 +54,16 @@
 //!    slot is free only after all of that.
 //! 6. A thread holds at most one job's lock, across all registries. A call that would take a second
 //!    one is refused with `WouldDeadlock` before it waits.
-//! 7. User code (wakers, hooks, destructors, subscribers) never runs on a thread that holds a lock
-//!    of a registry. It is deferred until the lock is released. Closures, a payload's `clone` and
-//!    the clock may run under the lock of their own job, and no other. A closure that drops the
+//! 7. Wakers, hooks, destructors and subscribers never run on a thread that holds a lock of a
+//!    registry. They are deferred until the lock is released. Closures, a payload's `clone` and the
+//!    clock may run under the lock of their own job, and under no other. A closure that drops the
 //!    last handle of a registry drops it immediately, with its payloads.
 //! 8. The inner locks (free list, due queue, watchers) are leaves: no other lock is taken under
 //!    them. The free list alone has several, and takes them in one order.
 //!
-//! From 6, 7 and 8 follows that no cycle of waits can exist. A thread that waits for a job's lock
-//! holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock of
-//! the free list.
+//! From 6, 7 and 8 it follows that no cycle of waits can exist. A thread that waits for a job's
+//! lock holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock
+//! of the free list.
 //!
 //! # Consistency
 //!

@@ -61,7 +61,7 @@ impl<T: Send + 'static> Builder<T> {
 
     /// Callback for every removed job, with its last state. It runs once, on the thread that
     /// removes the job, after the lock has been released and before the payload is dropped or
-    /// returned. A panic in it disables nothing.
+    /// returned. After a panic in it, later removals still call it.
     ///
     /// A registry that is dropped drops its payloads without calling the hook. A hook that holds a
     /// clone of the registry keeps the registry alive for ever.

@@ -416,6 +416,19 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Waits for this job's lock, and clones the payload under it. Returns
     /// [`ReadError::WouldDeadlock`] on a thread that holds a job's lock.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Status};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// job.fail("renderer crashed")?;
+    /// let record = jobs.get(job.id())?;
+    /// assert_eq!(record.snapshot.status(), Status::Failed);
+    /// assert_eq!(record.error.as_deref(), Some("renderer crashed"));
+    /// assert!(record.times.ended.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, id: JobId) -> Result<Record<T>, ReadError>
     where
         T: Clone,
@@ -645,6 +658,26 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Never waits: a locked job is left for the next call. Does nothing on a thread that holds a
     /// job's lock.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let jobs = JobRegistry::builder()
+    ///     .clock(clock.clone())
+    ///     .stall_after(Duration::from_secs(30))
+    ///     .build();
+    /// let job = jobs.register("deck")?;
+    /// job.start()?;
+    /// clock.advance(Duration::from_secs(31));
+    /// assert_eq!(jobs.stalled().len(), 1);
+    /// job.heartbeat()?; // before the verdict
+    /// assert!(jobs.fail_stalled().is_empty());
+    /// clock.advance(Duration::from_secs(31));
+    /// assert_eq!(jobs.fail_stalled().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[allow(clippy::must_use_candidate)] // some callers want only the verdict
     pub fn fail_stalled(&self) -> Vec<Snapshot> {
         self.state.fail_stalled()

@@ -92,7 +92,8 @@ impl<T> Watch<T> {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe. Dropping the future loses nothing: the next call returns what was not returned.
+    /// Cancel safe. Dropping the future loses nothing: the next call returns the snapshot that was
+    /// not returned.
     pub async fn changed(&mut self) -> Option<Snapshot> {
         poll_fn(|cx| self.poll_changed(cx)).await
     }

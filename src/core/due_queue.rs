@@ -1,11 +1,11 @@
 //! The due queue: the slots that a sweep has to visit, ordered by time.
 //!
-//! An entry takes four bytes and is a coarse_deadline: the deadline itself is in the job's body. An
-//! entry is stale if its time differs from the body's `queued_at`, and is dropped when it is due.
+//! An entry takes four bytes and is a hint: the deadline itself is in the job's body. An entry is
+//! stale if its time differs from the body's `queued_at`, and is dropped when it is due.
 //!
-//! A slot is queued once, at or before its job's deadline. A job that is not due yet when its entry
-//! is, is queued again. A job that is removed early leaves its entry to the slot's next job. That
-//! job needs an entry of its own only if it is due earlier.
+//! A slot is queued once, at or before its job's deadline. If an entry is due before its job, the
+//! sweep queues the job again. A job that is removed early leaves its entry to the slot's next job.
+//! That job needs an entry of its own only if it is due earlier.
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::types::clock::NEVER;
@@ -21,7 +21,7 @@ pub(crate) fn coarse_deadline(now: u64, due: u64) -> u64 {
     due & !(step - 1)
 }
 
-/// A coarse deadline is early by at most this fraction of the remaining time.
+/// Inverse of the largest fraction of the remaining time by which a coarse deadline is early.
 const PARTS: u64 = 64;
 
 /// Maximum number of entries that are taken under one hold of the queue's lock.

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 /// Maximum number of heartbeats that the task records before it yields to other tasks.
 const BATCH: usize = 1024;
-/// A heartbeat is early by less than this fraction of its interval, so that jobs share timer ticks.
+/// Inverse of the largest fraction of its interval by which a heartbeat is early, so that jobs
+/// share timer ticks.
 const PARTS: u32 = 64;
 
-/// The heartbeats of one registry.
+/// The heartbeat timers of one registry.
 #[derive(Debug, Default)]
 pub(crate) struct HeartbeatQueue {
     queue: Mutex<Queue>,

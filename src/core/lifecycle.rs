@@ -156,7 +156,7 @@ impl<'a, T> JobRef<'a, T> {
 /// Emits the event of an advance and wakes the watchers, also if the subscriber panics. Returns the
 /// progress.
 ///
-/// This is a function of its own so that an advance without watchers keeps nothing across a call.
+/// It is a separate function, so that an advance without watchers saves no registers across a call.
 /// It takes a job's parts, because the whole would be passed in memory.
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), cold)]
 fn emit_advance<T>(slot: Slot<'_, T>, id: FencedId, watched: bool, after: StateWord) -> Progress {
@@ -263,8 +263,8 @@ impl<T> LockedJob<'_, T> {
 
     /// Checks that the job is live, and fixes the fenced id to its attempt, which cannot change
     /// while it is locked.
-    // A locked job that is returned in memory is written in parts and read whole, which defeats the
-    // processor's store forwarding.
+    // Inlined, because a locked job that is returned in memory is written in parts and read whole.
+    // That defeats the processor's store forwarding.
     #[inline(always)]
     fn live(mut self) -> Result<Self, LockError> {
         let word = self.word();
@@ -309,7 +309,7 @@ impl<T> LockedJob<'_, T> {
         resume_unwind(panic)
     }
 
-    /// Returns the status of a live job, and for how long it has had it.
+    /// Returns the status of a live job, and the time that it has spent in it.
     pub(crate) fn in_status(&self, word: StateWord, now: u64) -> (Status, Duration) {
         match word.status() {
             Some(Status::Pending) => (Status::Pending, self.pending(now)),
@@ -323,7 +323,7 @@ impl<T> LockedJob<'_, T> {
         }
     }
 
-    /// Returns how long a pending attempt has been pending.
+    /// Returns the time for which the attempt has been pending.
     fn pending(&self, now: u64) -> Duration {
         Duration::from_millis(now.saturating_sub(self.body.pending_since()))
     }

@@ -102,9 +102,9 @@ impl<T> RegistryState<T> {
         Ok(job)
     }
 
-    /// Returns the error for an id that the slot does not hold. The keyed hash tells a removed job
-    /// (`Gone`) from an id that was never issued (`NotFound`). It takes an id's parts, because the
-    /// whole would be passed in memory.
+    /// Returns the error for an id that the slot does not hold. The keyed hash distinguishes a
+    /// removed job (`Gone`) from an id that was never issued (`NotFound`). It takes an id's parts,
+    /// because the whole would be passed in memory.
     #[cold]
     fn missing(&self, nonce: u64, generation: u32, slot: u32) -> LookupError {
         let id = JobId {
@@ -228,8 +228,8 @@ mod tests {
     use super::*;
     use crate::{JobRegistry, Progress, StepError};
 
-    /// P4: an id whose generation does not fit the state word names no job, even if the rest of it
-    /// is a job's.
+    /// P4: an id whose generation does not fit the state word names no job, even if its slot and
+    /// nonce are a job's.
     #[test]
     fn no_id_has_a_second_form() {
         let jobs = JobRegistry::new();

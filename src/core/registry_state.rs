@@ -73,7 +73,7 @@ impl<T> RegistryState<T> {
         let mut now = self.now();
         // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
         let has_reaper = self.reapers.load(Ordering::Relaxed) > 0;
-        if !has_reaper && self.sweep_a_little(now) {
+        if !has_reaper && self.sweep_incrementally(now) {
             // Hooks and destructors may have taken long.
             now = self.now();
         }

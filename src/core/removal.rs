@@ -38,8 +38,8 @@ use std::time::Duration;
 pub struct Swept {
     /// Number of jobs removed.
     pub removed: usize,
-    /// Number of ended jobs that seem due but whose lock another thread holds. The next sweep
-    /// removes them.
+    /// Number of ended jobs that seem due but whose lock another thread holds. The next sweep tries
+    /// them again.
     pub busy: usize,
     /// Removed jobs for which the hook, the payload's destructor, a waker or a subscriber panicked,
     /// with the text of the first panic.
@@ -130,7 +130,7 @@ impl Limits {
         entries: usize::MAX,
         removals: usize::MAX,
     };
-    const A_LITTLE: Self = Self {
+    const INCREMENT: Self = Self {
         entries: 2,
         ..Self::NONE
     };
@@ -156,7 +156,8 @@ impl<'a, T> LockedJob<'a, T> {
         let ended = self.body.ended;
         self.body.removal = match word.status() {
             Some(status) if status.is_ended() => {
-                // The clock may have jumped back behind the end, which was rounded down.
+                // If the clock has jumped back, the delay counts from the end, which was rounded
+                // down.
                 let from = if now < ended {
                     ended.saturating_add(1)
                 } else {
@@ -274,8 +275,8 @@ impl<T> RegistryState<T> {
 
     /// Sweeps at most two entries, for a registry without a reaper. Returns whether a job was
     /// removed.
-    pub(crate) fn sweep_a_little(&self, now: u64) -> bool {
-        self.sweep_within(Limits::A_LITTLE, now).removed > 0
+    pub(crate) fn sweep_incrementally(&self, now: u64) -> bool {
+        self.sweep_within(Limits::INCREMENT, now).removed > 0
     }
 
     /// Removes the first due job whose lock is free. Returns whether there was one.

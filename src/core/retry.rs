@@ -44,7 +44,7 @@ impl<T> LockedJob<'_, T> {
         emit(|| Event::Retried {
             id: id.id(),
             attempt: word.attempt() + 1,
-            // A running job has just been failed for its silence.
+            // A running job has just been failed by the stall verdict.
             before: (
                 word.status()
                     .filter(|status| status.is_ended())

@@ -87,7 +87,7 @@ impl<T> LockedJob<'_, T> {
 }
 
 /// Returns the milliseconds since the last heartbeat. It clamps `now` to the latest recordable
-/// heartbeat; otherwise every running job looks stalled once the clock passes it.
+/// heartbeat. Otherwise every running job would appear stalled once the clock passes it.
 fn silence(heartbeat: HeartbeatWord, now: u64) -> u64 {
     now.min(LATEST).saturating_sub(heartbeat.millis())
 }

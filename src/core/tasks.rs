@@ -24,6 +24,7 @@ impl Default for Tasks {
 pub(crate) struct Running(watch::Sender<usize>);
 
 impl Tasks {
+    /// Counts a task until the returned value is dropped.
     pub(crate) fn enter(&self) -> Running {
         self.running.send_modify(|running| *running += 1);
         Running(self.running.clone())

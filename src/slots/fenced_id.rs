@@ -78,7 +78,7 @@ fn admit_reader(generation: u32, word: StateWord) -> Result<(), LookupError> {
     }
 }
 
-/// Returns what [`FencedId::admit`] returns, from the fields that it depends on.
+/// Checks as [`FencedId::admit`] does, with only the fields that the check depends on.
 #[inline]
 pub(crate) fn admit(generation: u32, attempt: Option<u16>, word: StateWord) -> Result<(), Fenced> {
     admit_reader(generation, word)?;

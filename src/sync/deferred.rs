@@ -2,8 +2,9 @@
 //! deferred until it releases it.
 //!
 //! Every call keeps the lock rules (invariants 6 and 7 of the crate docs) through this module. A
-//! [`LockPermit`] is the only way to a job's lock, and a thread has at most one. User code (wakers,
-//! subscribers, an owner's drop) that is due meanwhile is deferred until the permit is dropped.
+//! call takes a job's lock only with a [`LockPermit`], and a thread has at most one. User code
+//! (wakers, subscribers, an owner's drop) that is due meanwhile is deferred until the permit is
+//! dropped.
 
 // The checkers' `thread_local!` has no const form.
 #![allow(clippy::missing_const_for_thread_local)]
@@ -107,7 +108,7 @@ pub(crate) fn defer(callbacks: impl IntoIterator<Item = Deferred>) {
     });
     match kept {
         Ok(()) => LOCK.with(|lock| lock.set(Lock::HeldWithDeferred)),
-        // The thread's locals are being destroyed: too early is better than never.
+        // The thread's locals are being destroyed: the callbacks run early rather than never.
         Err(_) => run(callbacks.into_iter().flatten()),
     }
 }

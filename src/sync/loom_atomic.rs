@@ -10,11 +10,11 @@
 //!
 //! * *ordered*: every interleaving, no stale values. The value is stored outside of loom. Loom
 //!   explores one *turn* for each thread instead. A load takes its own thread's turn, and a
-//!   compare-exchange or swap takes the turns of all threads, atomically. Two loads are therefore
-//!   independent, and each depends on every write. Turns are taken by read-modify-writes alone, so
-//!   that the last access suffices. Turns also synchronize like the words, for all other memory.
-//!   `loom_tests/harness/turns_tests.rs` compares this form with an enumeration of all
-//!   interleavings.
+//!   compare-exchange or swap takes the turns of all threads, atomically. Loads of different
+//!   threads are therefore independent, and each depends on every write. Turns are taken by
+//!   read-modify-writes alone, so that the last access suffices. Turns also synchronize like the
+//!   words, for all other memory. `loom_tests/harness/turns_tests.rs` compares this form with an
+//!   enumeration of all interleavings.
 //! * *weak*: loom's own atomic, with every stale value that the memory orderings allow, in the
 //!   interleavings that loom finds.
 

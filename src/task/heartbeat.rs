@@ -51,8 +51,8 @@ impl fmt::Debug for Heartbeat {
 
 impl<T: Send + 'static> JobRegistry<T> {
     /// Records a heartbeat immediately and then once per `interval`, up to 1/64 early so that jobs
-    /// share timer ticks. It ends when the returned guard is dropped, or when the job's present
-    /// attempt ends. Intervals are clamped to 1 ms at least and to 49 days at most.
+    /// share timer ticks. The heartbeats stop when the returned guard is dropped, or when the job's
+    /// present attempt ends. Intervals are clamped to 1 ms at least and to 49 days at most.
     ///
     /// All heartbeats of a registry share one task for each runtime that uses them. The task runs
     /// while there are heartbeats, holds no lock while it sleeps, and does not keep the registry

@@ -20,7 +20,7 @@ enum Act {
     Wait(u64),
 }
 
-/// The longest interval in these histories.
+/// Longest interval in these histories, in milliseconds.
 const LONGEST: u64 = 200;
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {

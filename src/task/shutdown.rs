@@ -57,13 +57,13 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// To let running jobs finish first, wait for them before the call (see
     /// [`counts`](Self::counts)).
     ///
-    /// # Panics
-    ///
-    /// If it is called outside of a tokio runtime. Nothing has been changed then.
-    ///
     /// # Locking
     ///
     /// Never waits for a job's lock: a locked job is retried until the deadline.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime. Nothing has been changed then.
     ///
     /// # Cancel safety
     ///

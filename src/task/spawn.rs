@@ -36,12 +36,11 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
-    /// let id = jobs
-    ///     .spawn("deck", async |job| {
-    ///         job.advance(Progress::percent(50.0)?)?;
-    ///         tokio::task::yield_now().await;
-    ///         Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-    ///     })?;
+    /// let id = jobs.spawn("deck", async |job| {
+    ///     job.advance(Progress::percent(50.0)?)?;
+    ///     tokio::task::yield_now().await;
+    ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    /// })?;
     ///
     /// let mut watch = jobs.watch(id)?;
     /// while let Some(seen) = watch.changed().await {

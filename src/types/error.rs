@@ -1,5 +1,5 @@
-//! The errors: one small enum for each kind of call. A call that returns an error has changed
-//! nothing.
+//! The errors: one small enum for each kind of call. A call that returns an error has not changed
+//! the job.
 
 use crate::Status;
 use std::fmt;

@@ -16,8 +16,7 @@
 //! cannot miss a heartbeat. A start is decided by setting *s*, together with a heartbeat. A retry
 //! opens the word again, unstarted, at a later millisecond than the sealed one.
 //!
-//! The state word follows the decisions made here; see [`slot_state`](crate::slots::slot_state). No
-//! other module shifts bits of this word.
+//! The state word follows the decisions made here; see [`slot_state`](crate::slots::slot_state).
 
 use crate::types::state_word::Ending;
 

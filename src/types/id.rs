@@ -16,8 +16,8 @@ const LENGTH: usize = 22;
 /// An id holds the job's slot and generation, and a nonce of 64 bits. The nonce is SipHash-2-4 of
 /// the other two, under a key from the operating system's random generator. Without that key, a
 /// nonce is indistinguishable from random bits. An id can therefore be given to the client that
-/// owns the job, and no other client guesses it. A registry recognizes its own ids without storing
-/// them, including those of removed jobs.
+/// owns the job, and no other client can guess it. A registry recognizes its own ids without
+/// storing them, including those of removed jobs.
 ///
 /// ```
 /// use job_registry::{JobId, JobRegistry};

@@ -18,7 +18,7 @@
 //! Every legal step makes `word >> 1` larger. `loom_tests/guarantee` lists the steps and the
 //! threads that may make them, and tests compare its rules with the functions below.
 //!
-//! This module is plain arithmetic on values. No other module shifts bits of this word.
+//! This module is plain arithmetic on values.
 
 use crate::{Progress, Status};
 
