@@ -140,6 +140,8 @@ impl<T> RegistryState<T> {
     }
 
     /// Returns a snapshot by id without a lock.
+    // The method itself is not a function for every lifetime.
+    #[allow(clippy::redundant_closure_for_method_calls)]
     #[inline(always)]
     pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
         let job = self.addressed(id)?;

@@ -11,6 +11,9 @@
 //!
 //! The next job of a slot therefore never meets anything of the previous one.
 
+// The checkers' `thread_local!` has no const form.
+#![allow(clippy::missing_const_for_thread_local)]
+
 use crate::core::due_queue::{BATCH, DueQueue, Entry};
 use crate::core::lookup::LockedJob;
 use crate::core::registry_state::RegistryState;
