@@ -94,7 +94,7 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// None while the guard is held. The type is that of
+    /// Returns no error while the guard is held. The type is that of
     /// [`JobRegistry::heartbeat`](crate::JobRegistry::heartbeat).
     pub fn heartbeat(&self) -> Result<(), StepError> {
         self.job.job_ref().heartbeat()

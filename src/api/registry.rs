@@ -22,7 +22,7 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, SystemTime};
 
-/// A registry of long-running jobs. Cheap to clone; clones are the same registry.
+/// A registry of long-running jobs. It is cheap to clone, and its clones are the same registry.
 ///
 /// Every call is synchronous and works from any thread, inside and outside of any runtime. The
 /// [crate docs](crate) have the invariants. Each call documents the lock that it takes.

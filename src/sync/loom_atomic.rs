@@ -170,8 +170,8 @@ impl AtomicNonce {
 
 fn take_own_turn(turns: &[AtomicUsize]) {
     // The main thread takes no turn: it runs alone, before it spawns and after it has joined.
-    if let Some(own) = this_thread().checked_sub(1) {
-        turns[own].fetch_add(1, Ordering::Acquire);
+    if let Some(turn) = this_thread().checked_sub(1) {
+        turns[turn].fetch_add(1, Ordering::Acquire);
     }
 }
 
