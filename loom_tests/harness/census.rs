@@ -8,7 +8,7 @@ use crate::types::clock::NEVER;
 ///
 /// # Panics
 ///
-/// If a watcher is listed, a slot is neither a job's nor free, or a slot is queued at a time that the due
+/// If a watcher is listed, a slot is neither a job's nor free, or a slot is filed under a time that the due
 /// queue does not have.
 pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegistry<T>) {
     let inner = &jobs.state;
