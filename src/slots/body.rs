@@ -2,7 +2,7 @@
 
 use crate::types::clock::NEVER;
 use crate::types::snapshot::{Record, Times};
-use crate::{Snapshot, Status};
+use crate::types::snapshot::{Snapshot, Status};
 use std::sync::Arc;
 use std::time::Duration;
 

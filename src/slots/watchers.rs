@@ -8,10 +8,10 @@
 //! A removal stores the job's last snapshot in every entry of the job, so that a slow watcher still
 //! learns of the end.
 
-use crate::Snapshot;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::deferred::{Deferred, defer};
 use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
+use crate::types::snapshot::Snapshot;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;

@@ -1,10 +1,13 @@
 //! `heartbeat_every`: one task records the heartbeats of all jobs of a registry.
 
+use crate::api::job::Job;
+use crate::api::registry::JobRegistry;
 use crate::core::heartbeat_queue::{HeartbeatQueue, Timer};
 use crate::core::registry_state::RegistryState;
 use crate::slots::fenced_id::FencedId;
 use crate::sync::panics::contain;
-use crate::{Job, JobId, JobRegistry, LookupError};
+use crate::types::error::LookupError;
+use crate::types::id::JobId;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;

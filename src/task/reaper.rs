@@ -1,6 +1,6 @@
 //! The reaper: a task that sweeps periodically.
 
-use crate::JobRegistry;
+use crate::api::registry::JobRegistry;
 use crate::core::registry_state::RegistryState;
 use crate::sync::Ordering;
 use crate::sync::panics::contain;

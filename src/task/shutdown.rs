@@ -1,10 +1,11 @@
 //! `shutdown`: closes the registry, cancels its jobs, and removes them.
 
+use crate::api::registry::JobRegistry;
 use crate::core::lookup::JobRef;
 use crate::core::registry_state::RegistryState;
 use crate::sync::panics::{contain, despite_panics};
+use crate::types::error::StepError;
 use crate::types::state_word::Ending;
-use crate::{JobRegistry, StepError};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

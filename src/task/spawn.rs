@@ -1,7 +1,10 @@
 //! `spawn` and `spawn_blocking`: a task that owns its job.
 
+use crate::api::job::Job;
+use crate::api::registry::JobRegistry;
 use crate::sync::panics::Panics;
-use crate::{Job, JobId, JobRegistry, RegisterError};
+use crate::types::error::RegisterError;
+use crate::types::id::JobId;
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::pin::pin;

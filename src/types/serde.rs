@@ -1,10 +1,12 @@
 //! The serde forms of ids, statuses, progress, snapshots and errors. They are part of the API, and
 //! `docs/guide/observability.md` documents them.
 
-use crate::{
-    Counts, JobId, LockError, LookupError, ParseIdError, Progress, ProgressError, ReadError,
-    Record, RegisterError, RemoveError, RetryError, Snapshot, Status, StepError, Times,
+use crate::types::error::{
+    LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
+use crate::types::id::{JobId, ParseIdError};
+use crate::types::progress::{Progress, ProgressError};
+use crate::types::snapshot::{Counts, Record, Snapshot, Status, Times};
 use serde_core::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;

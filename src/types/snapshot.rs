@@ -1,8 +1,9 @@
 //! The observable state of a job: [`Status`], [`Snapshot`], [`Times`], [`Record`] and [`Counts`].
 
 use crate::types::heartbeat_word::HeartbeatWord;
+use crate::types::id::JobId;
+use crate::types::progress::Progress;
 use crate::types::state_word::StateWord;
-use crate::{JobId, Progress};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

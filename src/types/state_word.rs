@@ -20,7 +20,8 @@
 //!
 //! This module is plain arithmetic on values.
 
-use crate::{Progress, Status};
+use crate::types::progress::Progress;
+use crate::types::snapshot::Status;
 
 const PROGRESS_SHIFT: u32 = 1;
 const STATUS_SHIFT: u32 = PROGRESS_SHIFT + 20;
