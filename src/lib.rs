@@ -132,7 +132,8 @@ pub use types::error::{
 };
 pub use types::id::{JobId, ParseIdError};
 pub use types::progress::{Progress, ProgressError};
-pub use types::snapshot::{Counts, Record, Snapshot, Status, Times};
+pub use types::snapshot::{Counts, Record, Snapshot, Times};
+pub use types::status::Status;
 
 /// The guarantee for the checkers: the changes of a slot that any thread may make.
 #[cfg(test)]

@@ -4,8 +4,8 @@ use crate::core::lookup::LockedJob;
 use crate::slots::fenced_id::FencedId;
 use crate::telemetry::{Event, emit};
 use crate::types::error::RetryError;
-use crate::types::snapshot::Status;
 use crate::types::state_word::LAST_ATTEMPT;
+use crate::types::status::Status;
 use std::time::Duration;
 
 impl<T> LockedJob<'_, T> {

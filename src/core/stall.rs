@@ -8,8 +8,9 @@ use crate::sync::panics::despite_panics;
 use crate::telemetry;
 use crate::types::clock::millis;
 use crate::types::heartbeat_word::{HeartbeatWord, LATEST};
-use crate::types::snapshot::{Snapshot, Status};
+use crate::types::snapshot::Snapshot;
 use crate::types::state_word::{Ending, StateWord};
+use crate::types::status::Status;
 use std::time::Duration;
 
 impl<T> RegistryState<T> {

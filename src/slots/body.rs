@@ -1,8 +1,9 @@
 //! The body: the part of a job that is behind the slot's lock.
 
 use crate::types::clock::NEVER;
+use crate::types::snapshot::Snapshot;
 use crate::types::snapshot::{Record, Times};
-use crate::types::snapshot::{Snapshot, Status};
+use crate::types::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::types::error::{
 };
 use crate::types::id::JobId;
 use crate::types::progress::Progress;
-use crate::types::snapshot::Status;
+use crate::types::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
 

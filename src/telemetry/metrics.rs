@@ -1,7 +1,8 @@
 //! The events' counters and histograms, and the gauge of jobs, for `metrics`.
 
 use super::Event;
-use crate::types::snapshot::{Counts, Status};
+use crate::types::snapshot::Counts;
+use crate::types::status::Status;
 use metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };

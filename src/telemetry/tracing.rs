@@ -1,7 +1,7 @@
 //! The events for `tracing`.
 
 use super::Event;
-use crate::types::snapshot::Status;
+use crate::types::status::Status;
 use tracing::{debug, info, trace, warn};
 
 pub(crate) const TARGET: &str = "job_registry";

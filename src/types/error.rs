@@ -1,7 +1,7 @@
 //! The errors: one small enum for each kind of call. A call that returns an error has not changed
 //! the job.
 
-use crate::types::snapshot::Status;
+use crate::types::status::Status;
 use std::fmt;
 
 /// Declares an error enum, its messages, and the conversions from the errors of a look-up.

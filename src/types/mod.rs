@@ -9,3 +9,4 @@ pub(crate) mod progress;
 mod serde;
 pub(crate) mod snapshot;
 pub(crate) mod state_word;
+pub(crate) mod status;

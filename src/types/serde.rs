@@ -6,7 +6,8 @@ use crate::types::error::{
 };
 use crate::types::id::{JobId, ParseIdError};
 use crate::types::progress::{Progress, ProgressError};
-use crate::types::snapshot::{Counts, Record, Snapshot, Status, Times};
+use crate::types::snapshot::{Counts, Record, Snapshot, Times};
+use crate::types::status::Status;
 use serde_core::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;

@@ -21,7 +21,7 @@
 //! This module is plain arithmetic on values.
 
 use crate::types::progress::Progress;
-use crate::types::snapshot::Status;
+use crate::types::status::Status;
 
 const PROGRESS_SHIFT: u32 = 1;
 const STATUS_SHIFT: u32 = PROGRESS_SHIFT + 20;
