@@ -1,16 +1,16 @@
-//! The words of the specification: calls, what they return, and what is seen of a job.
+//! The vocabulary of the specification: calls, their answers, and the visible state of a job.
 
 use super::{Progress, Status};
 use std::time::Duration;
 
-/// What a test calls a job. It stands for one id and is never given twice.
+/// Name of a job in a test. It stands for one id and is never reused.
 pub(crate) type Name = u32;
-/// The registry's time.
+/// Time of the registry, in milliseconds.
 pub(crate) type Millis = u64;
-/// What the version of a snapshot counts, in this order: attempt, status, progress.
+/// Version of a snapshot, ordered by attempt, status and progress.
 pub(crate) type Version = (u32, Status, Progress);
 
-/// As whom a call is made: by id, by the owner's handle of one attempt, or by the thread's guard.
+/// Subject of a call: an id, the owner's handle of one attempt, or the thread's guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     Id(Name),
@@ -20,7 +20,7 @@ pub(crate) enum Who {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Call {
-    /// Time passes.
+    /// Moves the clock.
     Tick(Millis),
     Register(Name, u64),
     Start(Who),
@@ -32,30 +32,31 @@ pub(crate) enum Call {
     Lock(Who),
     TryLock(Who),
     Unlock,
-    /// Takes the lock of a live or ended job to read it, until the thread unlocks it.
+    /// Takes the lock of a live or ended job to read it. The lock is held until the thread unlocks
+    /// it.
     Read(Name),
-    /// Appends a decimal digit to the payload, which then shows what was done, and in which order.
+    /// Appends a decimal digit to the payload, which then shows all updates in their order.
     Update(Who, u8),
-    /// The closure of an `update`, or the holder of a guard, panics with `boom`.
+    /// Panics with `boom` in the closure of an `update`, or while the guard is held.
     Panic(Who),
     Snapshot(Who),
     Get(Name),
     RemoveAfter(Who, Duration),
     Remove(Who),
     Sweep,
-    /// A sweep comes by this one job.
+    /// Removes this one job if it is due, as part of a sweep.
     Collect(Name),
     Retry(Who),
-    /// A retry comes by this one job, and fails it first if it is stalled.
+    /// Fails this one job if it is stalled, as the first part of a retry.
     Verdict(Who),
     DropOwner(Name, u32),
     Detach(Name, u32),
     Stalled,
     FailStalled,
-    /// Begins to watch a job. The watch gets a name of its own.
+    /// Begins to watch a job. The second field is the name of the watch.
     Watch(Name, u32),
     Poll(u32),
-    /// Polls with another waker, which replaces the one before.
+    /// Polls with another waker, which replaces the earlier one.
     PollAnew(u32),
     Unwatch(u32),
     Iter,
@@ -67,23 +68,23 @@ pub(crate) enum Call {
 pub(crate) enum Ret {
     Done,
     Refused(Refusal),
-    /// There is no room, and the payload comes back.
+    /// The registry is full, and the payload is returned.
     Full(u64),
     Progress(Progress),
     Payload(u64),
-    /// A retry began this attempt.
+    /// Number of the attempt that a retry began.
     Attempt(u32),
     Panicked,
     Count(usize),
-    /// By status, in the order of the statuses.
+    /// Numbers of jobs by status, in the order of the statuses.
     Counts([usize; 5]),
     View(View),
-    /// Sorted by name.
+    /// Snapshots sorted by name.
     Views(Vec<View>),
     Record(Box<Record>),
-    /// What a watch yields: a state, or the end of the stream.
+    /// Item of a watch: a state, or the end of the stream.
     Next(Option<View>),
-    /// The watch has nothing new.
+    /// The watch has nothing new, and its waker waits.
     Waits,
 }
 
@@ -100,8 +101,8 @@ pub(crate) enum Refusal {
     AttemptsExhausted,
     Busy,
     WouldDeadlock,
-    /// Not an answer of the registry: the call cannot be made at this point, because there is no such
-    /// guard or watch, or cannot return, because another thread has the lock.
+    /// Not an answer of the registry. The call cannot be made, because the guard or watch does not
+    /// exist, or it cannot return, because another thread holds the lock.
     Impossible,
 }
 
@@ -120,19 +121,19 @@ pub(crate) struct Record {
     pub(crate) registered: Millis,
     pub(crate) started: Option<Millis>,
     pub(crate) ended: Option<Millis>,
-    /// From when on an ended job may be removed; `None` is never.
+    /// Time from which an ended job may be removed; `None` is never.
     pub(crate) removal: Option<Millis>,
     pub(crate) error: Option<String>,
     pub(crate) payload: u64,
 }
 
 impl Call {
-    /// Whether it is only a part of what a thread calls, and gives no answer of its own.
+    /// Whether it is only a part of a thread's call, and has no answer of its own.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self, Self::Collect(_) | Self::Verdict(_))
     }
 
-    /// As whom it is made; `None` for a call to the registry as a whole.
+    /// Returns the subject of the call, or `None` for a call on the registry as a whole.
     #[allow(clippy::match_same_arms)] // by subject, which reads better
     pub(crate) fn who(&self) -> Option<Who> {
         match *self {
@@ -154,7 +155,8 @@ impl Call {
         }
     }
 
-    /// What kind of call it is, and as whom: for what has to be seen in a set of histories.
+    /// Returns the kind of the call and of its subject, by which a set of histories is checked for
+    /// coverage.
     pub(crate) fn kind(&self) -> String {
         let call = head(&format!("{self:?}"));
         self.who().map_or(call.clone(), |who| {

@@ -1,8 +1,9 @@
-//! Who may do what to which job: ids, handles and guards, and the locks that they want.
+//! Access to jobs by ids, handles and guards, and the locks that they take.
 
 use super::{Job, Name, Refusal, Ret, Spec, Status, Who, done};
 
-/// A guard, and the owners that its thread dropped meanwhile: those jobs fail once it is gone.
+/// A guard, and the owners that its thread dropped meanwhile. Their jobs fail once the guard is
+/// dropped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub(super) job: Name,
@@ -10,7 +11,8 @@ pub(super) struct Held {
 }
 
 impl Spec {
-    /// The job of a call that takes no lock. The fence is for handles: an id means whatever attempt there is.
+    /// Resolves the job of a call that takes no lock. Only handles are fenced: an id means
+    /// whichever attempt exists.
     pub(super) fn reach(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
         let (name, attempt) = match who {
             Who::Id(name) => (name, None),
@@ -27,8 +29,9 @@ impl Spec {
         }
     }
 
-    /// The job of a call that takes its lock. What never was is told from what the thread must not
-    /// ask; what is gone or superseded stays so, and needs no wait for whoever has the lock.
+    /// Resolves the job of a call that takes its lock. Error precedence: `NotFound`,
+    /// `WouldDeadlock`, then `Gone` or `Superseded`, which need not wait for the holder of the
+    /// lock.
     pub(super) fn lock(&mut self, thread: u32, who: Who) -> Result<&mut Job, Refusal> {
         if let Who::Id(name) | Who::Handle(name, _) = who {
             if self.jobs.contains_key(&name) && self.held.contains_key(&thread) {
@@ -54,12 +57,12 @@ impl Spec {
         Ok(Ret::Done)
     }
 
-    /// The job whose guard a thread has.
+    /// Returns the job whose guard a thread holds.
     pub(crate) fn held_by(&self, thread: u32) -> Option<Name> {
         self.held.get(&thread).map(|held| held.job)
     }
 
-    /// The section of a reader, who also may lock an ended job.
+    /// Takes the lock for a reader, which may also lock an ended job.
     pub(super) fn read(&mut self, thread: u32, name: Name) -> Result<Ret, Refusal> {
         let record = self.lock(thread, Who::Id(name))?.record.clone();
         let (job, abandoned) = (name, Vec::new());
@@ -79,7 +82,7 @@ impl Spec {
         Ret::Done
     }
 
-    /// An ending through a guard uses it up, also where it is refused.
+    /// Ends a job. An ending through a guard consumes the guard, even if the ending is refused.
     pub(super) fn end(
         &mut self,
         thread: u32,
@@ -98,7 +101,8 @@ impl Spec {
         ended.map(done)
     }
 
-    /// A live job whose owner goes away fails; under a guard of the thread, as soon as that is gone.
+    /// Fails a live job whose owner is dropped. Under a guard of the thread, the job fails once the
+    /// guard is dropped.
     pub(super) fn abandon(
         &mut self,
         thread: u32,

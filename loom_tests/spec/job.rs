@@ -1,14 +1,15 @@
-//! One job of the specification: its life, without locks, names and fences.
+//! One job of the specification: its lifecycle, without locks, names and fences.
 
 use super::{Limits, Millis, Name, Progress, Record, Refusal, Status, View};
 use std::time::Duration;
 
-/// A job that is or was there. A removed one keeps its last state, for its watchers.
+/// A job that exists or existed. A removed one keeps its last state, for its watchers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Job {
     pub(crate) record: Record,
     pub(crate) removed: bool,
-    /// What `remove_after` said while the job lived; otherwise the registry's retention holds.
+    /// Delay that `remove_after` set while the job was live. Without it, the registry's retention
+    /// applies.
     keep: Option<Duration>,
 }
 
@@ -43,7 +44,7 @@ impl Job {
         self.record.view.version.1
     }
 
-    /// The job, if it can still change.
+    /// Returns the job if it can still change.
     pub(crate) fn live(&mut self) -> Result<&mut Self, Refusal> {
         match self.status() {
             ended if ended.is_ended() => Err(Refusal::Ended(ended)),
@@ -60,7 +61,7 @@ impl Job {
         self.heartbeat(now)
     }
 
-    /// Returns what stands: progress never goes down.
+    /// Raises the progress, which never decreases, and returns its present value.
     pub(crate) fn advance(&mut self, to: Progress) -> Result<Progress, Refusal> {
         let (_, status, progress) = &mut self.live()?.record.view.version;
         if *status == Status::Pending {
@@ -76,7 +77,7 @@ impl Job {
         Ok(())
     }
 
-    /// The first ending wins. Failing and cancelling leave the progress where it was.
+    /// Ends the job; the first ending wins. Failing and cancelling leave the progress as it was.
     pub(crate) fn end(
         &mut self,
         now: Millis,
@@ -97,7 +98,8 @@ impl Job {
         Ok(())
     }
 
-    /// Only a running job stalls, and exactly at the limit it does not yet.
+    /// Whether the job is stalled. Only a running job is, and only once its silence exceeds the
+    /// limit.
     pub(crate) fn is_stalled(&self, now: Millis, limits: &Limits) -> bool {
         let limit = after(self.record.view.beat, limits.stall_after);
         self.status() == Status::Running && limit.is_some_and(|limit| now > limit)
@@ -109,8 +111,8 @@ impl Job {
         self.is_stalled(now, limits) && self.end(now, limits, (Status::Failed, Some(why))).is_ok()
     }
 
-    /// The next attempt has the payload and the registration of the last, and nothing else of it. It is
-    /// heard of later than the last one, by a millisecond where no time has passed.
+    /// Begins the next attempt, which keeps only the payload and the registration time. Its
+    /// heartbeat is later than that of the last attempt, by at least one millisecond.
     pub(crate) fn retry(&mut self, now: Millis, limits: &Limits) -> Result<u32, Refusal> {
         if self.attempt() == u32::from(u16::MAX) {
             return Err(Refusal::AttemptsExhausted);
@@ -127,7 +129,8 @@ impl Job {
         Ok(self.attempt())
     }
 
-    /// Counts from the later of this call and the end. The latest call wins, and a retry voids it.
+    /// Sets the delay of the removal, which counts from the later of this call and the end. The
+    /// most recent call wins, and a retry voids it.
     pub(crate) fn remove_after(&mut self, now: Millis, delay: Duration) {
         if self.status().is_ended() {
             self.record.removal = after(now, delay);
@@ -149,8 +152,8 @@ impl Job {
     }
 }
 
-/// `delay` from `then` on, in whole milliseconds, rather late than early. `None` is never, and so is the
-/// last millisecond that can be counted.
+/// Returns the time `delay` after `then`, rounded up to whole milliseconds. `None` is never, and
+/// stands for the last representable millisecond as well.
 fn after(then: Millis, delay: Duration) -> Option<Millis> {
     let millis = u64::try_from(delay.as_nanos().div_ceil(1_000_000)).ok()?;
     then.checked_add(millis)

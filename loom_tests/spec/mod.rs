@@ -1,12 +1,15 @@
-//! The sequential specification: what every call promises, as plain data and `match`es.
+//! The sequential specification: the promises of every call, as plain data and `match`es.
 //!
-//! It knows nothing of the implementation, and each [`Call`] is one instant of it. What the registry does in
-//! several instants is several calls here: a `sweep` that others can come between is a
-//! [`Call::Collect`] for each job it takes, a `register` without a reaper is up to two of those, of due
-//! jobs of its own choice, and then the [`Call::Register`], and a `retry` of a stalled job is a [`Call::Verdict`] and
-//! then the [`Call::Retry`].
+//! It knows nothing of the implementation, and each [`Call`] takes effect at one instant. A call of
+//! the registry that has several instants is several calls here:
 //!
-//! The module around this one says where the types come from: `mod api { pub use job_registry::*; }`.
+//! * A `sweep` is a [`Call::Collect`] for each job that it removes, if other calls can come in
+//!   between.
+//! * A `register` without a reaper is up to two [`Call::Collect`]s, of due jobs of its choice, and
+//!   then the [`Call::Register`].
+//! * A `retry` of a stalled job is a [`Call::Verdict`] and then the [`Call::Retry`].
+//!
+//! The enclosing module says where the types come from: `mod api { pub use job_registry::*; }`.
 
 #![allow(dead_code)] // each suite uses its own part
 
@@ -22,7 +25,7 @@ pub(crate) use calls::{Call, Millis, Name, Record, Refusal, Ret, Version, View, 
 use guards::Held;
 pub(crate) use job::Job;
 
-/// What a registry is built with. `Duration::MAX` is never.
+/// Settings of the registry. `Duration::MAX` is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Limits {
     pub(crate) capacity: usize,
@@ -34,9 +37,9 @@ pub(crate) struct Limits {
 pub(crate) struct Spec {
     pub(crate) limits: Limits,
     pub(crate) now: Millis,
-    /// All that ever were.
+    /// All jobs, including removed ones.
     pub(crate) jobs: BTreeMap<Name, Job>,
-    /// By thread: one has one guard at most.
+    /// Guards by thread. A thread has at most one.
     held: BTreeMap<u32, Held>,
     pub(crate) watches: BTreeMap<u32, Watch>,
 }
@@ -64,7 +67,7 @@ impl Spec {
         self.apply_from(0, call)
     }
 
-    /// A call on one of several threads. What is refused changes nothing.
+    /// Applies a call of one of several threads. A refused call changes nothing.
     pub(crate) fn apply_from(&mut self, thread: u32, call: &Call) -> Ret {
         self.perform(thread, call).unwrap_or_else(Ret::Refused)
     }
@@ -77,7 +80,7 @@ impl Spec {
                 self.now += millis;
                 Ret::Done
             }
-            // A name is given once.
+            // A name is used once.
             Call::Register(name, _) if self.jobs.contains_key(&name) => {
                 return Err(Refusal::Impossible);
             }
@@ -86,7 +89,7 @@ impl Spec {
             }
             Call::Register(name, payload) => self.register(name, payload),
 
-            // These take no lock.
+            // These calls take no lock.
             Call::Advance(who, progress) => {
                 Ret::Progress(self.reach(thread, who)?.advance(progress)?)
             }
@@ -106,7 +109,7 @@ impl Spec {
             Call::Len => Ret::Count(self.present().count()),
             Call::Counts => self.counts(),
 
-            // These take the job's, or have it already.
+            // These calls take the job's lock, or their thread holds it already.
             Call::Lock(who) => self.guard(thread, who)?,
             Call::TryLock(who) => self.guard(thread, who).map_err(|refusal| match refusal {
                 Refusal::Impossible => Refusal::Busy,
@@ -143,7 +146,7 @@ impl Spec {
             Call::Remove(who) => Ret::Payload(self.lock(thread, who)?.remove()?),
             Call::Retry(who) => Ret::Attempt(self.lock(thread, who)?.retry(now, &limits)?),
 
-            // These never wait, and do nothing under a guard of the thread.
+            // These calls never wait, and do nothing while the thread holds a guard.
             Call::Sweep | Call::Collect(_) if holds => Ret::Count(0),
             Call::Sweep => self.collect(|_| true),
             Call::Collect(name) => self.collect(|job| job.record.view.job == name),
@@ -165,7 +168,7 @@ impl Spec {
         Ret::Done
     }
 
-    /// Removes the due jobs of a kind. A job that a reader holds is left for the next time.
+    /// Removes the due jobs that `which` selects. A job that a reader has locked is left for later.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             now, jobs, held, ..
@@ -177,7 +180,8 @@ impl Spec {
         Ret::Count(due.filter(free).map(|job| job.removed = true).count())
     }
 
-    /// A job that another thread holds is left for the next time.
+    /// Fails the stalled jobs that `which` selects. A job that another thread has locked is left
+    /// for later.
     fn fail_stalled(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             limits,
@@ -207,7 +211,8 @@ impl Spec {
         Ok(Ret::Done)
     }
 
-    /// The state, if it is new; at last the end, also of a job that has been removed; then nothing.
+    /// Returns the state if it is new, and `None` after an ended state. The last state of a removed
+    /// job is returned as well.
     fn poll(&mut self, watch: u32) -> Result<Ret, Refusal> {
         let watch = self.watches.get_mut(&watch).ok_or(Refusal::Impossible)?;
         if watch.finished {

@@ -1,4 +1,4 @@
-//! From the errors of the calls to the words of the specification.
+//! Conversions from the errors of the calls to the vocabulary of the specification.
 
 use super::super::api::{LockError, LookupError, ReadError, RemoveError, RetryError, StepError};
 use super::Refusal;
@@ -9,7 +9,7 @@ macro_rules! refusals {
             fn from(error: $error) -> Self {
                 match error {
                     $($error::$variant $(($status))? => Self::$variant $(($status))?,)*
-                    // The errors are non-exhaustive where this is compiled outside of the crate.
+                    // The errors are non-exhaustive for suites outside of the crate.
                     #[allow(unreachable_patterns)]
                     unknown => panic!("the specification does not know {unknown:?}"),
                 }
