@@ -1,21 +1,38 @@
-//! The models: small concurrent programs that a checker explores to the end.
+//! The models: small concurrent programs that a checker explores.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test` runs them under loom, `RUSTFLAGS="--cfg shuttle" cargo test` runs the
-//! same bodies under shuttle. Both explore each of them to its end. Loom also tries the stale values that the memory orders
-//! allow, with a bound on preemptions where a model says so. Shuttle takes every atomic for `SeqCst` and has no
-//! bound; of the orders that differ in steps which commute it tries one (`harness/reduction.rs`).
+//! `RUSTFLAGS="--cfg loom" cargo test` runs them under loom, and
+//! `RUSTFLAGS="--cfg shuttle" cargo test` runs the same bodies under shuttle. Loom also tries the
+//! stale values that the memory orderings allow. Its runs are exhaustive, or bounded to the number
+//! of preemptions that a model states. Shuttle treats every atomic as `SeqCst` and needs no bound.
+//! Its scheduler explores one interleaving of those that differ in commuting steps only.
 //!
-//! There are two kinds. `explorer` generates every small program over the calls and compares what it sees with
-//! `spec`. The modules `p01` to `p12`, one for each property, are written by hand, for what the explorer's calls cannot say:
-//! wakers, hooks and drops that call back, panics, aborts, slots that are used up. The header of each
-//! says the property, the smallest program that could violate it, and what a violation looks like.
+//! | folder | contents |
+//! |---|---|
+//! | `harness` | exploration under either checker, outcomes, the ledger, the timeline of a failure |
+//! | `spec` | the sequential specification: what each call answers |
+//! | `explorer` | generated programs over the calls, each compared with `spec` |
+//! | `properties` | models by hand, a module for each property P1 to P12 |
+//! | `flawed` | flawed registries, each with the model that detects its bug |
+//! | `seeded` | patches that put one bug each into the library |
+//! | `facade` | the checkers' side of `src/sync`: atomics, locks and the record of an execution |
+//! | `guarantee` | the table of steps that any thread may make on a slot |
+//! | `environment` | each call alone among all steps that `guarantee` permits to other threads |
 //!
-//! That the checks can fail is shown by `zoo`, small registries that are wrong; by `seeded`, bugs to be put into the
-//! real one; and by each model itself, which names outcomes that it must see.
+//! `explorer` and `properties` complement each other. `explorer` generates every small program over
+//! the calls. `properties` has what those calls cannot express: re-entrant wakers, hooks and
+//! destructors, panics, aborts, and slots whose generations are used up. The header of each module
+//! states the property, the smallest program that could violate it, and what a violation looks
+//! like.
 //!
-//! The rule for all models: the main thread builds a registry, spawns and joins. What is checked while others
-//! run happens in spawned threads, because loom does not explore everything that the main thread does, and because
-//! shuttle's scheduler leaves the main thread out. `canaries` notices when loom's part of the reason is gone.
+//! `flawed`, `seeded` and the models themselves show that the checks can fail: a model fails if an
+//! outcome that it names as necessary never occurs.
+//!
+//! `src/lib.rs` and `src/sync` compile `guarantee`, `facade` and `environment` as modules of their
+//! own.
+//!
+//! Every model builds a registry, spawns and joins in its main thread. Calls that race run in
+//! spawned threads. Loom does not explore all interleavings of the main thread, and shuttle's
+//! scheduler ignores it. `harness/canaries.rs` fails once loom no longer has this limitation.
 
 mod harness;
 

@@ -1,4 +1,4 @@
-//! A waker that records whether it was woken, for watchers that wait while others act.
+//! A waker that records whether it was woken, for watchers that wait while other threads act.
 
 use crate::{Snapshot, Watch};
 use std::future::Future;
@@ -39,15 +39,21 @@ impl Bell {
     }
 }
 
-/// A watch that has seen the job as it is and waits for a change, with its bell.
+/// Returns a watch that has seen the current state and waits for a change, with its bell.
 ///
 /// # Panics
 ///
 /// If the watch does not wait.
 pub(crate) fn waiting<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
     let bell = Bell::default();
-    assert!(bell.poll(&mut watch).is_ready(), "the job as it is");
-    assert!(bell.poll(&mut watch).is_pending(), "no news yet");
+    assert!(
+        bell.poll(&mut watch).is_ready(),
+        "the first poll yields the current state"
+    );
+    assert!(
+        bell.poll(&mut watch).is_pending(),
+        "nothing has changed since"
+    );
     bell.reset();
     (watch, bell)
 }

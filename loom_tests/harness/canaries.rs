@@ -1,17 +1,17 @@
-//! What loom gets wrong, and what we do about it. Each of these fails when loom is mended, so that the
-//! work-around can go.
+//! Defects of loom, each with our work-around. A canary fails once loom is fixed, so that the
+//! work-around can be removed.
 //!
-//! | loom's issue         | what is missing                                            | work-around, and its canary |
-//! |----------------------|------------------------------------------------------------|-----------------------------|
-//! | tokio-rs/loom#392    | orders in which another thread comes before the main one    | operations in spawned threads only: `issue_392_…` |
-//! | tokio-rs/loom#166    | orders that a load of the writer hides from an observer     | no plain loads, the words' ordered form: `issue_166_…` |
-//! | none that we know of | attempts at a lock while another thread holds it            | turns at a job's lock, too: `an_attempt_…`                  |
+//! | loom's issue         | what is missing                                              | work-around, and its canary |
+//! |----------------------|--------------------------------------------------------------|-----------------------------|
+//! | tokio-rs/loom#392    | interleavings in which another thread precedes the main one  | operations in spawned threads only: `issue_392_…` |
+//! | tokio-rs/loom#166    | interleavings that a load of the writer hides from an observer | no plain loads, the words' ordered form: `issue_166_…` |
+//! | none that we know of | attempts at a lock while another thread holds it             | turns at a job's lock, too: `an_attempt_…` |
 
 use loom::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// All that `model` returns, in the executions that loom explores.
+/// Returns all outcomes of `model` in the executions that loom explores.
 fn outcomes<O: Ord + Send + 'static>(model: fn() -> O) -> BTreeSet<O> {
     let seen = Arc::new(Mutex::new(BTreeSet::new()));
     let collect = seen.clone();
@@ -31,7 +31,7 @@ fn load_and_exchange(word: &AtomicU64) {
     exchange(word);
 }
 
-/// What a thread sees that loads once while `writer` runs in another.
+/// Returns the value that a thread loads while `writer` runs in another.
 fn seen_by_a_thread(writer: fn(&AtomicU64)) -> u64 {
     let word = Arc::new(AtomicU64::new(0));
     let seen = word.clone();
@@ -41,7 +41,7 @@ fn seen_by_a_thread(writer: fn(&AtomicU64)) -> u64 {
     observer.join().unwrap()
 }
 
-/// The same of the main thread.
+/// Returns the value that the main thread loads while `writer` runs in another.
 fn seen_by_main(writer: fn(&AtomicU64)) -> u64 {
     let word = Arc::new(AtomicU64::new(0));
     let written = word.clone();
@@ -51,7 +51,8 @@ fn seen_by_main(writer: fn(&AtomicU64)) -> u64 {
     seen
 }
 
-/// The measure for the others: an exchange alone is seen in both orders, by either.
+/// A compare-exchange alone is observed before and after, by a spawned thread and by the main
+/// thread. This is the baseline of the tests below.
 #[test]
 fn an_exchange_is_seen_before_and_after() {
     let both = BTreeSet::from([0, 1]);
@@ -59,32 +60,33 @@ fn an_exchange_is_seen_before_and_after() {
     assert_eq!(outcomes(|| seen_by_main(exchange)), both);
 }
 
-/// A spawned thread that begins with a load is never run before what the main thread does.
+/// A spawned thread that begins with a load never runs before the operations of the main thread.
 #[test]
 fn issue_392_a_load_still_keeps_a_thread_behind_main() {
     assert_eq!(
         outcomes(|| seen_by_main(load_and_exchange)),
         BTreeSet::from([0]),
-        "loom now finds both orders: models may do something in their main thread"
+        "loom now finds both orders: the main thread of a model may take part"
     );
 }
 
-/// A writer that loads before it exchanges hides the observer's load: loom never lets the writer come before the
-/// observer. This is why the words have an ordered form in `src/sync/loom_atomic.rs`.
+/// A writer that loads before its compare-exchange hides the observer's load. Loom never runs the
+/// writer before the observer. The words therefore have an ordered form in
+/// `src/sync/loom_atomic.rs`.
 #[test]
 fn issue_166_a_load_before_the_exchange_still_hides_an_order() {
     assert_eq!(
         outcomes(|| seen_by_a_thread(load_and_exchange)),
         BTreeSet::from([0]),
-        "loom now finds both orders: drop the ordered form of `AtomicWord`"
+        "loom now finds both orders: remove the ordered form of `AtomicWord`"
     );
 }
 
-/// An observer of two words, whose writer looks at the first one again between two stores. The look changes nothing, so that
-/// all should be seen that is seen without it.
+/// An observer reads two words, and the writer reloads the first one between two stores. The load
+/// changes nothing, so both variants should have the same outcomes.
 #[test]
 fn issue_166_a_redundant_load_still_hides_outcomes() {
-    fn two_words(look: bool) -> (u64, u64) {
+    fn two_words(reload: bool) -> (u64, u64) {
         let words = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let written = words.clone();
         let writer = loom::thread::spawn(move || {
@@ -92,7 +94,7 @@ fn issue_166_a_redundant_load_still_hides_outcomes() {
             first.store(1, Ordering::SeqCst);
             second.store(1, Ordering::SeqCst);
             second.store(2, Ordering::SeqCst);
-            if look {
+            if reload {
                 first.load(Ordering::SeqCst);
             }
             first.store(2, Ordering::SeqCst);
@@ -110,12 +112,13 @@ fn issue_166_a_redundant_load_still_hides_outcomes() {
     assert!(with.is_subset(&without));
     assert_ne!(
         with, without,
-        "loom now finds the same with and without the load: plain loads are safe in models"
+        "loom now has the same outcomes with and without the load: plain loads are safe in models"
     );
 }
 
-/// To let a lock go is no access for loom, so that it has no reason to try a lock between another thread's taking and letting
-/// go. That a lock was busy it sees where something else makes it switch in between.
+/// Loom does not count the release of a lock as an access. It has no reason to try a lock between
+/// another thread's acquisition and release. It finds the busy lock only if another access makes it
+/// switch in between.
 #[test]
 fn an_attempt_at_a_held_lock_is_still_hidden() {
     fn attempt(between: bool) -> bool {
@@ -141,11 +144,11 @@ fn an_attempt_at_a_held_lock_is_still_hidden() {
     assert_eq!(
         outcomes(|| attempt(true)),
         BTreeSet::from([false, true]),
-        "an access of both makes loom switch"
+        "an access of both threads makes loom switch"
     );
     assert_eq!(
         outcomes(|| attempt(false)),
         BTreeSet::from([true]),
-        "loom now finds both: drop the turns in `src/locked.rs`"
+        "loom now finds both: remove the turns in `src/slots/locked_slot.rs`"
     );
 }

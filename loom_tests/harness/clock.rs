@@ -1,4 +1,4 @@
-//! A clock that is part of the model: moving it races with whoever reads it.
+//! A clock that is part of the model: an advance races with the calls that read it.
 
 use crate::Clock;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ impl ModelClock {
         Self(Arc::new(AtomicU64::new(0)))
     }
 
-    /// Whole milliseconds.
+    /// Advances the clock by whole milliseconds.
     pub(in crate::loom_tests) fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).expect("a short time");
         self.0.fetch_add(millis, Ordering::AcqRel);

@@ -1,5 +1,4 @@
-//! What is printed when an execution of a model fails: which one, its timeline, and the command that shows it
-//! again.
+//! The report of a failed execution: its number, its timeline, and the command that repeats it.
 
 use super::ledger::CHECKER;
 use crate::sync::facade::record::{self, Event, Name};
@@ -10,17 +9,17 @@ use std::fmt::Write;
 use std::sync::Once;
 
 thread_local! {
-    /// What this thread of the system checks, and what its command begins with.
+    /// Name of the model that this OS thread explores, and the prefix of its command.
     static CHECKED: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
     static EXECUTION: Cell<u64> = const { Cell::new(0) };
     static SHOWN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Explores under a name. A panic in between is the model's failure, and is shown. `again` is for the
-/// environment of the command that repeats it, or empty.
+/// Explores under a name. A panic meanwhile is the model's failure and is reported. `again` is the
+/// environment of the command that repeats the execution, or empty.
 pub(in crate::loom_tests) fn of<R>(name: &str, again: &str, explore: impl FnOnce() -> R) -> R {
     static HOOK: Once = Once::new();
-    // A hook, because it also runs where the panic then aborts.
+    // A panic hook also runs if the panic then aborts the process.
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -61,7 +60,7 @@ fn describe(name: &str, again: &str) -> String {
     text
 }
 
-/// What happened in this execution, a column for each thread.
+/// Returns the events of this execution, in one column for each thread.
 fn timeline() -> String {
     let events = record::events();
     let threads = events
@@ -92,7 +91,7 @@ fn timeline() -> String {
 
 const WIDTH: usize = 34;
 
-/// A slot makes its state word and then its beat word.
+/// Describes a change of a word. A slot creates its state word and then its heartbeat word.
 fn step(Name(_, number): Name, from: u64, to: u64) -> String {
     let slot = (number - 1) / 2;
     if number % 2 == 1 {
@@ -100,6 +99,6 @@ fn step(Name(_, number): Name, from: u64, to: u64) -> String {
         format!("state {slot}: {from:?} -> {to:?}")
     } else {
         let (from, to) = (HeartbeatWord::from_bits(from), HeartbeatWord::from_bits(to));
-        format!("beat {slot}: {from:?} -> {to:?}")
+        format!("heartbeat {slot}: {from:?} -> {to:?}")
     }
 }

@@ -1,5 +1,5 @@
-//! A line of JSON for each exploration, to the file that `JOB_REGISTRY_LEDGER` names, and the outcomes that it has
-//! seen to the one that `JOB_REGISTRY_OUTCOMES` names.
+//! Records of explorations. `JOB_REGISTRY_LEDGER` names the file for a line of JSON each, and
+//! `JOB_REGISTRY_OUTCOMES` the file for the outcomes.
 
 use super::Bounds;
 use std::cmp::Reverse;
@@ -11,12 +11,12 @@ pub(in crate::loom_tests) const CHECKER: &str = if cfg!(loom) { "loom" } else { 
 
 pub(in crate::loom_tests) struct Line<'a> {
     pub(in crate::loom_tests) name: &'a str,
-    /// `model`, or `programs` for a set of generated ones.
+    /// `model`, `programs` for a set of generated programs, or `random` for sampled ones.
     pub(in crate::loom_tests) kind: &'a str,
     pub(in crate::loom_tests) properties: &'a [&'a str],
     pub(in crate::loom_tests) scenarios: &'a [u32],
     pub(in crate::loom_tests) programs: usize,
-    /// For each program that came to its end.
+    /// Bounds of each program whose exploration finished.
     pub(in crate::loom_tests) within: &'a [Bounds],
     pub(in crate::loom_tests) executions: u64,
     pub(in crate::loom_tests) outcomes: usize,
@@ -47,7 +47,7 @@ pub(in crate::loom_tests) fn write(line: &Line) {
     append("JOB_REGISTRY_LEDGER", &text);
 }
 
-/// Each bound that there is, and for how many: `[null,830],[3,10]`. Shuttle has none.
+/// Returns each bound with the number of its programs: `[null,830],[3,10]`. Shuttle has no bounds.
 fn bounds(all: impl Iterator<Item = Option<usize>>) -> String {
     let mut counts = BTreeMap::<Reverse<usize>, usize>::new();
     for bound in all {
@@ -62,7 +62,7 @@ fn bounds(all: impl Iterator<Item = Option<usize>>) -> String {
     texts.collect::<Vec<_>>().join(",")
 }
 
-/// What a model or a program has shown, for the comparison of the checkers.
+/// Records the outcomes of a model or a program, which are compared between the checkers.
 pub(in crate::loom_tests) fn outcomes(name: &str, outcomes: impl Iterator<Item = u64>) {
     let mut hashes: Vec<_> = outcomes.map(|hash| format!("{hash:016x}")).collect();
     hashes.sort_unstable();
@@ -70,7 +70,7 @@ pub(in crate::loom_tests) fn outcomes(name: &str, outcomes: impl Iterator<Item =
     append("JOB_REGISTRY_OUTCOMES", &line);
 }
 
-/// Appends to the file that a variable of the environment names, if it is set.
+/// Appends to the file that an environment variable names, if it is set.
 pub(in crate::loom_tests) fn append(variable: &str, text: &str) {
     let Some(path) = std::env::var_os(variable) else {
         return;
@@ -79,7 +79,7 @@ pub(in crate::loom_tests) fn append(variable: &str, text: &str) {
         .create(true)
         .append(true)
         .open(path);
-    // One write, so that tests that run beside each other do not mix their lines.
+    // A single write keeps the lines of concurrent tests apart.
     file.and_then(|mut file| file.write_all(text.as_bytes()))
         .expect("the file can be written");
 }

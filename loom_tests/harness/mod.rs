@@ -1,4 +1,5 @@
-//! `check`: explores a model to the end, counts, and compares what was seen with what has to be.
+//! `check` explores a model, counts its executions, and compares its outcomes with the expected
+//! ones.
 
 mod bell;
 #[cfg(loom)]
@@ -35,19 +36,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What a model claims, for the ledger and for the tables made of it.
+/// A model's name and coverage, for the ledger and for the tables made from it.
 pub(super) struct Claim {
-    /// The test's name, which is the claim.
+    /// Name of the test, which states the claim.
     pub(super) name: &'static str,
-    /// `P1` to `P12`.
+    /// Properties that the model checks, `P1` to `P12`.
     pub(super) properties: &'static [&'static str],
-    /// Numbers of the scenarios it covers.
+    /// Numbers of the scenarios that the model covers.
     pub(super) scenarios: &'static [u32],
     pub(super) effort: Effort,
 }
 
 impl Claim {
-    /// For models that are too large for the usual bounds.
+    /// Replaces the bounds, for models that are too large for the usual ones.
     pub(super) fn bounds(mut self, bounds: &'static [Option<usize>]) -> Self {
         self.effort.ordered = bounds;
         self.effort.weak = bounds;
@@ -55,11 +56,12 @@ impl Claim {
     }
 }
 
-/// How much loom explores, with each of the forms that the two words of a slot take; see `src/sync/loom_atomic.rs`.
-/// Shuttle, which runs the same bodies, explores everything.
+/// How much loom explores, for each form of a slot's two words (`src/sync/loom_atomic.rs`). Shuttle
+/// runs the same bodies without a bound.
 ///
-/// Bounds are on the preemptions of an execution, the largest first; `None` is no bound. Everything is explored within
-/// the last one, and then within the first that takes less than `most` executions.
+/// The bounds limit the preemptions of an execution, the largest first; `None` is no bound.
+/// Everything is explored with the last bound, and then with the first bound that takes fewer than
+/// `most` executions.
 #[cfg_attr(not(loom), allow(dead_code))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
@@ -76,27 +78,28 @@ impl Effort {
     };
 }
 
-/// Within which bounds something has been explored to the end under loom, by the form of the words.
+/// Bounds of a finished exploration under loom, for each form of the words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) ordered: Option<usize>,
     pub(super) weak: Option<usize>,
 }
 
-/// What came of exploring one model.
+/// Result of the exploration of one model.
 pub(super) struct Explored<O> {
-    /// Those that ran to their end.
+    /// Number of executions that ran to their end.
     pub(super) executions: u64,
-    /// `None` if it did not come to its end.
+    /// `None` if the exploration did not finish.
     pub(super) within: Option<Bounds>,
     pub(super) outcomes: Vec<O>,
 }
 
-/// Explores every execution of `model` and collects what it returns, each outcome once.
+/// Explores the executions of `model` and collects its results, each distinct outcome once.
 ///
 /// # Panics
 ///
-/// If the model does, in any execution. Then a timeline of that execution is printed, and how to see it again.
+/// If the model panics in any execution. The timeline of that execution and the command that
+/// repeats it are printed.
 pub(super) fn outcomes<O>(
     effort: Effort,
     model: impl Fn() -> O + Send + Sync + 'static,
@@ -126,12 +129,15 @@ where
     }
 }
 
-/// [`outcomes`], with a line in the ledger, and compared with what must and what may be seen.
+/// Explores as [`outcomes`] does, writes a line to the ledger, and compares the outcomes with the
+/// expected ones.
 ///
 /// # Panics
 ///
-/// As there; if the exploration did not come to its end; if an outcome of `must_see` never came, for then the race that
-/// the model is about did not happen in it; or if one came that is not in `must_see` or `may_see`.
+/// * If the model panics in any execution.
+/// * If the exploration did not finish.
+/// * If an outcome of `must_see` never occurred: then the race did not happen in the model.
+/// * If an outcome occurred that is neither in `must_see` nor in `may_see`.
 pub(super) fn check<O>(
     claim: &Claim,
     must_see: &[O],
@@ -159,36 +165,36 @@ pub(super) fn check<O>(
     ledger::outcomes(name, texts);
     assert!(
         explored.within.is_some(),
-        "{name}: the exploration did not come to its end"
+        "{name}: the exploration did not finish"
     );
     for expected in must_see {
         assert!(
             seen.contains(expected),
-            "{name}: {expected:?} was never seen, so that the race was not there to check. Seen: {seen:?}"
+            "{name}: {expected:?} never occurred, so the model does not contain the race. Seen: {seen:?}"
         );
     }
     for outcome in &seen {
         assert!(
             must_see.contains(outcome) || may_see.contains(outcome),
-            "{name}: {outcome:?} must not happen. Seen: {seen:?}"
+            "{name}: {outcome:?} must not occur. Seen: {seen:?}"
         );
     }
 }
 
-/// The same in every build with one version of the standard library.
+/// Hashes an outcome, equally in every build with one version of the standard library.
 pub(super) fn hash(outcome: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     outcome.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Notes something for the timeline of this execution.
+/// Adds an event to the timeline of this execution.
 pub(super) fn note(event: Event) {
     let me = record::this_thread();
     record::with(|execution| execution.events.push((me, event)));
 }
 
-/// Shown as it is.
+/// A text whose `Debug` form is the text itself.
 struct Text(String);
 
 impl Debug for Text {
@@ -197,7 +203,7 @@ impl Debug for Text {
     }
 }
 
-/// Makes a call and notes it.
+/// Makes a call and adds it to the timeline.
 pub(super) fn called<R: Debug>(what: &'static str, call: impl FnOnce() -> R) -> R {
     note(Event::Call(Rc::new(Text(what.to_owned()))));
     let result = call();
@@ -205,7 +211,7 @@ pub(super) fn called<R: Debug>(what: &'static str, call: impl FnOnce() -> R) -> 
     result
 }
 
-/// A call that the timeline of a failure shows, with its result.
+/// Makes a call that the timeline of a failure shows, with its result.
 macro_rules! call {
     ($call:expr) => {
         $crate::loom_tests::harness::called(stringify!($call), || $call)
@@ -213,7 +219,7 @@ macro_rules! call {
 }
 pub(super) use call;
 
-/// Runs both in threads of their own, at the same time as far as the checker is concerned.
+/// Runs both closures concurrently, in two spawned threads.
 pub(super) fn race<A, B>(
     a: impl FnOnce() -> A + Send + 'static,
     b: impl FnOnce() -> B + Send + 'static,
@@ -226,7 +232,7 @@ where
     (a.join().unwrap(), b.join().unwrap())
 }
 
-/// A registry whose time stands still, and its clock.
+/// Builds a registry whose clock moves only by hand, and returns it with its clock.
 pub(super) fn registry<T: Send + 'static>(
     build: impl FnOnce(Builder<T>) -> Builder<T>,
 ) -> (JobRegistry<T>, ModelClock) {
@@ -235,7 +241,7 @@ pub(super) fn registry<T: Send + 'static>(
     (jobs, clock)
 }
 
-/// A running job in a registry of its own.
+/// Returns a running job, and the registry that holds it alone.
 pub(super) fn running<T: Send + 'static>(payload: T) -> (JobRegistry<T>, Job<T>) {
     let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
     let job = jobs.register(payload).unwrap();
@@ -247,7 +253,7 @@ pub(super) fn percent(percent: f64) -> Progress {
     Progress::percent(percent).unwrap()
 }
 
-/// Names the test that calls it, the properties it checks and the scenarios it covers.
+/// Names the calling test, the properties that it checks and the scenarios that it covers.
 macro_rules! claim {
     ($name:ident, [$($property:ident),*], [$($scenario:literal),*]) => {
         $crate::loom_tests::harness::Claim {

@@ -1,6 +1,7 @@
 //! Small programs for the harness's own tests.
 
-/// All programs in which each thread has one of these sequences; threads have no names.
+/// Returns all programs in which each thread has one of these sequences. Programs that differ only
+/// in the order of their threads occur once.
 pub(super) fn programs<O: Clone + PartialOrd>(
     threads: usize,
     sequences: &[Vec<O>],

@@ -1,22 +1,23 @@
-//! A scheduler for shuttle that explores every execution to the end, up to the order of steps that
-//! commute.
+//! A scheduler for shuttle that explores every execution, up to the order of commuting steps.
 //!
-//! Shuttle's own depth-first search takes every order of all steps, which no model of more than a few
-//! steps survives. Two steps that touch different objects, or only read the same one, lead to the same
-//! state in either order. Two well-known reductions leave out all but one order of those and nothing else:
+//! Shuttle's own depth-first search takes every interleaving of all steps, which is feasible for a
+//! few steps only. Two steps that touch different objects, or that only read the same one, lead to
+//! the same state in either order. Two well-known reductions omit all but one order of such steps,
+//! and nothing else:
 //!
-//! * *Dynamic partial-order reduction*, with source sets (Abdulla, Aronis, Jonsson and Sagonas, POPL 2014): another
-//!   thread is tried in a state only if some later step races with the step that was taken there, and none of those
-//!   that could lead to the other order has been tried.
-//! * *Sleep sets* (Godefroid, LNCS 1032, 1996): after a step of a thread has been explored from a state, the thread
-//!   sleeps there until somebody does something that conflicts with that step. An execution in which
-//!   everybody sleeps repeats one that has been explored, and is cut short.
+//! * *Dynamic partial-order reduction*, with source sets (Abdulla, Aronis, Jonsson and Sagonas,
+//!   POPL 2014). Another thread is tried in a state on two conditions. A later step races with the
+//!   step taken there, and no thread that could lead to the other order has been tried.
+//! * *Sleep sets* (Godefroid, LNCS 1032, 1996). Once a thread's step has been explored from a
+//!   state, the thread sleeps there until another thread makes a conflicting step. An execution in
+//!   which all threads sleep repeats an explored one, and is cut short.
 //!
-//! What a step touches is known because `src/sync/shuttle_ops.rs` announces it. A thread that waits for a lock which
-//! is held is not scheduled before the lock is free: trying in vain changes nothing. A step that touches nothing (a
-//! thread that starts, or joins) is taken at once.
+//! `facade/shuttle_ops.rs` announces what a step touches. A thread that waits for a held lock is
+//! not scheduled before the lock is free, because a failed attempt changes nothing. A step that
+//! touches nothing, as the start of a thread or a join, is taken at once.
 //!
-//! The main thread of a model has no part in this. It spawns, joins, and looks when all is over.
+//! The main thread of a model takes no part in this. It spawns, joins, and reads the results after
+//! all other threads have ended.
 
 use crate::sync::facade::announce::{self, Access, Kind};
 use crate::sync::facade::record;
@@ -26,21 +27,21 @@ use std::rc::Rc;
 
 /// A state of the current execution, and the step that was taken there.
 struct Choice {
-    /// Threads that need not be tried, and what the step of each touched.
+    /// Threads that need not be tried, each with the accesses of its step.
     asleep: Vec<(TaskId, Vec<Access>)>,
     enabled: Vec<TaskId>,
-    /// To be tried, or tried already.
+    /// Threads that are to be tried or have been tried.
     chosen: Vec<TaskId>,
     taken: TaskId,
     touched: Vec<Access>,
-    /// By thread: how many steps of the execution happened before the end of this one, as far as anybody can tell.
+    /// For each thread, the position after its last step that happens before the end of this one.
     after: Vec<usize>,
 }
 
 pub(in crate::loom_tests) struct Reduction {
     path: Vec<Choice>,
     step: usize,
-    /// Whether the step that was taken last is still to be noted.
+    /// Whether the last step still has to be recorded.
     open: bool,
     began: bool,
     limit: u64,
@@ -48,7 +49,8 @@ pub(in crate::loom_tests) struct Reduction {
 }
 
 impl Reduction {
-    /// Ends after `limit` executions; the flag says whether that was the end.
+    /// Creates a scheduler that ends after `limit` executions. The flag says whether the
+    /// exploration finished before.
     pub(in crate::loom_tests) fn new(limit: u64) -> (Self, Rc<Cell<bool>>) {
         let completed = Rc::new(Cell::new(false));
         let scheduler = Self {
@@ -62,7 +64,8 @@ impl Reduction {
         (scheduler, completed)
     }
 
-    /// The step that was taken last is over: notes what it touched, and where that calls for another order.
+    /// Records the accesses of the step that has just ended, and the races that call for another
+    /// order.
     fn finish_step(&mut self) {
         if !std::mem::take(&mut self.open) {
             return;
@@ -76,7 +79,8 @@ impl Reduction {
         }
     }
 
-    /// The last step of the path is new: which earlier steps it races with, and what is to be tried instead of them.
+    /// Finds the earlier steps that race with the path's last step, which is new, and schedules the
+    /// alternatives to them.
     fn find_races(&mut self) {
         let (before, last) = self.path.split_at_mut(self.step - 1);
         let step = &mut last[0];
@@ -94,7 +98,7 @@ impl Reduction {
             .filter(|(_, other)| conflicts(other))
         {
             if !knows(&past, at, other.taken) && !releases_for(&other.touched, &step.touched) {
-                // A race with an earlier step that led to this one is settled there.
+                // A race with an earlier step that happened before this one is handled there.
                 races.retain(|earlier| !knows(&other.after, *earlier, before[*earlier].taken));
                 races.push(at);
             }
@@ -116,7 +120,7 @@ impl Reduction {
         }
     }
 
-    /// Who sleeps in the state that the path leads to.
+    /// Returns the threads that sleep in the state that the path leads to.
     fn asleep(&self) -> Vec<(TaskId, Vec<Access>)> {
         let Some(last) = self.path.last() else {
             return Vec::new();
@@ -127,7 +131,7 @@ impl Reduction {
         last.asleep.iter().filter(sleeps_on).cloned().collect()
     }
 
-    /// A state that has not been seen before. `None` if everything that can happen has been explored.
+    /// Chooses a step in a new state. `None` if every possible step has been explored.
     fn first_choice(&self, runnable: &[&Task]) -> Option<Choice> {
         let asleep = self.asleep();
         let sleeps = |task: &TaskId| asleep.iter().any(|(sleeper, _)| sleeper == task);
@@ -135,7 +139,7 @@ impl Reduction {
         let enabled: Vec<_> = tasks().filter(|task| !waits(*task)).collect();
         let mut awake = enabled.iter().filter(|task| !sleeps(task));
         let local = enabled.iter().find(|task| next(**task).is_none());
-        // Where nobody can go on, shuttle shall see the deadlock.
+        // If no thread can run, shuttle has to report the deadlock.
         let stuck = runnable.first().filter(|_| enabled.is_empty());
         let taken = local
             .or_else(|| awake.next())
@@ -152,7 +156,7 @@ impl Reduction {
     }
 }
 
-/// Whether a step happened before what has this `after`.
+/// Whether the step `at` of `task` happened before the step with this `after`.
 fn knows(after: &[usize], at: usize, task: TaskId) -> bool {
     after
         .get(usize::from(task))
@@ -168,8 +172,9 @@ fn join(after: &mut Vec<usize>, others: &[usize]) {
     }
 }
 
-/// Who can begin in the state before the step at `at`, so that everything happens that did not need that step, and
-/// then `step`: each thread whose first step of those needs none of the others.
+/// Returns the threads that can begin in the state before the step at `at`. The sequence to reorder
+/// is all steps that did not depend on that step, and then `step`. A thread is an initial if its
+/// first step in the sequence depends on none before it.
 fn initials(before: &[Choice], step: &Choice, at: usize) -> Vec<TaskId> {
     let raced = before[at].taken;
     let is_free = |(_, other): &(usize, &Choice)| {
@@ -196,8 +201,8 @@ fn conflict(one: &[Access], other: &[Access]) -> bool {
     one.iter().any(|a| other.iter().any(|b| a.conflicts(*b)))
 }
 
-/// Whether the first step releases a lock that the second one takes. The second cannot come before it, whatever else the two
-/// touch: the race is between the second step and the one that took the lock.
+/// Whether the first step releases a lock that the second one takes. The second cannot precede it,
+/// whatever else they touch. The race is between the second step and the earlier acquisition.
 fn releases_for(first: &[Access], second: &[Access]) -> bool {
     let ordered = |a: &Access, b: &Access| {
         a.object == b.object && a.kind == Kind::Unlock && b.kind == Kind::Lock
@@ -205,7 +210,7 @@ fn releases_for(first: &[Access], second: &[Access]) -> bool {
     first.iter().any(|a| second.iter().any(|b| ordered(a, b)))
 }
 
-/// What a thread will do first when it runs.
+/// Returns the access that a thread makes first when it runs.
 fn next(task: TaskId) -> Option<Access> {
     announce::next(usize::from(task))
 }
@@ -255,6 +260,6 @@ impl Scheduler for Reduction {
     }
 
     fn next_u64(&mut self) -> u64 {
-        unreachable!("models draw no random numbers")
+        unreachable!("models use no random numbers")
     }
 }

@@ -1,6 +1,8 @@
-//! The reduced search shows what shuttle's own shows, which takes every order of all steps.
+//! The reduced search has the same outcomes as shuttle's own search, which takes every
+//! interleaving.
 //!
-//! The programs are all sequences of operations on two atomics and a lock, up to the names of the threads.
+//! The programs are all sequences of operations on two atomics and a lock, up to the order of the
+//! threads.
 
 use super::programs::programs;
 use super::{Effort, depth_first, outcomes, spawn};
@@ -15,9 +17,9 @@ enum Operation {
     Store,
     Add,
     Exchange,
-    /// Of the other atomic.
+    /// Loads the other atomic.
     LoadOther,
-    /// An exchange of the other atomic under the lock.
+    /// Adds to the other atomic under the lock.
     Section,
     TrySection,
 }
@@ -32,7 +34,7 @@ struct Shared {
 }
 
 impl Operation {
-    /// What the thread sees of it. `by` tells the operations of a program from each other.
+    /// Returns the value that the thread observes. `by` distinguishes the operations of a program.
     fn perform(self, shared: &Shared, by: u64) -> u64 {
         let step = |seen: &mut u64| {
             *seen = *seen * 10 + by;
@@ -58,7 +60,8 @@ impl Operation {
     }
 }
 
-/// Values that the threads see, final values, and the operations that ended before others began.
+/// Returns the observed values, the final values, and the number of operations that ended before
+/// each one began.
 fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
     let shared = Arc::new(Shared {
         one: AtomicU64::new(0),
@@ -88,7 +91,7 @@ fn execute(program: &[Vec<Operation>]) -> Vec<u64> {
     seen
 }
 
-/// For each operation in the order of their threads, how many others had ended when it began.
+/// Returns, for each operation by thread, how many others had ended when it began.
 fn real_time() -> Vec<u64> {
     let mut ended = 0;
     let mut before = Vec::new();
@@ -98,19 +101,22 @@ fn real_time() -> Vec<u64> {
             Moment::Ends(_) => ended += 1,
         }
     }
-    // Stable, so that each thread keeps its order.
+    // A stable sort keeps the order within each thread.
     before.sort_by_key(|(thread, _)| *thread);
     before.into_iter().map(|(_, ended)| ended).collect()
 }
 
-/// Executions of the reduced search, and of the whole one.
+/// Returns the number of executions of the reduced search and of the whole one.
 fn compare(program: &[Vec<Operation>]) -> (u64, u64) {
     let model = |program: &[Vec<Operation>]| {
         let program = program.to_vec();
         move || execute(&program)
     };
     let reduced = outcomes(Effort::USUAL, model(program));
-    assert!(reduced.within.is_some(), "{program:?}: not to the end");
+    assert!(
+        reduced.within.is_some(),
+        "{program:?}: the exploration did not finish"
+    );
     let whole = Arc::new(StdMutex::new((HashSet::new(), 0)));
     let (seen, model) = (whole.clone(), model(program));
     let is_whole = depth_first(1_000_000, move || {

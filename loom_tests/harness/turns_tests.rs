@@ -1,6 +1,6 @@
-//! The words' ordered form shows what every order of accesses shows, and nothing else.
+//! The words' ordered form has the outcomes of every interleaving, and no others.
 //!
-//! The programs are all sequences of operations on two words, up to the names of the threads.
+//! The programs are all sequences of operations on two words, up to the order of the threads.
 
 use super::super::programs::programs;
 use super::{is_complete, spawn};
@@ -12,19 +12,20 @@ use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Operation {
-    Look(usize),
-    /// A look and an exchange, as nearly every step has them.
+    Load(usize),
+    /// A load and a compare-exchange, the form of nearly every step.
     Raise(usize),
 }
 
-use Operation::{Look, Raise};
-const ALL: [Operation; 4] = [Look(0), Look(1), Raise(0), Raise(1)];
+use Operation::{Load, Raise};
+const ALL: [Operation; 4] = [Load(0), Load(1), Raise(0), Raise(1)];
 
 type Program = [Vec<Operation>];
-/// What each thread found, then the words at the end.
+/// Values that each thread found, and then the final words.
 type Outcome = Vec<Vec<u64>>;
 
-/// SlotState never fall, so that each exchange sets a bit of its own.
+/// Returns the bit of an operation. Words never decrease, so each compare-exchange sets a bit of
+/// its own.
 fn bit(thread: usize, operation: usize) -> u64 {
     1 << (8 * thread + operation)
 }
@@ -40,7 +41,7 @@ fn explored(program: &Program) -> BTreeSet<Outcome> {
             let (words, operations) = (words.clone(), operations.clone());
             spawn(move || {
                 let perform = |(number, operation): (usize, &Operation)| match *operation {
-                    Look(word) => words[word].load(Ordering::Acquire),
+                    Load(word) => words[word].load(Ordering::Acquire),
                     Raise(word) => {
                         let found = words[word].load(Ordering::Acquire);
                         let raised = found | bit(thread, number);
@@ -68,35 +69,35 @@ fn explored(program: &Program) -> BTreeSet<Outcome> {
 struct State {
     words: [u64; 2],
     found: Vec<Vec<u64>>,
-    /// Of the threads that are between a look and its exchange.
-    looked: Vec<Option<u64>>,
+    /// Loaded value of each thread that is between its load and its compare-exchange.
+    loaded: Vec<Option<u64>>,
 }
 
-/// Takes every order, an access at a time.
-fn every_order(program: &Program, state: &State, all: &mut BTreeSet<Outcome>) {
-    let mut over = true;
+/// Collects the outcomes of every interleaving, one access at a time.
+fn every_interleaving(program: &Program, state: &State, all: &mut BTreeSet<Outcome>) {
+    let mut is_over = true;
     for (thread, operations) in program.iter().enumerate() {
         let number = state.found[thread].len();
         let Some(operation) = operations.get(number) else {
             continue;
         };
-        over = false;
+        is_over = false;
         let mut next = state.clone();
-        match (*operation, state.looked[thread]) {
-            (Look(word), _) => next.found[thread].push(state.words[word]),
-            (Raise(word), None) => next.looked[thread] = Some(state.words[word]),
-            (Raise(word), Some(looked)) => {
+        match (*operation, state.loaded[thread]) {
+            (Load(word), _) => next.found[thread].push(state.words[word]),
+            (Raise(word), None) => next.loaded[thread] = Some(state.words[word]),
+            (Raise(word), Some(loaded)) => {
                 let found = state.words[word];
-                if found == looked {
+                if found == loaded {
                     next.words[word] |= bit(thread, number);
                 }
-                next.looked[thread] = None;
-                next.found[thread].push(if found == looked { found } else { !found });
+                next.loaded[thread] = None;
+                next.found[thread].push(if found == loaded { found } else { !found });
             }
         }
-        every_order(program, &next, all);
+        every_interleaving(program, &next, all);
     }
-    if over {
+    if is_over {
         let mut outcome = state.found.clone();
         outcome.push(state.words.to_vec());
         all.insert(outcome);
@@ -108,27 +109,27 @@ fn compare_all(threads: usize, sequences: &[Vec<Operation>]) {
         let state = State {
             words: [0; 2],
             found: vec![Vec::new(); threads],
-            looked: vec![None; threads],
+            loaded: vec![None; threads],
         };
         let mut all = BTreeSet::new();
-        every_order(program, &state, &mut all);
+        every_interleaving(program, &state, &mut all);
         assert_eq!(explored(program), all, "{program:?}");
     }
 }
 
 #[test]
-fn two_threads_of_two_operations_show_every_order() {
+fn two_threads_of_two_operations_show_every_interleaving() {
     let pairs = ALL.iter().flat_map(|a| ALL.iter().map(|b| vec![*a, *b]));
     compare_all(2, &pairs.collect::<Vec<_>>());
 }
 
 #[test]
-fn three_threads_of_one_operation_show_every_order() {
+fn three_threads_of_one_operation_show_every_interleaving() {
     compare_all(3, &ALL.map(|operation| vec![operation]));
 }
 
 #[test]
-fn three_threads_that_look_and_raise_show_every_order() {
-    let sequences = [vec![Look(0), Raise(1)], vec![Look(1), Raise(0)]];
+fn three_threads_that_load_and_raise_show_every_interleaving() {
+    let sequences = [vec![Load(0), Raise(1)], vec![Load(1), Raise(0)]];
     compare_all(3, &sequences);
 }

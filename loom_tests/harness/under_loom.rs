@@ -1,4 +1,4 @@
-//! Exploring under loom.
+//! Exploration under loom.
 
 pub(in crate::loom_tests) use loom::{future::block_on, thread::JoinHandle};
 
@@ -11,8 +11,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Once for the orders of accesses and once for stale values. To the end, within the bounds that it returns.
-#[allow(clippy::unnecessary_wraps)] // shuttle may not come to its end
+/// Explores the interleavings and then the stale values. Returns the bounds within which each
+/// exploration finished.
+#[allow(clippy::unnecessary_wraps)] // shuttle may not finish
 pub(in crate::loom_tests) fn explore(
     effort: Effort,
     model: impl Fn() + Send + Sync + 'static,
@@ -27,21 +28,23 @@ pub(in crate::loom_tests) fn explore(
 
 type Model = dyn Fn() + Send + Sync;
 
-/// The tightest of the bounds, and the first of the others that is enough. Both, because loom leaves out some orders
-/// without a bound that it tries with one: with a bound, it also switches where no two accesses conflict.
+/// Explores with the tightest bound, and then with the others until one is feasible. Returns that
+/// bound, or the tightest. Loom with a bound also switches where no two accesses conflict, and so
+/// finds interleavings that it omits without one.
 fn tighten(bounds: &[Option<usize>], most: usize, model: &Arc<Model>) -> Option<usize> {
     let (tightest, others) = bounds.split_last().expect("there is a bound");
-    let is_in_the_end = is_complete(*tightest, None, model);
-    assert!(is_in_the_end, "nothing else ends it");
+    let is_finished = is_complete(*tightest, None, model);
+    assert!(is_finished, "there is no limit on executions");
     let is_enough = |bound: &&Option<usize>| is_complete(**bound, Some(most), model);
     *others.iter().find(is_enough).unwrap_or(tightest)
 }
 
-/// Whether there are fewer than `most`. loom ends silently at a limit, so that what it did is counted here.
+/// Explores, and returns whether there are fewer than `most` executions. Loom stops silently at a
+/// limit, so the executions are counted here.
 fn is_complete(bound: Option<usize>, most: Option<usize>, model: &Arc<Model>) -> bool {
     let executions = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    // It looks at the limit before the execution of that number, and only as often as it makes checkpoints.
+    // Loom compares the limit before the execution of that number, and only at a checkpoint.
     builder.max_permutations = most.map(|most| most + 1);
     builder.checkpoint_interval = 1;
     builder.max_duration = None;
@@ -61,14 +64,15 @@ thread_local! {
     static SPAWNED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A thread of the model. All are spawned before the first join, and loom runs none before that.
+/// Spawns a thread of the model. A model spawns all threads before its first join, and loom runs
+/// none before that.
 pub(in crate::loom_tests) fn spawn<R: 'static>(f: impl FnOnce() -> R + 'static) -> JoinHandle<R> {
     SPAWNED.set(SPAWNED.get() + 1);
     crate::sync::loom_atomic::set_threads(SPAWNED.get());
     loom::thread::spawn(f)
 }
 
-/// An exploration that was cut off is not complete, wherever the limit was, and is cut off there.
+/// An exploration that reaches its limit stops there and is not complete, for any limit.
 #[test]
 fn an_exploration_that_is_cut_off_is_not_complete() {
     let executed = Arc::new(AtomicUsize::new(0));
@@ -89,7 +93,7 @@ fn an_exploration_that_is_cut_off_is_not_complete() {
         (is_complete, executed.load(Ordering::Relaxed))
     };
     let (_, all) = within(None);
-    assert!(all > 3, "there is more than one order");
+    assert!(all > 3, "there is more than one interleaving");
     assert_eq!(within(Some(all + 1)), (true, all));
     for most in [1, all - 1, all] {
         assert_eq!(within(Some(most)), (false, most));

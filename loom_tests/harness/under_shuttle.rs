@@ -1,4 +1,4 @@
-//! Exploring under shuttle.
+//! Exploration under shuttle.
 
 pub(in crate::loom_tests) use shuttle::{future::block_on, thread::JoinHandle, thread::spawn};
 
@@ -10,13 +10,15 @@ use shuttle::scheduler::{DfsScheduler, Scheduler};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// More than the largest model has; one that reaches it has not come to its end.
+/// Maximum number of executions, more than the largest model has. A model that reaches it has not
+/// finished.
 const LIMIT: u64 = 2_000_000;
 
-/// Of one execution. Far more than there are in any: one that comes to it goes round in circles.
+/// Maximum number of steps of one execution, far more than any has. An execution that reaches it
+/// loops forever.
 const STEPS: usize = 20_000;
 
-/// Every execution, up to the order of steps that commute.
+/// Explores every execution, up to the order of commuting steps.
 pub(in crate::loom_tests) fn explore(
     _: Effort,
     model: impl Fn() + Send + Sync + 'static,
@@ -26,18 +28,18 @@ pub(in crate::loom_tests) fn explore(
     completed.get().then(Bounds::default)
 }
 
-/// As a scheduler has it.
+/// Runs the executions that a scheduler chooses.
 pub(in crate::loom_tests) fn run(
     scheduler: impl Scheduler + 'static,
     model: impl Fn() + Send + Sync + 'static,
 ) {
     let mut config = shuttle::Config::new();
     config.max_steps = MaxSteps::FailAfter(STEPS);
-    config.silence_warnings = true; // that every order is taken for SeqCst is what loom is there for
+    config.silence_warnings = true; // loom covers orderings other than SeqCst
     shuttle::Runner::new(scheduler, config).run(model);
 }
 
-/// Every order of all steps, if there are fewer than `most`.
+/// Explores every interleaving of all steps. Returns whether there are fewer than `most`.
 pub(in crate::loom_tests) fn depth_first(
     most: usize,
     model: impl Fn() + Send + Sync + 'static,
@@ -52,7 +54,7 @@ pub(in crate::loom_tests) fn depth_first(
     executions.load(Ordering::Relaxed) < most
 }
 
-/// An execution begins, of a scheduler that does not know of it.
+/// Begins an execution of a scheduler that does not reset the records itself.
 pub(in crate::loom_tests) fn begin() {
     record::reset();
     announce::reset();
