@@ -1,31 +1,31 @@
-//! What the operations of `shuttle_ops.rs` announce: which shared object a thread is about to touch, and what it
-//! has touched since the last switch.
+//! Announcements by the operations of `shuttle_ops.rs`: the shared object that a thread is about to
+//! touch, and the accesses since the last switch.
 //!
-//! For the scheduler of the models, which has to know which steps commute.
+//! The scheduler of the models needs them to know which steps commute.
 
 use super::record::this_thread;
 use std::cell::RefCell;
 
-/// An atomic or a lock: by the thread that made it and a count, so that it has the same name in every
-/// execution in which that thread did the same.
+/// An atomic or a lock, named by its creating thread and a count. It has the same name in every
+/// execution in which that thread did the same before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Object(usize, usize);
 
 impl Object {
-    /// Real time, which the beginnings and the ends of calls touch.
+    /// Real time, which is accessed by the beginning and the end of each call.
     const TIME: Self = Self(0, 0);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Commutes with others of its kind.
+    /// A read; it commutes with other reads.
     Read,
-    /// A call ends. Commutes with others of its kind.
+    /// The end of a call; it commutes with other ends.
     End,
     Write,
-    /// As a write, and cannot happen while the lock is held.
+    /// The acquisition of a lock: a write that cannot happen while the lock is held.
     Lock,
-    /// As a write, and the holder's.
+    /// The release of a lock: a write by its holder.
     Unlock,
 }
 
@@ -37,14 +37,14 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Whether the order of the two matters.
+    /// Whether the order of the two accesses matters.
     pub(crate) fn conflicts(self, other: Self) -> bool {
         let commutes = self.kind == other.kind && matches!(self.kind, Kind::Read | Kind::End);
         self.object == other.object && !commutes
     }
 }
 
-/// A call of a thread begins or ends.
+/// The beginning or the end of a thread's call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     Begins(usize),
@@ -54,9 +54,9 @@ pub(crate) enum Moment {
 #[derive(Default)]
 struct Thread {
     made: usize,
-    /// What it does as soon as it runs again.
+    /// The access that it makes as soon as it runs again.
     next: Option<Access>,
-    /// It has begun a call and touched nothing since.
+    /// Whether it has begun a call and accessed nothing since.
     begins: bool,
 }
 
@@ -64,7 +64,7 @@ struct Thread {
 struct Execution {
     threads: Vec<Thread>,
     held: Vec<Object>,
-    /// What was touched since the last switch.
+    /// Accesses since the last switch.
     step: Vec<Access>,
     moments: Vec<Moment>,
 }
@@ -96,12 +96,12 @@ fn with<R>(f: impl FnOnce(&mut Execution) -> R) -> R {
     EXECUTION.with(|execution| f(&mut execution.borrow_mut()))
 }
 
-/// A new execution begins.
+/// Begins a new execution.
 pub(crate) fn reset() {
     with(|execution| *execution = Execution::default());
 }
 
-/// The name of a new object.
+/// Returns the name of a new object.
 pub(crate) fn object() -> Object {
     let me = this_thread();
     with(|execution| {
@@ -111,13 +111,13 @@ pub(crate) fn object() -> Object {
     })
 }
 
-/// What this thread does as soon as it runs again.
+/// Announces the access that this thread makes as soon as it runs again.
 pub(crate) fn will(object: Object, kind: Kind) {
     let me = this_thread();
     with(|execution| execution.thread(me).next = Some(Access { object, kind }));
 }
 
-/// It has done it: perhaps less than it said.
+/// Records the access that this thread has made, which may be weaker than the announced one.
 pub(crate) fn did(object: Object, kind: Kind) {
     let me = this_thread();
     with(|execution| {
@@ -127,7 +127,7 @@ pub(crate) fn did(object: Object, kind: Kind) {
     });
 }
 
-/// A lock has been taken, or let go.
+/// Records that a lock has been taken or released.
 pub(crate) fn holds(object: Object, held: bool) {
     with(|execution| {
         if held {
@@ -138,13 +138,13 @@ pub(crate) fn holds(object: Object, held: bool) {
     });
 }
 
-/// This thread begins a call. It counts from the first thing that the call touches.
+/// Begins a call of this thread. In real time, it begins with its first access.
 pub(crate) fn call_begins() {
     let me = this_thread();
     with(|execution| execution.thread(me).begins = true);
 }
 
-/// The call has returned. It counts from the last thing that it touched.
+/// Ends a call of this thread. In real time, it ends with its last access.
 pub(crate) fn call_ends() {
     let me = this_thread();
     with(|execution| {
@@ -161,7 +161,7 @@ pub(crate) fn moments() -> Vec<Moment> {
     with(|execution| execution.moments.clone())
 }
 
-/// What a thread does as soon as it runs again.
+/// Returns the access that a thread makes as soon as it runs again.
 pub(crate) fn next(thread: usize) -> Option<Access> {
     with(|execution| execution.thread(thread).next)
 }
@@ -170,7 +170,7 @@ pub(crate) fn is_held(object: Object) -> bool {
     with(|execution| execution.held.contains(&object))
 }
 
-/// What was touched since this was asked last.
+/// Returns the accesses since the last call of this function.
 pub(crate) fn take_step() -> Vec<Access> {
     with(|execution| std::mem::take(&mut execution.step))
 }

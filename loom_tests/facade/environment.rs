@@ -1,7 +1,8 @@
-//! Atomics and locks for `environment_tests`: a checker there decides what a call sees of one slot.
+//! Atomics and locks for `environment_tests`, whose checker decides which values a call sees.
 //!
-//! The types are the standard library's, except that each access is first offered to the checker of this
-//! thread. The checker answers for the memory that it watches, and leaves everything else to the real one.
+//! The types are the standard library's, except that each access is first offered to the checker of
+//! the thread. The checker answers for the slot that it controls. Every other access goes to the
+//! real memory.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -13,18 +14,18 @@ use std::sync::{PoisonError, TryLockError, atomic};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
     Load,
-    /// Sees only whether it is this value.
+    /// Observes only whether the word has this value.
     Is(u64),
     Store(u64),
     Swap(u64),
-    /// From one value to another.
+    /// Compare-exchange from the first value to the second.
     Exchange(u64, u64),
     Lock,
     TryLock,
     Unlock,
-    /// The slot comes from the free list.
+    /// Takes the slot from the free list.
     Take,
-    /// The slot goes back to the free list.
+    /// Gives the slot back to the free list.
     GiveBack,
 }
 
@@ -32,14 +33,14 @@ pub(crate) trait Checker {
     /// Returns the result of an access to an address. `None` leaves it to the real memory.
     fn access(&self, address: usize, access: Access) -> Option<u64>;
 
-    /// The waker of a watch is in the table.
+    /// Notes that the waker of a watch is in the table.
     fn waits(&self);
 
-    /// How many accesses the call has made.
+    /// Number of accesses that the call has made.
     fn position(&self) -> usize;
 
-    /// A place of the code is reached, since `position` with these locals. What the call has seen since
-    /// then matters no more.
+    /// Marks a point in the code that was reached since `position` with these locals. Values that
+    /// the call has seen since then no longer matter.
     fn again(&self, position: usize, place: &'static str, locals: u64);
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn ask(address: usize, access: Access) -> Option<u64> {
     checker()?.access(address, access)
 }
 
-/// The waker of a watch is in the table.
+/// Notes that the waker of a watch is in the table.
 pub(crate) fn waits() {
     if let Some(checker) = checker() {
         checker.waits();
@@ -99,7 +100,7 @@ impl AtomicU64 {
         ask(self.address(), Access::Load).unwrap_or_else(|| self.0.load(order))
     }
 
-    /// `None` of memory that no checker watches.
+    /// Whether the word has this value. `None` if no checker controls the memory.
     pub(crate) fn is(&self, value: u64) -> Option<bool> {
         Some(ask(self.address(), Access::Is(value))? != 0)
     }

@@ -1,4 +1,5 @@
-//! The checkers' side of the facade `src/sync`: types that announce their accesses, and the record of an execution.
+//! The checkers' side of the facade `src/sync`: types that announce their accesses, and the record
+//! of an execution.
 
 #[cfg(all(shuttle, not(loom)))]
 pub(crate) mod announce;

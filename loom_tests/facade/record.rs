@@ -1,9 +1,10 @@
-//! What the models' harness is told about an execution: how the words changed, and which calls were made.
+//! The record of an execution for the harness: the changes of the words, and the calls made.
 //!
-//! Compiled for this crate's own models only. It serves three ends: an execution that failed is shown as a
-//! timeline, no thread may ever see one of the two words fall, and a rule of the guarantee permits every write.
+//! It is compiled for this crate's own models only and serves three purposes. The timeline of a
+//! failed execution is printed. No thread may see one of the two words decrease. A rule of the
+//! guarantee must permit every write.
 //!
-//! A checker runs all threads of a model on one of the system's, so that plain thread-locals do.
+//! A checker runs all threads of a model on one OS thread, so plain thread-locals suffice.
 
 use crate::guarantee::{Heartbeat, Memory, State, rule};
 use crate::types::heartbeat_word::HeartbeatWord;
@@ -12,11 +13,12 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::rc::Rc;
 
-/// One of the words: the thread that made it, and a count, in which a slot's two follow each other.
+/// A word, named by its creating thread and a count. The two words of a slot have consecutive
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name(pub(crate) usize, pub(crate) usize);
 
-/// A slot: the thread that made it, and a count.
+/// A slot, named by its creating thread and a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize, usize);
 
@@ -33,7 +35,7 @@ impl Name {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// A word went from one value to another.
+    /// Change of a word from one value to another.
     Word(Name, u64, u64),
     Call(Rc<dyn Debug>),
     Return(Rc<dyn Debug>),
@@ -41,13 +43,13 @@ pub(crate) enum Event {
 
 #[derive(Default)]
 pub(crate) struct Execution {
-    /// Words made, by thread.
+    /// Number of words created, by thread.
     made: Vec<usize>,
-    /// A model prepares a slot in a step that no thread makes.
+    /// Whether a model prepares a slot in a step that no thread makes.
     sets_up: bool,
-    /// Each slot as it is.
+    /// Present state of each slot.
     slots: Vec<(Slot, Memory)>,
-    /// What each thread saw last of each word.
+    /// Last value of each word that each thread has seen.
     seen: Vec<(usize, Name, u64)>,
     pub(crate) events: Vec<(usize, Event)>,
 }
@@ -60,12 +62,12 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Execution) -> R) -> R {
     EXECUTION.with(|execution| f(&mut execution.borrow_mut()))
 }
 
-/// A new execution begins.
+/// Begins a new execution.
 pub(crate) fn reset() {
     with(|execution| *execution = Execution::default());
 }
 
-/// The name of a new word, which begins with this value. A slot's state word is made before its beat word.
+/// Names a new word with this value. A slot creates its state word before its heartbeat word.
 pub(crate) fn word(value: u64) -> Name {
     let me = this_thread();
     with(|execution| {
@@ -82,13 +84,13 @@ pub(crate) fn word(value: u64) -> Name {
     })
 }
 
-/// The slot whose words this thread made last.
+/// Returns the slot whose words this thread created last.
 pub(crate) fn last_slot() -> Slot {
     let me = this_thread();
     with(|execution| Name(me, execution.made[me]).slot())
 }
 
-/// Makes one step of this thread on what is known of a slot.
+/// Makes a step of this thread on the recorded state of a slot.
 ///
 /// # Panics
 ///
@@ -110,7 +112,7 @@ fn step(slot: Slot, change: impl FnOnce(&mut Memory, usize)) {
     );
 }
 
-/// The words of this execution belong to no slot: the guarantee says nothing of them.
+/// Exempts the words of this execution from the guarantee, because they belong to no slot.
 #[cfg(loom)]
 pub(crate) fn without_slots() {
     with(|execution| execution.sets_up = true);
@@ -122,7 +124,7 @@ pub(crate) fn set_up(prepare: impl FnOnce()) {
     prepare();
     with(|execution| {
         execution.sets_up = false;
-        // No thread made that step, and none owns the slot.
+        // No thread made that step, so none owns the slot.
         execution
             .slots
             .iter_mut()
@@ -130,22 +132,22 @@ pub(crate) fn set_up(prepare: impl FnOnce()) {
     });
 }
 
-/// This thread has taken an empty slot from the free list.
+/// Records that this thread has taken a vacant slot from the free list.
 pub(crate) fn taken(slot: Slot) {
     step(slot, |memory, me| memory.claim = Some(me));
 }
 
-/// This thread is about to give an empty slot back to the free list.
+/// Records that this thread is about to give a vacant slot back to the free list.
 pub(crate) fn given_back(slot: Slot) {
     step(slot, |memory, _| memory.claim = None);
 }
 
-/// This thread has stored the nonce of the slot's next job.
+/// Records that this thread has stored the nonce of the slot's next job.
 pub(crate) fn named(slot: Slot) {
     step(slot, |memory, _| memory.nonce = memory.state.generation);
 }
 
-/// This thread holds the lock of a slot's job.
+/// Recorded possession of a job's lock by this thread.
 pub(crate) struct Holding(Slot);
 
 impl Holding {
@@ -157,7 +159,7 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        // A second panic would end the process, and hide the first.
+        // A second panic would abort the process and hide the first.
         if std::thread::panicking() {
             with(|execution| {
                 let slots = execution.slots.iter_mut();
@@ -170,16 +172,16 @@ impl Drop for Holding {
     }
 }
 
-/// What happened so far, by thread.
+/// Returns all events so far, each with its thread.
 pub(crate) fn events() -> Vec<(usize, Event)> {
     with(|execution| execution.events.clone())
 }
 
-/// A thread has read a word.
+/// Records the value of a word that this thread has read.
 ///
 /// # Panics
 ///
-/// If it has seen a greater value of it before.
+/// If the thread has seen a greater value before.
 pub(crate) fn saw(name: Name, value: u64) {
     let me = this_thread();
     let last = with(|execution| {
@@ -193,14 +195,14 @@ pub(crate) fn saw(name: Name, value: u64) {
         execution.seen.push((me, name, value));
         0
     });
-    // The lowest bit is the watched bit of the state word, which may fall.
+    // The lowest bit is the watched bit of the state word, which may be cleared.
     assert!(
         last >> 1 <= value >> 1,
-        "a word fell from {last:#x} to {value:#x}"
+        "a word decreased from {last:#x} to {value:#x}"
     );
 }
 
-/// A thread has exchanged a word.
+/// Records that this thread has changed a word.
 pub(crate) fn changed(name: Name, from: u64, to: u64) {
     let me = this_thread();
     with(|execution| execution.events.push((me, Event::Word(name, from, to))));
@@ -222,12 +224,12 @@ pub(crate) fn changed(name: Name, from: u64, to: u64) {
     saw(name, to);
 }
 
-/// 0 for the model's main thread.
+/// Returns the number of the current thread; 0 is the model's main thread.
 #[cfg(all(shuttle, not(loom)))]
 pub(crate) fn this_thread() -> usize {
     shuttle::current::try_get_current_task().map_or(0, usize::from)
 }
 
-/// 0 for the model's main thread.
+/// Returns the number of the current thread; 0 is the model's main thread.
 #[cfg(loom)]
 pub(crate) use crate::sync::loom_atomic::this_thread;

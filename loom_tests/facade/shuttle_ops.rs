@@ -1,8 +1,9 @@
-//! Shuttle's atomics and locks, which announce what they are about to do.
+//! Shuttle's atomics and locks, which announce their next access.
 //!
-//! Shuttle may switch threads before each operation and nowhere else. What runs between two switches is
-//! one step; what it touched is announced here, so that the scheduler of `loom_tests` knows which steps
-//! commute and explores one order of those. Nothing else differs from shuttle's own types.
+//! Shuttle may switch threads before each operation and nowhere else. A step is everything that
+//! runs between two switches. Its accesses are announced here, so that the scheduler of
+//! `loom_tests` knows which steps commute and explores one order of those. In all else the types
+//! behave as shuttle's own.
 
 use super::announce::{self, Kind, Object};
 use super::record;
@@ -62,7 +63,7 @@ macro_rules! announced {
                 self.write(|inner| inner.fetch_or(value, order))
             }
 
-            /// One that fails has only read.
+            /// A failed compare-exchange has only read.
             pub(crate) fn compare_exchange(
                 &self,
                 from: $value,
@@ -87,7 +88,7 @@ macro_rules! announced {
 announced!(AtomicU64, u64, atomic::AtomicU64);
 announced!(AtomicUsize, usize, atomic::AtomicUsize);
 
-/// One of the two words of a slot, of which no thread may see a smaller value than it has seen.
+/// One of the two words of a slot. No thread may see a smaller value than it has seen before.
 #[derive(Debug)]
 pub(crate) struct AtomicWord(AtomicU64, record::Name);
 
@@ -128,7 +129,7 @@ impl AtomicWord {
     }
 }
 
-/// The nonce of a slot, whose stores the record of an execution checks.
+/// The nonce of a slot. The record of an execution checks its stores.
 #[derive(Debug)]
 pub(crate) struct AtomicNonce(AtomicU64, record::Slot);
 
