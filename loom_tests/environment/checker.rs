@@ -852,7 +852,7 @@ fn answer_name(answer: &Ret) -> String {
 /// The memory that shows what a write of the call has done to the job, if it has: a decision counts as settled.
 fn effect_of(rule: Rule, before: &Memory, after: &Memory) -> Option<Memory> {
     let status = match rule {
-        Rule::Advance | Rule::Beat | Rule::Remove | Rule::Publish => return Some(*after),
+        Rule::Advance | Rule::Heartbeat | Rule::Remove | Rule::Publish => return Some(*after),
         Rule::Start => Some(crate::Status::Running),
         Rule::End => after.heartbeat.verdict,
         Rule::Retry => Some(crate::Status::Pending),

@@ -96,7 +96,7 @@ impl Domain {
                 before.state.attempt < self.attempts
                     && after.heartbeat.millis < self.times + u64::from(before.state.attempt)
             }
-            Rule::Start | Rule::Beat => {
+            Rule::Start | Rule::Heartbeat => {
                 after.heartbeat.millis < self.times
                     || after.heartbeat.millis == before.heartbeat.millis
             }

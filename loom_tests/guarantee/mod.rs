@@ -1,17 +1,19 @@
-//! The guarantee: which changes of a slot any thread may make in one atomic step.
+//! The guarantee: the changes of a slot that any thread may make in one atomic step.
 //!
-//! [`Memory`] is a slot as plain data, and [`rule`] names the rule that permits a change of it. No rule
-//! permits anything else. The rules state what `word.rs`, `beat.rs` and `words.rs` implement with bits, and
-//! share no code with them.
+//! [`Memory`] is a slot as plain data, and [`rule`] names the rule that permits a change of it. No
+//! rule permits anything else. The rules state what `types/state_word.rs`,
+//! `types/heartbeat_word.rs` and `slots/slot_state.rs` implement with bits, and share no code with
+//! them.
 //!
-//! Two checks use it. The facade asserts it for every write that an exploration under loom or shuttle
-//! makes. `environment_tests` runs each call alone among all steps that it permits to other threads.
+//! Two checks use it. The facade asserts it for every write of an exploration under loom or
+//! shuttle. `environment_tests` runs each call alone among all steps that it permits to other
+//! threads.
 //!
-//! | rule           | by       | in which slot                 | what changes                                  |
+//! | rule           | by       | in which slot                 | change                                        |
 //! |----------------|----------|-------------------------------|-----------------------------------------------|
 //! | `Watch`        | anybody  | live                          | the watched bit is set                        |
 //! | `Advance`      | anybody  | running                       | the progress grows                            |
-//! | `Beat`                  | anybody  | live, settled                 | the heartbeat's time grows                    |
+//! | `Heartbeat`    | anybody  | live, settled                 | the heartbeat's time grows                    |
 //! | `Start`        | holder   | pending, settled              | the heartbeat says started                    |
 //! | `End`          | holder   | live, settled                 | the heartbeat says how the job ended          |
 //! | `Retry`        | holder   | failed or cancelled, settled  | the heartbeat is open again, at a later time  |
@@ -27,15 +29,15 @@
 //! | `Lock`         | anybody  | locked by nobody              | the lock is held                              |
 //! | `Unlock`       | holder   | settled                       | the lock is held by nobody                    |
 //!
-//! The holder is the thread that holds the job's lock. The claimant is the thread that took the slot from
-//! the free list or that removed its last job. `Advance` and the three `Settle` rules clear the watched
-//! bit, and whoever uses them then has the duty to wake.
+//! The holder is the thread that holds the job's lock. The claimant is the thread that took the
+//! slot from the free list or that removed its last job. `Advance` and the three `Settle` rules
+//! clear the watched bit. A thread that clears it has to wake the watchers.
 
 use crate::Status;
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::state_word::{Ending, LAST_ATTEMPT, RETIRED, StateWord};
 
-/// A thread, by number.
+/// Number of a thread.
 pub(crate) type Thread = usize;
 
 /// A state word as plain data.
@@ -50,22 +52,22 @@ pub(crate) struct State {
     pub(crate) watched: bool,
 }
 
-/// A beat word as plain data.
+/// A heartbeat word as plain data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Heartbeat {
     pub(crate) generation: u32,
     pub(crate) millis: u64,
     pub(crate) started: bool,
-    /// The status of an ending that has been decided.
+    /// Status of an ending that has been decided.
     pub(crate) verdict: Option<Status>,
 }
 
-/// Parts of a slot that threads share, apart from the body behind its lock.
+/// The shared parts of a slot, except the body behind its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Memory {
     pub(crate) state: State,
     pub(crate) heartbeat: Heartbeat,
-    /// The generation whose nonce the slot has.
+    /// Generation whose nonce the slot stores.
     pub(crate) nonce: u32,
     /// The thread that holds the job's lock.
     pub(crate) lock: Option<Thread>,
@@ -78,7 +80,7 @@ pub(crate) struct Memory {
 pub(crate) enum Rule {
     Watch,
     Advance,
-    Beat,
+    Heartbeat,
     Start,
     End,
     Retry,
@@ -99,7 +101,7 @@ impl Rule {
     pub(crate) const ALL: [Self; 17] = [
         Self::Watch,
         Self::Advance,
-        Self::Beat,
+        Self::Heartbeat,
         Self::Start,
         Self::End,
         Self::Retry,
@@ -138,29 +140,29 @@ impl State {
 }
 
 impl Heartbeat {
-    pub(crate) fn of(beat: HeartbeatWord) -> Self {
+    pub(crate) fn of(word: HeartbeatWord) -> Self {
         Self {
-            generation: beat.generation(),
-            millis: beat.millis(),
-            started: beat.is_started(),
-            verdict: beat.verdict().map(Ending::status),
+            generation: word.generation(),
+            millis: word.millis(),
+            started: word.is_started(),
+            verdict: word.verdict().map(Ending::status),
         }
     }
 }
 
 impl Memory {
-    /// A slot before its first job.
-    pub(crate) fn new(word: StateWord, beat: HeartbeatWord) -> Self {
+    /// Returns a slot before its first job.
+    pub(crate) fn new(word: StateWord, heartbeat: HeartbeatWord) -> Self {
         Self {
             state: State::of(word),
-            heartbeat: Heartbeat::of(beat),
+            heartbeat: Heartbeat::of(heartbeat),
             nonce: 0,
             lock: None,
             claim: None,
         }
     }
 
-    /// Whether the heartbeat has decided nothing that the state does not say.
+    /// Whether the state word says everything that the heartbeat word has decided.
     pub(crate) fn is_settled(&self) -> bool {
         let Heartbeat {
             started, verdict, ..
@@ -179,7 +181,7 @@ impl Memory {
     }
 }
 
-/// The rule that permits `by` to go from `before` to `after` in one step.
+/// Returns the rule that permits `by` to change `before` into `after` in one step.
 pub(crate) fn rule(before: &Memory, after: &Memory, by: Thread) -> Option<Rule> {
     Rule::ALL
         .into_iter()
@@ -193,7 +195,7 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
     } = *before;
     let (holds, claims) = (before.lock == Some(by), before.claim == Some(by));
     let is_settled = before.is_settled();
-    // The rule changes the state to this one, which is never watched.
+    // The watched bit is clear after every such change.
     let state_to = |to: State| {
         let state = State {
             watched: false,
@@ -222,7 +224,7 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
                 && progress > state.progress
                 && state_to(State { progress, ..state })
         }
-        Rule::Beat => {
+        Rule::Heartbeat => {
             let millis = after.heartbeat.millis;
             state.is_live()
                 && is_settled

@@ -13,11 +13,11 @@ fn endings() -> impl Strategy<Value = Ending> {
     ]
 }
 
-fn memory(word: StateWord, beat: HeartbeatWord) -> Memory {
+fn memory(word: StateWord, heartbeat: HeartbeatWord) -> Memory {
     Memory {
         nonce: word.generation(),
         lock: Some(ME),
-        ..Memory::new(word, beat)
+        ..Memory::new(word, heartbeat)
     }
 }
 
@@ -28,7 +28,8 @@ fn permitted(before: Memory, change: impl FnOnce(&mut Memory)) -> Option<Rule> {
 }
 
 proptest! {
-    /// P1: each step of the two words is a rule of the guarantee, from registration to the next generation.
+    /// P1: each step of the two words is a rule of the guarantee, from registration to the next
+    /// generation.
     #[test]
     fn every_step_of_the_words_is_permitted(
         generation in 1..RETIRED - 1,
@@ -40,7 +41,8 @@ proptest! {
     ) {
         let is_started = is_started || ending == Ending::Completed;
         let vacant = StateWord::vacant(generation);
-        let mut now = memory(vacant, HeartbeatWord::open(generation - 1, millis).sealed(Ending::Failed));
+        let sealed = HeartbeatWord::open(generation - 1, millis).sealed(Ending::Failed);
+        let mut now = memory(vacant, sealed);
         now.nonce = generation - 1;
         let mut step = |change: &dyn Fn(&mut Memory)| {
             let before = now;
@@ -57,23 +59,32 @@ proptest! {
             Some(Rule::Publish)
         );
         prop_assert_eq!(step(&|memory| memory.state = State::of(pending.watched())), Some(Rule::Watch));
-        let mut beat = open.at(millis + later).unwrap();
-        prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::Beat));
+        let mut heartbeat = open.at(millis + later).unwrap();
+        prop_assert_eq!(
+            step(&|memory| memory.heartbeat = Heartbeat::of(heartbeat)),
+            Some(Rule::Heartbeat)
+        );
         let mut word = pending;
         if is_started {
-            beat = beat.started(millis);
-            prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::Start));
+            heartbeat = heartbeat.started(millis);
+            prop_assert_eq!(
+                step(&|memory| memory.heartbeat = Heartbeat::of(heartbeat)),
+                Some(Rule::Start)
+            );
             word = pending.start().unwrap();
             prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::SettleStart));
             word = word.advance(Progress::from_ppm(ppm).unwrap()).unwrap();
             prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::Advance));
         }
-        beat = beat.sealed(ending);
-        prop_assert_eq!(step(&|memory| memory.heartbeat = Heartbeat::of(beat)), Some(Rule::End));
+        heartbeat = heartbeat.sealed(ending);
+        prop_assert_eq!(
+            step(&|memory| memory.heartbeat = Heartbeat::of(heartbeat)),
+            Some(Rule::End)
+        );
         word = word.end(ending).unwrap();
         prop_assert_eq!(step(&|memory| memory.state = State::of(word)), Some(Rule::SettleEnding));
         if let Some(next) = word.retry() {
-            let open = beat.reopened(millis);
+            let open = heartbeat.reopened(millis);
             let mut retried = now;
             retried.heartbeat = Heartbeat::of(open);
             prop_assert_eq!(rule(&now, &retried, ME), Some(Rule::Retry));
@@ -88,15 +99,15 @@ proptest! {
         prop_assert_eq!(rule(&now, &gone, OTHER), None);
     }
 
-    /// P1: whatever a rule permits makes the number of the state word or of the beat word larger, or leaves both as they are.
+    /// P1: no rule decreases the number of the state word or of the heartbeat word.
     #[test]
-    fn no_rule_lets_a_word_fall(
+    fn no_rule_decreases_a_word(
         from in words(),
         to in words(),
-        beats in (beats(), beats()),
+        heartbeats in (heartbeats(), heartbeats()),
         by in 0..2usize,
     ) {
-        let before = memory(from, beats.0);
+        let before = memory(from, heartbeats.0);
         let mut after = before;
         after.state = State::of(to);
         after.claim = (to.generation() > from.generation()).then_some(by);
@@ -104,14 +115,15 @@ proptest! {
             prop_assert!(from.grows_to(to), "{from:?} to {to:?}");
         }
         let mut after = before;
-        after.heartbeat = Heartbeat::of(beats.1);
+        after.heartbeat = Heartbeat::of(heartbeats.1);
         if rule(&before, &after, by).is_some() {
-            prop_assert!(beats.0.bits() < beats.1.bits(), "{:?} to {:?}", beats.0, beats.1);
+            let (from, to) = heartbeats;
+            prop_assert!(from.bits() < to.bits(), "{from:?} to {to:?}");
         }
     }
 }
 
-/// Words of few fields, so that two of them are often a step apart.
+/// Generates words with few values in each field, so that two of them are often one step apart.
 fn words() -> impl Strategy<Value = StateWord> {
     let fields = (1u32..3, 0u16..3, 0u8..6, 0u32..3, any::<bool>());
     fields.prop_map(|(generation, attempt, status, progress, watched)| {
@@ -135,20 +147,21 @@ fn words() -> impl Strategy<Value = StateWord> {
     })
 }
 
-fn beats() -> impl Strategy<Value = HeartbeatWord> {
+fn heartbeats() -> impl Strategy<Value = HeartbeatWord> {
     let ending = proptest::option::of(endings());
     (1u32..3, 0u64..4, any::<bool>(), ending).prop_map(|(generation, millis, started, ending)| {
-        let mut beat = HeartbeatWord::open(generation, millis);
+        let mut heartbeat = HeartbeatWord::open(generation, millis);
         if started {
-            beat = beat.started(millis);
+            heartbeat = heartbeat.started(millis);
         }
-        ending.map_or(beat, |ending| beat.sealed(ending))
+        ending.map_or(heartbeat, |ending| heartbeat.sealed(ending))
     })
 }
 
-/// P2: only the holder of the lock decides, only on a settled job, and it settles before it lets go.
+/// P2: only the holder of the lock decides, only on a settled job, and settles it before the
+/// release.
 #[test]
-fn decisions_are_the_holders() {
+fn only_the_holder_decides() {
     let pending = StateWord::vacant(1).register().unwrap();
     let job = memory(pending, HeartbeatWord::open(1, 5));
     let started = Heartbeat::of(HeartbeatWord::open(1, 5).started(5));
@@ -174,9 +187,9 @@ fn decisions_are_the_holders() {
     );
 }
 
-/// P4: a slot is published by its claimant alone, after its heartbeat and its nonce, in this order.
+/// P4: only the claimant publishes a slot, after its heartbeat and its nonce, in this order.
 #[test]
-fn publications_are_the_claimants() {
+fn only_the_claimant_publishes() {
     let vacant = Memory {
         claim: Some(ME),
         lock: None,
@@ -203,7 +216,7 @@ fn publications_are_the_claimants() {
     assert_eq!(permitted(named, publish), Some(Rule::Publish));
     let claim = Some(OTHER);
     assert_eq!(permitted(Memory { claim, ..named }, publish), None);
-    // An opened slot does not go back.
+    // An opened slot cannot be given back.
     assert_eq!(permitted(opened, |memory| memory.claim = None), None);
     assert_eq!(
         permitted(vacant, |memory| memory.claim = None),
