@@ -1,15 +1,15 @@
-//! The calls that programs are made of, and the states they begin in.
+//! The calls that programs consist of, and the states in which they begin.
 
 use super::super::spec::{Call, Limits, Millis, Name, Spec, Who};
 use crate::Progress;
 use std::time::Duration;
 
-/// The job that all programs are about; the others are registered by them.
+/// The subject of all programs. Programs may register further jobs.
 pub(super) const JOB: Name = 0;
 /// An earlier job in the slot of [`JOB`], removed before the program begins.
 pub(super) const EARLIER: Name = 1_000;
 const BY_ID: Who = Who::Id(JOB);
-/// By the owner of the first attempt, which after a retry is an old one.
+/// The owner of the first attempt, which a retry supersedes.
 const BY_OWNER: Who = Who::Handle(JOB, 1);
 const EARLIER_BY_ID: Who = Who::Id(EARLIER);
 const BY_EARLIER_OWNER: Who = Who::Handle(EARLIER, 1);
@@ -17,21 +17,21 @@ const BY_EARLIER_OWNER: Who = Who::Handle(EARLIER, 1);
 /// The watches that wait when a program begins.
 pub(super) const FIRST_WATCH: u32 = 1_000;
 pub(super) const SECOND_WATCH: u32 = 1_001;
-/// The watch of the earlier job. Nobody has polled it since that job was removed.
+/// The watch of the earlier job, which has not been polled since that job's removal.
 pub(super) const EARLIER_WATCH: u32 = 1_002;
 
-/// By how much a [`Letter::Tick`] moves the clock.
+/// Milliseconds by which a [`Letter::Tick`] moves the clock.
 pub(super) const TICK: Millis = 7;
 const SOON: Duration = Duration::from_millis(3);
 
-/// A letter of the alphabet.
+/// A letter of the alphabet: one call of a program, or several in sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Letter {
     Start,
-    /// To another progress at every place.
+    /// Advances to a progress that differs at every place of the program.
     Advance,
     Update,
-    /// A section under the lock, with a step inside.
+    /// Takes the lock, makes two steps, and releases it.
     Section,
     Heartbeat,
     Complete,
@@ -39,15 +39,15 @@ pub(super) enum Letter {
     Cancel,
     Snapshot,
     Get,
-    /// `remove_after` for ever: takes a removal back that is due.
+    /// `remove_after` with no end, which revokes a due removal.
     Keep,
     Remove,
     Sweep,
     FailStalled,
     Retry,
-    /// Into the place of the job, which is the only one.
+    /// Registers another job. The capacity is one.
     Register,
-    /// Begins to watch and polls, ready to be woken.
+    /// Begins to watch, and polls so that the waker waits.
     Watch,
     OwnerAdvance,
     OwnerHeartbeat,
@@ -56,7 +56,7 @@ pub(super) enum Letter {
     Iter,
     Counts,
     Stalled,
-    /// A section under the lock, unless another thread has it.
+    /// Takes the lock for two steps unless another thread holds it.
     TrySection,
     OwnerStart,
     OwnerUpdate,
@@ -77,11 +77,11 @@ pub(super) enum Letter {
     /// Polls the second watch again.
     PollSecond,
 
-    /// The clock moves.
+    /// Moves the clock.
     Tick,
-    /// `remove_after` a short time.
+    /// `remove_after` with a short delay.
     Defer,
-    /// A reader under whose lock the clock moves.
+    /// Reads under the lock while the clock moves.
     SlowRead,
 
     EarlierSnapshot,
@@ -97,7 +97,7 @@ pub(super) enum Letter {
 }
 
 impl Letter {
-    /// Whether it leaves a job alone that is locked at the moment.
+    /// Whether it skips a job that is locked at the moment.
     pub(super) fn tries_a_lock(self) -> bool {
         matches!(
             self,
@@ -105,7 +105,7 @@ impl Letter {
         )
     }
 
-    /// The watch that it needs for itself, of those that wait when the program begins.
+    /// Returns the watch that it needs for its thread alone, of those that wait at the beginning.
     pub(super) fn watch(self) -> Option<u32> {
         match self {
             Self::Poll | Self::PollAnew | Self::Unwatch => Some(FIRST_WATCH),
@@ -121,12 +121,13 @@ impl Letter {
         calls.iter().any(|call| call.who() == Some(BY_OWNER))
     }
 
-    /// The calls of the specification that it is, each an instant of its own. `place` tells the
-    /// letters of a program from each other.
+    /// Returns its calls of the specification, each of which has an instant of its own. `place`
+    /// distinguishes the letters of a program.
     pub(super) fn calls(self, place: u32) -> Vec<Call> {
         let percent = |percent| Progress::percent(percent).expect("it is one");
         let digit = u8::try_from(place % 10).expect("a digit");
-        // The first call of a thread goes further than the second, and a later thread further than an earlier one.
+        // A thread's first call advances further than its second, and a later thread further than
+        // an earlier one.
         let further = percent(f64::from(10 + place.saturating_sub(2 * (place % 10))));
         vec![match self {
             Self::Start => Call::Start(BY_ID),
@@ -151,10 +152,10 @@ impl Letter {
             Self::Remove => Call::Remove(BY_ID),
             Self::Sweep => Call::Sweep,
             Self::FailStalled => Call::FailStalled,
-            // A stalled job is failed first, which others may see.
+            // A stalled job fails first, which other threads may see.
             Self::Retry => return vec![Call::Verdict(BY_ID), Call::Retry(BY_ID)],
-            // Without a reaper, registering removes up to two jobs that are due, and one more where
-            // there is no room.
+            // Without a reaper, `register` removes up to two due jobs, and one more if there is no
+            // room.
             Self::Register => {
                 return vec![
                     Call::Collect(JOB),
@@ -210,24 +211,24 @@ impl Letter {
     }
 }
 
-/// Which letters the programs of a set are made of.
+/// The letters that the programs of a set consist of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// Every letter that the start state has a use for.
+    /// Every letter that is of use in the start state.
     Every,
     /// All calls by id that can race, and an owner's.
     Whole,
-    /// One of those that take the same way through the code, for larger programs.
+    /// One call for each path through the code, for larger programs.
     Core,
-    /// Those that change a job's life, for still larger ones.
+    /// Calls that change a job's status, for still larger programs.
     Life,
-    /// Calls that stall, keep and end a job: some bugs need four of them.
+    /// Calls that stall, keep and end a job. Some bugs need four of them.
     Verdicts,
     /// Calls that record or compare a time, and a clock that moves.
     Time,
     /// Polls and drops of watches, and the steps that wake them.
     Watchers,
-    /// Two watchers that poll again and again, beside steps.
+    /// Repeated polls of two watchers, during steps.
     Polls,
 }
 
@@ -301,7 +302,7 @@ impl Alphabet {
         } else {
             &[]
         };
-        // Where there is a removal to take back, or an owner of an older attempt.
+        // Only these states have a due removal, or an owner of an earlier attempt.
         let own: &[Letter] = match start {
             self::Start::Due => &[Keep],
             self::Start::Retried => &[OwnerAdvance, OwnerComplete],
@@ -337,31 +338,31 @@ impl Alphabet {
     }
 }
 
-/// Where a program begins.
+/// The state in which a program begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Start {
-    /// A job that nobody has started.
+    /// A job that has not been started.
     Pending,
-    /// A running one that has been silent for long enough to be failed.
+    /// A running job whose silence is long enough for a stall verdict.
     Running,
-    /// A failed one whose removal is due.
+    /// A failed job whose removal is due.
     Due,
-    /// A second attempt that is running, so that the first one's owner is an old one.
+    /// A running second attempt, whose first owner is superseded.
     Retried,
-    /// As `Pending`, and a watcher waits.
+    /// `Pending` with one waiting watcher.
     PendingWatched,
-    /// As `Running`, and two watchers wait.
+    /// `Running` with two waiting watchers.
     RunningWatched,
-    /// As `Due`, and a watcher has been woken by the end and has not polled since.
+    /// `Due` with a watcher that the ending has woken and that has not polled since.
     DueWatched,
-    /// As `Retried`, and two watchers wait.
+    /// `Retried` with two waiting watchers.
     RetriedWatched,
-    /// As `PendingWatched`, in a slot that had another job before, of which an owner, the id and a
-    /// watch are left.
+    /// `PendingWatched` in a reused slot. An owner, the id and a watch of the slot's earlier job
+    /// remain.
     Reused,
 }
 
-/// The registry's time when the program begins; the job was heard of at 0.
+/// Time of the registry when the program begins. The job's last heartbeat was at 0.
 pub(super) const NOW: Millis = 10;
 
 impl Start {
@@ -383,7 +384,7 @@ impl Start {
         stall_after: Duration::from_millis(5),
     };
 
-    /// The watches that wait for [`JOB`], or have been woken and not polled.
+    /// Returns the watches of [`JOB`] that wait, or have been woken and not polled.
     pub(super) fn watches(self) -> &'static [u32] {
         match self {
             Self::Pending | Self::Running | Self::Due | Self::Retried => &[],
@@ -392,7 +393,7 @@ impl Start {
         }
     }
 
-    /// How it comes about.
+    /// Returns the calls that lead to the state.
     pub(super) fn calls(self) -> Vec<Call> {
         let fail = Call::Fail(BY_ID, "no route");
         let wait = |job, watch| {

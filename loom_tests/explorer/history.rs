@@ -1,13 +1,13 @@
-//! When calls began and returned, where it can be told.
+//! The order of the beginnings and ends of calls, where it is known.
 //!
-//! Shuttle explores both orders of the end of a call and the beginning of another, so that every order of real time
-//! is seen. Under loom an execution has no such order, and only the order of each thread counts. On real
-//! threads a counter that all share tells the order.
+//! Shuttle explores both orders of the end of a call and the beginning of another, so that every
+//! real-time order occurs. An execution under loom has no such order, and only the order within
+//! each thread counts. On real threads, a shared counter provides the order.
 
 use super::judge::RealTime;
 use super::program::Program;
 
-/// When a call began and returned; of meaning on real threads only.
+/// When a call began and returned, which is meaningful on real threads only.
 pub(super) type Stamps = (u64, u64);
 
 pub(super) use clock::{begins, real_time, returns};
@@ -44,12 +44,12 @@ mod clock {
         0
     }
 
-    #[allow(clippy::unnecessary_wraps)] // loom has none
+    #[allow(clippy::unnecessary_wraps)] // loom has no real time
     pub(in super::super) fn real_time(program: &Program, _: &[Vec<Stamps>]) -> Option<RealTime> {
         let threads = program.threads.len();
         let mut returned = vec![0; threads];
         let mut before = vec![Vec::new(); threads];
-        // The main thread is the model's number 0.
+        // The main thread is thread 0 of the model.
         for moment in announce::moments() {
             match moment {
                 Moment::Begins(thread) => before[thread - 1].push(returned.clone()),
@@ -79,7 +79,7 @@ mod clock {
         tick()
     }
 
-    #[allow(clippy::unnecessary_wraps)] // loom has none
+    #[allow(clippy::unnecessary_wraps)] // loom has no real time
     pub(in super::super) fn real_time(_: &Program, stamps: &[Vec<Stamps>]) -> Option<RealTime> {
         let returned_before = |now: u64| {
             let of_thread = |calls: &Vec<Stamps>| calls.iter().filter(|call| call.1 < now).count();

@@ -1,24 +1,24 @@
-//! Whether what happened is what some order of the calls, one at a time, would have done.
+//! The search for a sequential order of the calls that explains an outcome.
 
 use super::super::spec::{Call, Millis, Refusal, Ret, Spec, Who};
 use super::alphabet::{EARLIER_WATCH, JOB, Letter, Start, TICK};
 use super::program::Program;
 use std::collections::HashSet;
 
-/// What a call of a program returned: an answer for each of its instants that was seen.
+/// Answers of a call of a program: one for each observed instant.
 pub(super) type Answers = Vec<Ret>;
 
-/// What an execution has shown.
+/// The observable result of an execution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Outcome {
-    /// By thread and call.
+    /// Answers by thread and call.
     pub(super) answers: Vec<Vec<Answers>>,
-    /// Of [`last_look`], after all threads have ended.
+    /// Answers to [`final_calls`], after all threads have ended.
     pub(super) last: Answers,
 }
 
-/// What is asked when all is over.
-pub(super) fn last_look(program: &Program) -> Vec<Call> {
+/// Returns the calls that are made after all threads have ended.
+pub(super) fn final_calls(program: &Program) -> Vec<Call> {
     let mut calls = vec![Call::Get(JOB)];
     calls.extend(watches(program).map(Call::Poll));
     calls.extend(program.start.watches().iter().copied().map(Call::Poll));
@@ -29,7 +29,7 @@ pub(super) fn last_look(program: &Program) -> Vec<Call> {
     calls
 }
 
-/// A name for each call of a program.
+/// Returns a name for each call of a program.
 pub(super) fn place(thread: usize, call: usize) -> u32 {
     u32::try_from(10 * (thread + 1) + call + 1).expect("few threads, few calls")
 }
@@ -52,14 +52,15 @@ fn letters(program: &Program) -> impl Iterator<Item = (u32, Letter)> + '_ {
         })
 }
 
-/// Which calls had returned when a call began: `before[thread][call]` has a count for each thread.
+/// The calls that had returned when a call began: `before[thread][call]` has a count for each
+/// thread.
 pub(super) type RealTime = Vec<Vec<Vec<usize>>>;
 
-/// Whether an order of the calls explains the outcome: one that keeps the order of each thread, and that of real
-/// time where it is known.
+/// Whether some order of the calls explains the outcome. It must keep the order of each thread, and
+/// real time where that is known.
 ///
-/// A time that a call records or compares is one that the clock had while the call was under way and, if
-/// the call takes the job's lock, after the sections before it.
+/// A call may record or compare any time that the clock had during the call. If the call takes the
+/// job's lock, the time is also no earlier than the last section before it.
 pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&RealTime>) -> bool {
     let instants = |(thread, letters): (usize, &Vec<Letter>)| {
         let calls = |(call, letter): (usize, &Letter)| letter.calls(place(thread, call));
@@ -69,7 +70,7 @@ pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&
         calls: program.threads.iter().enumerate().map(instants).collect(),
         outcome,
         real_time,
-        last: last_look(program),
+        last: final_calls(program),
         began: program.start.spec().now,
         dead_ends: HashSet::new(),
     };
@@ -77,7 +78,7 @@ pub(super) fn explains(program: &Program, outcome: &Outcome, real_time: Option<&
     search.from(&program.start.spec(), &at, 0)
 }
 
-/// How far a thread has come: in which call, before which of its instants, and how many answers it has given.
+/// Progress of a thread: its call, the next instant of that call, and the number of answers given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct At {
     call: usize,
@@ -90,14 +91,14 @@ struct Search<'a> {
     outcome: &'a Outcome,
     real_time: Option<&'a RealTime>,
     last: Vec<Call>,
-    /// The time when the program began.
+    /// Time at which the program began.
     began: Millis,
-    /// From where there is no way to the end (Lowe, CCPE 2017).
+    /// States from which no order reaches the end (Lowe, CCPE 2017).
     dead_ends: HashSet<(Spec, Vec<At>, Millis)>,
 }
 
 impl Search<'_> {
-    /// `unlocked` is the time at which the job's lock was last released, as far as the order goes.
+    /// Continues the order. `unlocked` is the time at which the job's lock was last released.
     fn from(&mut self, spec: &Spec, at: &[At], unlocked: Millis) -> bool {
         let here = (spec.clone(), at.to_vec(), unlocked);
         if self.dead_ends.contains(&here) {
@@ -125,7 +126,7 @@ impl Search<'_> {
         over && self.ends_as_seen(spec)
     }
 
-    /// The times that the call may have read.
+    /// Returns the times that the call may have read.
     fn readings(
         &self,
         spec: &Spec,
@@ -134,7 +135,7 @@ impl Search<'_> {
         thread: usize,
         call: &Call,
     ) -> impl Iterator<Item = Millis> + use<> {
-        // A call that was refused did not go on to move the clock.
+        // A refused call did not go on to move the clock.
         let ticks = |thread: usize, calls: usize| -> Millis {
             let calls = self.calls[thread][..calls].iter();
             let with_answers = calls.zip(&self.outcome.answers[thread]);
@@ -149,7 +150,7 @@ impl Search<'_> {
             ticks.sum()
         };
         let own = at[thread].call;
-        // All that had moved the clock before the call began.
+        // Sum of all ticks before the call began.
         let passed: Millis = match self.real_time {
             Some(before) => {
                 let before = before[thread][own].iter().enumerate();
@@ -175,7 +176,7 @@ impl Search<'_> {
             .step_by(usize::try_from(TICK).expect("small"))
     }
 
-    /// Whether all that returned before this call began has been placed before it.
+    /// Whether all calls that returned before this call began precede it in the order.
     fn may_begin(&self, thread: usize, at: &[At]) -> bool {
         let before = self.real_time.map(|order| &order[thread][at[thread].call]);
         before.is_none_or(|before| {
@@ -195,7 +196,7 @@ impl Search<'_> {
     ) -> bool {
         let seen = &self.outcome.answers[thread][at[thread].call];
         let answer = seen.get(at[thread].answers);
-        // What sweeps on the way in does not say so.
+        // A removal or verdict within another call has no answer of its own.
         let silent = call.is_silent();
         let number = u32::try_from(thread).expect("few threads");
         for now in self.readings(spec, at, unlocked, thread, call) {
@@ -220,7 +221,7 @@ impl Search<'_> {
         }
         let is_last = answer.is_some_and(|answer| ends_the_call(call, answer));
         let excused = match call {
-            // These leave a job alone that somebody has locked at the moment.
+            // These calls skip a job that is locked at the moment.
             Call::Collect(_) => true,
             Call::Sweep => answer == Some(&Ret::Count(0)),
             Call::FailStalled => answer == Some(&Ret::Views(Vec::new())),
@@ -228,39 +229,43 @@ impl Search<'_> {
                 let is_live = spec.clone().apply_from(number, &Call::Lock(*who)) == Ret::Done;
                 is_live && answer == Some(&Ret::Refused(Refusal::Busy))
             }
-            // A job that is gone has its place until its removal is over.
+            // A removed job counts towards the capacity until its removal returns.
             Call::Register(..) => {
                 let excused = matches!(answer, Some(Ret::Full(_)));
-                return excused && self.is_beside(thread, at, removes) && {
+                return excused && self.may_overlap(thread, at, removes) && {
                     let after = self.after(at, thread, silent, is_last);
                     self.from(spec, &after, unlocked)
                 };
             }
-            // Whoever removes the job tells its watches at last, and wakes them.
+            // A removal publishes the final state to the watches and wakes them as its last step.
             Call::Poll(_) | Call::PollAnew(_) => {
                 answer == Some(&Ret::Waits) && spec.jobs[&JOB].removed
             }
             _ => false,
         };
-        excused && self.is_beside(thread, at, takes_the_lock) && {
+        excused && self.may_overlap(thread, at, takes_the_lock) && {
             let after = self.after(at, thread, silent, is_last);
             self.from(spec, &after, unlocked)
         }
     }
 
-    /// Whether another thread may be in a call of a kind.
-    fn is_beside(&self, thread: usize, at: &[At], kind: impl Fn(&Call) -> bool) -> bool {
+    /// Whether another thread may be in a call that satisfies `kind`.
+    fn may_overlap(&self, thread: usize, at: &[At], kind: impl Fn(&Call) -> bool) -> bool {
         let call = at[thread].call;
         (0..at.len()).filter(|other| *other != thread).any(|other| {
             let calls = self.calls[other].iter().enumerate();
-            let beside = |(beside, _): &(usize, &Vec<Call>)| match self.real_time {
+            let overlaps = |(other_call, _): &(usize, &Vec<Call>)| match self.real_time {
                 Some(before) => {
-                    before[thread][call][other] <= *beside && before[other][*beside][thread] <= call
+                    before[thread][call][other] <= *other_call
+                        && before[other][*other_call][thread] <= call
                 }
-                // Then nobody knows, but the other is not far from where it is now.
-                None => (at[other].call.saturating_sub(1)..=at[other].call).contains(beside),
+                // Without real time, only the other thread's present call and the one before may
+                // overlap.
+                None => (at[other].call.saturating_sub(1)..=at[other].call).contains(other_call),
             };
-            calls.filter(beside).any(|(_, call)| call.iter().any(&kind))
+            calls
+                .filter(overlaps)
+                .any(|(_, call)| call.iter().any(&kind))
         })
     }
 
@@ -286,7 +291,7 @@ impl Search<'_> {
     }
 }
 
-/// Whether an instant was refused, and the rest of its call does not happen. A guard is let go all the same.
+/// Whether a refused instant ends its call. A guard is released nevertheless.
 pub(super) fn ends_the_call(call: &Call, ret: &Ret) -> bool {
     matches!(ret, Ret::Refused(_)) && call.who() != Some(Who::Guard)
 }
@@ -325,26 +330,26 @@ fn reads_the_clock_under_the_lock(call: &Call) -> bool {
     )
 }
 
-/// Whether an instant was under the job's lock. What was refused may have been so without it.
+/// Whether an instant was under the job's lock. A refused call may have been without it.
 fn had_the_lock(call: &Call, ret: &Ret) -> bool {
     let did_nothing = match ret {
         Ret::Refused(_) | Ret::Count(0) => true,
         Ret::Views(views) => views.is_empty(),
         _ => false,
     };
-    // A retry holds the lock from its verdict on, and has one reading of the clock for both. An owner
-    // whose job is over is dropped without the lock.
+    // A retry holds the lock from its verdict on, and reads the clock once for both. An owner whose
+    // job has ended is dropped without the lock.
     let is_open = matches!(call, Call::Verdict(_) | Call::DropOwner(..));
     takes_the_lock(call) && !did_nothing && !is_open
 }
 
-/// Whether a call may remove a job, and have its place until the removal is over.
+/// Whether a call may remove a job, which counts towards the capacity until the removal returns.
 fn removes(call: &Call) -> bool {
     matches!(call, Call::Remove(_) | Call::Sweep | Call::Collect(_))
 }
 
-/// What the program does when each of its calls is made at a time of its own, and a thread that has calls left is left
-/// for another one at most so often: every outcome of these must be seen.
+/// Returns the outcomes of all sequential orders of the calls within a bound on preemptions. A
+/// preemption is a switch away from a thread that has calls left. All these outcomes must be seen.
 pub(super) fn in_sequence(program: &Program, preemptions: Option<usize>) -> Vec<Outcome> {
     let mut all = Vec::new();
     let empty = Outcome {
@@ -356,7 +361,8 @@ pub(super) fn in_sequence(program: &Program, preemptions: Option<usize>) -> Vec<
     all
 }
 
-/// `at` is the thread that made the last call, and how many preemptions are left.
+/// Extends an order. `at` is the thread that made the last call, and the number of preemptions
+/// left.
 fn sequence(
     program: &Program,
     spec: &Spec,
@@ -394,7 +400,7 @@ fn sequence(
     }
     if over {
         let mut spec = spec.clone();
-        let last = last_look(program)
+        let last = final_calls(program)
             .iter()
             .map(|call| spec.apply(call))
             .collect();
@@ -405,7 +411,7 @@ fn sequence(
     }
 }
 
-/// Whether each of its calls is accepted in some order: one that never is adds nothing to a program but a look.
+/// Whether each call is accepted in some order. A call that no order accepts only reads.
 pub(super) fn can_all_take_effect(program: &Program) -> bool {
     let outcomes = in_sequence(program, None);
     let calls = program
@@ -415,7 +421,7 @@ pub(super) fn can_all_take_effect(program: &Program) -> bool {
         .flat_map(|(thread, letters)| (0..letters.len()).map(move |call| (thread, call)));
     let takes_effect = |answers: &Answers| {
         let nothing = |answer: &Ret| match answer {
-            // The fence is what an old owner's calls are there for.
+            // The calls of a superseded owner exist to be fenced.
             Ret::Refused(refusal) => *refusal != Refusal::Superseded,
             Ret::Full(_) | Ret::Count(0) => true,
             Ret::Views(views) => views.is_empty(),

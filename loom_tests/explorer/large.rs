@@ -1,4 +1,5 @@
-//! Random programs under shuttle's random schedulers, far from the end of any exploration. Every execution is linearizable.
+//! Random programs under shuttle's random schedulers, too large for any exhaustive exploration.
+//! Every sampled execution is linearizable.
 
 use super::super::harness::{self, Bounds, failure, ledger};
 use super::judge::explains;
@@ -10,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Which order the steps are taken in.
+/// The scheduler that chooses the steps.
 #[derive(Clone, Copy, Debug)]
 enum Schedule {
-    /// Probabilistic concurrency testing of a depth (Burckhardt, Kothari, Musuvathi and Nagarakatti, ASPLOS 2010).
+    /// Probabilistic concurrency testing with a depth (Burckhardt, Kothari, Musuvathi and
+    /// Nagarakatti, ASPLOS 2010).
     Pct(usize),
     /// Uniform random walk.
     Urw,
@@ -43,7 +45,7 @@ fn explore(schedule: Schedule) {
         Some(Size::Full) => (1_000, 20),
     };
     let began = Instant::now();
-    // Each schedule has programs of its own.
+    // Each schedule has its own programs.
     let first = match schedule {
         Schedule::Pct(depth) => depth * 1_000_000,
         Schedule::Urw => 6_000_000,
@@ -66,7 +68,7 @@ fn explore(schedule: Schedule) {
     });
 }
 
-/// How many outcomes were seen.
+/// Explores one program, and returns the number of its outcomes.
 fn explore_one(schedule: Schedule, seed: usize, executions: usize) -> usize {
     let seed = u64::try_from(seed).expect("a small number");
     let program = random::program(seed);

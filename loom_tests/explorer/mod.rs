@@ -1,9 +1,11 @@
-//! Every small program: all sequences of calls of a size, on all threads, from every state that matters.
+//! Every small program: all sequences of calls of a size, on all threads, from every relevant
+//! state.
 //!
-//! Each program is explored to its end. Every outcome of it must be one that some order of its calls on the
-//! specification gives; under shuttle that order must also respect real time, so that the calls are
-//! linearizable (Herlihy and Wing, TOPLAS 1990; the search is Wing and Gong's, JPDC 1993). And every outcome that the
-//! calls have one after the other, in whatever order the bound on preemptions leaves, must have been seen.
+//! Each outcome of a program must be one that some order of its calls on the specification gives.
+//! Under shuttle that order must also respect real time, so that the calls are linearizable
+//! (Herlihy and Wing, TOPLAS 1990). The search is Wing and Gong's (JPDC 1993). Conversely, every
+//! outcome of the calls one after the other must occur, in all orders that the bound on preemptions
+//! permits.
 
 mod alphabet;
 mod history;
@@ -80,7 +82,7 @@ fn no_program_loses_a_wake_in_a_reused_slot() {
     explore_all(Start::Reused);
 }
 
-/// All sets of the size that was asked for, or one program.
+/// Explores all sets of the chosen size, or one program.
 fn explore_all(start: Start) {
     if let Ok(program) = std::env::var("JOB_REGISTRY_PROGRAM") {
         let program: Program = program.parse().expect("a program");
@@ -124,10 +126,10 @@ fn explore_set(set: &Set, start: Start) {
     });
 }
 
-/// What an execution has shown, and when its calls began and returned.
+/// Outcomes of executions, each with the real-time order of the calls.
 type Seen = HashSet<(Outcome, Option<RealTime>)>;
 
-/// What came of one program.
+/// Result of the exploration of one program.
 #[derive(Debug)]
 struct Explored {
     executions: u64,
@@ -157,17 +159,18 @@ fn explore(program: &Program, effort: Effort) -> Explored {
     let again = format!("JOB_REGISTRY_PROGRAM=\"{name}\" ");
     let explored = failure::of(&name, &again, || harness::outcomes(effort, model));
     let Some(within) = explored.within else {
-        panic!("{name}: the exploration did not come to its end");
+        panic!("{name}: the exploration did not finish");
     };
 
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     let outcomes: HashSet<_> = seen.into_iter().map(|(outcome, _)| outcome).collect();
-    // Of three threads, loom does not try all that a bound leaves; what needs no preemption it does.
+    // With three threads, loom omits some interleavings within a bound, but none without a
+    // preemption.
     let preemptions = |bound| if program.threads.len() > 2 { 0 } else { bound };
     for expected in in_sequence(program, within.ordered.map(preemptions)) {
         assert!(
             outcomes.contains(&expected),
-            "{name}: {expected:?} was never seen. Seen: {outcomes:?}"
+            "{name}: {expected:?} never occurred. Seen: {outcomes:?}"
         );
     }
     if loom_has_all(program, within.ordered) {
@@ -180,9 +183,9 @@ fn explore(program: &Program, effort: Effort) -> Explored {
     }
 }
 
-/// Whether loom should have seen all that shuttle has, within the bound: every order of the calls has to be within it, and a
-/// preemption more where one of them answers that another held the lock. Of three threads even that is not enough:
-/// loom has all of `Due: Sweep | Watch | Watch` only without a bound.
+/// Whether loom must have seen every outcome that shuttle has. Its bound must permit every order of
+/// the calls. One more preemption is necessary if a call can find the lock held. Programs of three
+/// threads need it as well. Loom explores all of `Due: Sweep | Watch | Watch` only without a bound.
 fn loom_has_all(program: &Program, bound: Option<usize>) -> bool {
     let threads = &program.threads;
     let calls: usize = threads.iter().map(Vec::len).sum();

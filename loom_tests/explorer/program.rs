@@ -4,14 +4,14 @@ use super::alphabet::{Alphabet, EARLIER_WATCH, FIRST_WATCH, Letter, SECOND_WATCH
 use std::fmt;
 use std::str::FromStr;
 
-/// What each thread does, one after the other, from a state.
+/// The calls of each thread, in order, and the state in which they begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
     pub(super) start: Start,
     pub(super) threads: Vec<Vec<Letter>>,
 }
 
-/// `Running: Fail, Retry | Snapshot`.
+/// Formats a program as `Running: Fail, Retry | Snapshot`.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: ", self.start)?;
@@ -24,7 +24,7 @@ impl fmt::Display for Program {
     }
 }
 
-/// From what it is displayed as.
+/// Parses the text that `Display` writes.
 impl FromStr for Program {
     type Err = String;
 
@@ -50,8 +50,8 @@ fn named<N: fmt::Debug + Copy>(all: &[N], name: &str) -> Result<N, String> {
 }
 
 impl Program {
-    /// Whether it can be written in Rust: a watch belongs to one thread, and nobody uses an owner that is
-    /// dropped.
+    /// Whether the program can be written in Rust. A watch belongs to one thread, and no call uses
+    /// an owner after its drop.
     pub(super) fn is_possible(&self) -> bool {
         let threads = self.threads.iter();
         let using = |uses: &dyn Fn(&Letter) -> bool| {
@@ -73,7 +73,7 @@ impl Program {
     }
 }
 
-/// All sequences of exactly `length` letters.
+/// Returns all sequences of exactly `length` letters.
 fn sequences(letters: &[Letter], length: usize) -> Vec<Vec<Letter>> {
     let mut all = vec![Vec::new()];
     for _ in 0..length {
@@ -88,8 +88,8 @@ fn sequences(letters: &[Letter], length: usize) -> Vec<Vec<Letter>> {
     all
 }
 
-/// All programs in which thread `n` makes `lengths[n]` calls, except that threads of the same length have no
-/// names: of programs that differ in their order only, one is here.
+/// Returns all programs in which thread `n` makes `lengths[n]` calls. Programs that differ only in
+/// the order of threads of the same length occur once.
 pub(super) fn programs(alphabet: Alphabet, start: Start, lengths: &[usize]) -> Vec<Program> {
     let letters = alphabet.letters(start);
     let mut all = vec![Vec::<Vec<Letter>>::new()];

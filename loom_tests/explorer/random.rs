@@ -1,11 +1,11 @@
-//! Random programs, larger than any set of all programs could be.
+//! Random programs, larger than a set of all programs could contain.
 
 use super::alphabet::{Alphabet, Letter, Start};
 use super::program::Program;
 
 const MODELLED: bool = cfg!(any(loom, shuttle));
 
-/// Sebastiano Vigna's `SplitMix64`: the same programs everywhere for the same seed.
+/// Sebastiano Vigna's `SplitMix64`: a seed gives the same programs on every machine.
 struct Random(u64);
 
 impl Random {
@@ -22,12 +22,14 @@ impl Random {
     }
 }
 
-/// Three to eight threads with forty calls together at most, none with more than nine.
+/// Returns a program of three to eight threads. It has at most 40 calls, and at most nine per
+/// thread.
 pub(super) fn program(seed: u64) -> Program {
     let mut random = Random(seed);
     let start = Start::ALL[random.below(Start::ALL.len())];
     let mut letters = Alphabet::Every.letters(start);
-    // On real threads the jobs of a program lie in several slots, and a walk reads one after the other.
+    // On real threads, a program's jobs occupy several slots, which a walk reads at different
+    // instants.
     letters.retain(|letter| MODELLED || !matches!(letter, Letter::Iter | Letter::Counts));
     let threads = 3 + random.below(6);
     let most = (40 / threads).min(9);
@@ -38,7 +40,7 @@ pub(super) fn program(seed: u64) -> Program {
     for thread in 0..threads {
         for _ in 0..=random.below(most) {
             program.threads[thread].push(letters[random.below(letters.len())]);
-            // Most letters are always possible: another one is drawn.
+            // Most letters are always possible, so a redraw soon succeeds.
             while !program.is_possible() {
                 program.threads[thread].pop();
                 program.threads[thread].push(letters[random.below(letters.len())]);

@@ -1,10 +1,10 @@
-//! A program, run on the registry.
+//! Execution of a program on the registry.
 
 use super::super::harness::{self, Bell, ModelClock, note, nothing_is_left, registry};
 use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who};
 use super::alphabet::{EARLIER, EARLIER_WATCH, JOB, Letter, NOW, Start};
 use super::history::{self, Stamps};
-use super::judge::{Answers, Outcome, RealTime, ends_the_call, last_look, place};
+use super::judge::{Answers, Outcome, RealTime, ends_the_call, final_calls, place};
 use super::program::Program;
 use crate::sync::facade::record::Event;
 use crate::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-/// A watch, its waker, and whether the last poll found nothing new.
+/// A watch with its waker, and whether the last poll found nothing new.
 struct Watching {
     /// The watched job.
     job: Name,
@@ -43,14 +43,14 @@ impl Watching {
         ret
     }
 
-    /// With another waker, which replaces the one before.
+    /// Polls with another waker, which replaces the earlier one.
     fn poll_anew(&mut self) -> Ret {
         self.bell = Bell::default();
         self.poll()
     }
 
-    /// When all is over: a watch that waited, and for which there is news, has been woken by its last
-    /// waker.
+    /// Polls after all threads have ended. A watch that waited and has an unseen change must have been woken by
+    /// its last waker.
     fn poll_at_last(&mut self) -> Ret {
         let (waited, bell) = (self.waits, self.bell.clone());
         let has_rung = bell.has_rung();
@@ -63,16 +63,16 @@ impl Watching {
     }
 }
 
-/// State that all threads share. The mutexes are the standard library's and never contended: they are not
-/// part of the model.
+/// State that all threads share. The mutexes are the standard library's and never contended, so
+/// they are not part of the model.
 struct Shared {
     jobs: JobRegistry<u64>,
     clock: ModelClock,
     id: JobId,
     owner: Mutex<Option<Arc<Job<u64>>>>,
-    /// Id and owner of the earlier job in the slot.
+    /// Id and owner of the slot's earlier job.
     earlier: Option<(JobId, Job<u64>)>,
-    /// Those that wait when the program begins.
+    /// Watches that wait when the program begins.
     watches: Mutex<Watches>,
     names: Mutex<Names>,
 }
@@ -83,7 +83,7 @@ type Watches = Vec<(u32, Watching)>;
 #[derive(Default)]
 struct Names {
     known: Vec<(JobId, Name)>,
-    /// Those that a walk has come by, by their provisional names.
+    /// Jobs that walks have shown, by their provisional names.
     walked: Vec<JobId>,
 }
 
@@ -100,7 +100,7 @@ impl Names {
         PROVISIONAL + u32::try_from(place).expect("few jobs")
     }
 
-    /// The name of a job that a walk came by, once all registrations have returned.
+    /// Returns the name of a job that a walk has shown, after all registrations have returned.
     fn settle(&self, provisional: Name) -> Name {
         let id = self.walked[usize::try_from(provisional - PROVISIONAL).expect("small")];
         let known = self.known.iter().find(|(known, _)| *known == id);
@@ -114,7 +114,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A watch that has seen the job as it is, and waits.
+/// Returns a watch that has seen the current state and waits.
 fn wait(jobs: &JobRegistry<u64>, job: Name, id: JobId) -> Watching {
     let mut watching = Watching::new(job, jobs.watch(id).unwrap());
     assert_ne!(watching.poll(), Ret::Waits);
@@ -122,7 +122,7 @@ fn wait(jobs: &JobRegistry<u64>, job: Name, id: JobId) -> Watching {
     watching
 }
 
-/// Brings the job into the state that programs begin in, by the calls that [`Start::calls`] has.
+/// Brings the job into the program's start state, by the calls of [`Start::calls`].
 fn begin(start: Start) -> Shared {
     let limits = Start::LIMITS;
     let (jobs, clock): (_, ModelClock) = registry(|builder| {
@@ -181,10 +181,10 @@ fn begin(start: Start) -> Shared {
     }
 }
 
-/// What a thread has to tell when it ends.
-type Told = (Vec<Answers>, Vec<Stamps>, Watches);
+/// Results of a thread: its answers, their times, and the watches that it began.
+type Results = (Vec<Answers>, Vec<Stamps>, Watches);
 
-/// One execution of the program, and when its calls began and returned.
+/// Runs one execution of the program. Returns its outcome and the real-time order of its calls.
 pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
     let shared = Arc::new(begin(program.start));
     let spawn = |(thread, letters): (usize, &Vec<_>)| {
@@ -203,7 +203,7 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
     };
     let threads: Vec<_> = program.threads.iter().enumerate().map(spawn).collect();
     let mut watches = Watches::new();
-    let join = |thread: harness::JoinHandle<Told>| {
+    let join = |thread: harness::JoinHandle<Results>| {
         let (answers, stamps, mut more) = thread.join().unwrap();
         watches.append(&mut more);
         (answers, stamps)
@@ -211,13 +211,13 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
     let (mut answers, stamps): (Vec<Vec<Answers>>, Vec<_>) = threads.into_iter().map(join).unzip();
     let real_time = history::real_time(program, &stamps);
     watches.append(&mut locked(&shared.watches));
-    let look = |call: &Call| match call {
+    let answer = |call: &Call| match call {
         Call::Poll(name) => poll_at_last(&mut watches, *name),
         call => perform(&shared, &mut Watches::new(), call),
     };
-    let last = last_look(program)
+    let last = final_calls(program)
         .iter()
-        .map(look)
+        .map(answer)
         .map(|answer| answer.unwrap_or_else(Ret::Refused))
         .collect();
     let shared = Arc::into_inner(shared).expect("all threads have ended");
@@ -229,7 +229,7 @@ pub(super) fn execute(program: &Program) -> (Outcome, Option<RealTime>) {
         .for_each(|answer| settle_names(&names, answer));
     drop(names);
     if let Some(owner) = locked(&shared.owner).take() {
-        let _ = Arc::into_inner(owner).expect("nobody uses it").detach();
+        let _ = Arc::into_inner(owner).expect("no call uses it").detach();
     }
     drop(watches);
     nothing_is_left(&shared.jobs);
@@ -250,7 +250,7 @@ fn settle_names(names: &Names, answer: &mut Ret) {
     }
 }
 
-/// The instants of one call. One that is refused is the last.
+/// Makes the instants of one call, up to the first refusal.
 fn run(shared: &Shared, watches: &mut Watches, calls: &[Call]) -> Answers {
     let mut answers = Answers::new();
     match calls {
@@ -280,7 +280,7 @@ fn run(shared: &Shared, watches: &mut Watches, calls: &[Call]) -> Answers {
     answers
 }
 
-/// For the timeline.
+/// Adds a call to the timeline.
 fn noted(what: &Call, call: impl FnOnce() -> Ret) -> Ret {
     note(Event::Call(Rc::new(what.clone())));
     let answer = call();
@@ -320,7 +320,7 @@ fn under_the_lock(shared: &Shared, lock: &Call, inside: &[Call], answers: &mut A
     }));
 }
 
-/// A reader under whose lock the clock moves.
+/// Reads under the lock while the clock moves.
 fn within_a_read(shared: &Shared, read: &Call, inside: &[Call], answers: &mut Answers) {
     note(Event::Call(Rc::new(read.clone())));
     let seen = shared.jobs.read(shared.id, |record| {
@@ -348,7 +348,7 @@ fn push(payload: &mut u64, digit: u8) -> Ret {
     Ret::Payload(*payload)
 }
 
-/// A call by id, or by the handle of whoever makes it.
+/// A call by id, or by the handle of its maker.
 struct By<'a> {
     jobs: &'a JobRegistry<u64>,
     id: JobId,
@@ -367,7 +367,7 @@ macro_rules! by {
 
 fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, Refusal> {
     let jobs = &shared.jobs;
-    // The owner belongs to the whole program, and one thread at a time may drop it.
+    // The owner belongs to the whole program, and one thread may drop it.
     let owner = match call.who() {
         Some(Who::Handle(JOB, _)) => locked(&shared.owner).clone(),
         _ => None,
@@ -418,7 +418,7 @@ fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, R
         Call::DropOwner(..) => {
             drop(owner);
             let owner = locked(&shared.owner).take().ok_or(Refusal::Impossible)?;
-            drop(Arc::into_inner(owner).expect("nobody uses it"));
+            drop(Arc::into_inner(owner).expect("no call uses it"));
             Ret::Done
         }
         Call::Register(name, _) => match jobs.register(0) {
@@ -449,7 +449,8 @@ fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, R
     })
 }
 
-/// A watch of this thread, or one that waited when the program began and is out of the list meanwhile.
+/// Polls a watch of this thread, or takes one that waited at the beginning out of the list
+/// meanwhile.
 fn with_watch(
     shared: &Shared,
     watches: &mut Watches,
@@ -460,7 +461,7 @@ fn with_watch(
     if let Some((_, own)) = watches.iter_mut().find(|watch| is_it(watch)) {
         return Ok(poll(own));
     }
-    // On real threads another watch may be taken out or put back at the same time.
+    // On real threads, another watch may be taken out or put back concurrently.
     let mut others = locked(&shared.watches);
     let place = others.iter().position(is_it).ok_or(Refusal::Impossible)?;
     let mut taken = others.swap_remove(place);
@@ -470,7 +471,7 @@ fn with_watch(
     Ok(ret)
 }
 
-/// The jobs that a walk shows, under provisional names.
+/// Returns the jobs of a walk under provisional names.
 fn walked(shared: &Shared, seen: impl IntoIterator<Item = Snapshot>) -> Ret {
     let views = seen.into_iter().map(|seen| {
         let name = locked(&shared.names).provisional(seen.id());
@@ -487,7 +488,7 @@ fn view(job: Name, seen: &Snapshot) -> View {
     }
 }
 
-/// Only the one job is ever read.
+/// Converts a record of the one job that programs read.
 fn record_of<P: Borrow<u64>>(seen: &crate::Record<P>) -> Record {
     Record {
         view: view(JOB, &seen.snapshot),

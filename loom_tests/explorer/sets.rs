@@ -1,21 +1,22 @@
-//! Which programs are explored, by the time that there is.
+//! The sets of programs that are explored, by size.
 
 use super::super::harness::Effort;
 use super::super::harness::ledger::CHECKER;
 use super::alphabet::{Alphabet, Start};
 
-/// How much is explored: `JOB_REGISTRY_PROGRAMS` is `small`, which is usual, `quick`, `full`, or the name of one set.
+/// Extent of the exploration. `JOB_REGISTRY_PROGRAMS` is `small` (the default), `quick`, `full`, or
+/// the name of one set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Size {
     Small,
     Quick,
     Full,
-    /// Larger than any: by its name alone.
+    /// Larger than `full`, and explored by the name of the set only.
     Named,
 }
 
 impl Size {
-    /// `None` where a set is asked for by its name.
+    /// Returns the size, or `None` if the variable names a set.
     pub(super) fn asked_for() -> Option<Self> {
         match &*asked() {
             "small" => Some(Self::Small),
@@ -30,7 +31,7 @@ fn asked() -> String {
     std::env::var("JOB_REGISTRY_PROGRAMS").unwrap_or_else(|_| "small".to_owned())
 }
 
-/// The sets that were asked for.
+/// Returns the chosen sets.
 pub(super) fn sets() -> Vec<&'static Set> {
     let Some(size) = Size::asked_for() else {
         let name = asked();
@@ -47,28 +48,28 @@ pub(super) fn sets() -> Vec<&'static Set> {
 /// All programs of a shape over an alphabet.
 pub(super) struct Set {
     pub(super) name: &'static str,
-    /// From this size on.
+    /// Smallest size that includes the set.
     size: Size,
     pub(super) starts: &'static [Start],
     pub(super) alphabet: Alphabet,
-    /// Calls by thread.
+    /// Number of calls by thread.
     pub(super) lengths: &'static [usize],
-    /// Only those in which every call is accepted in some order.
+    /// Whether programs with a call that no order accepts are left out.
     pub(super) accepted_only: bool,
-    /// Every so many of them: a prime, so that each letter has its turn at each place.
+    /// Step between explored programs: 1, or a prime, so that each letter occurs at each place.
     pub(super) one_in: usize,
-    /// The one checker that comes to the end of it, if not both.
+    /// The only checker that explores the set, if not both.
     only: Option<&'static str>,
-    /// Under loom, for each program.
+    /// Effort under loom for each program.
     pub(super) effort: Effort,
 }
 
 impl Set {
-    /// For a program of somebody's own.
+    /// Effort for a single program that `JOB_REGISTRY_PROGRAM` names.
     pub(super) const ONE: Effort = within(BOUND_2, UNBOUNDED, 0);
 }
 
-/// Those without watchers that wait.
+/// States without waiting watchers.
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
 const EVERY: &[Start] = &Start::ALL;
 const WATCHED: &[Start] = &[
@@ -78,7 +79,8 @@ const WATCHED: &[Start] = &[
     Start::RetriedWatched,
     Start::Reused,
 ];
-/// Without the second attempt: it goes as the first one does, and takes as long as the others together.
+/// States without the second attempt, which behaves as the first and takes as long as the others
+/// together.
 const FIRST_ATTEMPT: &[Start] = &[Start::Pending, Start::Running, Start::Due];
 
 const TWO_WATCHERS: &[Start] = &[Start::RunningWatched, Start::RetriedWatched];

@@ -1,4 +1,4 @@
-//! The explorer's own parts can fail.
+//! Tests of the explorer's parts: each of them can fail.
 
 use super::super::spec::{Refusal, Ret};
 use super::judge::{Outcome, RealTime, explains, in_sequence};
@@ -8,7 +8,7 @@ fn program(text: &str) -> Program {
     text.parse().unwrap()
 }
 
-/// The first of its outcomes in which the calls come one after the other.
+/// Returns the program's first sequential outcome.
 fn outcome(program: &Program) -> Outcome {
     in_sequence(program, None).remove(0)
 }
@@ -23,7 +23,7 @@ fn two_endings_are_not_explained() {
 }
 
 #[test]
-fn a_wrong_last_look_is_not_explained() {
+fn a_wrong_final_answer_is_not_explained() {
     let program = program("Running: Complete | Advance");
     let mut outcome = outcome(&program);
     outcome.last.pop();
@@ -37,14 +37,14 @@ fn an_order_against_real_time_is_not_explained() {
     let all = in_sequence(&program, None);
     let refused = |outcome: &&Outcome| outcome.answers[1][0] == [Ret::Refused(Refusal::NotStarted)];
     let outcome = all.iter().find(refused).unwrap();
-    // By thread, by call: how many calls of each thread had returned before.
+    // Number of each thread's calls that had returned before, by thread and call.
     let overlap: RealTime = vec![vec![vec![0, 0]], vec![vec![0, 0]]];
     let after: RealTime = vec![vec![vec![0, 0]], vec![vec![1, 0]]];
     assert!(explains(&program, outcome, Some(&overlap)));
     assert!(!explains(&program, outcome, Some(&after)));
 }
 
-/// With a bound on preemptions, only what can happen within it has to be seen.
+/// A bound on preemptions reduces the outcomes that must be seen.
 #[test]
 fn fewer_preemptions_make_fewer_sequences() {
     let program = program("Pending: Start, Complete | Advance, Snapshot");
@@ -56,7 +56,7 @@ fn fewer_preemptions_make_fewer_sequences() {
 }
 
 #[test]
-fn a_sweep_passes_a_job_over_only_beside_its_lock() {
+fn a_sweep_skips_a_job_only_while_it_is_locked() {
     let program = program("Due: Sweep | Snapshot");
     let mut outcome = outcome(&program);
     outcome.answers[0][0] = vec![Ret::Count(0)];
