@@ -7,25 +7,25 @@
 //!     del self.jobs[job_id]
 //! ```
 //!
-//! It is mistake 2 again. The disk takes as long as it likes, and until it is done no job can be updated, none
-//! looked at, and no heartbeat recorded. Where what the disk waits for is another job, which cannot go on because of the
-//! lock, it is never done.
+//! This repeats mistake 2. The time of a disk access is unbounded. Until it ends, no job can be
+//! updated or read, and no heartbeat can be recorded. If the disk in turn waits for another job,
+//! which waits for the lock, the deletion never ends.
 //!
-//! The smallest program: a disk that serves one at a time. One thread cleans up; one writes a page of another job
-//! and reports its progress while it is at it.
+//! The smallest program: a disk that serves one request at a time. One thread cleans up. The other
+//! writes a page of another job, and reports its progress meanwhile.
 //!
-//! What the crate does instead: there is no lock around all jobs, and the files go with the payload, which is
-//! dropped after the job's own lock has been released: `p07_no_deadlock`, and
+//! In this crate, no lock covers all jobs. The files belong to the payload, which is
+//! dropped after the job's own lock has been released. See `p07_no_deadlock`, and
 //! `payload_drop_may_call_anything` in `tests/faults`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
     /// The one lock, and the progress of the other job.
     job_lock: Mutex<u64>,
-    /// The files that are there.
+    /// Files on the disk.
     disk: Mutex<Vec<&'static str>>,
 }
 
@@ -45,7 +45,7 @@ impl Service {
 /// P7, scenarios 3 and 43.
 #[test]
 fn files_deleted_under_the_lock_stop_every_job() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "files_deleted_under_the_lock_stop_every_job",
         bug: "the fix, step 6: files are deleted under the one lock",
         violation: "deadlock",

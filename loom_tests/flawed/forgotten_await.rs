@@ -5,21 +5,21 @@
 //! await self._update_job_status(job_id, progress=50)
 //! ```
 //!
-//! With the fix, the update is a coroutine. Called without `await` it takes no lock, and does nothing else
-//! either; Python says so in a warning, later and elsewhere. There are some 25 places where it can be forgotten. It is
-//! the same with an `async fn` in Rust.
+//! After the fix, the update is a coroutine. Called without `await`, it takes no lock and does
+//! nothing else either. Python reports it in a warning, later and elsewhere. Some 25 calls need the
+//! `await`. An `async fn` in Rust has the same risk.
 //!
 //! The smallest program: one thread updates with `await`, one without.
 //!
-//! What the crate does instead: nothing is awaited. Every call is synchronous, and a result that is not used is a
-//! warning at compile time (`tests/compile_fail/fail/result_ignored.rs`).
+//! In this crate, nothing is awaited. Every call is synchronous, and an unused result
+//! is a warning at compile time (`tests/compile_fail/fail/result_ignored.rs`).
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{block_on, check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
-    /// The one lock, and the pages that the job has finished.
+    /// The one lock, and the number of pages that the job has finished.
     pages: Mutex<u64>,
 }
 
@@ -33,7 +33,7 @@ impl Service {
 /// Scenario 2.
 #[test]
 fn a_forgotten_await_takes_no_lock() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "a_forgotten_await_takes_no_lock",
         bug: "mistake 1: a forgotten `await`",
         violation: "an update never happened",

@@ -1,4 +1,4 @@
-//! Step 5 of the guide's fix: the lookup is locked, and what it returns is not.
+//! Step 5 of the guide's fix: the look-up is locked, and the record that it returns is not.
 //!
 //! ```python
 //! async def get_job_status(self, job_id):
@@ -6,15 +6,16 @@
 //!         return self.jobs.get(job_id)
 //! ```
 //!
-//! The caller gets the live record, and reads one field after the other while threads write them. That is mistake 4,
-//! in the fix itself: a client sees a job that is processing at 100 %, or completed without a file.
+//! The caller gets the live record, and reads its fields one by one while threads write them. The
+//! fix thereby contains mistake 4. A client sees a job that is processing at 100 %, or completed
+//! without a file.
 //!
 //! The smallest program: one thread completes the job, one asks for it and reads two fields.
 //!
-//! What the crate does instead: `snapshot` is a copy of one instant, `get` a clone made under the lock, and from
-//! `read` nothing leaves but the closure's result: `p12_one_instant`.
+//! In this crate, `snapshot` is a copy of one instant, and `get` a clone made under
+//! the lock. Only the closure's result leaves a `read`. See `p12_one_instant`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
 
@@ -27,7 +28,7 @@ struct Record {
 }
 
 struct Service {
-    /// The one lock, around everything. A record is a reference in Python.
+    /// The one lock around everything. A record is a reference in Python.
     job: Mutex<Arc<Record>>,
 }
 
@@ -46,7 +47,7 @@ impl Service {
 /// P12, scenarios 5 and 42.
 #[test]
 fn a_record_that_left_the_lock_is_of_no_instant() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "a_record_that_left_the_lock_is_of_no_instant",
         bug: "the fix, step 5: the live record leaves the lock",
         violation: "of two instants",

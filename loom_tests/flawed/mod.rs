@@ -1,10 +1,10 @@
-//! Registries that are wrong, and the model that catches each.
+//! Flawed registries, each with the model that detects its bug.
 //!
-//! The crate comes from a guide for a Python service with a dictionary of jobs. These are the races it starts from,
-//! the mistakes it warns of, and what its own fix leaves open: each as a registry of a few lines, written
-//! to be read. Together they are the reason why the crate exists.
+//! The crate comes from a guide for a Python service with a dictionary of jobs. These are the races
+//! in that service, the mistakes that the guide warns of, and the races that its own fix leaves
+//! open. Each is a registry of a few lines. They are the reason for this crate.
 //!
-//! | file | what it is in the guide |
+//! | file | place in the guide |
 //! |---|---|
 //! | `original.rs` | the service before the fix, without a lock |
 //! | `forgotten_await.rs` | mistake 1 |
@@ -15,10 +15,11 @@
 //! | `live_record_returned.rs` | the fix, step 5: the record leaves the lock |
 //! | `files_under_the_lock.rs` | the fix, step 6: a slow disk under the one lock |
 //!
-//! Every one of them has to die: `specimen.rs` runs its model in a process of its own, and the test fails unless
-//! the checker has found the bug that is named, in so many executions. Nothing here is a data race, which
-//! Rust does not allow; a field that Python would let anybody write is a relaxed atomic.
+//! Every bug has to be detected. `case.rs` runs each model in a process of its own. The test fails
+//! unless the checker finds the named bug. Nothing here is a data race, which Rust does not allow:
+//! a field that any Python code may write is a relaxed atomic.
 
+mod case;
 mod files_under_the_lock;
 mod forgotten_await;
 mod live_record_returned;
@@ -26,5 +27,4 @@ mod nested_lock;
 mod original;
 mod read_outside_the_lock;
 mod sleep_inside_the_lock;
-mod specimen;
 mod two_event_loops;

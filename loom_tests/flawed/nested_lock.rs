@@ -1,4 +1,4 @@
-//! Mistake 3 of the guide: a method that holds the lock calls one that takes it.
+//! Mistake 3 of the guide: a method that holds the lock calls another one that takes it.
 //!
 //! ```python
 //! async def method_a():
@@ -6,20 +6,21 @@
 //!         await method_b()  # method_b also tries to acquire lock!
 //! ```
 //!
-//! The thread waits for itself. With two locks, taken in different orders, two threads wait for each other,
-//! and that happens once in a thousand runs.
+//! The thread waits for itself. With two locks, taken in different orders, two threads wait for
+//! each other, and that happens once in a thousand runs.
 //!
-//! The smallest programs: a call within a call; two threads that copy between two jobs, one each way.
+//! The smallest programs: a re-entrant call; two threads that copy between two jobs, one each way.
 //!
-//! What the crate does instead: a thread holds one job's lock at most, and a call that would take a second is refused with
-//! `WouldDeadlock` before it waits: `crosswise_locks_are_refused_not_hung` in `p07_no_deadlock`.
+//! In this crate, a thread holds at most one job's lock. A call that would take a
+//! second one is refused with `WouldDeadlock` before it waits. See
+//! `crosswise_locks_are_refused_not_hung` in `p07_no_deadlock`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race, spawn};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
-    /// A lock for each job, and its pages.
+    /// A lock for each job, around its number of pages.
     jobs: [Mutex<u64>; 2],
 }
 
@@ -44,7 +45,7 @@ impl Service {
 /// P7, scenario 4.
 #[test]
 fn a_nested_lock_waits_for_itself() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "a_nested_lock_waits_for_itself",
         bug: "mistake 3: a nested lock",
         violation: "deadlock",
@@ -58,10 +59,10 @@ fn a_nested_lock_waits_for_itself() {
     });
 }
 
-/// P7, scenarios 4 and 34: the same mistake with a lock for each job, where it takes two threads.
+/// P7, scenarios 4 and 34: with a lock for each job, the mistake takes two threads.
 #[test]
 fn crosswise_locks_wait_for_each_other() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "crosswise_locks_wait_for_each_other",
         bug: "mistake 3, with a lock for each job",
         violation: "deadlock",

@@ -1,5 +1,5 @@
-//! The guide's service as it is before the fix: a dictionary of records, no lock, and several tasks and threads
-//! that read and write what they find there.
+//! The guide's service before the fix: a dictionary of records, no lock, and several tasks and
+//! threads that read and write the records.
 //!
 //! ```python
 //! def _update_job_status(self, job_id, **kwargs):
@@ -9,31 +9,31 @@
 //!             setattr(job, key, value)
 //! ```
 //!
-//! What goes wrong, each with the smallest program that shows it:
+//! The violations, each with the smallest program that shows it:
 //!
-//! * two threads add a file each, and one file is forgotten: it is never deleted;
-//! * an update that comes late turns the progress back;
-//! * an update that comes late turns a completed job into a processing one, for ever;
-//! * the heartbeat looks whether the job is there, the cleanup deletes it, and the heartbeat dies of a
+//! * Two threads add a file each, and one file is lost: it is never deleted.
+//! * A late update decreases the progress.
+//! * A late update turns a completed job into a processing one, forever.
+//! * A heartbeat checks that the job exists, the cleanup deletes it, and the heartbeat fails with a
 //!   `KeyError`.
 //!
-//! What the crate does instead: files are part of a payload that is reached under the job's own lock; progress and status
-//! are one word that only grows, so that a late update is refused; an id whose job has gone is an error that
-//! is a value. The same programs on the crate: `p01_forward_only`, `p02_one_ending`, `p03_no_lost_update`,
-//! `p04_no_use_after_cleanup`.
+//! In this crate, the files are part of a payload behind the job's own lock. Progress
+//! and status are one word that only grows, so a late update is refused. A call with the id of a
+//! removed job returns an error. The same programs on the crate are in `p01_forward_only`,
+//! `p02_one_ending`, `p03_no_lost_update` and `p04_no_use_after_cleanup`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
 const PROCESSING: u64 = 1;
 const COMPLETED: u64 = 2;
 
-/// `PresentationJob`. Whoever has it writes it.
+/// `PresentationJob`, which any task may write.
 struct Record {
     status: AtomicU64,
     progress: AtomicU64,
-    /// How many `created_files` there are.
+    /// Number of `created_files`.
     files: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ impl Service {
     fn job(&self) -> &Record {
         assert!(
             self.is_there.load(Ordering::Relaxed) == 1,
-            "KeyError: the job is not there any more"
+            "KeyError: the job has been removed"
         );
         &self.record
     }
@@ -79,7 +79,7 @@ impl Service {
     }
 
     /// One round of `while job_id in self.jobs`.
-    fn beat(&self) {
+    fn heartbeat(&self) {
         if self.is_there.load(Ordering::Relaxed) == 1 {
             self.job();
         }
@@ -98,10 +98,10 @@ fn get(field: &AtomicU64) -> u64 {
 /// P3, scenario 1.
 #[test]
 fn without_a_lock_an_update_is_lost() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "without_a_lock_an_update_is_lost",
         bug: "before the fix: two writers of one record",
-        violation: "a file was forgotten",
+        violation: "a file was lost",
         run: || {
             let claim = claim!(without_a_lock_an_update_is_lost, [P3], [1]);
             check(&claim, &[2], &[], || {
@@ -109,7 +109,7 @@ fn without_a_lock_an_update_is_lost() {
                 let add = |service: Arc<Service>| move || service.add_file();
                 race(add(service.clone()), add(service.clone()));
                 let files = get(&service.job().files);
-                assert_eq!(files, 2, "a file was forgotten");
+                assert_eq!(files, 2, "a file was lost");
                 files
             });
         },
@@ -119,10 +119,10 @@ fn without_a_lock_an_update_is_lost() {
 /// P1, scenario 6.
 #[test]
 fn without_a_lock_progress_goes_backward() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "without_a_lock_progress_goes_backward",
         bug: "before the fix: progress that comes late",
-        violation: "the progress went back",
+        violation: "the progress decreased",
         run: || {
             let claim = claim!(without_a_lock_progress_goes_backward, [P1], [6]);
             check(&claim, &[40], &[], || {
@@ -132,7 +132,7 @@ fn without_a_lock_progress_goes_backward() {
                 };
                 race(update(service.clone(), 30), update(service.clone(), 40));
                 let progress = get(&service.job().progress);
-                assert_eq!(progress, 40, "the progress went back");
+                assert_eq!(progress, 40, "the progress decreased");
                 progress
             });
         },
@@ -142,7 +142,7 @@ fn without_a_lock_progress_goes_backward() {
 /// P2, scenarios 9 and 12.
 #[test]
 fn without_a_lock_a_finished_job_is_revived() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "without_a_lock_a_finished_job_is_revived",
         bug: "before the fix: an update after the end",
         violation: "a completed job is processing again",
@@ -167,17 +167,21 @@ fn without_a_lock_a_finished_job_is_revived() {
 
 /// P4, scenario 7.
 #[test]
-fn without_a_lock_a_heartbeat_dies_of_the_cleanup() {
-    dies(&Specimen {
-        name: "without_a_lock_a_heartbeat_dies_of_the_cleanup",
-        bug: "before the fix: a heartbeat beside the cleanup",
+fn without_a_lock_a_heartbeat_fails_after_the_cleanup() {
+    is_detected(&Case {
+        name: "without_a_lock_a_heartbeat_fails_after_the_cleanup",
+        bug: "before the fix: a heartbeat during the cleanup",
         violation: "KeyError",
         run: || {
-            let claim = claim!(without_a_lock_a_heartbeat_dies_of_the_cleanup, [P4], [7]);
+            let claim = claim!(
+                without_a_lock_a_heartbeat_fails_after_the_cleanup,
+                [P4],
+                [7]
+            );
             check(&claim, &[()], &[], || {
                 let service = Service::with_a_job();
                 let other = service.clone();
-                race(move || service.beat(), move || other.clean_up());
+                race(move || service.heartbeat(), move || other.clean_up());
             });
         },
     });

@@ -1,4 +1,4 @@
-//! Mistake 4 of the guide: the lock is taken, but too late.
+//! Mistake 4 of the guide: the lock is taken too late.
 //!
 //! ```python
 //! job = self.jobs[job_id]  # Read outside lock
@@ -6,21 +6,21 @@
 //!     job.progress = 50    # Write inside lock
 //! ```
 //!
-//! What was read may be old by the time it is written back. Every single access is locked, and an update is
-//! lost all the same.
+//! The value read may be stale by the time it is written back. Every single access is locked, and
+//! an update is lost nevertheless.
 //!
 //! The smallest program: two threads add a page each.
 //!
-//! What the crate does instead: the payload can be reached through the lock only, and a reference cannot leave it
-//! (`tests/compile_fail/fail/reference_out_of_update.rs`). `update` reads and writes in one section:
-//! `p03_no_lost_update`.
+//! In this crate, the payload can be reached through the lock only, and a reference
+//! cannot leave it (`tests/compile_fail/fail/reference_out_of_update.rs`). `update` reads and
+//! writes in one section. See `p03_no_lost_update`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, Mutex};
 
 struct Service {
-    /// The one lock, and the job's pages.
+    /// The one lock, around the job's number of pages.
     pages: Mutex<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Service {
 /// P3, scenarios 1 and 5.
 #[test]
 fn a_read_outside_the_lock_loses_an_update() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "a_read_outside_the_lock_loses_an_update",
         bug: "mistake 4: a read outside the lock",
         violation: "a page was lost",

@@ -6,17 +6,17 @@
 //!     await asyncio.sleep(5)  # Blocks all other job updates for 5 seconds!
 //! ```
 //!
-//! In Python every other job stands still meanwhile. In Rust, where a lock blocks its thread, it is worse: the
-//! event loop sets the sleeper aside, polls the next task, and that one waits for the lock on the only thread that could
-//! ever wake the sleeper.
+//! In Python, every other job is blocked meanwhile. In Rust, a lock blocks its thread, and the
+//! service deadlocks. The event loop suspends the sleeper and polls the next task. That task waits
+//! for the lock on the only thread that could wake the sleeper.
 //!
 //! The smallest program: an event loop with two tasks, of which the first sleeps under the lock.
 //!
-//! What the crate does instead: a guard stays on its thread, so that a task that holds one across an
-//! `await` cannot be spawned (`tests/compile_fail/fail/guard_across_await.rs`), and a second lock on one thread is
-//! refused instead of waited for: `p07_no_deadlock`.
+//! In this crate, a guard stays on its thread, so a task that holds one across an
+//! `await` cannot be spawned (`tests/compile_fail/fail/guard_across_await.rs`). A second lock on
+//! one thread is refused instead of waited for. See `p07_no_deadlock`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, spawn};
 use crate::sync::Mutex;
 use std::future::Future;
@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 struct Service {
-    /// The one lock, and the progress of both jobs.
+    /// The one lock, around the progress of both jobs.
     progress: Mutex<[u64; 2]>,
 }
 
@@ -42,7 +42,7 @@ impl Service {
     }
 }
 
-/// Until the event loop comes round again.
+/// Sleeps until the event loop polls again.
 async fn sleep() {
     let mut has_slept = false;
     std::future::poll_fn(|_| {
@@ -55,7 +55,7 @@ async fn sleep() {
     .await;
 }
 
-/// An event loop: polls both in turn until both are done.
+/// Runs an event loop that polls both futures in turn until both are ready.
 fn run_both(one: impl Future<Output = ()>, two: impl Future<Output = ()>) {
     let (mut one, mut two) = (pin!(one), pin!(two));
     let mut cx = Context::from_waker(Waker::noop());
@@ -69,7 +69,7 @@ fn run_both(one: impl Future<Output = ()>, two: impl Future<Output = ()>) {
 /// P7, scenarios 3 and 35.
 #[test]
 fn a_sleep_inside_the_lock_stops_every_job() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "a_sleep_inside_the_lock_stops_every_job",
         bug: "mistake 2: sleeping inside the lock",
         violation: "deadlock",

@@ -1,8 +1,9 @@
-//! Step 4 of the guide's fix: the processing runs in a thread with an event loop of its own, and takes the same
-//! `asyncio.Lock` as the main loop.
+//! Step 4 of the guide's fix: the processing runs in a thread with its own event loop. It takes the
+//! same `asyncio.Lock` as the main loop.
 //!
-//! Such a lock is for the tasks of one loop, which change places only at an `await`. Its `acquire` looks at a flag
-//! and then sets it, in two steps that no other task can come between. Another thread can:
+//! Such a lock serves the tasks of one loop, which switch only at an `await`. Its `acquire` tests a
+//! flag and then sets it. No other task of that loop can run between the two steps, but another
+//! thread can:
 //!
 //! ```python
 //! async def acquire(self):
@@ -11,14 +12,14 @@
 //!         return True
 //! ```
 //!
-//! So the fix, which is there because of the threads, excludes nothing between them. (Where the other loop does
-//! find it taken, newer versions of Python raise an error, and the update is lost in that way.)
+//! The fix exists because of the threads, and excludes nothing between them. If the other loop does
+//! find the lock taken, newer versions of Python raise an error, and that loses the update instead.
 //!
 //! The smallest program: two threads take the lock and add a page each.
 //!
-//! What the crate does instead: a job's lock is a lock between threads: `p03_no_lost_update`.
+//! In this crate, a job's lock excludes threads. See `p03_no_lost_update`.
 
-use super::specimen::{Specimen, dies};
+use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};
 use crate::sync::{Arc, AtomicU64, Ordering};
 
@@ -28,7 +29,7 @@ struct AsyncioLock {
 }
 
 impl AsyncioLock {
-    /// `false` where a task would wait.
+    /// Returns `false` if a task would wait.
     fn acquire(&self) -> bool {
         if self.locked.load(Ordering::Relaxed) == 1 {
             return false;
@@ -48,7 +49,7 @@ struct Service {
 }
 
 impl Service {
-    /// Whether the lock was free, and the page added.
+    /// Adds a page and returns `true` if the lock was free.
     fn add_page(&self) -> bool {
         if !self.job_lock.acquire() {
             return false;
@@ -63,7 +64,7 @@ impl Service {
 /// P3, scenario 41.
 #[test]
 fn one_asyncio_lock_in_two_threads_excludes_nothing() {
-    dies(&Specimen {
+    is_detected(&Case {
         name: "one_asyncio_lock_in_two_threads_excludes_nothing",
         bug: "the fix, step 4: one `asyncio.Lock` in two threads",
         violation: "a page was lost",
