@@ -1,4 +1,4 @@
-//! The models written by hand: a module for each property, P1 to P12.
+//! Models by hand: a module for each property, P1 to P12.
 
 use super::harness;
 

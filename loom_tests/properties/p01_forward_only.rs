@@ -1,11 +1,12 @@
 //! P1, forward only: no observer ever sees a job's version decrease.
 //!
-//! The smallest program that could violate it: two threads advance, a third looks twice. A violation
-//! looks like a second look below the first, or a final progress below the larger of the two.
+//! The smallest program that could violate it: two threads advance, a third reads twice. A
+//! violation looks like a second snapshot below the first, or a final progress below the larger of
+//! the two.
 
 use super::harness::{call, check, claim, percent, race, running, spawn};
 
-/// Two advances arrive in either order, and the larger one stands.
+/// The larger of two advances stands, in either order of arrival.
 #[test]
 fn the_larger_of_two_advances_stands() {
     let claim = claim!(the_larger_of_two_advances_stands, [P1], [6]);
@@ -22,7 +23,7 @@ fn the_larger_of_two_advances_stands() {
     });
 }
 
-/// An observer between two racing writers never sees the version fall.
+/// An observer of two racing writers never sees the version decrease.
 #[test]
 fn no_observer_sees_the_version_fall() {
     let claim = claim!(no_observer_sees_the_version_fall, [P1, P2], [6, 9, 22]).bounds(&[Some(2)]);

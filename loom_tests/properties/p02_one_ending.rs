@@ -1,7 +1,8 @@
-//! P2, one ending: exactly one of several endings wins, and nothing about the attempt changes after it.
+//! P2, one ending: exactly one of several endings wins, and nothing about the attempt changes after
+//! it.
 //!
-//! The smallest program that could violate it: one thread completes, one cancels. A violation looks like
-//! two `Ok`, none, or a final status that is not the winner's.
+//! The smallest program that could violate it: one thread completes, one cancels. A violation looks
+//! like two `Ok`, none, or a final status that is not the winner's.
 
 use super::harness::{call, check, claim, percent, race, registry, running};
 use crate::{Status, StepError};
@@ -34,7 +35,7 @@ fn second_ending_never_wins() {
     });
 }
 
-/// The owner goes away while somebody completes its job.
+/// The owner is dropped while another thread completes its job.
 #[test]
 fn a_dropped_owner_and_a_completion_make_one_ending() {
     let claim = claim!(a_dropped_owner_and_a_completion_make_one_ending, [P2], [36]);
@@ -70,7 +71,7 @@ fn exactly_one_starter_wins() {
     });
 }
 
-/// An advance either came before the ending or is refused: an ended job's progress does not move.
+/// An advance either precedes the ending or is refused. An ended job's progress does not change.
 #[test]
 fn nothing_moves_after_the_end() {
     let claim = claim!(nothing_moves_after_the_end, [P1, P2], [9, 10]);
@@ -99,7 +100,7 @@ fn nothing_moves_after_the_end() {
     });
 }
 
-/// A rescuer that has found the job silent comes while the job completes after all.
+/// A stall verdict races with the completion of the silent job, and never reverts it.
 #[test]
 fn a_rescuer_never_reverts_a_completion() {
     let claim = claim!(a_rescuer_never_reverts_a_completion, [P2, P8], [12, 14]);

@@ -28,7 +28,7 @@ fn no_update_is_lost() {
     });
 }
 
-/// An update that races the ending either is in the result or was refused.
+/// An update that races with the ending is either in the result or refused.
 #[test]
 fn an_accepted_update_is_in_the_ended_job() {
     let claim = claim!(an_accepted_update_is_in_the_ended_job, [P2, P3], [9]);
@@ -54,7 +54,7 @@ fn an_accepted_update_is_in_the_ended_job() {
     });
 }
 
-/// A writer that waited for the lock while the job ended finds it closed.
+/// A writer that waited for the lock while the job ended is refused.
 #[test]
 fn an_update_never_lands_on_an_ended_job() {
     let claim = claim!(an_update_never_lands_on_an_ended_job, [P2, P3], [7]);
@@ -81,7 +81,8 @@ fn an_update_never_lands_on_an_ended_job() {
     });
 }
 
-/// A guard writes in two steps, and whoever does not wait for it is told so; nobody sees the first step alone.
+/// A guard writes in two steps. A `try_lock` meanwhile is refused, and no thread sees only the
+/// first step.
 #[test]
 fn a_section_under_a_guard_is_whole() {
     let claim = claim!(a_section_under_a_guard_is_whole, [P3, P7], [1, 3]);
@@ -95,7 +96,7 @@ fn a_section_under_a_guard_is_whole() {
                 move || {
                     let mut count = jobs.lock(id).unwrap();
                     *count += 1;
-                    // A step in between, at which the others may come by.
+                    // Other threads may run at this step between the two writes.
                     call!(count.advance(percent(40.0))).unwrap();
                     *count += 1;
                 }

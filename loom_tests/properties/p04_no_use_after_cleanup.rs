@@ -1,9 +1,9 @@
-//! P4, no use after cleanup: a call with the id of a removed job reads and changes nothing, also when its
-//! slot lives again.
+//! P4, no use after cleanup: a call with the id of a removed job reads and changes nothing, even if
+//! its slot is reused.
 //!
-//! The smallest program that could violate it: one thread removes a job and registers another into its
-//! slot, one writes to the first by id. A violation looks like a second job that is not as it
-//! was registered, or a payload of the second job read through the first one's id.
+//! The smallest program that could violate it: one thread removes a job and registers another in
+//! its slot, one writes to the first by id. A violation looks like a second job that differs from
+//! its registration, or like the second job's payload, read through the first one's id.
 
 use super::harness::{call, check, claim, percent, race, registry};
 use super::p06_no_leak::wear_out;
@@ -12,7 +12,7 @@ use crate::sync::{Arc, AtomicUsize, Ordering};
 use crate::{Job, JobId, JobRegistry, LookupError, Snapshot, Status, StepError};
 use std::time::Duration;
 
-/// A running job, in a registry with room for one.
+/// Returns a running job in a registry with room for one.
 fn lone() -> (JobRegistry<&'static str>, JobId) {
     let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
     let id = jobs.register("old").unwrap().detach();
@@ -20,7 +20,7 @@ fn lone() -> (JobRegistry<&'static str>, JobId) {
     (jobs, id)
 }
 
-/// Ends and removes the old job and registers a new one in its place.
+/// Ends and removes the old job, and registers a new one in its slot.
 fn replace(jobs: &JobRegistry<&'static str>, old: JobId) -> Snapshot {
     call!(jobs.cancel(old)).unwrap();
     assert_eq!(call!(jobs.remove(old)).unwrap(), "old");
@@ -34,7 +34,7 @@ fn untouched(jobs: &JobRegistry<&'static str>, new: Snapshot) {
     assert_eq!(
         (record.payload, record.snapshot),
         ("new", new),
-        "the new job was touched"
+        "the new job was changed"
     );
     assert_eq!(new.status(), Status::Running);
 }
@@ -59,7 +59,7 @@ fn a_late_advance_never_touches_the_next_job() {
     });
 }
 
-/// The beat has a later time than anything of the next job.
+/// The heartbeat has a later time than anything of the next job.
 #[test]
 fn a_late_heartbeat_never_touches_the_next_job() {
     let claim = claim!(
@@ -72,7 +72,7 @@ fn a_late_heartbeat_never_touches_the_next_job() {
             registry(|builder| builder.capacity(1).retention(Duration::MAX).clock(Skewed));
         let old = jobs.register("old").unwrap().detach();
         call!(jobs.start(old)).unwrap();
-        let (beat, new) = race(
+        let (is_recorded, new) = race(
             {
                 let jobs = jobs.clone();
                 move || call!(jobs.heartbeat(old)).is_ok()
@@ -83,7 +83,7 @@ fn a_late_heartbeat_never_touches_the_next_job() {
             },
         );
         untouched(&jobs, new);
-        beat
+        is_recorded
     });
 }
 
@@ -108,8 +108,8 @@ fn a_late_lock_never_opens_the_next_job() {
 }
 
 #[test]
-fn a_late_look_never_shows_the_next_job() {
-    let claim = claim!(a_late_look_never_shows_the_next_job, [P4], [7, 19]);
+fn a_late_read_never_shows_the_next_job() {
+    let claim = claim!(a_late_read_never_shows_the_next_job, [P4], [7, 19]);
     let (running, cancelled) = (Status::Running, Status::Cancelled);
     check(&claim, &[Some(running), Some(cancelled), None], &[], || {
         let (jobs, old) = lone();
@@ -134,7 +134,7 @@ fn a_late_look_never_shows_the_next_job() {
     });
 }
 
-/// A slot that is free is empty, and what the next job puts there stays.
+/// A free slot is empty, and the next job's payload stays in it.
 #[test]
 fn a_free_slot_is_empty() {
     let claim = claim!(a_free_slot_is_empty, [P4, P6], [31]);
@@ -161,10 +161,11 @@ fn a_free_slot_is_empty() {
     });
 }
 
-/// An id of one job's half and another's generation is nobody's, not even while the one job makes way for the other.
+/// An id with one job's nonce and another's generation resolves to no job, even while the one
+/// replaces the other.
 #[test]
-fn halves_of_two_ids_open_neither_job() {
-    let claim = claim!(halves_of_two_ids_open_neither_job, [P4], [19]);
+fn an_id_with_another_jobs_nonce_opens_no_job() {
+    let claim = claim!(an_id_with_another_jobs_nonce_opens_no_job, [P4], [19]);
     check(&claim, &[true, false], &[], || {
         let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
         let old = jobs.register("old").unwrap().detach();
@@ -195,10 +196,11 @@ fn halves_of_two_ids_open_neither_job() {
     });
 }
 
-/// The same of a step, where it has nothing to do: no exchange then proves that the job has been there.
+/// Such an id cannot read the progress through an advance that changes nothing. Without a
+/// compare-exchange, nothing else proves that the job existed.
 #[test]
-fn halves_of_two_ids_learn_of_neither_jobs_progress() {
-    let claim = claim!(halves_of_two_ids_learn_of_neither_jobs_progress, [P4], [19]);
+fn an_id_with_another_jobs_nonce_reads_no_progress() {
+    let claim = claim!(an_id_with_another_jobs_nonce_reads_no_progress, [P4], [19]);
     check(&claim, &[true, false], &[], || {
         let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
         let job = jobs.register("old").unwrap();
@@ -218,7 +220,8 @@ fn halves_of_two_ids_learn_of_neither_jobs_progress() {
             },
             {
                 let jobs = jobs.clone();
-                // By handle: a look at the half by this thread would hide the other's from loom.
+                // By handle: if this thread loaded the nonce, loom would hide the other thread's
+                // load.
                 move || {
                     call!(job.cancel()).unwrap();
                     call!(job.remove()).unwrap();
@@ -230,10 +233,11 @@ fn halves_of_two_ids_learn_of_neither_jobs_progress() {
     });
 }
 
-/// A late call on the last job that a slot can have. There is no generation after it to begin again at.
+/// A late call on the last job of a slot never revives the slot. No generation follows in which it
+/// could be reused.
 #[test]
-fn a_late_call_never_wakes_a_used_up_slot() {
-    let claim = claim!(a_late_call_never_wakes_a_used_up_slot, [P4], [7, 19]);
+fn a_late_call_never_revives_a_retired_slot() {
+    let claim = claim!(a_late_call_never_revives_a_retired_slot, [P4], [7, 19]);
     check(&claim, &[true, false], &[], || {
         let (jobs, first) = lone();
         call!(jobs.cancel(first)).unwrap();
@@ -251,20 +255,20 @@ fn a_late_call_never_wakes_a_used_up_slot() {
                 move || replace(&jobs, last)
             },
         );
-        assert_ne!(new.id().slot, last.slot, "a slot began again");
+        assert_ne!(new.id().slot, last.slot, "a retired slot was reused");
         assert_eq!(call!(jobs.snapshot(last)), Err(LookupError::Gone));
         untouched(&jobs, new);
         advanced
     });
 }
 
-/// Scenario 31: by the time that the next job is there, the hook has seen the last one off.
+/// Scenario 31: the hook of the earlier job has returned before the next job exists.
 #[test]
-fn the_hook_has_run_before_the_slot_lives_again() {
-    let claim = claim!(the_hook_has_run_before_the_slot_lives_again, [P4, P6], [31]);
+fn the_hook_runs_before_the_slot_is_reused() {
+    let claim = claim!(the_hook_runs_before_the_slot_is_reused, [P4, P6], [31]);
     check(&claim, &[true, false], &[], || {
-        let seen_off = Arc::new(AtomicUsize::new(0));
-        let count = seen_off.clone();
+        let hooks_run = Arc::new(AtomicUsize::new(0));
+        let count = hooks_run.clone();
         let (jobs, _) = registry(|builder| {
             builder
                 .capacity(1)
@@ -284,9 +288,9 @@ fn the_hook_has_run_before_the_slot_lives_again() {
                 let jobs = jobs.clone();
                 move || {
                     let new = jobs.register("new").map(Job::detach);
-                    // An addition of nothing reads what is there now.
-                    let hooks = seen_off.fetch_add(0, Ordering::AcqRel);
-                    assert!(new.is_err() || hooks == 1, "the hook came late");
+                    // Adding zero is a read-modify-write, and therefore reads the present value.
+                    let hooks = hooks_run.fetch_add(0, Ordering::AcqRel);
+                    assert!(new.is_err() || hooks == 1, "the hook had not run");
                     new.is_ok()
                 }
             },
@@ -296,8 +300,8 @@ fn the_hook_has_run_before_the_slot_lives_again() {
     });
 }
 
-/// An id that somebody has guessed is used while its job is registered. Every call agrees on whether
-/// the job is there: what a heartbeat was accepted for can be seen.
+/// A guessed id is used while its job is registered. All calls agree on whether the job exists: the
+/// effect of an accepted heartbeat is visible.
 #[test]
 fn a_guessed_id_is_accepted_only_once_its_job_is_there() {
     let claim = claim!(
@@ -313,8 +317,8 @@ fn a_guessed_id_is_accepted_only_once_its_job_is_there() {
             {
                 let jobs = jobs.clone();
                 move || {
-                    let beat = call!(jobs.heartbeat(guessed));
-                    (beat.is_ok(), call!(jobs.snapshot(guessed)).is_ok())
+                    let heartbeat = call!(jobs.heartbeat(guessed));
+                    (heartbeat.is_ok(), call!(jobs.snapshot(guessed)).is_ok())
                 }
             },
             move || call!(jobs.register(())).unwrap().detach(),

@@ -1,14 +1,15 @@
-//! P5, no early cleanup: removal never takes a live job, a locked one, or an attempt that was retried.
+//! P5, no early cleanup: removal never takes a live job, a locked one, or an attempt that was
+//! retried.
 //!
-//! The smallest program that could violate it: one thread retries a failed job whose removal is due, one
-//! sweeps. A violation looks like a retry that succeeded on a job that is gone.
+//! The smallest program that could violate it: one thread retries a failed job whose removal is
+//! due, one sweeps. A violation looks like a retry that succeeded on a job that is gone.
 
 use super::harness::{ModelClock, call, check, claim, percent, race, registry, spawn};
 use crate::{JobId, JobRegistry, RetryError, Status};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A failed job whose removal is due.
+/// Returns a failed job whose removal is due.
 fn due() -> (JobRegistry<&'static str>, JobId) {
     let (jobs, clock) = registry(|builder| builder.retention(Duration::from_millis(10)));
     let id = jobs.register("deck").unwrap().detach();
@@ -41,7 +42,7 @@ fn a_sweep_never_takes_a_retried_attempt() {
                     (Status::Pending, "deck")
                 );
                 assert_eq!((seen.error, seen.times.removal), (None, None));
-                // What the sweep left in the queue does not take the new attempt either.
+                // The sweep's leftover entry in the queue does not remove the new attempt either.
                 assert_eq!(call!(jobs.sweep()).removed, 0);
             }
             Err(error) => {
@@ -52,7 +53,8 @@ fn a_sweep_never_takes_a_retried_attempt() {
     });
 }
 
-/// P6 as well: two sweeps, and a reader that holds the lock, remove the job once and do not forget it.
+/// P6 as well: two sweeps and a reader that holds the lock remove the job once, and do not forget
+/// it.
 #[test]
 fn a_due_job_is_removed_once_and_not_forgotten() {
     let claim = claim!(
@@ -76,7 +78,7 @@ fn a_due_job_is_removed_once_and_not_forgotten() {
         assert_eq!(
             call!(jobs.sweep()).removed,
             swept.busy,
-            "a job that was locked has been forgotten"
+            "a locked job was never removed"
         );
         assert!(jobs.is_empty());
         assert!(jobs.register("next").is_ok());
@@ -94,7 +96,7 @@ fn two_sweeps_remove_a_job_once() {
     });
 }
 
-/// A job that is due from the moment of its end on, and ends by the guard that writes to it.
+/// The job is due as soon as it ends, and the guard that writes to it ends it.
 #[test]
 fn a_removal_waits_for_the_guard_that_ends_the_job() {
     let claim = claim!(
@@ -129,12 +131,16 @@ fn a_removal_waits_for_the_guard_that_ends_the_job() {
             },
         );
         assert_eq!(call!(jobs.sweep()).removed + swept, 1);
-        assert_eq!(*removed.lock().unwrap(), Some(2), "removed half-written");
+        assert_eq!(
+            *removed.lock().unwrap(),
+            Some(2),
+            "removed between the two writes"
+        );
         swept
     });
 }
 
-/// The removal of the first attempt is due while the second one is held and written to.
+/// The removal of the first attempt is due while the second one is locked and updated.
 #[test]
 fn a_sweep_passes_a_guard_on_a_retried_job() {
     let claim = claim!(a_sweep_passes_a_guard_on_a_retried_job, [P5], [18, 27]);
@@ -160,7 +166,7 @@ fn a_sweep_passes_a_guard_on_a_retried_job() {
         assert_eq!(
             call!(jobs.sweep()).removed,
             0,
-            "the first attempt's removal took the second"
+            "the first attempt's deadline removed the second"
         );
         if let Some(id) = written {
             assert_eq!(call!(jobs.get(id)).unwrap().payload, "second deck");
@@ -169,7 +175,7 @@ fn a_sweep_passes_a_guard_on_a_retried_job() {
     });
 }
 
-/// A running job that has been silent for too long, to be kept for 100 ms after its end.
+/// Returns a stalled job, which is to be kept for 100 ms after its end.
 fn stalled() -> (JobRegistry<()>, ModelClock, JobId) {
     let (jobs, clock) = registry(|builder| {
         let stall_after = Duration::from_millis(5);
@@ -189,14 +195,14 @@ fn is_kept(jobs: &JobRegistry<()>, id: JobId) {
     assert_eq!(times.removal, Some(ended + Duration::from_millis(100)));
 }
 
-/// A heartbeat averts a stall verdict that is under way. The delay that was asked for still counts from
-/// the job's end.
+/// A heartbeat averts a concurrent stall verdict. The requested delay still counts from the job's
+/// end.
 #[test]
 fn an_averted_verdict_leaves_the_delay() {
     let claim = claim!(an_averted_verdict_leaves_the_delay, [P5, P8], [14, 26]);
     check(&claim, &[true, false], &[], || {
         let (jobs, clock, id) = stalled();
-        let (beat, failed) = race(
+        let (heartbeat, failed) = race(
             {
                 let jobs = jobs.clone();
                 move || call!(jobs.heartbeat(id))
@@ -206,7 +212,7 @@ fn an_averted_verdict_leaves_the_delay() {
                 move || call!(jobs.fail_stalled()).len()
             },
         );
-        assert_eq!(failed == 1, beat.is_err());
+        assert_eq!(failed == 1, heartbeat.is_err());
         if failed == 0 {
             clock.advance(Duration::from_millis(50));
             jobs.complete(id).unwrap();
@@ -216,8 +222,8 @@ fn an_averted_verdict_leaves_the_delay() {
     });
 }
 
-/// A late heartbeat comes between a stall verdict and its decision, and is stalled as well. The verdict
-/// falls, and the delay that was asked for counts from it.
+/// A late heartbeat arrives between a stall verdict and its decision, and is itself overdue. The
+/// verdict stands, and the requested delay counts from it.
 #[test]
 fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
     let claim = claim!(
@@ -233,7 +239,7 @@ fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
             let clock = clock.clone();
             spawn(move || clock.advance(Duration::from_millis(20)))
         };
-        let (beat, failed) = race(
+        let (heartbeat, failed) = race(
             {
                 let jobs = jobs.clone();
                 move || call!(jobs.heartbeat(id)).is_ok()
@@ -248,6 +254,6 @@ fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
             jobs.complete(id).unwrap();
         }
         is_kept(&jobs, id);
-        (beat, failed)
+        (heartbeat, failed)
     });
 }

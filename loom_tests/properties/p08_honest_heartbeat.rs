@@ -1,15 +1,16 @@
-//! P8, honest heartbeat: a beat that returned `Ok` is never followed by a stall verdict from before it,
-//! and nothing is recorded for a job that has ended.
+//! P8, honest heartbeat: after an accepted heartbeat, no stall verdict from before it takes effect.
+//! Nothing is recorded for a job that has ended.
 //!
-//! The smallest program that could violate it: one thread beats, one judges, and both say that it went
-//! well. A violation looks like a job that failed as stalled and whose last beat is as old as the clock.
+//! The smallest program that could violate it: one thread sends a heartbeat, one judges, and both
+//! succeed. A violation looks like a job that failed as stalled although its last heartbeat is as
+//! recent as the clock.
 
 use super::harness::{call, check, claim, percent, race, registry};
 use crate::sync::facade::record::this_thread;
 use crate::{Clock, JobId, JobRegistry, Status, StepError};
 use std::time::Duration;
 
-/// A running job that has been silent for too long.
+/// Returns a running job whose silence exceeds the limit.
 fn silent() -> (JobRegistry<()>, JobId) {
     let (jobs, clock) = registry(|builder| {
         builder
@@ -23,11 +24,11 @@ fn silent() -> (JobRegistry<()>, JobId) {
 }
 
 #[test]
-fn an_accepted_beat_prevents_the_verdict() {
-    let claim = claim!(an_accepted_beat_prevents_the_verdict, [P8], [14, 21]);
+fn an_accepted_heartbeat_prevents_the_verdict() {
+    let claim = claim!(an_accepted_heartbeat_prevents_the_verdict, [P8], [14, 21]);
     check(&claim, &[(true, false), (false, true)], &[], || {
         let (jobs, id) = silent();
-        let (beat, failed) = race(
+        let (heartbeat, failed) = race(
             {
                 let jobs = jobs.clone();
                 move || call!(jobs.heartbeat(id))
@@ -38,29 +39,34 @@ fn an_accepted_beat_prevents_the_verdict() {
             },
         );
         let seen = call!(jobs.snapshot(id)).unwrap();
-        if beat.is_ok() {
+        if heartbeat.is_ok() {
             assert_eq!(
                 seen.status(),
                 Status::Running,
-                "failed although the beat was taken"
+                "failed although the heartbeat was accepted"
             );
             assert_eq!(seen.last_heartbeat(), Duration::from_millis(10));
         } else {
-            assert_eq!(beat, Err(StepError::Ended(Status::Failed)));
+            assert_eq!(heartbeat, Err(StepError::Ended(Status::Failed)));
             assert_eq!(
                 (seen.status(), seen.last_heartbeat()),
                 (Status::Failed, Duration::ZERO)
             );
             assert_eq!(failed, [seen]);
         }
-        (beat.is_ok(), !failed.is_empty())
+        (heartbeat.is_ok(), !failed.is_empty())
     });
 }
 
-/// A refused beat means that the job has ended for everybody, although the verdict takes two words.
+/// A refused heartbeat means that the job has ended for every observer, although the verdict takes
+/// two words.
 #[test]
-fn a_refused_beat_means_that_the_job_has_ended() {
-    let claim = claim!(a_refused_beat_means_that_the_job_has_ended, [P8, P2], [14]);
+fn a_refused_heartbeat_means_that_the_job_has_ended() {
+    let claim = claim!(
+        a_refused_heartbeat_means_that_the_job_has_ended,
+        [P8, P2],
+        [14]
+    );
     check(
         &claim,
         &[
@@ -77,8 +83,8 @@ fn a_refused_beat_means_that_the_job_has_ended() {
                 {
                     let jobs = jobs.clone();
                     move || {
-                        let beat = call!(jobs.heartbeat(id)).is_ok();
-                        (beat, call!(jobs.snapshot(id)).unwrap().status())
+                        let heartbeat = call!(jobs.heartbeat(id)).is_ok();
+                        (heartbeat, call!(jobs.snapshot(id)).unwrap().status())
                     }
                 },
                 {
@@ -91,15 +97,15 @@ fn a_refused_beat_means_that_the_job_has_ended() {
     );
 }
 
-/// Nothing of an ended job moves, its last beat included.
+/// Nothing of an ended job changes, including its last heartbeat.
 #[test]
-fn no_beat_lands_on_an_ended_job() {
-    let claim = claim!(no_beat_lands_on_an_ended_job, [P2, P8], [7, 17]);
+fn no_heartbeat_is_recorded_for_an_ended_job() {
+    let claim = claim!(no_heartbeat_is_recorded_for_an_ended_job, [P2, P8], [7, 17]);
     check(&claim, &[(true, true), (false, false)], &[], || {
         let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
         let id = jobs.register(()).unwrap().detach();
         clock.advance(Duration::from_millis(10));
-        let (beat, ended) = race(
+        let (heartbeat, ended) = race(
             {
                 let jobs = jobs.clone();
                 move || call!(jobs.heartbeat(id)).is_ok()
@@ -117,15 +123,18 @@ fn no_beat_lands_on_an_ended_job() {
             ended,
             "an ended job has changed"
         );
-        (beat, ended.last_heartbeat() == Duration::from_millis(10))
+        (
+            heartbeat,
+            ended.last_heartbeat() == Duration::from_millis(10),
+        )
     });
 }
 
-/// A step other than a beat does not prevent the verdict, and survives it.
+/// A step other than a heartbeat does not prevent the verdict, and an accepted one is kept.
 #[test]
-fn an_advance_beside_the_verdict_is_kept_or_refused() {
+fn an_advance_during_the_verdict_is_kept_or_refused() {
     let claim = claim!(
-        an_advance_beside_the_verdict_is_kept_or_refused,
+        an_advance_during_the_verdict_is_kept_or_refused,
         [P1, P8],
         [14]
     );
@@ -148,12 +157,13 @@ fn an_advance_beside_the_verdict_is_kept_or_refused() {
     });
 }
 
-/// A beat beside an ending leaves two words that agree. Where they do not, looking at them never ends; so the looks are
-/// in the threads, where the checker counts.
+/// A heartbeat during an ending leaves two consistent words. On inconsistent words a snapshot never
+/// returns. The threads therefore take the snapshots themselves, where the checker counts their
+/// steps.
 #[test]
-fn a_look_comes_to_its_end_beside_a_beat_and_a_seal() {
+fn a_snapshot_returns_during_a_heartbeat_and_an_ending() {
     let claim = claim!(
-        a_look_comes_to_its_end_beside_a_beat_and_a_seal,
+        a_snapshot_returns_during_a_heartbeat_and_an_ending,
         [P8, P7],
         [17]
     );
@@ -167,17 +177,17 @@ fn a_look_comes_to_its_end_beside_a_beat_and_a_seal() {
             let id = jobs.register(()).unwrap().detach();
             jobs.start(id).unwrap();
             clock.advance(Duration::from_millis(10));
-            let look = move |jobs: &JobRegistry<()>| jobs.snapshot(id).unwrap().status();
+            let status = move |jobs: &JobRegistry<()>| jobs.snapshot(id).unwrap().status();
             let (seen, _) = race(
                 {
                     let jobs = jobs.clone();
-                    move || (jobs.heartbeat(id).is_ok(), look(&jobs))
+                    move || (jobs.heartbeat(id).is_ok(), status(&jobs))
                 },
                 {
                     let jobs = jobs.clone();
                     move || {
                         jobs.cancel(id).unwrap();
-                        look(&jobs)
+                        status(&jobs)
                     }
                 },
             );
@@ -186,7 +196,8 @@ fn a_look_comes_to_its_end_beside_a_beat_and_a_seal() {
     );
 }
 
-/// Time is further on for the first thread than for the second: no shared clock, and therefore less to explore.
+/// A clock that is further ahead for the first thread than for the second. It is not shared, so
+/// there is less to explore.
 pub(super) struct Skewed;
 
 impl Clock for Skewed {
@@ -195,21 +206,21 @@ impl Clock for Skewed {
     }
 }
 
-/// Of two beats the later one stands, in whichever order they arrive.
+/// The later of two heartbeats stands, in either order of arrival.
 #[test]
-fn a_beat_that_arrives_late_moves_nothing_back() {
-    let claim = claim!(a_beat_that_arrives_late_moves_nothing_back, [P8], [6, 17]);
+fn a_late_heartbeat_moves_nothing_back() {
+    let claim = claim!(a_late_heartbeat_moves_nothing_back, [P8], [6, 17]);
     check(&claim, &[2, 1], &[], || {
         let (jobs, _) = registry(|builder| builder.clock(Skewed).retention(Duration::MAX));
         let id = jobs.register(()).unwrap().detach();
         call!(jobs.start(id)).unwrap();
-        let beat = |jobs: JobRegistry<()>| {
+        let heartbeat = |jobs: JobRegistry<()>| {
             move || {
                 call!(jobs.heartbeat(id)).unwrap();
                 call!(jobs.snapshot(id)).unwrap().last_heartbeat()
             }
         };
-        let (late, early) = race(beat(jobs.clone()), beat(jobs.clone()));
+        let (late, early) = race(heartbeat(jobs.clone()), heartbeat(jobs.clone()));
         let stands = call!(jobs.snapshot(id)).unwrap().last_heartbeat();
         assert_eq!((late, stands), (early.max(late), late));
         early.as_millis()

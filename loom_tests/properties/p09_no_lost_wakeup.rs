@@ -1,8 +1,8 @@
-//! P9, no lost wakeup: a watcher that waits after a change has seen it or is woken, and always learns
-//! the end.
+//! P9, no lost wakeup: a watcher that waits after a change has seen it or is woken, and always
+//! learns the end.
 //!
-//! The smallest program that could violate it: one thread watches to the end, one ends the job. A
-//! violation looks like a deadlock report: a watcher that nobody wakes.
+//! The smallest program that could violate it: one thread watches until the end, one ends the job.
+//! A violation looks like a deadlock report: a watcher that is never woken.
 
 use super::harness::{
     Bell, block_on, call, check, claim, percent, race, registry, running, spawn, waiting,
@@ -12,13 +12,13 @@ use crate::{LookupError, Status, StepError, Watch};
 use std::task::Poll;
 use std::time::Duration;
 
-/// Watches to the end; how many items came, and the last one's status.
+/// Watches until the end. Returns the number of items and the last one's status.
 fn follow<T: Send + 'static>(mut watch: Watch<T>) -> (usize, Option<Status>) {
     let mut items = 0;
     let mut last = None;
     while let Some(seen) = block_on(watch.changed()) {
         if let Some(before) = last {
-            assert!(before < seen.version(), "an item that is no news");
+            assert!(before < seen.version(), "an item that is not newer");
         }
         items += 1;
         last = Some(seen.version());
@@ -46,7 +46,7 @@ fn the_end_is_never_missed() {
     });
 }
 
-/// The last progress is not lost when the end follows at once.
+/// The last progress is not lost if the end follows at once.
 #[test]
 fn changes_in_a_row_lead_to_the_end() {
     let claim = claim!(changes_in_a_row_lead_to_the_end, [P1, P9], [22]);
@@ -71,7 +71,7 @@ fn changes_in_a_row_lead_to_the_end() {
     );
 }
 
-/// A watcher that comes to look after the removal still learns how the job ended.
+/// A watcher that polls after the removal still learns how the job ended.
 #[test]
 fn the_end_is_learned_after_the_removal() {
     let claim = claim!(the_end_is_learned_after_the_removal, [P9], [28]);
@@ -91,14 +91,14 @@ fn the_end_is_learned_after_the_removal() {
     });
 }
 
-/// The registry's last handle goes while somebody watches a detached job.
+/// The registry's last handle is dropped while a detached job is watched.
 #[test]
 fn a_watch_finishes_with_the_registry() {
     let claim = claim!(a_watch_finishes_with_the_registry, [P9], [38]);
     check(&claim, &[(0, None), (1, None)], &[], || {
         let (jobs, job) = running(());
         let watch = jobs.watch(job.detach()).unwrap();
-        // The reference count is the standard library's, which no checker sees: this stands for it.
+        // This atomic stands in for the standard library's reference count, which no checker sees.
         let count = Arc::new(AtomicUsize::new(0));
         let (seen, ()) = race(
             {
@@ -117,7 +117,7 @@ fn a_watch_finishes_with_the_registry() {
     });
 }
 
-/// Two watchers of one job share the watched bit, and neither takes the other's wake.
+/// Two watchers of one job share the watched bit, and neither consumes the other's wake.
 #[test]
 fn every_watcher_learns_the_end() {
     let claim = claim!(every_watcher_learns_the_end, [P9], [39]).bounds(&[Some(1)]);
@@ -142,12 +142,12 @@ fn every_watcher_learns_the_end() {
     );
 }
 
-/// A watch is opened while the job ends and is removed. Either there is no job any more, or the watch
-/// learns the end.
+/// A watch begins while the ended job is removed. Either the job is gone, or the watch learns the
+/// end.
 #[test]
-fn a_watch_that_is_opened_beside_the_removal_learns_the_end() {
+fn a_watch_that_begins_during_the_removal_learns_the_end() {
     let claim = claim!(
-        a_watch_that_is_opened_beside_the_removal_learns_the_end,
+        a_watch_that_begins_during_the_removal_learns_the_end,
         [P9],
         [28, 29]
     );
@@ -179,8 +179,8 @@ fn a_watch_that_is_opened_beside_the_removal_learns_the_end() {
     });
 }
 
-/// Asserts that a watcher that waited, and for which there is news, was woken. Returns the news.
-fn news<T>(mut watch: Watch<T>, bell: &Bell) -> Option<Status> {
+/// Asserts that a watcher that waited, and has an unseen change, was woken. Returns the new status.
+fn status_after_wake<T>(mut watch: Watch<T>, bell: &Bell) -> Option<Status> {
     match Bell::default().poll(&mut watch) {
         Poll::Pending => None,
         Poll::Ready(seen) => {
@@ -190,9 +190,9 @@ fn news<T>(mut watch: Watch<T>, bell: &Bell) -> Option<Status> {
     }
 }
 
-/// The owner of an earlier attempt sends a heartbeat while the present attempt starts or ends. The
-/// heartbeat may settle what the present attempt has decided, and is refused all the same. The
-/// watcher that waits is woken, by whichever of the two has settled.
+/// The owner of an earlier attempt sends a heartbeat while the present attempt ends. The heartbeat
+/// may settle the ending, and is refused nevertheless. The waiting watcher is woken by the thread
+/// that settled.
 #[test]
 fn a_refused_heartbeat_of_an_old_attempt_loses_no_wake() {
     let claim = claim!(
@@ -206,19 +206,19 @@ fn a_refused_heartbeat_of_an_old_attempt_loses_no_wake() {
         let second = first.retry().unwrap();
         second.start().unwrap();
         let (watch, bell) = waiting(second.watch().unwrap());
-        let (beat, ()) = race(
+        let (heartbeat, ()) = race(
             move || call!(first.heartbeat()),
             move || call!(second.complete()).unwrap(),
         );
-        assert_eq!(beat, Err(StepError::Superseded));
-        let seen = news(watch, &bell);
+        assert_eq!(heartbeat, Err(StepError::Superseded));
+        let seen = status_after_wake(watch, &bell);
         drop(jobs);
         seen
     });
 }
 
-/// A handle and the id of a removed job are used while the next job in its slot ends. The calls may
-/// settle that ending, and answer that their own job is gone. The watcher of the next job is woken.
+/// The handle of a removed job is used while the next job in its slot ends. The call may settle
+/// that ending, and answers that its own job is gone. The watcher of the next job is woken.
 #[test]
 fn a_refused_heartbeat_of_a_removed_job_loses_no_wake() {
     let claim = claim!(
@@ -233,19 +233,19 @@ fn a_refused_heartbeat_of_a_removed_job_loses_no_wake() {
         jobs.remove(removed.id()).unwrap();
         let next = jobs.register(()).unwrap();
         let (watch, bell) = waiting(next.watch().unwrap());
-        let (beat, ()) = race(
+        let (heartbeat, ()) = race(
             move || call!(removed.heartbeat()),
             move || call!(next.cancel()).unwrap(),
         );
-        assert_eq!(beat, Err(StepError::Gone));
-        let seen = news(watch, &bell);
+        assert_eq!(heartbeat, Err(StepError::Gone));
+        let seen = status_after_wake(watch, &bell);
         drop(jobs);
         seen
     });
 }
 
-/// A heartbeat by id finds its job, which is then removed; the next job in the slot starts. The
-/// heartbeat may settle that start and answer that its own job is gone. The watcher is woken.
+/// A heartbeat by id finds its job, which is then removed, and the next job in the slot starts. The
+/// heartbeat may settle that start, and answers that its own job is gone. The watcher is woken.
 #[test]
 fn a_late_heartbeat_by_id_loses_no_wake_of_the_next_job() {
     let claim = claim!(
@@ -270,13 +270,13 @@ fn a_late_heartbeat_by_id_loses_no_wake_of_the_next_job() {
                 waits
             }
         });
-        assert_eq!(news(watch, &bell), Some(Status::Running));
+        assert_eq!(status_after_wake(watch, &bell), Some(Status::Running));
         drop(jobs);
         answer
     });
 }
 
-/// Polls until the watch waits. The bell is that of the last poll.
+/// Polls until the watch waits, and returns it with the bell of the last poll.
 fn poll_until_it_waits<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
     loop {
         let bell = Bell::default();
@@ -286,9 +286,9 @@ fn poll_until_it_waits<T>(mut watch: Watch<T>) -> (Watch<T>, Bell) {
     }
 }
 
-/// Two watchers begin to wait while the job advances. One of them may set the watched bit on the word
-/// after the advance, where the other still has the word before it in hand: that bit is no promise to
-/// the other.
+/// Two watchers begin to wait while the job advances. One may set the watched bit on the word after
+/// the advance, while the other still has the earlier word. That bit is no promise to the other
+/// one.
 #[test]
 fn the_watched_bit_of_another_word_is_no_promise() {
     let claim =
@@ -310,7 +310,7 @@ fn the_watched_bit_of_another_word_is_no_promise() {
                 let mut watch = jobs.watch(id).unwrap();
                 assert!(
                     Bell::default().poll(&mut watch).is_ready(),
-                    "the job as it is"
+                    "the first poll yields the current state"
                 );
                 watch
             });
@@ -321,7 +321,7 @@ fn the_watched_bit_of_another_word_is_no_promise() {
             let [first, second] = watches.map(|watch| spawn(move || poll_until_it_waits(watch)));
             advances.join().unwrap();
             let waits = [first.join().unwrap(), second.join().unwrap()];
-            waits.map(|(watch, bell)| news(watch, &bell))
+            waits.map(|(watch, bell)| status_after_wake(watch, &bell))
         },
     );
 }

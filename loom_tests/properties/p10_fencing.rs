@@ -1,7 +1,7 @@
-//! P10, fencing: a write of an old attempt is refused, never applied.
+//! P10, fencing: a write of a superseded attempt is refused, never applied.
 //!
-//! The smallest program that could violate it: one thread retries a failed job, one writes through the handle of the
-//! first attempt. A violation looks like a second attempt that is not as it began.
+//! The smallest program that could violate it: one thread retries a failed job, one writes through
+//! the handle of the first attempt. A violation looks like a change of the second attempt.
 
 use super::harness::{call, check, claim, percent, race, registry, running};
 use super::p08_honest_heartbeat::Skewed;
@@ -9,7 +9,7 @@ use crate::{Job, RemoveError, RetryError, Status, StepError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A job whose first attempt is running.
+/// Returns a job whose first attempt is running.
 fn first_attempt() -> Arc<Job<()>> {
     let (jobs, _) = registry(|builder| builder.clock(Skewed).retention(Duration::MAX));
     let job = jobs.register(()).unwrap();
@@ -17,7 +17,7 @@ fn first_attempt() -> Arc<Job<()>> {
     Arc::new(job)
 }
 
-/// Fails the first attempt and starts the second; what the second is then.
+/// Fails the first attempt and starts the second. Returns the second attempt's snapshot.
 fn supersede(first: &Job<()>) -> crate::Snapshot {
     first.registry().fail(first.id(), "lost").unwrap();
     let second = first.registry().retry(first.id()).unwrap();
@@ -46,17 +46,18 @@ fn an_old_attempt_never_advances_the_new_one() {
         assert_eq!(
             call!(first.snapshot()),
             Ok(second),
-            "the second attempt was touched"
+            "the second attempt was changed"
         );
         advanced.err()
     });
 }
 
-/// A beat of the first attempt, with a later time than the retry's own, does not land on the second.
+/// A heartbeat of the first attempt has a later time than the retry, and is not recorded for the
+/// second.
 #[test]
-fn an_old_attempt_never_beats_for_the_new_one() {
+fn an_old_attempt_records_no_heartbeat_for_the_new_one() {
     let claim = claim!(
-        an_old_attempt_never_beats_for_the_new_one,
+        an_old_attempt_records_no_heartbeat_for_the_new_one,
         [P8, P10],
         [16, 17]
     );
@@ -67,7 +68,7 @@ fn an_old_attempt_never_beats_for_the_new_one() {
     ];
     check(&claim, &outcomes, &[], || {
         let first = first_attempt();
-        let (beat, second) = race(
+        let (heartbeat, second) = race(
             {
                 let first = first.clone();
                 move || call!(first.heartbeat())
@@ -80,9 +81,9 @@ fn an_old_attempt_never_beats_for_the_new_one() {
         assert_eq!(
             call!(first.snapshot()),
             Ok(second),
-            "the second attempt was touched"
+            "the second attempt was changed"
         );
-        beat
+        heartbeat
     });
 }
 
@@ -114,7 +115,7 @@ fn an_old_attempt_never_ends_the_new_one() {
         assert_eq!(
             call!(first.snapshot()),
             Ok(second),
-            "the second attempt was touched"
+            "the second attempt was changed"
         );
         ended
     });
@@ -135,7 +136,7 @@ fn an_attempt_is_retried_once() {
     });
 }
 
-/// The handle of an old attempt does not remove the new one, nor its payload.
+/// The handle of a superseded attempt removes neither the new attempt nor its payload.
 #[test]
 fn an_old_attempt_never_removes_the_new_one() {
     let claim = claim!(an_old_attempt_never_removes_the_new_one, [P5, P10], [18]);
@@ -168,8 +169,8 @@ fn an_old_attempt_never_removes_the_new_one() {
     });
 }
 
-/// A rescuer takes a silent job over while its worker wakes up again: the beat comes first and the job is left alone, or
-/// it is too late.
+/// A retry takes a silent job over while its worker resumes. The worker's heartbeat either comes
+/// first and prevents the retry, or is refused.
 #[test]
 fn a_job_that_is_taken_over_has_one_worker() {
     let claim = claim!(
@@ -189,7 +190,7 @@ fn a_job_that_is_taken_over_has_one_worker() {
         let id = first.id();
         call!(first.start()).unwrap();
         clock.advance(Duration::from_millis(10));
-        let (beat, taken_over) = race(
+        let (heartbeat, taken_over) = race(
             {
                 let first = first.clone();
                 move || call!(first.heartbeat())
@@ -199,13 +200,13 @@ fn a_job_that_is_taken_over_has_one_worker() {
                 move || call!(jobs.retry(id)).map(Job::detach)
             },
         );
-        if beat.is_ok() {
+        if heartbeat.is_ok() {
             let refused = Err(RetryError::NotRetryable(Status::Running));
-            assert_eq!(taken_over, refused, "two workers");
+            assert_eq!(taken_over, refused, "the job has two workers");
         } else {
             let seen = call!(jobs.snapshot(id)).unwrap();
             assert_eq!((seen.attempt(), seen.status()), (2, Status::Pending));
         }
-        beat.err()
+        heartbeat.err()
     });
 }

@@ -1,7 +1,8 @@
-//! P12, linearizable, where it is hardest: a snapshot reads two words and must be of one instant.
+//! P12, linearizable: a snapshot reads two words and must be of one instant.
 //!
-//! The smallest program that could violate it: one thread looks, one beats and ends, or fails and retries.
-//! A violation looks like the progress of one moment beside the beat of another.
+//! The smallest program that could violate it: one thread reads, one sends a heartbeat and ends the
+//! job, or fails and retries it. A violation looks like the progress of one instant with the
+//! heartbeat of another.
 
 use super::harness::{Claim, call, check, claim, percent, race, registry};
 use crate::{Job, JobRegistry, ReadError, Snapshot, Status};
@@ -10,17 +11,20 @@ use std::time::Duration;
 #[test]
 fn a_snapshot_is_of_one_instant() {
     let claim = claim!(a_snapshot_is_of_one_instant, [P12], [5, 42]);
-    look_beside_a_life(&claim, |jobs, job| call!(jobs.snapshot(job.id())).unwrap());
+    snapshot_during_a_lifecycle(&claim, |jobs, job| call!(jobs.snapshot(job.id())).unwrap());
 }
 
 #[test]
 fn a_snapshot_by_handle_is_of_one_instant() {
     let claim = claim!(a_snapshot_by_handle_is_of_one_instant, [P12], [5, 42]);
-    look_beside_a_life(&claim, |_, job| call!(job.snapshot()).unwrap());
+    snapshot_during_a_lifecycle(&claim, |_, job| call!(job.snapshot()).unwrap());
 }
 
-fn look_beside_a_life(claim: &Claim, look: fn(&JobRegistry<()>, &Job<()>) -> Snapshot) {
-    let seen = |percent, beat| (percent, beat, Status::Running);
+fn snapshot_during_a_lifecycle(
+    claim: &Claim,
+    snapshot: fn(&JobRegistry<()>, &Job<()>) -> Snapshot,
+) {
+    let seen = |percent, heartbeat| (percent, heartbeat, Status::Running);
     let outcomes = [
         seen(0, 0),
         seen(10, 0),
@@ -36,8 +40,8 @@ fn look_beside_a_life(claim: &Claim, look: fn(&JobRegistry<()>, &Job<()>) -> Sna
         let ((seen, _job), ()) = race(
             {
                 let jobs = jobs.clone();
-                // Whose owner goes later.
-                move || (look(&jobs, &job), job)
+                // The owner is dropped later.
+                move || (snapshot(&jobs, &job), job)
             },
             {
                 let jobs = jobs.clone();
@@ -58,10 +62,11 @@ fn look_beside_a_life(claim: &Claim, look: fn(&JobRegistry<()>, &Job<()>) -> Sna
     });
 }
 
-/// A step and a beat move a word each: somebody sees the one first, and then nobody sees the other first.
+/// A step and a heartbeat change one word each. If one observer sees only the first change, no
+/// observer sees only the second.
 #[test]
-fn two_observers_agree_on_a_step_and_a_beat() {
-    let claim = claim!(two_observers_agree_on_a_step_and_a_beat, [P12], [5]);
+fn two_observers_agree_on_a_step_and_a_heartbeat() {
+    let claim = claim!(two_observers_agree_on_a_step_and_a_heartbeat, [P12], [5]);
     let outcomes = [(true, true), (true, false), (false, true)];
     check(&claim, &outcomes, &[], || {
         let (jobs, clock) = registry(|builder| builder);
@@ -89,7 +94,7 @@ fn two_observers_agree_on_a_step_and_a_beat() {
     });
 }
 
-/// A retry moves both words, and is one step for whoever looks.
+/// A retry changes both words, and is one step for every observer.
 #[test]
 fn a_retry_is_one_step() {
     let claim = claim!(a_retry_is_one_step, [P2, P12], [5]);
@@ -126,7 +131,7 @@ fn a_retry_is_one_step() {
     });
 }
 
-/// The text of a failure is there as soon as the failure is.
+/// The text of a failure is visible as soon as the failure is.
 #[test]
 fn a_failure_comes_with_its_text() {
     let claim = claim!(a_failure_comes_with_its_text, [P12, P2], [5]);
@@ -152,7 +157,7 @@ fn a_failure_comes_with_its_text() {
     });
 }
 
-/// A job is published with everything that belongs to it.
+/// A job is published together with its payload.
 #[test]
 fn a_job_that_is_seen_has_its_payload() {
     let claim = claim!(a_job_that_is_seen_has_its_payload, [P12], []);
@@ -175,7 +180,8 @@ fn a_job_that_is_seen_has_its_payload() {
     });
 }
 
-/// The table gets its second chunk while somebody walks through it, and somebody has an id that is on its way.
+/// The table gets its second chunk during a walk, and during a look-up of the id that is being
+/// issued.
 #[test]
 fn a_table_that_grows_shows_every_job_it_has() {
     let claim = claim!(a_table_that_grows_shows_every_job_it_has, [P4, P12], []);
@@ -211,7 +217,7 @@ fn a_table_that_grows_shows_every_job_it_has() {
     });
 }
 
-/// Two jobs that both find the first chunk full get one new chunk, and a slot of their own.
+/// Two registrations that both find the first chunk full add one new chunk, and get a slot each.
 #[test]
 fn two_jobs_grow_the_table_once() {
     let claim = claim!(two_jobs_grow_the_table_once, [P4, P12], []);

@@ -1,4 +1,4 @@
-//! P6, the free list alone: loads and unloads between magazines and depot, and the end of the table.
+//! P6, the free list alone: loads and unloads between magazines and depot, and an exhausted table.
 //!
 //! The smallest program that could violate it: one thread's magazine overflows while a thread with
 //! another magazine takes. A violation looks like `Full` while a slot is free, or a lost slot.
@@ -18,7 +18,7 @@ fn used<const M: usize, const R: usize, const S: usize>(
 }
 
 /// A magazine with room for three overflows, and its two oldest slots reach the other thread as one
-/// load. The other thread is given new slots while the depot is empty.
+/// load. The other thread gets new slots while the depot is empty.
 #[test]
 fn an_overflowing_magazine_unloads_to_the_other_thread() {
     let claim = claim!(
@@ -46,8 +46,8 @@ fn an_overflowing_magazine_unloads_to_the_other_thread() {
     });
 }
 
-/// The table has no new slot, and the only free one is in one of the two magazines. The first of two
-/// threads takes it, whichever magazine is its own.
+/// The table has no new slot, and the only free one is in one of the two magazines. One of two
+/// threads gets it, whichever magazine each of them uses.
 #[test]
 fn the_last_slot_is_taken_from_any_magazine() {
     let claim = claim!(the_last_slot_is_taken_from_any_magazine, [P6], [8]);
@@ -62,8 +62,8 @@ fn the_last_slot_is_taken_from_any_magazine() {
     });
 }
 
-/// One thread gives back both slots of the table and takes one, while the other takes one. The first
-/// thread always finds a slot, because only one is held. The second is refused only at first.
+/// One thread gives back both slots of the table and takes one, while the other takes one. The
+/// first thread always finds a slot, because only one is held. The second is refused only at first.
 #[test]
 fn a_slot_on_its_way_to_the_depot_is_found() {
     let claim = claim!(a_slot_on_its_way_to_the_depot_is_found, [P6], [8]);
@@ -110,10 +110,10 @@ fn a_retired_slot_makes_room_for_a_new_one() {
     });
 }
 
-/// A take that races with the close is refused, or its slot is counted until it is given back.
+/// A take during the close is refused, or its slot is counted until it is given back.
 #[test]
-fn a_take_beside_the_close_is_counted_or_refused() {
-    let claim = claim!(a_take_beside_the_close_is_counted_or_refused, [P6], [8]);
+fn a_take_during_the_close_is_counted_or_refused() {
+    let claim = claim!(a_take_during_the_close_is_counted_or_refused, [P6], [8]);
     check(&claim, &[Ok(0), Err(NoSlot::Closed)], &[], || {
         let free = used::<2, 1, 2>(2, 0);
         let (taken, ()) = race(

@@ -1,10 +1,10 @@
 //! Every small program over the free list: takes, give-backs, retirements and a close.
 //!
-//! A program runs on free lists of several shapes: one shared magazine or two, with room for one to three
-//! slots, and tables so small that their end is reached. Some order of the calls' instants must explain each
-//! outcome on the specification, which is a count of places and a set of held slots. Under shuttle the order
-//! must also respect real time. Afterwards every slot is in exactly one place, and all of them can be taken
-//! again.
+//! A program runs on free lists of several shapes. They have one shared magazine or two, with room
+//! for one to three slots, and tables small enough to be exhausted. Some order of the calls'
+//! instants must explain each outcome on the specification, which is a count of places and a set of
+//! held slots. Under shuttle the order must also respect real time. Afterwards every slot is in
+//! exactly one place, and all of them can be taken again.
 //!
 //! A violation looks like a slot with two holders, a lost slot, or `Full` while there is room.
 
@@ -19,7 +19,7 @@ enum Call {
     Take,
     /// Gives back the slot that this thread has held longest.
     GiveFirst,
-    /// Gives back the slot that this thread has taken last.
+    /// Gives back the slot that this thread has taken most recently.
     GiveLast,
     /// Gives back the slot that this thread has held longest, as one whose generations are used up.
     Retire,
@@ -50,7 +50,8 @@ struct Start {
     room: usize,
     /// Number of slots that are handed out before the threads begin.
     used: usize,
-    /// Number of those that each thread holds. The main thread gives the others back.
+    /// Number of slots that each thread holds at the beginning. The main thread gives the others
+    /// back.
     held: usize,
     /// Runs one execution.
     execute: fn(&Start, &[Vec<Call>]) -> Execution,
@@ -110,7 +111,7 @@ enum Instant {
     IsClosed,
 }
 
-/// The instants of a call with this answer: one of these sequences.
+/// Returns the sequences of instants that a call with this answer may have.
 fn instants(call: Call, answer: Answer) -> Vec<Vec<Instant>> {
     use Instant::{
         GivePlace, GiveSlot, IsClosed, NoPlace, NoSlot, RetireSlot, SetClosed, TakePlace, TakeSlot,
@@ -136,7 +137,7 @@ impl Spec {
         }
     }
 
-    /// `None` if this cannot happen now.
+    /// Returns the state after an instant, or `None` if the instant is impossible.
     fn after(&self, start: &Start, instant: Instant) -> Option<Self> {
         let mut next = self.clone();
         let may = match instant {
@@ -166,7 +167,7 @@ impl Spec {
     }
 }
 
-/// The slots that a thread holds, in the order in which it has taken them.
+/// Slots that a thread holds, in the order in which it took them.
 struct Holder(Vec<u32>);
 
 impl Holder {
@@ -238,8 +239,8 @@ fn execute<const M: usize, const R: usize, const S: usize>(
     execution
 }
 
-/// Checks that every slot is in one place, that no magazine is too large, that no more slots are in use
-/// than documented, and that all free slots can be taken.
+/// Checks the slots after all threads have ended. Every slot is in one place, and no magazine is
+/// too large. No more slots are in use than documented, and all free slots can be taken.
 fn account<const M: usize, const R: usize, const S: usize>(
     start: &Start,
     threads: &[Vec<Call>],
@@ -305,8 +306,9 @@ fn after(held: usize, call: Call) -> usize {
     }
 }
 
-/// Returns the sequences of `length` calls in which every call can have an effect. No thread gives back a
-/// slot that it cannot hold or closes the list twice, and the two kinds of give-back occur only where they differ.
+/// Returns the sequences of `length` calls in which every call can have an effect. No thread gives
+/// back a slot that it cannot hold, or closes the list twice. The two kinds of give-back occur only
+/// where they differ.
 fn sequences(start: &Start, length: usize) -> Vec<Vec<Call>> {
     let mut all = vec![Vec::new()];
     for _ in 0..length {
@@ -330,10 +332,11 @@ fn sequences(start: &Start, length: usize) -> Vec<Vec<Call>> {
     all
 }
 
-/// Whether some order of the calls' instants explains the answers. It must keep the order of each thread, and real
-/// time where that is known.
+/// Whether some order of the calls' instants explains the answers. It must keep the order of each
+/// thread, and real time where that is known.
 fn explains(start: &Start, threads: &[Vec<Call>], execution: &Execution) -> bool {
-    /// How far a thread has come: calls that are over, and the instants that are left of the next.
+    /// Progress of a thread: the number of finished calls, and the remaining instants of the
+    /// present one.
     type At = (usize, Option<Vec<Instant>>);
 
     let (answers, real_time) = execution;
@@ -383,7 +386,7 @@ fn explains(start: &Start, threads: &[Vec<Call>], execution: &Execution) -> bool
     false
 }
 
-/// Answer without the slot's number, which depends on more than the specification has.
+/// Returns the kind of an answer. The slot's number depends on more than the specification has.
 fn kind(answer: Answer) -> &'static str {
     match answer {
         Answer::Slot(_) => "slot",
@@ -396,19 +399,20 @@ fn kind(answer: Answer) -> &'static str {
 
 type Kinds = Vec<Vec<&'static str>>;
 
-/// Counts of the specification, for the kinds of answers.
+/// Counts that the specification keeps for the kinds of answers.
 #[derive(Clone, Debug)]
 struct Counts {
     /// Number of held slots by thread.
     held: Vec<usize>,
     retired: usize,
     closed: bool,
-    /// The thread that made the last call, and how often a thread was left that had more to do.
+    /// The thread that made the last call, and the number of switches away from unfinished threads.
     last: Option<usize>,
     preemptions: usize,
 }
 
-/// The kinds of answers that every order of the calls gives, one call at a time, within a bound on preemptions.
+/// Returns the kinds of answers of all sequential orders of the calls within a bound on
+/// preemptions.
 fn in_sequence(start: &Start, threads: &[Vec<Call>], bound: Option<usize>) -> HashSet<Kinds> {
     let counts = Counts {
         held: vec![start.held; threads.len()],
@@ -468,7 +472,8 @@ impl Counts {
     }
 }
 
-/// Loom's two runs differ in the form of the words. The free list has none, so the second run is short.
+/// Loom's two runs differ in the form of the words. The free list has none, so the second run is
+/// short.
 const EFFORT: Effort = Effort {
     ordered: &[None, Some(2)],
     weak: &[Some(1)],
@@ -500,19 +505,20 @@ fn explore(start: Start, threads: &[Vec<Call>]) -> Explored {
     };
     let explored = failure::of(&name, "", || harness::outcomes(EFFORT, model));
     let Some(within) = explored.within else {
-        panic!("{name}: the exploration did not come to its end");
+        panic!("{name}: the exploration did not finish");
     };
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     let outcomes: HashSet<_> = seen.into_iter().map(|(answers, _)| answers).collect();
     let of_thread = |answers: &Vec<Answer>| answers.iter().copied().map(kind).collect();
     let of_outcome = |outcome: &Vec<Vec<Answer>>| outcome.iter().map(of_thread).collect();
     let kinds: HashSet<Kinds> = outcomes.iter().map(of_outcome).collect();
-    // With three threads, loom leaves out some interleavings within a bound, but none without a preemption.
+    // With three threads, loom leaves out some interleavings within a bound, but none without a
+    // preemption.
     let preemptions = |bound| if threads.len() > 2 { 0 } else { bound };
     for expected in in_sequence(&start, threads, within.ordered.map(preemptions)) {
         assert!(
             kinds.contains(&expected),
-            "{name}: {expected:?} was never seen. Seen: {kinds:?}"
+            "{name}: {expected:?} never occurred. Seen: {kinds:?}"
         );
     }
     if within.ordered.is_none() {
@@ -580,8 +586,8 @@ fn explore_all(lengths: &[usize], one_in: usize) {
     }
 }
 
-/// Returns the step between programs that are explored, by checker: 1 in the full size, and otherwise a prime, so that
-/// each call occurs at each place.
+/// Returns the step between explored programs, by checker. It is 1 in the full size, and otherwise
+/// a prime, so that each call occurs at each place.
 fn one_in(under_loom: usize, under_shuttle: usize) -> usize {
     match std::env::var("JOB_REGISTRY_PROGRAMS").as_deref() {
         Ok("full") => 1,
@@ -631,11 +637,11 @@ mod history {
 
     pub(super) use announce::{call_begins as begins, call_ends as returns};
 
-    #[allow(clippy::unnecessary_wraps)] // loom has none
+    #[allow(clippy::unnecessary_wraps)] // loom has no real time
     pub(super) fn real_time(threads: usize) -> Option<Vec<Vec<Vec<usize>>>> {
         let mut returned = vec![0; threads];
         let mut before = vec![Vec::new(); threads];
-        // The main thread is the model's number 0.
+        // The main thread is thread 0 of the model.
         for moment in announce::moments() {
             match moment {
                 Moment::Begins(thread) => before[thread - 1].push(returned.clone()),

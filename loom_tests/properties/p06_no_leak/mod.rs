@@ -1,8 +1,9 @@
-//! P6, no leak: every payload is dropped exactly once, every ended job with a deadline is removed by sweeping, and
-//! slots come back.
+//! P6, no leak: every payload is dropped exactly once, every ended job with a deadline is removed
+//! by sweeping, and slots are reused.
 //!
-//! The smallest program that could violate it: one thread sweeps a due job, one moves its deadline. A violation looks
-//! like a job that no later sweep removes, a payload that outlives its job, or a registry that is full with no job in it.
+//! The smallest program that could violate it: one thread sweeps a due job, one moves its deadline.
+//! A violation looks like a job that no later sweep removes, or a payload that outlives its job. It
+//! may also look like a registry that is full with no job in it.
 
 mod free_list;
 mod free_programs;
@@ -20,7 +21,8 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A cancelled job that is due after `delay`, in a registry with room for one. The payload is counted.
+/// Returns a cancelled job that is due after `delay`, in a registry with room for one. The payload
+/// is counted.
 fn ended(delay: Duration) -> (JobRegistry<Arc<()>>, ModelClock, JobId, Arc<()>) {
     let payload = Arc::new(());
     let (jobs, clock) = registry(|builder| builder.capacity(1).retention(delay));
@@ -53,7 +55,8 @@ fn a_payload_goes_to_one_of_two_removers() {
     });
 }
 
-/// Two clients want the last place, and one gets it; who then finds that one's job removed finds room.
+/// Two clients compete for the last place, and one gets it. After that client's job is removed,
+/// there is room again.
 #[test]
 fn the_last_place_is_for_one() {
     let claim = claim!(the_last_place_is_for_one, [P6], [8]);
@@ -72,8 +75,8 @@ fn the_last_place_is_for_one() {
     });
 }
 
-/// Clients submit at the same time. Each job comes to its end and is removed with what it owns, by whoever comes by:
-/// the next to register, or a sweep.
+/// Clients submit concurrently. Each job is removed after its end with everything that it owns, by
+/// the next registration or by a sweep.
 #[test]
 fn clients_at_once_leave_nothing_behind() {
     let claim = claim!(clients_at_once_leave_nothing_behind, [P2, P6], [8]);
@@ -101,12 +104,12 @@ fn clients_at_once_leave_nothing_behind() {
     });
 }
 
-/// A sweep decides and removes with one time. A deadline that is put off meanwhile either comes too late for the removal
-/// or is kept, to the millisecond.
+/// A sweep decides and removes at one time. A concurrent call that postpones the deadline is either
+/// too late for the removal or exact to the millisecond.
 #[test]
-fn a_deadline_put_off_beside_a_sweep_is_kept() {
+fn a_deadline_postponed_during_a_sweep_is_kept() {
     let claim = claim!(
-        a_deadline_put_off_beside_a_sweep_is_kept,
+        a_deadline_postponed_during_a_sweep_is_kept,
         [P5, P6],
         [26, 32]
     );
@@ -125,19 +128,24 @@ fn a_deadline_put_off_beside_a_sweep_is_kept() {
             },
         );
         clock.advance(ms(19));
-        assert_eq!(call!(jobs.sweep()).removed, 0, "removed before its time");
+        assert_eq!(
+            call!(jobs.sweep()).removed,
+            0,
+            "removed before its deadline"
+        );
         clock.advance(ms(1));
         let late = call!(jobs.sweep()).removed;
-        assert_eq!(late + swept, 1, "an ended job has been forgotten");
+        assert_eq!(late + swept, 1, "an ended job is never removed");
         (moved, swept)
     });
 }
 
-/// The other direction. What stays in the queue of the first deadline takes nobody else's job.
+/// A deadline brought forward is kept as well. The first deadline's leftover entry removes no other
+/// job.
 #[test]
-fn a_deadline_brought_forward_beside_a_sweep_is_kept() {
+fn a_deadline_brought_forward_during_a_sweep_is_kept() {
     let claim = claim!(
-        a_deadline_brought_forward_beside_a_sweep_is_kept,
+        a_deadline_brought_forward_during_a_sweep_is_kept,
         [P5, P6],
         [25, 32]
     );
@@ -155,7 +163,7 @@ fn a_deadline_brought_forward_beside_a_sweep_is_kept() {
         );
         moved.unwrap();
         let late = call!(jobs.sweep()).removed;
-        assert_eq!(late + swept, 1, "an ended job has been forgotten");
+        assert_eq!(late + swept, 1, "an ended job is never removed");
         clock.advance(ms(5));
         let next = jobs.register(payload).unwrap().detach();
         call!(jobs.cancel(next)).unwrap();
@@ -163,7 +171,7 @@ fn a_deadline_brought_forward_beside_a_sweep_is_kept() {
         assert_eq!(
             call!(jobs.sweep()).removed,
             0,
-            "the next job went at the time of the last"
+            "the next job was removed at the last one's deadline"
         );
         clock.advance(ms(5));
         assert_eq!(call!(jobs.sweep()).removed, 1);
@@ -171,10 +179,11 @@ fn a_deadline_brought_forward_beside_a_sweep_is_kept() {
     });
 }
 
-/// The last generation of a slot goes while somebody asks for room. The slot is never used again, and costs no room.
+/// The last generation of a slot ends while another thread needs room. The slot is never reused,
+/// and does not count towards the capacity.
 #[test]
-fn a_used_up_slot_costs_no_room() {
-    let claim = claim!(a_used_up_slot_costs_no_room, [P4, P6], [19]);
+fn a_retired_slot_costs_no_room() {
+    let claim = claim!(a_retired_slot_costs_no_room, [P4, P6], [19]);
     check(&claim, &[true, false], &[], || {
         let (jobs, _, first, payload) = ended(Duration::MAX);
         call!(jobs.remove(first)).unwrap();
@@ -194,22 +203,18 @@ fn a_used_up_slot_costs_no_room() {
         assert!(removed);
         let next =
             registered.unwrap_or_else(|| jobs.register(payload).expect("room for one").detach());
-        assert_ne!(next.slot, last.slot, "a slot began again");
+        assert_ne!(next.slot, last.slot, "a retired slot was reused");
         assert!(jobs.snapshot(next).is_ok(), "the next job is lost");
         registered.is_some()
     });
 }
 
-/// A job that was removed before its time leaves its entry to the next in its place, which ends while a sweep comes by: it is
-/// removed when it is due itself.
+/// A job removed before its deadline leaves its entry to the next job in its slot. That job ends
+/// during a sweep, and is removed at its own deadline.
 #[test]
-fn an_entry_that_is_left_over_does_for_the_next_job() {
-    let claim = claim!(
-        an_entry_that_is_left_over_does_for_the_next_job,
-        [P5, P6],
-        [25, 32]
-    );
-    // Whether the sweep has found the job locked, and left the entry for the next.
+fn a_leftover_entry_serves_the_next_job() {
+    let claim = claim!(a_leftover_entry_serves_the_next_job, [P5, P6], [25, 32]);
+    // Whether the sweep has found the job locked, and left the entry for the next one.
     check(&claim, &[false, true], &[], || {
         let (jobs, clock, first, payload) = ended(ms(10));
         drop(jobs.remove(first).unwrap());
@@ -229,26 +234,31 @@ fn an_entry_that_is_left_over_does_for_the_next_job() {
         assert_eq!((ended, swept), (Ok(()), 0));
         let is_left = jobs.state.due.is_due(10);
         clock.advance(ms(9));
-        assert_eq!(call!(jobs.sweep()).removed, 0, "removed before its time");
+        assert_eq!(
+            call!(jobs.sweep()).removed,
+            0,
+            "removed before its deadline"
+        );
         clock.advance(ms(1));
         let removed = call!(jobs.sweep()).removed;
-        assert_eq!(removed, 1, "an ended job has been forgotten");
+        assert_eq!(removed, 1, "an ended job is never removed");
         assert_eq!(Arc::strong_count(&payload), 1, "a payload has leaked");
         is_left
     });
 }
 
-/// A sweep takes the entry of a job that is about to end, finds it locked, and files it again. Whoever has ended the job
-/// and sweeps then finds it: that the other has filed it must not be news that comes later.
+/// A sweep takes the entry of a job that is about to end, finds the job locked, and files the entry
+/// again. The thread that ends the job and then sweeps must see that entry.
 #[test]
-fn who_ends_a_job_and_sweeps_removes_it() {
-    let claim = claim!(who_ends_a_job_and_sweeps_removes_it, [P6, P12], [25]);
+fn ending_a_job_and_sweeping_removes_it() {
+    let claim = claim!(ending_a_job_and_sweeping_removes_it, [P6, P12], [25]);
     let outcomes = [
         (1, 0, Ok(false)),
         (1, 0, Ok(true)),
         (1, 0, Err(LookupError::Gone)),
         (0, 1, Err(LookupError::Gone)),
-        // The other began before the end and is not through when the one sweeps: it has the entry in hand.
+        // The other sweep began before the end, and still has the entry in hand when this one
+        // sweeps.
         (0, 0, Ok(true)),
     ];
     check(&claim, &outcomes, &[], || {
@@ -276,7 +286,7 @@ fn who_ends_a_job_and_sweeps_removes_it() {
     });
 }
 
-/// As if the empty slot had had all jobs but the last of those that it can have.
+/// Prepares a vacant slot as if it had had all its jobs but the last.
 pub(super) fn wear_out<T>(jobs: &JobRegistry<T>, slot: u32) {
     let worn = |_| Ok::<_, Infallible>(Some(StateWord::vacant(RETIRED - 1)));
     record::set_up(|| {
@@ -284,16 +294,16 @@ pub(super) fn wear_out<T>(jobs: &JobRegistry<T>, slot: u32) {
     });
 }
 
-/// The owner and the last handle go at the same time; one of them takes all payloads along.
+/// The owner and the last handle are dropped concurrently, and one of them drops all payloads.
 #[test]
-fn a_registry_that_goes_takes_its_payloads_along() {
-    let claim = claim!(a_registry_that_goes_takes_its_payloads_along, [P6], [36]);
+fn a_dropped_registry_drops_its_payloads() {
+    let claim = claim!(a_dropped_registry_drops_its_payloads, [P6], [36]);
     check(&claim, &[(0, 1), (1, 0)], &[], || {
         let payload = Arc::new(());
         let (jobs, _) = registry(|builder| builder.retention(Duration::MAX));
         let job = jobs.register(payload.clone()).unwrap();
         let _ = jobs.register(payload.clone()).unwrap().detach();
-        // The reference count is the standard library's, which no checker sees: this stands for it.
+        // This atomic stands in for the standard library's reference count, which no checker sees.
         let count = Arc::new(AtomicUsize::new(0));
         let order = race(
             {

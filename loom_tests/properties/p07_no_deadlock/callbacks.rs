@@ -1,7 +1,8 @@
-//! Foreign code that calls back: wakers, hooks, and drops of payloads and owners.
+//! Re-entrant user code: wakers, hooks, and destructors of payloads and owners.
 //!
-//! The smallest program that could violate P7 here: one thread removes a job whose payload takes a lock when it is
-//! dropped. A violation looks like a lock that is refused with `WouldDeadlock`, or like the checker's own report.
+//! The smallest program that could violate P7 here: one thread removes a job whose payload takes a
+//! lock when it is dropped. A violation looks like a lock that is refused with `WouldDeadlock`, or
+//! like the checker's own report.
 
 use super::super::harness::{call, check, claim, percent, race, registry, running};
 use crate::core::registry_state::RegistryState;
@@ -11,12 +12,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-/// A waker takes the job's lock, whichever step it is woken by.
+/// A waker takes the job's lock, whichever step wakes it.
 #[test]
 fn a_waker_may_take_the_lock() {
-    struct Look(JobRegistry<u32>, JobId);
+    struct Reader(JobRegistry<u32>, JobId);
 
-    impl Wake for Look {
+    impl Wake for Reader {
         fn wake(self: Arc<Self>) {
             self.0.read(self.1, |_| ()).expect("no lock is held");
         }
@@ -27,7 +28,7 @@ fn a_waker_may_take_the_lock() {
         let (jobs, job) = running(0);
         let id = job.detach();
         let mut watch = jobs.watch(id).unwrap();
-        wait(&mut watch, &Waker::from(Arc::new(Look(jobs.clone(), id))));
+        wait(&mut watch, &Waker::from(Arc::new(Reader(jobs.clone(), id))));
         let (advanced, ()) = race(
             {
                 let jobs = jobs.clone();
@@ -38,19 +39,19 @@ fn a_waker_may_take_the_lock() {
                 move || jobs.complete(id).unwrap()
             },
         );
-        // A watch that is waiting holds the waker, which holds the registry.
+        // A waiting watch holds the waker, which holds the registry.
         drop(watch);
         advanced
     });
 }
 
-/// Polls until it waits with `waker`.
+/// Polls until the watch waits with `waker`.
 fn wait<T>(watch: &mut Watch<T>, waker: &Waker) {
     let mut cx = Context::from_waker(waker);
     while std::pin::pin!(watch.changed()).poll(&mut cx).is_ready() {}
 }
 
-/// A payload's drop takes another job's lock.
+/// A payload's destructor takes another job's lock.
 #[test]
 fn a_payloads_drop_may_take_a_lock() {
     struct Last(Option<(JobRegistry<Last>, JobId)>);
@@ -86,7 +87,7 @@ fn a_payloads_drop_may_take_a_lock() {
     });
 }
 
-/// A waker that clears up: it removes the job whose end it is told, beside a sweep that does the same.
+/// A waker removes the ended job during a sweep that does so too.
 #[test]
 fn a_waker_may_remove_the_job() {
     struct Clear(JobRegistry<Arc<()>>, JobId);
@@ -126,7 +127,7 @@ fn a_waker_may_remove_the_job() {
     });
 }
 
-/// A hook looks at its job, which is gone, locks another, and submits the next.
+/// A hook finds its job gone, locks another one, and submits the next.
 #[test]
 fn a_hook_may_call_anything() {
     let claim = claim!(a_hook_may_call_anything, [P4, P7], [31, 37, 40]);
@@ -175,7 +176,7 @@ fn a_hook_may_call_anything() {
     });
 }
 
-/// A payload that owns a job: its drop ends that job, which becomes due in its turn.
+/// A payload owns a job. Its destructor ends that job, which is then due itself.
 #[test]
 fn a_payload_may_own_a_job() {
     struct Parent(#[allow(dead_code)] Option<Job<Parent>>);
@@ -203,7 +204,7 @@ fn a_payload_may_own_a_job() {
             },
         );
         call!(jobs.sweep());
-        assert!(jobs.is_empty(), "a job without an owner lives on");
+        assert!(jobs.is_empty(), "a job without an owner is still live");
         cancelled
     });
 }

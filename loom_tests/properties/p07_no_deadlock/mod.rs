@@ -1,7 +1,7 @@
-//! P7, no deadlock: no sequence of calls blocks for ever.
+//! P7, no deadlock: no sequence of calls blocks forever.
 //!
-//! The smallest program that could violate it: two threads lock two jobs crosswise. A violation looks like
-//! the checker's own report of a deadlock.
+//! The smallest program that could violate it: two threads lock two jobs crosswise. A violation
+//! looks like the checker's own report of a deadlock.
 
 mod callbacks;
 
@@ -16,7 +16,7 @@ fn two_jobs() -> (JobRegistry<i32>, JobId, JobId) {
     (jobs, first, second)
 }
 
-/// The second lock of each thread is refused at once, whoever holds it.
+/// The second lock of each thread is refused at once, even if no thread holds it.
 #[test]
 fn crosswise_locks_are_refused_not_hung() {
     let claim = claim!(crosswise_locks_are_refused_not_hung, [P7], [4, 34]);
@@ -38,7 +38,7 @@ fn crosswise_locks_are_refused_not_hung() {
     });
 }
 
-/// Under one's own guard, and while another thread holds one, the calls without a lock go through.
+/// Calls without a lock succeed under the thread's own guard, and while another thread holds one.
 #[test]
 fn calls_without_a_lock_pass_a_held_one() {
     let claim = claim!(calls_without_a_lock_pass_a_held_one, [P7], [3, 43]);
@@ -71,7 +71,7 @@ fn calls_without_a_lock_pass_a_held_one() {
     });
 }
 
-/// An owner that is dropped under another job's guard is failed when the guard goes, not before and not never.
+/// An owner that is dropped under another job's guard fails its job once the guard is dropped.
 #[test]
 fn an_owner_dropped_under_a_guard_ends_its_job_afterwards() {
     let claim = claim!(

@@ -1,7 +1,8 @@
 //! Asynchronous tasks that are dropped while they own a job.
 //!
-//! The smallest program that could violate P11 here: a task that owns a job is aborted while somebody completes that
-//! job. A violation looks like a job that runs for ever, or like two endings.
+//! The smallest program that could violate P11 here: a task that owns a job is aborted while
+//! another thread completes that job. A violation looks like a job that runs forever, or like two
+//! endings.
 
 use super::super::harness::{block_on, call, check, claim, percent, registry, running, spawn};
 use crate::sync::{AtomicUsize, Ordering};
@@ -10,15 +11,15 @@ use shuttle::future::yield_now;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an abort and the task have in common. Shuttle keeps it where the scheduler of the models cannot see it: this stands
-/// for it.
+/// State shared by an abort and its task. Shuttle's own state is invisible to the scheduler of the
+/// models, and this atomic stands in for it.
 type Gate = Arc<AtomicUsize>;
 
 fn gate() -> Gate {
     Arc::new(AtomicUsize::new(0))
 }
 
-/// Aborts by dropping, as every runtime does it: at an `await`.
+/// Aborts as every runtime does: by dropping the task at an `await`.
 async fn may_be_aborted(gate: &Gate) {
     gate.fetch_add(1, Ordering::AcqRel);
     yield_now().await;
@@ -36,7 +37,7 @@ async fn work(job: Job<i32>, gate: Gate) {
     let _ = call!(job.complete());
 }
 
-/// Whether the task was aborted.
+/// Aborts the task concurrently. Returns whether the abort came before its end.
 fn abort<R: Send + 'static>(task: shuttle::future::JoinHandle<R>, gate: &Gate) -> bool {
     let (handle, gate) = (task.abort_handle(), gate.clone());
     let client = spawn(move || {
@@ -47,7 +48,7 @@ fn abort<R: Send + 'static>(task: shuttle::future::JoinHandle<R>, gate: &Gate) -
     block_on(task).is_err()
 }
 
-/// A client goes away and the server drops the future that answers it, wherever it is.
+/// A client disconnects, and the server drops the future that answers it at any of its steps.
 #[test]
 fn an_aborted_task_leaves_no_job_running() {
     let claim = claim!(an_aborted_task_leaves_no_job_running, [P2, P11], [36]);
@@ -73,7 +74,7 @@ fn an_aborted_task_leaves_no_job_running() {
     });
 }
 
-/// The same, while a third thread cancels the job.
+/// A third thread cancels the job during the abort.
 #[test]
 fn an_abort_and_a_cancellation_make_one_ending() {
     let claim = claim!(an_abort_and_a_cancellation_make_one_ending, [P2, P11], [36]);
@@ -105,11 +106,12 @@ fn an_abort_and_a_cancellation_make_one_ending() {
     });
 }
 
-/// A task that follows a job is aborted while it waits: its seat is free, and the job's next step wakes nobody.
+/// A task that watches a job is aborted while it waits. Its registration is removed, and the job's
+/// next step wakes nothing.
 #[test]
-fn an_aborted_watcher_is_in_nobodys_way() {
+fn an_aborted_watcher_leaves_no_registration() {
     let claim = claim!(
-        an_aborted_watcher_is_in_nobodys_way,
+        an_aborted_watcher_leaves_no_registration,
         [P7, P9, P11],
         [36, 38]
     );
@@ -129,8 +131,11 @@ fn an_aborted_watcher_is_in_nobodys_way() {
         };
         let aborted = abort(task, &gate);
         other.join().unwrap();
-        let seats = format!("{:?}", jobs.state.table.watchers());
-        assert!(!seats.contains("Entry"), "a seat has leaked: {seats}");
+        let registrations = format!("{:?}", jobs.state.table.watchers());
+        assert!(
+            !registrations.contains("Entry"),
+            "a registration has leaked: {registrations}"
+        );
         assert_eq!(call!(jobs.remove(id)), Ok(0));
         aborted
     });

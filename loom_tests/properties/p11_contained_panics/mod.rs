@@ -1,17 +1,18 @@
-//! P11, contained panics: a panic in user code leaves the job failed, the locks free, and every other job as it was.
+//! P11, contained panics: a panic in user code leaves the job failed, the locks free, and every
+//! other job as it was.
 //!
-//! The smallest program that could violate it: one thread panics in a closure under a job's lock, one asks for that
-//! lock. A violation looks like the checker's report of a deadlock, a job that still runs, a watcher that is never woken, or a
-//! sweep that stops half-way.
+//! The smallest program that could violate it: one thread panics in a closure under a job's lock,
+//! one takes that lock. A violation looks like the checker's report of a deadlock, or a job that
+//! still runs. It may also look like a watcher that is never woken, or a sweep that stops early.
 //!
-//! All threads of a model run on one of the system's, so that a thread which unwinds looks to all others as if they did.
-//! Therefore a model in which a guard is dropped by a panic has no second guard; and most of these are shuttle's, because
-//! loom does not look after what unwinds through it.
+//! A checker runs all threads of a model on one OS thread. While one of them unwinds, all of them
+//! seem to panic. A model in which a panic drops a guard therefore has no second guard. Most models
+//! here run under shuttle only, because loom does not support unwinding through a model.
 
 #[cfg(shuttle)]
 mod aborts;
 #[cfg(shuttle)]
-mod foreign_code;
+mod user_code;
 
 #[cfg(shuttle)]
 use super::harness::{block_on, call};
@@ -21,17 +22,17 @@ use crate::Status;
 use crate::{JobId, JobRegistry, LockError, StepError};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Panics without the hook, which would print.
+/// Panics without the panic hook, which would print.
 fn fall(text: &'static str) -> ! {
     resume_unwind(Box::new(text))
 }
 
-/// Whether `f` panics, which goes no further.
+/// Returns whether `f` panics, and stops the panic.
 fn falls<R>(f: impl FnOnce() -> R) -> bool {
     catch_unwind(AssertUnwindSafe(f)).is_err()
 }
 
-/// A thread that caught its own panic may lock again, and so may others.
+/// After a caught panic, its thread may lock again, and so may others.
 #[test]
 fn a_caught_panic_leaves_no_lock_behind() {
     let claim = claim!(a_caught_panic_leaves_no_lock_behind, [P11], [23, 33]);
@@ -60,7 +61,8 @@ fn a_caught_panic_leaves_no_lock_behind() {
     });
 }
 
-/// A closure panics while somebody completes the job: one ending, and the text of the panic exactly if it is that one.
+/// A closure panics while another thread completes the job. There is one ending, with the text of
+/// the panic exactly if the panic is that ending.
 #[cfg(shuttle)]
 #[test]
 fn a_panic_in_an_update_is_one_ending() {
@@ -99,7 +101,7 @@ fn a_panic_in_an_update_is_one_ending() {
     });
 }
 
-/// A thread that waits for the lock gets it when the holder panics, and finds an ended job.
+/// A thread that waits for the lock gets it once the holder panics, and finds an ended job.
 #[cfg(shuttle)]
 #[test]
 fn a_panic_lets_the_next_in_line_go_on() {
@@ -131,12 +133,12 @@ fn a_panic_lets_the_next_in_line_go_on() {
     });
 }
 
-/// A guard is dropped by a panic, beside a beat and a sweep that judges: the watcher learns the one ending that there is.
+/// A panic drops a guard, and the watcher learns the job's only ending.
 #[cfg(shuttle)]
 #[test]
-fn a_panic_under_a_guard_is_told_to_the_watcher() {
+fn a_panic_under_a_guard_reaches_the_watcher() {
     let claim = claim!(
-        a_panic_under_a_guard_is_told_to_the_watcher,
+        a_panic_under_a_guard_reaches_the_watcher,
         [P9, P11],
         [23, 33]
     );
@@ -171,7 +173,7 @@ fn a_panic_under_a_guard_is_told_to_the_watcher() {
     });
 }
 
-/// A reader that panics changes nothing, and leaves the lock to the next.
+/// A reader that panics changes nothing, and releases the lock.
 #[cfg(shuttle)]
 #[test]
 fn a_reader_that_panics_changes_nothing() {

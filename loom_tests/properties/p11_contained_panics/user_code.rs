@@ -1,7 +1,7 @@
-//! Panics in hooks, in drops of payloads and in wakers.
+//! Panics in hooks, in destructors of payloads and in wakers.
 //!
-//! The smallest program that could violate P11 here: a sweep meets a hook that panics on the first of two due jobs. A
-//! violation looks like a second job that nobody removes.
+//! The smallest program that could violate P11 here: a sweep meets a hook that panics on the first
+//! of two due jobs. A violation looks like a second job that is never removed.
 
 use super::super::harness::{call, check, claim, percent, race, registry, running};
 use super::{fall, falls};
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-/// Two jobs that are due, of which the first one panics when it is removed. One thread sweeps while another removes the first
-/// by id. Returns whether that one met the panic.
-fn remove_beside_a_sweep<T: Send + 'static>(
+/// Removes two due jobs, of which the first one panics. One thread sweeps while another removes the
+/// first job by id. Returns whether the removal by id met the panic.
+fn remove_during_a_sweep<T: Send + 'static>(
     payloads: [T; 2],
     build: impl FnOnce(Builder<T>) -> Builder<T>,
 ) -> (JobRegistry<T>, bool) {
@@ -35,12 +35,12 @@ fn remove_beside_a_sweep<T: Send + 'static>(
             move || call!(jobs.sweep())
         },
     );
-    // Not more than one has been found busy.
+    // At most one job was found locked.
     let late = call!(jobs.sweep());
     let panics = swept.panics.len() + late.panics.len() + usize::from(fell);
-    assert_eq!(panics, 1, "a panic is told once");
+    assert_eq!(panics, 1, "a panic is reported once");
     assert_eq!(swept.removed + late.removed + usize::from(fell), 2);
-    assert!(jobs.is_empty(), "a job was spared");
+    assert!(jobs.is_empty(), "a due job was not removed");
     (jobs, fell)
 }
 
@@ -49,7 +49,7 @@ fn has_room_again<T: Send + 'static>(jobs: &JobRegistry<T>, payloads: [T; 2]) ->
     again.iter().all(Result::is_ok)
 }
 
-/// A hook that panics once is called for the next job all the same, and the slots of both come back.
+/// A hook that panics once is still called for the next job, and both slots are reused.
 #[test]
 fn a_hook_that_panics_stops_no_sweep() {
     let claim = claim!(a_hook_that_panics_stops_no_sweep, [P6, P11], [40]);
@@ -62,14 +62,14 @@ fn a_hook_that_panics_stops_no_sweep() {
                 fall("in the hook")
             }
         };
-        let (jobs, fell) = remove_beside_a_sweep([0, 1], |builder| builder.on_remove(hook));
+        let (jobs, fell) = remove_during_a_sweep([0, 1], |builder| builder.on_remove(hook));
         assert_eq!(called.load(Ordering::SeqCst), 2, "a hook was skipped");
         assert!(has_room_again(&jobs, [2, 3]), "a slot has leaked");
         fell
     });
 }
 
-/// The same of a payload that panics when it is dropped.
+/// A payload that panics when it is dropped does not stop a sweep.
 #[test]
 fn a_payload_that_panics_stops_no_sweep() {
     struct Payload(bool);
@@ -85,14 +85,15 @@ fn a_payload_that_panics_stops_no_sweep() {
     let claim = claim!(a_payload_that_panics_stops_no_sweep, [P6, P11], [40]);
     check(&claim, &[true, false], &[], || {
         let payloads = [true, false].map(Payload);
-        let (jobs, fell) = remove_beside_a_sweep(payloads, |builder| builder);
+        let (jobs, fell) = remove_during_a_sweep(payloads, |builder| builder);
         let payloads = [false, false].map(Payload);
         assert!(has_room_again(&jobs, payloads), "a slot has leaked");
         fell
     });
 }
 
-/// Of two wakers the first panics. Its thread is told, the other watcher is woken, and the step is taken.
+/// The first of two wakers panics. Its thread gets the panic, the other watcher is woken, and the
+/// step is made.
 #[test]
 fn a_waker_that_panics_spares_the_other_watchers() {
     struct Waken(AtomicUsize, bool);
@@ -134,10 +135,10 @@ fn a_waker_that_panics_spares_the_other_watchers() {
         );
         drop(watches);
         for waker in &wakers {
-            assert_eq!(waker.0.load(Ordering::SeqCst), 1, "a watcher sleeps on");
+            assert_eq!(waker.0.load(Ordering::SeqCst), 1, "a watcher was not woken");
         }
         assert_eq!(jobs.snapshot(id).unwrap().status(), Status::Completed);
-        assert!(call!(jobs.remove(id)).is_ok(), "a lock has stayed behind");
+        assert!(call!(jobs.remove(id)).is_ok(), "a lock is still held");
         (advance, complete)
     });
 }
