@@ -10,7 +10,7 @@ use crate::types::clock::NEVER;
 ///
 /// * If a watcher is still registered.
 /// * If a slot neither holds a job nor is free.
-/// * If a slot is filed under a time that the due queue does not have.
+/// * If a body has a `queued_at` without an entry in the due queue.
 pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegistry<T>) {
     let inner = &jobs.state;
     let (watchers, empty) = inner.table.watchers().census();
@@ -35,7 +35,7 @@ pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegist
         let is_listed = entries.contains(&Entry { time, slot });
         assert!(
             time == NEVER || is_listed,
-            "slot {slot} is filed, and not in the due queue"
+            "slot {slot} has no entry in the due queue"
         );
     }
 }

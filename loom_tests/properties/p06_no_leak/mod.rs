@@ -247,7 +247,7 @@ fn a_leftover_entry_serves_the_next_job() {
     });
 }
 
-/// A sweep takes the entry of a job that is about to end, finds the job locked, and files the entry
+/// A sweep takes the entry of a job that is about to end, finds the job locked, and queues it
 /// again. The thread that ends the job and then sweeps must see that entry.
 #[test]
 fn ending_a_job_and_sweeping_removes_it() {
