@@ -4,7 +4,7 @@
 //! tells the test that it runs in the child. It has to fail, in an execution that the harness
 //! names, with the expected message. A failure for another reason proves nothing.
 
-use crate::loom_tests::harness::ledger::{CHECKER, append};
+use crate::loom_tests::harness::ledger::CHECKER;
 use std::process::Command;
 use std::time::Instant;
 
@@ -36,14 +36,11 @@ pub(super) fn is_detected(case: &Case) {
     let (how, output) = run_in_a_child(name);
     let execution = execution(&output);
     let is_detected = how != "passed" && execution.is_some() && output.contains(violation);
-    let line = format!(
-        "{{\"kind\":\"zoo\",\"specimen\":{name:?},\"bug\":{bug:?},\"checker\":\"{CHECKER}\",\"died\":{is_detected},\
-         \"how\":\"{how}\",\"test\":{name:?},\"executions\":{},\"seconds\":{:.3}}}\n",
-        execution.unwrap_or("null"),
+    println!(
+        "{bug}: {how} under {CHECKER} in execution {}, after {:.1} s",
+        execution.unwrap_or("–"),
         began.elapsed().as_secs_f64(),
     );
-    print!("{line}");
-    append("JOB_REGISTRY_ZOO_LEDGER", &line);
     assert!(
         is_detected,
         "{name}: the child {how}, and {violation:?} was not detected:\n{output}"

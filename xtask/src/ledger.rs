@@ -1,78 +1,62 @@
-//! What the models recorded: a line of JSON for each exploration, and their outcomes.
+//! What the models recorded: a line of JSON for each exploration, and the outcomes that were seen.
 
-use serde::Deserialize;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
-/// One exploration, of a model or of a set of programs.
-#[derive(Debug, Deserialize)]
-pub struct Line {
-    pub checker: String,
-    pub kind: String,
-    pub model: String,
-    pub properties: Vec<String>,
-    pub programs: u64,
-    /// Bounds on preemptions, the largest first, and for how many programs; `None` is no bound. For the orders of
-    /// accesses.
-    pub ordered: Vec<(Option<u64>, u64)>,
-    /// For stale values.
-    pub weak: Vec<(Option<u64>, u64)>,
-    pub completed: bool,
-    pub executions: u64,
-    pub outcomes: u64,
-    pub seconds: f64,
+/// Returns the lines of a checker's ledger. One that does not exist has none, which shows in the tables.
+pub fn lines(checker: &str) -> Vec<Value> {
+    let text = fs::read_to_string(format!("target/{checker}/ledger.jsonl"));
+    let parse = |line| serde_json::from_str(line).expect("each line is a JSON object");
+    text.unwrap_or_default().lines().map(parse).collect()
 }
 
-const CHECKERS: [&str; 2] = ["loom", "shuttle"];
-const FILES: [&str; 2] = ["ledger.jsonl", "outcomes.txt"];
+/// Hashes of the outcomes that were seen, by model or program.
+type Seen = BTreeMap<String, BTreeSet<String>>;
 
-/// Lines are appended, and those of the last run are not of this one.
-pub fn forget(root: &Path) {
-    for checker in CHECKERS {
-        for file in FILES {
-            let _ = fs::remove_file(root.join("target").join(checker).join(file));
-        }
-    }
+/// Returns whether loom has seen every outcome that shuttle has seen. Loom may see more: stale values.
+pub fn compare() -> bool {
+    let [loom, shuttle] = ["loom", "shuttle"].map(|checker| {
+        let text = fs::read_to_string(format!("target/{checker}/outcomes.txt"));
+        seen(&text.unwrap_or_default())
+    });
+    let wrong = differences(&loom, &shuttle);
+    wrong.iter().take(20).for_each(|line| eprintln!("{line}"));
+    let compared = shuttle.keys().filter(|&name| loom.contains_key(name));
+    let compared = compared.count();
+    let (fine, alone) = (compared - wrong.len(), shuttle.len() - compared);
+    println!("shuttle's outcomes are loom's: {fine} of {compared}; {alone} are not compared");
+    wrong.is_empty() && compared > 0
 }
 
-/// All lines of all ledgers; a ledger that is not there has none, which shows in the tables.
-pub fn read(root: &Path) -> Vec<Line> {
-    let parse = |line: &str| serde_json::from_str(line).expect("a ledger has a JSON object a line");
-    CHECKERS
-        .iter()
-        .flat_map(|checker| {
-            let text = text(root, checker, FILES[0]);
-            text.lines().map(parse).collect::<Vec<Line>>()
-        })
-        .collect()
-}
-
-/// Of which versions the checkers were: `By loom 1.2.3 and shuttle 4.5.6.`
-pub fn versions(root: &Path) -> String {
-    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
-    let version = |checker: &str| {
-        let entry = format!("name = \"{checker}\"\nversion = \"");
-        let from = lock.find(&entry).map(|at| &lock[at + entry.len()..]);
-        let version = from.and_then(|text| text.split('"').next());
-        format!("{checker} {}", version.unwrap_or("of an unknown version"))
-    };
-    format!("By {}.", CHECKERS.map(version).join(" and "))
-}
-
-/// By model or program: hashes of what was seen.
-pub type Seen = BTreeMap<String, BTreeSet<String>>;
-
-pub fn outcomes(root: &Path, checker: &str) -> Seen {
+/// Reads lines of a name, a tab, and hashes.
+fn seen(text: &str) -> Seen {
     let mut seen = Seen::new();
-    for line in text(root, checker, FILES[1]).lines() {
-        let (name, hashes) = line.split_once('\t').expect("a name, a tab and the hashes");
+    for (name, hashes) in text.lines().filter_map(|line| line.split_once('\t')) {
         let hashes = hashes.split(' ').map(str::to_owned);
         seen.entry(name.to_owned()).or_default().extend(hashes);
     }
     seen
 }
 
-fn text(root: &Path, checker: &str, file: &str) -> String {
-    fs::read_to_string(root.join("target").join(checker).join(file)).unwrap_or_default()
+/// Compares what both have explored. Some models are for shuttle alone, and of some programs loom has not explored every order
+/// of the calls.
+fn differences(loom: &Seen, shuttle: &Seen) -> Vec<String> {
+    let compare = |(name, seen): (&String, &BTreeSet<String>)| {
+        let alone = seen.difference(loom.get(name)?).count();
+        (alone > 0).then(|| format!("{name}: {alone} outcomes under shuttle alone"))
+    };
+    shuttle.iter().filter_map(compare).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{differences, seen};
+
+    #[test]
+    fn outcome_of_shuttle_alone_is_a_difference() {
+        let (less, more) = (seen("a\t1\nb\t3"), seen("a\t1 2"));
+        assert_eq!(differences(&less, &more).len(), 1);
+        assert!(differences(&more, &less).is_empty());
+    }
 }

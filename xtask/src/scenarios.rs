@@ -1,233 +1,130 @@
-//! The map of properties and scenarios to the tests that check them. `docs/scenarios.md` says which there are, the sources
-//! say what checks them, and the table in `docs/verification.md` is made of both.
+//! Which test covers which property (`P4`) and scenario (`19`), as the sources say.
+//!
+//! A model says it by `claim!(name, [P4], [7, 19])`, any other test by its doc comment, `P4, scenarios 7 and 19: …`, and a
+//! seeded bug by its line `breaks: P4, scenario 7`.
 
-mod scan;
-mod table;
-
-use crate::generated;
-use scan::{Ids, ids, property, tests};
-use std::collections::BTreeSet;
-use std::fmt::Write;
+use crate::config::name;
+use crate::documents::{cell, rows};
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
 
-const KNOWN: &str = "docs/scenarios.md";
-const DOCUMENT: &str = "docs/verification.md";
-
-/// Where tests are, and the name of the place in the table.
-const PLACES: &[(&str, &str)] = &[
-    ("src", ""),
-    ("tests", ""),
-    ("tests/compile_fail", "compile_fail/"),
-    ("loom_tests", ""),
-    ("examples/presentation-service/src", "presentation-service/"),
-    (
-        "examples/presentation-service/tests",
-        "presentation-service/",
-    ),
-];
-
-/// What kind of a check it is. A specimen shows that a check can fail; it is none itself.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
-    Model,
-    Test,
-    Specimen,
-}
-
-#[derive(Debug)]
-struct Check {
-    kind: Kind,
+/// A test, or a seeded bug, that names something.
+pub struct Test {
+    pub file: String,
     name: String,
-    ids: Ids,
+    pub ids: BTreeSet<String>,
 }
 
-/// Every property and scenario has a check, and the documentation's table says which. With `write` it is written.
-pub fn check(root: &Path, write: bool) -> bool {
-    match map(root) {
-        Ok(table) => generated::check(&root.join(DOCUMENT), "scenarios", &table, write),
-        Err(wrong) => {
-            eprintln!("{wrong}");
-            false
-        }
+impl Test {
+    /// Whether it shows that a check can fail, and checks nothing itself.
+    fn is_flawed(&self) -> bool {
+        self.file.starts_with(name("flawed")) || self.file.starts_with(name("seeded"))
     }
 }
 
-fn map(root: &Path) -> Result<String, String> {
-    let known = known(&read(&root.join(KNOWN))?);
-    let checks = checks(root)?;
-    judge(&known, &checks)?;
-    Ok(table::of(&known, &checks))
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// The ids in the first column of the list's tables.
-fn known(list: &str) -> Ids {
-    let mut known = Ids::default();
-    for row in list.lines().filter_map(|line| line.strip_prefix("| ")) {
-        let id = row.split(' ').next().unwrap_or_default();
-        if let Some(number) = property(id) {
-            known.properties.insert(number);
-        } else if let Ok(number) = id.parse() {
-            known.scenarios.insert(number);
+/// Returns whether every known property and scenario has a test, and every named one is known. Prints the tests of each if
+/// `print`.
+pub fn check(print: bool) -> bool {
+    let list = fs::read_to_string(name("scenarios")).unwrap_or_default();
+    let known = rows(&list).into_iter().map(|row| cell(row, 0));
+    let known: Vec<_> = known.filter_map(|id| id.split(' ').next()).collect();
+    let tests = tests();
+    let mut wrong = Vec::new();
+    for Test { file, name, ids } in &tests {
+        let unknown = ids.iter().filter(|id| !known.contains(&id.as_str()));
+        wrong.extend(unknown.map(|id| format!("{file}: {name} names {id}, which is not known")));
+    }
+    for id in known {
+        let named: Vec<_> = tests.iter().filter(|test| test.ids.contains(id)).collect();
+        if named.iter().all(|test| test.is_flawed()) {
+            wrong.push(format!("no test names {id}"));
+        }
+        if print {
+            println!("{id}");
+            named
+                .iter()
+                .for_each(|test| println!("    {}: {}", test.file, test.name));
         }
     }
-    known
+    wrong.iter().for_each(|line| eprintln!("{line}"));
+    wrong.is_empty() && !tests.is_empty()
 }
 
-fn checks(root: &Path) -> Result<Vec<Check>, String> {
-    let mut found = Vec::new();
-    for (folder, prefix) in PLACES {
-        let base = root.join(folder);
-        let mut files = Vec::new();
-        list(&base, &mut files).map_err(|error| format!("{folder}: {error}"))?;
-        files.sort();
-        for file in files {
-            let inside = file.strip_prefix(&base).expect("it is in there");
-            let place = format!("{prefix}{}", inside.with_extension("").display());
-            let kind = match *folder {
-                "loom_tests" if place.starts_with("zoo/") || place.starts_with("seeded/") => {
-                    Kind::Specimen
-                }
-                "loom_tests" => Kind::Model,
-                _ => Kind::Test,
-            };
-            let text = read(&file)?;
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "patch")
-            {
-                let line = text.lines().find_map(|line| line.strip_prefix("breaks:"));
-                let ids = ids(line.ok_or_else(|| format!("{place}: breaks nothing"))?);
-                found.push(Check {
-                    kind,
-                    name: place,
-                    ids,
-                });
-                continue;
-            }
-            let tests = tests(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-            found.extend(tests.into_iter().map(|(name, ids)| {
-                let name = format!("{place}::{name}");
-                Check { kind, name, ids }
-            }));
+/// Returns the tests, and the seeded bugs, that name something.
+pub fn tests() -> Vec<Test> {
+    let list = "ls-files --cached --others --exclude-standard *.rs *.patch :!xtask";
+    let list = Command::new("git").args(list.split(' ')).output();
+    let list = list.expect("git can list the sources").stdout;
+    let mut tests = Vec::new();
+    for file in String::from_utf8_lossy(&list).lines() {
+        // A file may have been removed.
+        let text = fs::read_to_string(file).unwrap_or_default();
+        for (name, ids) in named(&text) {
+            let (file, name) = (file.to_owned(), name.to_owned());
+            tests.push(Test { file, name, ids });
         }
     }
-    Ok(found)
+    tests
 }
 
-/// The sources in a folder, without those of a package in it.
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() && !path.join("Cargo.toml").exists() {
-            list(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|it| it == "rs" || it == "patch")
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
+/// The doc comment and name of a test.
+const DOCUMENTED: &str =
+    r"(?m)((?:^ *///.*\n)+)(?: *#\[.*\n)*? *#\[(?:tokio::)?test\b.*\n(?: *#\[.*\n)*.*\bfn (\w+)";
+const CLAIMED: &str = r"claim!\(\s*(\w+),\s*\[([^\]]*)\],\s*\[([^\]]*)\]";
+const SEEDED: &str = r"(?m)^breaks: (.*)$";
+const PROPERTY: &str = r"\bP\d+\b";
+const SCENARIOS: &str = r"\bscenarios?\s+(?:\d+(?:,\s*|\s+and\s+)?)+";
 
-/// What is named has to be known, and what is known has to be checked.
-fn judge(known: &Ids, checks: &[Check]) -> Result<(), String> {
-    let mut wrong = String::new();
-    for check in checks {
-        for id in check.ids.properties.difference(&known.properties) {
-            let _ = writeln!(wrong, "{}: there is no P{id}", check.name);
-        }
-        for id in check.ids.scenarios.difference(&known.scenarios) {
-            let _ = writeln!(wrong, "{}: there is no scenario {id}", check.name);
-        }
-    }
-    let is_checked = |all: fn(&Ids) -> &BTreeSet<u32>, id: &u32| {
-        let mut checks = checks.iter().filter(|check| check.kind != Kind::Specimen);
-        checks.any(|check| all(&check.ids).contains(id))
+/// Returns the tests in a text that name something, each with what it names.
+fn named(text: &str) -> BTreeMap<&str, BTreeSet<String>> {
+    static REGEXES: LazyLock<[Regex; 6]> = LazyLock::new(|| {
+        [DOCUMENTED, CLAIMED, SEEDED, PROPERTY, SCENARIOS, r"\d+"]
+            .map(|text| Regex::new(text).expect("it is a constant"))
+    });
+    let [documented, claimed, seeded, property, scenarios, number] = &*REGEXES;
+    let mut found = BTreeMap::<_, BTreeSet<_>>::new();
+    let mut add = |name, text: &str| {
+        let numbers = scenarios.find_iter(text).map(|it| it.as_str());
+        let numbers = numbers.flat_map(|text| number.find_iter(text));
+        let ids = property.find_iter(text).chain(numbers);
+        let of_test = found.entry(name).or_default();
+        of_test.extend(ids.map(|id| id.as_str().to_owned()));
     };
-    for id in &known.properties {
-        if !is_checked(|ids| &ids.properties, id) {
-            let _ = writeln!(wrong, "nothing checks P{id}");
-        }
+    for it in documented.captures_iter(text) {
+        let (_, [docs, name]) = it.extract();
+        add(name, &docs.replace("///", ""));
     }
-    for id in &known.scenarios {
-        if !is_checked(|ids| &ids.scenarios, id) {
-            let _ = writeln!(wrong, "nothing checks scenario {id}");
-        }
+    for it in claimed.captures_iter(text) {
+        let (_, [name, properties, scenarios]) = it.extract();
+        add(name, &format!("{properties}, scenarios {scenarios}"));
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    for it in seeded.captures_iter(text) {
+        let (_, [ids]) = it.extract();
+        add("(seeded bug)", ids);
+    }
+    found.retain(|_, ids| !ids.is_empty());
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Ids, Kind, ids, judge, known};
-
-    const LIST: &str =
-        "| | what |\n|---|---|\n| P1 | forward |\n\n| 1 | lost |\n| 2 | 3 threads |\n";
-
-    fn of(kind: Kind, text: &str) -> Check {
-        let name = "file::test".to_owned();
-        Check {
-            kind,
-            name,
-            ids: ids(text),
-        }
-    }
-
-    fn wrong(checks: &[Check]) -> String {
-        judge(&known(LIST), checks).err().unwrap_or_default()
-    }
+    use super::named;
 
     #[test]
-    fn what_there_is_comes_from_the_first_column() {
-        let Ids {
-            properties,
-            scenarios,
-        } = known(LIST);
-        assert!(properties.into_iter().eq([1]) && scenarios.into_iter().eq([1, 2]));
-    }
-
-    #[test]
-    fn everything_checked_is_well() {
-        let checks = [
-            of(Kind::Test, "P1, scenario 1"),
-            of(Kind::Model, "scenario 2"),
-        ];
-        assert_eq!(wrong(&checks), "");
-    }
-
-    #[test]
-    fn an_unknown_id_fails() {
-        let checks = [of(Kind::Test, "P1, P3, scenarios 1, 2 and 9")];
-        assert_eq!(
-            wrong(&checks),
-            "file::test: there is no P3\nfile::test: there is no scenario 9\n"
-        );
-    }
-
-    #[test]
-    fn what_nothing_checks_fails() {
-        assert_eq!(
-            wrong(&[of(Kind::Test, "P1, scenario 2")]),
-            "nothing checks scenario 1\n"
-        );
-        assert_eq!(
-            wrong(&[of(Kind::Test, "scenarios 1 and 2")]),
-            "nothing checks P1\n"
-        );
-    }
-
-    #[test]
-    fn a_specimen_checks_nothing() {
-        let checks = [
-            of(Kind::Specimen, "P1, scenario 1"),
-            of(Kind::Model, "P1, scenario 2"),
-        ];
-        assert_eq!(wrong(&checks), "nothing checks scenario 1\n");
+    fn tests_are_found_with_docs_and_claims() {
+        let text = "/// P4: no test.\nfn made() {}\n\n\
+            /// P4 and P6, scenarios 7, 11\n/// and 19: in 2 lines (scenario 22).\n\
+            #[tokio::test(flavor = \"multi_thread\")]\n#[ignore]\nasync fn waits() {}\n\n\
+            /// 65 scenarios of PX.\n#[test]\nfn silent() {}\n\n\
+            /// P6 as well.\n#[test]\nfn once() {\n    claim!(\n once,\n [P5, P10],\n [7, 19]\n) }";
+        let found = named(text);
+        assert_eq!(found.len(), 2);
+        let waits = &found["waits"];
+        assert!(waits.iter().eq(["11", "19", "22", "7", "P4", "P6"]));
+        assert!(found["once"].iter().eq(["19", "7", "P10", "P5", "P6"]));
+        assert!(named("breaks: P4, scenario 7\n")["(seeded bug)"].contains("7"));
     }
 }
