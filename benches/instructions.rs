@@ -1,8 +1,14 @@
-//! `cargo verify instructions`: what the hot calls cost in instructions, which callgrind counts the same every time.
+//! `cargo verify instructions` counts the instructions of the hot calls, by callgrind, which counts the same every time.
 //!
-//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still.
+//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still. The benchmark fails if a call takes
+//! more than three in a hundred above the count that stands beside it.
 
-use gungraun::{library_benchmark, library_benchmark_group, main};
+// What the macro makes of a limit.
+#![allow(clippy::must_use_candidate)]
+
+use gungraun::{
+    Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+};
 use job_registry::{Job, JobId, JobRegistry, ManualClock, Progress};
 use std::hint::black_box;
 use std::pin::pin;
@@ -10,6 +16,16 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 const CALLS: u32 = 100;
+
+/// Sets the limit for this count of instructions of one call.
+fn takes(instructions: u64) -> LibraryBenchmarkConfig {
+    let limit = instructions * u64::from(CALLS) * 103 / 100;
+    let mut callgrind = Callgrind::default();
+    callgrind.hard_limits([(EventKind::Ir, limit)]);
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
+}
 
 type Jobs = JobRegistry<[u8; 16]>;
 
@@ -56,7 +72,7 @@ fn progress(call: u32) -> Progress {
 
 // What a benchmark returns is dropped uncounted.
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(60))]
 fn advance(busy: Busy) -> Busy {
     for call in 1..=CALLS {
         assert!(busy.jobs.advance(busy.id, progress(call)).is_ok());
@@ -64,7 +80,7 @@ fn advance(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(61))]
 fn advance_by_handle(busy: Busy) -> Busy {
     for call in 1..=CALLS {
         assert!(busy.job.advance(progress(call)).is_ok());
@@ -72,7 +88,7 @@ fn advance_by_handle(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(153))]
 fn heartbeat(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         busy.clock.advance(Duration::from_millis(1));
@@ -81,7 +97,7 @@ fn heartbeat(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(65))]
 fn snapshot(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.snapshot(busy.id)).is_ok());
@@ -89,7 +105,7 @@ fn snapshot(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(170))]
 fn update(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(busy.jobs.update(busy.id, |payload| payload[0] += 1).is_ok());
@@ -97,7 +113,7 @@ fn update(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(283))]
 fn get(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.get(busy.id)).is_ok());
@@ -105,7 +121,7 @@ fn get(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(152))]
 fn lock(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         drop(busy.jobs.lock(busy.id));
@@ -114,7 +130,7 @@ fn lock(busy: Busy) -> Busy {
 }
 
 // A step, the wake of one who waits for it, and that one's look.
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(688))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut watch = busy.job.watch().expect("there");
@@ -129,7 +145,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(1708))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
@@ -140,7 +156,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 }
 
 // Of running jobs, whose ending files the removal, and a sweep for all of them.
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(2233))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());
@@ -151,7 +167,7 @@ fn complete_and_sweep(busy: Busy) -> Busy {
 }
 
 // Of a thousand jobs each time.
-#[library_benchmark(setup = busy)]
+#[library_benchmark(setup = busy, config = takes(28_594))]
 fn counts(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert_eq!(black_box(busy.jobs.counts()).running, 1001);

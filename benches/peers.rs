@@ -70,9 +70,9 @@ fn main() {
     report.print();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     report.write(&format!("{root}/target/peers.json"));
-    report.write_markdown(&format!("{root}/target/peers.md"));
     if plan.only.is_none() {
         chart::draw(&report, &format!("{root}/docs/internals/peers.svg"));
+        report.write_markdown(&format!("{root}/docs/internals/peers.md"));
     }
     goals::print(&report);
     println!("{} s", start.elapsed().as_secs());

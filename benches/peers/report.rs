@@ -61,11 +61,10 @@ impl Report {
         }
     }
 
-    /// For docs/internals/peers.md: every row, and every goal.
+    /// Writes every row, and every goal that is missed.
     pub fn write_markdown(&self, path: &str) {
-        let mut text = String::from(
-            "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n",
-        );
+        let mut text = String::from(include_str!("header.md"));
+        text += "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n";
         for row in &self.rows {
             let shown = row
                 .ratios()
@@ -95,7 +94,7 @@ impl Report {
             } = missed;
             let _ = writeln!(text, "| {place} | {ratio:.2} | {least:.2} |");
         }
-        std::fs::write(path, text).expect("target is writable");
+        std::fs::write(path, text).expect("docs are writable");
     }
 
     pub fn write(&self, path: &str) {

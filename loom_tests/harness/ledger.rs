@@ -71,7 +71,7 @@ pub(in crate::loom_tests) fn outcomes(name: &str, outcomes: impl Iterator<Item =
 }
 
 /// Appends to the file that an environment variable names, if it is set.
-pub(in crate::loom_tests) fn append(variable: &str, text: &str) {
+fn append(variable: &str, text: &str) {
     let Some(path) = std::env::var_os(variable) else {
         return;
     };
