@@ -1,9 +1,10 @@
-//! `cargo verify instructions` counts the instructions of the hot calls, by callgrind, which counts the same every time.
+//! `cargo verify instructions` counts the instructions of the hot calls by callgrind, which counts
+//! the same every time.
 //!
-//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still. The benchmark fails if a call takes
-//! more than three in a hundred above the count that stands beside it.
+//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still. A
+//! benchmark fails if a call takes more than 3 % above the count beside it.
 
-// What the macro makes of a limit.
+// The macro expands a limit to functions without the attribute.
 #![allow(clippy::must_use_candidate)]
 
 use gungraun::{

@@ -1,4 +1,4 @@
-//! `xtask/verify.toml`: the parts and steps of `cargo verify`, and the names that they and this program use.
+//! `xtask/verify.toml`: the parts and steps of `cargo verify`, and the names in use.
 
 use itertools::Itertools;
 use std::sync::LazyLock;
@@ -38,7 +38,7 @@ pub fn name(name: &str) -> &'static str {
     text(&table("names")[name])
 }
 
-/// Returns the parts of `cargo verify`, each with what it is about.
+/// Returns the parts of `cargo verify`, each with its description.
 pub fn parts() -> impl Iterator<Item = (&'static str, &'static str)> {
     let parts = table("verify").iter();
     parts.map(|(name, part)| (&**name, text(&part["about"])))
@@ -72,7 +72,7 @@ pub fn checkers() -> impl Iterator<Item = (&'static str, String)> {
     checkers.map(|(name, line)| (&**name, filled(text(line))))
 }
 
-/// Replaces each `{name}` in a line, also in what it stands for.
+/// Replaces each `{name}` in a line, also within a replacement.
 fn filled(line: &str) -> String {
     let fill = |line: String, (name, value): (&String, &'static Value)| {
         line.replace(&format!("{{{name}}}"), text(value))

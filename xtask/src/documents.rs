@@ -4,14 +4,14 @@ use itertools::Itertools;
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Returns what a document has at a mark.
+/// Returns the text of a document at a mark.
 pub fn read(document: &str, mark: &str) -> String {
     let text = fs::read_to_string(document).unwrap_or_default();
     split(&text, mark).map_or_else(String::new, |[_, part, _]| part.trim().to_owned())
 }
 
-/// Returns whether a document has this text at a mark; with `write` it has afterwards. Compares what `part` leaves of
-/// each line.
+/// Returns whether a document has this text at a mark, or writes it there. Of each line, `part` is
+/// compared.
 pub fn check(document: &str, mark: &str, text: &str, part: fn(&str) -> &str, write: bool) -> bool {
     let all = fs::read_to_string(document).unwrap_or_default();
     let Some([before, found, after]) = split(&all, mark) else {

@@ -1,10 +1,10 @@
-//! What the models recorded: a line of JSON for each exploration, and the outcomes that were seen.
+//! Records of the models: a line of JSON for each exploration, and the outcomes that were seen.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// Returns the lines of a checker's ledger. One that does not exist has none, which shows in the tables.
+/// Returns the lines of a checker's ledger. A missing ledger has none, which shows in the tables.
 pub fn lines(checker: &str) -> Vec<Value> {
     let text = fs::read_to_string(format!("target/{checker}/ledger.jsonl"));
     let parse = |line| serde_json::from_str(line).expect("each line is a JSON object");
@@ -14,7 +14,7 @@ pub fn lines(checker: &str) -> Vec<Value> {
 /// Hashes of the outcomes that were seen, by model or program.
 type Seen = BTreeMap<String, BTreeSet<String>>;
 
-/// Returns whether loom has seen every outcome that shuttle has seen. Loom may see more: stale values.
+/// Returns whether loom has seen all outcomes of shuttle. Loom may see more: stale values.
 pub fn compare() -> bool {
     let [loom, shuttle] = ["loom", "shuttle"].map(|checker| {
         let text = fs::read_to_string(format!("target/{checker}/outcomes.txt"));
@@ -39,8 +39,7 @@ fn seen(text: &str) -> Seen {
     seen
 }
 
-/// Compares what both have explored. Some models are for shuttle alone, and of some programs loom has not explored every order
-/// of the calls.
+/// Compares the models and programs that both have explored in every order of the calls.
 fn differences(loom: &Seen, shuttle: &Seen) -> Vec<String> {
     let compare = |(name, seen): (&String, &BTreeSet<String>)| {
         let alone = seen.difference(loom.get(name)?).count();

@@ -18,10 +18,10 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(bin_name = "cargo verify", max_term_width = 120)]
 struct Arguments {
-    /// Which part of it is checked
+    /// The part that is checked
     #[arg(default_value = "quick", value_parser = parts())]
     part: String,
-    /// Of the seeded bugs, only those with one of these texts in their names; commas separate them
+    /// Only seeded bugs with one of these texts in their names; commas separate the texts
     name: Option<String>,
     /// Write the generated tables; without it, a table that is out of date is a failure
     #[arg(long)]

@@ -1,7 +1,7 @@
-//! Which test covers which property (`P4`) and scenario (`19`), as the sources say.
+//! The tests of each property (`P4`) and scenario (`19`), as the sources name them.
 //!
-//! A model says it by `claim!(name, [P4], [7, 19])`, any other test by its doc comment, `P4, scenarios 7 and 19: …`, and a
-//! seeded bug by its line `breaks: P4, scenario 7`.
+//! A model names them by `claim!(name, [P4], [7, 19])`, any other test by its doc comment,
+//! `P4, scenarios 7 and 19: …`, and a seeded bug by its line `breaks: P4, scenario 7`.
 
 use crate::config::name;
 use crate::documents::{cell, rows};
@@ -25,8 +25,8 @@ impl Test {
     }
 }
 
-/// Returns whether every known property and scenario has a test, and every named one is known. Prints the tests of each if
-/// `print`.
+/// Returns whether every known property and scenario has a test, and every named one is known.
+/// `print` prints the tests of each.
 pub fn check(print: bool) -> bool {
     let list = fs::read_to_string(name("scenarios")).unwrap_or_default();
     let known = rows(&list).into_iter().map(|row| cell(row, 0));
@@ -78,7 +78,7 @@ const SEEDED: &str = r"(?m)^breaks: (.*)$";
 const PROPERTY: &str = r"\bP\d+\b";
 const SCENARIOS: &str = r"\bscenarios?\s+(?:\d+(?:,\s*|\s+and\s+)?)+";
 
-/// Returns the tests in a text that name something, each with what it names.
+/// Returns the tests in a text that name something, each with its ids.
 fn named(text: &str) -> BTreeMap<&str, BTreeSet<String>> {
     static REGEXES: LazyLock<[Regex; 6]> = LazyLock::new(|| {
         [DOCUMENTED, CLAIMED, SEEDED, PROPERTY, SCENARIOS, r"\d+"]

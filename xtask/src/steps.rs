@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Runs steps, those without a line by `check`. Those in parts that follow one another share the processors.
+/// Runs steps, those without a line by `check`. Neighbours in parts share the processors.
 pub fn run(steps: &[Step], check: impl Fn(&str) -> bool) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for group in steps.chunk_by(|step, next| !step.parts.is_empty() && !next.parts.is_empty()) {
@@ -43,7 +43,7 @@ fn run_tests(line: &str, tests: &[String]) -> bool {
     output.status.success() && missing.is_empty() && !has_warnings
 }
 
-/// Runs as many processes at a time as there are processors. The seconds of a step are those until its last part has ended.
+/// Runs as many processes at a time as there are processors. A step ends with its last part.
 fn run_in_parts(steps: &[Step]) -> Vec<Outcome> {
     let start = Instant::now();
     let most = steps.iter().map(|step| step.parts.len()).max().unwrap_or(0);
@@ -73,7 +73,7 @@ fn run_in_parts(steps: &[Step]) -> Vec<Outcome> {
     outcomes.into_inner().expect("nothing panics under it")
 }
 
-/// Prepares a line, and prints it as anybody would type it. The tools that a step has installed come first.
+/// Prints and prepares a line. The tools that a step has installed come first.
 fn shell(line: &str) -> Command {
     println!("\n$ {line}");
     let path = std::env::var("PATH").unwrap_or_default();

@@ -57,7 +57,7 @@ fn versions() -> String {
     format!("By loom {loom} and shuttle {shuttle}.")
 }
 
-/// Checks README's table of properties, or writes it: a property's text stays as it is there.
+/// Checks README's table of properties, or writes it. A property's text stays as it is there.
 pub fn properties(write: bool) -> bool {
     let (document, mark) = (name("properties"), "properties");
     let (lines, tests) = (both(), scenarios::tests());
@@ -94,7 +94,8 @@ fn explored(lines: &[Value], checker: &str, property: &str) -> String {
     }
 }
 
-/// Sums up bounds on preemptions, with how many programs have each: `none: 830, 3: 10`, and a single one without its count.
+/// Sums up the bounds on preemptions, with how many programs have each: `none: 830, 3: 10`. A
+/// single one has no count.
 fn bounds(lines: &[&Value], key: &str) -> String {
     let mut all = BTreeMap::<_, u64>::new();
     for pair in lines.iter().flat_map(|line| line[key].as_array()).flatten() {
@@ -162,8 +163,8 @@ fn merged(known: &str, new: &[String], sets: &str) -> Vec<String> {
     all
 }
 
-/// Checks the document's table of explorations, or writes it: a row for each subject and checker, of the last run that
-/// explored it. The seconds may differ.
+/// Checks the document's table of explorations, or writes it: a row for each subject and checker,
+/// from the last run that explored it. The seconds may differ.
 pub fn explorations(write: bool) -> bool {
     let (document, mark, lines) = (name("explorations"), "ledger", both());
     let sets = fs::read_to_string(name("sets")).unwrap_or_default();

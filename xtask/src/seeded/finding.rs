@@ -1,4 +1,4 @@
-//! What a run of tests says about a bug.
+//! Verdicts about a bug, from the output of tests.
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,17 +8,17 @@ pub enum Ended {
     TimedOut,
 }
 
-/// What has detected a bug.
+/// A test that has detected a bug.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The last part of the path of the test that failed.
+    /// The last part of its path.
     pub test: String,
-    /// The number of the execution that failed. Where the output has none, because the bug has ended the process or shows
-    /// only in the set of all outcomes, it is how the test ended.
+    /// The number of the execution that failed. The output has none if the bug has ended the
+    /// process or shows only in the set of all outcomes: then it is how the test ended.
     pub execution: String,
 }
 
-/// Judges what tests have printed. The error says why the bug survives.
+/// Judges the output of tests. The error says why the bug survives.
 pub fn judge(ended: Ended, output: &str, may_hang: bool) -> Result<Finding, String> {
     let last = *started(output).last().ok_or("no test ran")?;
     let (how, test) = match (ended, failures(output).first()) {
@@ -37,7 +37,8 @@ pub fn judge(ended: Ended, output: &str, may_hang: bool) -> Result<Finding, Stri
     Ok(Finding { test, execution })
 }
 
-/// Returns the names of the tests that were started: lines `test NAME ... `, also with `- should panic` and the like.
+/// Returns the names of the tests that were started: lines `test NAME ... `. After a name,
+/// ` - should panic` and the like may follow.
 pub fn started(output: &str) -> Vec<&str> {
     let lines = output.lines().filter_map(|line| line.strip_prefix("test "));
     let names = lines.filter_map(|line| line.split_once(" ... "));

@@ -1,7 +1,7 @@
 //! `cargo verify seeded`: bugs that were seeded on purpose, and whether the checks detect them.
 //!
-//! Each patch puts one bug into a copy of the sources, and names the checkers and tests that have to fail then. One that
-//! passes is a missing test. Without the bug, each of them has to pass, so the copy is checked unpatched first.
+//! Each patch puts one bug into a copy of the sources, and names the tests that have to fail then.
+//! Without the bug, each of them has to pass, so the copy is checked unpatched first.
 
 mod finding;
 mod patch;
@@ -20,7 +20,7 @@ use table::{Findings, SURVIVES};
 
 /// In seconds, far more than a build of everything takes.
 const BUILD: u32 = 600;
-/// Several times what the slowest of the named tests takes.
+/// Several times as long as the slowest of the named tests takes.
 const RUN: u32 = 180;
 /// For all of them, one after the other, without a bug.
 const ALL: u32 = 1200;
@@ -28,9 +28,9 @@ const ALL: u32 = 1200;
 const COPY: &str = "target/seeded/copy";
 const MARK: &str = "zoo";
 
-/// Returns whether every bug was detected by every checker that its patch names, and whether the document says so; with
-/// `write` it does afterwards. `only` picks the patches with one of these texts, which commas separate, in their names;
-/// without `write`, the document is not looked at then.
+/// Returns whether every checker that a patch names has detected its bug, and the document says so.
+/// `write` renews the document. `only` picks patches by texts in their names, with commas between
+/// the texts; without `write`, the document is not compared then.
 pub fn run(only: Option<&str>, write: bool) -> bool {
     let began = Instant::now();
     let texts = only.unwrap_or_default().split(',');
@@ -74,12 +74,12 @@ pub fn run(only: Option<&str>, write: bool) -> bool {
     let new = patches.iter();
     let new = new.filter_map(|patch| Some((patch, findings.get(&patch.name)?)));
     let text = table::updated(&old, new);
-    let is_looked_at = only.is_none() || write;
-    let is_documented = !is_looked_at || documents::check(document, MARK, &text, str::trim, write);
+    let is_compared = only.is_none() || write;
+    let is_documented = !is_compared || documents::check(document, MARK, &text, str::trim, write);
     is_sound && is_documented && detected == count && count > 0
 }
 
-/// Returns, without a run, whether every patch has its row in the document, and no bug there survives.
+/// Returns whether the document has a row for every patch, and no bug that survives.
 pub fn check() -> bool {
     let table = documents::read(name("seeded_bugs"), MARK);
     let mut missing = patch::read();
@@ -139,8 +139,8 @@ fn build(line: &str) -> Result<(), String> {
     }
 }
 
-/// Runs one test after the other, so that it is known which one an abort belongs to. The histories are the same every time,
-/// so that no detection is a matter of luck.
+/// Runs one test after the other, so that an abort belongs to a known test. The histories are the
+/// same every time, so that no detection depends on luck.
 fn test(line: &str, filters: &str, within: u32) -> (Ended, String) {
     let seed = "export PROPTEST_RNG_SEED=1 RUST_BACKTRACE=0";
     let options = "--profile seeded -- --test-threads=1 --nocapture";

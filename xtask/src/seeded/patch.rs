@@ -8,14 +8,14 @@
 //! hangs: loom
 //! ```
 //!
-//! `kill` names a checker and filters of its tests, each of which has to fail. `hangs` says that with this bug the checker
-//! never returns, so that exceeding the time limit counts as detection.
+//! `kill` names a checker and filters of its tests, which have to fail. `hangs` says that with this
+//! bug the checker never returns, so that exceeding the time limit counts as detection.
 
 use crate::config::{checkers, name};
 use itertools::Itertools;
 use std::fs;
 
-/// A bug, and what has to detect it.
+/// A bug, and the tests that have to detect it.
 #[derive(Debug)]
 pub struct Patch {
     /// The file's name, without its ending.
@@ -56,7 +56,7 @@ impl Patch {
         ids.filter(|id| id.starts_with('P')).join(", ")
     }
 
-    /// Returns the filters of the tests that have to fail under a checker, with spaces between them.
+    /// Returns the filters of a checker's tests that have to fail, with spaces between them.
     pub fn filters(&self, checker: &str) -> Option<&str> {
         let mut kills = self.values("kill").filter_map(|kill| kill.split_once(' '));
         Some(kills.find(|kill| kill.0 == checker)?.1)

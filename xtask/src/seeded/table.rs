@@ -1,4 +1,4 @@
-//! The table of bugs: which tests detect each, and under each checker of the models in which execution.
+//! The table of bugs: the tests that detect each, and in which execution of a model.
 
 use super::finding::Finding;
 use super::patch::Patch;
@@ -6,7 +6,7 @@ use crate::documents::{cell, rows};
 use itertools::Itertools;
 use std::collections::BTreeMap;
 
-/// What each checker that a patch names has found, or why the bug survives it.
+/// Findings of each checker that a patch names, or why the bug survives it.
 pub type Findings = Vec<(&'static str, Result<Finding, String>)>;
 
 pub const SURVIVES: &str = "**survives**";
