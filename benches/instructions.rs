@@ -130,7 +130,7 @@ fn lock(busy: Busy) -> Busy {
     busy
 }
 
-// A step, the wake of one who waits for it, and that one's look.
+// A step, the wake of its waiter, and the waiter's next poll.
 #[library_benchmark(setup = busy, config = takes(688))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
@@ -156,7 +156,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
     busy
 }
 
-// Of running jobs, whose ending files the removal, and a sweep for all of them.
+// The jobs are running. Their ends schedule the removals, and one sweep removes all of them.
 #[library_benchmark(setup = busy, config = takes(2233))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
@@ -167,7 +167,7 @@ fn complete_and_sweep(busy: Busy) -> Busy {
     busy
 }
 
-// Of a thousand jobs each time.
+// Each call counts a thousand jobs.
 #[library_benchmark(setup = busy, config = takes(28_594))]
 fn counts(busy: Busy) -> Busy {
     for _ in 0..CALLS {

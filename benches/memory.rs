@@ -1,5 +1,6 @@
-//! `cargo bench --bench memory`: bytes and allocations of a job, of a watched one, of a pending removal and of a heartbeat,
-//! beside peers. Counted by the allocator, so that it comes out the same every time.
+//! `cargo bench --bench memory`: bytes and allocations of a job, a watched job, a pending removal
+//! and a heartbeat, compared with peers. The allocator counts them, so that each run gives the same
+//! numbers.
 
 use job_registry::{JobId, JobRegistry};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -16,9 +17,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 type Payload = [u8; 16];
 
-/// What a peer keeps of a job: the same as a registry shows of it.
+/// A peer's record of a job, with the fields that a registry shows.
 #[derive(Clone)]
-#[expect(dead_code, reason = "is kept, and nobody looks")]
+#[expect(dead_code, reason = "kept for its size alone")]
 struct Record {
     status: u8,
     progress: u32,
@@ -44,7 +45,7 @@ fn record() -> Record {
     }
 }
 
-/// What `build` leaves allocated, in bytes and in allocations for each job.
+/// Returns the bytes and allocations that `build` leaves for each job.
 fn cost<T>(jobs: usize, build: impl FnOnce() -> T) -> ((f64, f64), T) {
     let region = Region::new(ALLOCATOR);
     let kept = build();
@@ -57,7 +58,7 @@ fn cost<T>(jobs: usize, build: impl FnOnce() -> T) -> ((f64, f64), T) {
     )
 }
 
-/// A goal is on bytes.
+/// A goal limits the bytes.
 fn print(what: &str, jobs: usize, who: &str, (bytes, allocations): (f64, f64), goal: Option<f64>) {
     let verdict = match goal {
         Some(goal) if bytes <= goal => format!("met: at most {goal}"),
@@ -97,7 +98,7 @@ fn run(registry: &JobRegistry<Payload>) -> JobId {
     job.detach()
 }
 
-/// The ids are the caller's, of ours and of peers.
+/// The caller keeps the ids of this crate's jobs and of the peers'.
 fn live(jobs: usize) {
     let ours = || {
         let registry = registry();
@@ -130,7 +131,7 @@ fn live(jobs: usize) {
     print("live", jobs, "tokio_watch", cost(jobs, channels).0, None);
 }
 
-/// Beyond the job: somebody waits for its next change. The future is the waiter's own.
+/// In addition to the job: a task waits for its next change. The future belongs to the waiter.
 fn watched(jobs: usize) {
     let cx = &mut Context::from_waker(Waker::noop());
     let registry = registry();
@@ -140,7 +141,7 @@ fn watched(jobs: usize) {
         for id in &ids {
             let mut watch = registry.watch(*id).expect("there");
             let mut changed = Box::pin(async move {
-                // What is there is seen first.
+                // The first item is the current state.
                 watch.changed().await;
                 watch.changed().await
             });
@@ -149,7 +150,7 @@ fn watched(jobs: usize) {
         }
     };
     let ((bytes, allocations), ()) = cost(jobs, wait);
-    // The future in its box is not the registry's.
+    // The boxed future does not belong to the registry.
     let own = waiting.first().map_or(0, |future| size_of_val(&**future)) as f64;
     print(
         "a watch",
@@ -160,14 +161,14 @@ fn watched(jobs: usize) {
     );
 }
 
-/// Beyond the job that has ended.
+/// In addition to the ended job.
 fn removals(jobs: usize) {
     let registry = registry();
     let ids: Vec<_> = (0..jobs).map(|_| run(&registry)).collect();
     for id in &ids {
         registry.complete(*id).expect("running");
     }
-    // All over an hour, as random ones are.
+    // The delays are spread over an hour like random ones.
     let delay =
         |i: usize| Duration::from_millis((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 42);
     let ours = || {
@@ -209,7 +210,7 @@ fn removals(jobs: usize) {
     );
 }
 
-/// Beyond the job.
+/// In addition to the job.
 fn heartbeats(jobs: usize) {
     let registry = registry();
     let ids: Vec<_> = (0..jobs).map(|_| run(&registry)).collect();
@@ -242,7 +243,7 @@ fn heartbeats(jobs: usize) {
     );
 }
 
-/// What stays when all jobs have left: slots are kept for the next ones.
+/// Memory after all jobs have been removed: slots are kept for later jobs.
 fn after_a_spike(jobs: usize) {
     let spike = || {
         let registry = registry();

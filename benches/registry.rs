@@ -1,5 +1,5 @@
-//! `cargo bench --bench registry`: each public call alone, for regressions. Criterion compares with the last run, and
-//! with `--baseline NAME` with a saved one.
+//! `cargo bench --bench registry`: each public call alone, to detect regressions. Criterion
+//! compares with the last run, and with a saved one by `--baseline NAME`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use job_registry::{Job, JobId, JobRegistry, Progress};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 type Payload = [u8; 16];
 
-/// A registry in which a thousand other jobs run.
+/// Returns a registry in which a thousand other jobs run.
 fn busy() -> JobRegistry<Payload> {
     let jobs = JobRegistry::builder()
         .stall_after(Duration::from_hours(1))
@@ -31,7 +31,7 @@ fn ended(jobs: &JobRegistry<Payload>) -> JobId {
     job.detach()
 }
 
-/// Calls that leave the job as it was, or further on the way.
+/// Calls that leave the job running.
 fn steady(c: &mut Criterion) {
     let jobs = busy();
     let job = running(&jobs);
@@ -63,7 +63,7 @@ fn steady(c: &mut Criterion) {
     group.finish();
 }
 
-/// Each on a job of its own.
+/// Calls that need a new job each time.
 fn once(c: &mut Criterion) {
     let jobs = JobRegistry::builder()
         .retention(Duration::MAX)
@@ -98,7 +98,7 @@ fn once(c: &mut Criterion) {
     group.finish();
 }
 
-/// Calls that go through all jobs, for each of a thousand.
+/// Calls that visit all jobs, measured for each of a thousand.
 fn all(c: &mut Criterion) {
     let jobs = busy();
     let mut group = c.benchmark_group("all of 1000");

@@ -1,5 +1,5 @@
-//! A job's files belong to its payload. Removing the job deletes them: no list of created files, no
-//! cleanup task that can forget one or delete what a retry still needs.
+//! A job's files belong to its payload. Removing the job deletes them, so that no list of files and
+//! no cleanup task is needed. A retry keeps them.
 //!
 //! `cargo run --example own_files`
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io, process};
 
-/// A directory that goes with its owner.
+/// A directory that is deleted when its owner is dropped.
 struct WorkDir(PathBuf);
 
 impl WorkDir {
@@ -25,7 +25,7 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // A panic here would be caught and reported by the sweep; an error is worth a line in the log.
+        // The sweep would catch and report a panic here; an error is logged.
         if let Err(error) = fs::remove_dir_all(&self.0) {
             eprintln!("{}: {error}", self.0.display());
         }
@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
     let path = work_dir.path().to_owned();
     let job = jobs.register(work_dir).unwrap();
     job.start().unwrap();
-    // Only the path comes out of the lock: writing to the disk may take long.
+    // Only the path leaves the lock, because writing to the disk may take long.
     let page = job.update(|dir| dir.path().join("page-1.txt")).unwrap();
     fs::write(page, "a page")?;
     job.complete().unwrap();

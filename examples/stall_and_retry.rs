@@ -1,5 +1,5 @@
-//! A worker falls silent, its job is found stalled and given to another, and then it comes back. Its
-//! writes are refused: they are fenced to an attempt that is over.
+//! A worker falls silent, and its job is detected as stalled and given to another worker. When the
+//! first worker resumes, its calls are refused: its attempt is superseded.
 //!
 //! `cargo run --example stall_and_retry`
 
@@ -7,7 +7,7 @@ use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
 use std::time::Duration;
 
 fn main() {
-    // A service leaves the clock out and calls `fail_stalled` now and then.
+    // A service uses the default clock, and calls `fail_stalled` regularly.
     let clock = ManualClock::new();
     let jobs = JobRegistry::builder()
         .clock(clock.clone())
@@ -18,7 +18,7 @@ fn main() {
     first.start().unwrap();
     first.advance(Progress::percent(80.0).unwrap()).unwrap();
 
-    // It beats for a while, and no verdict can overlook that.
+    // Its heartbeats prevent a verdict for a while.
     for _ in 0..3 {
         clock.advance(Duration::from_secs(20));
         first.heartbeat().unwrap();
@@ -40,7 +40,7 @@ fn main() {
     second.start().unwrap();
     second.advance(Progress::percent(10.0).unwrap()).unwrap();
 
-    // The first worker wakes up and knows of nothing.
+    // The first worker resumes, unaware of the retry.
     let refused = first.advance(Progress::percent(90.0).unwrap());
     println!("the first worker is told: {}", refused.unwrap_err());
     assert_eq!(refused, Err(StepError::Superseded));

@@ -1,4 +1,5 @@
-//! Two threads work on one job and a third polls it. No runtime, no lock in sight, no update lost.
+//! Two threads work on one job, and a third polls it, without a runtime or an explicit lock. No
+//! update is lost.
 //!
 //! `cargo run --example threads`
 
@@ -14,7 +15,7 @@ fn main() {
     job.start().unwrap();
 
     thread::scope(|s| {
-        // Each has every other page, and the second is slower, so that its reports come late.
+        // Each draws every other page, and the second is slower, so that its reports come late.
         let workers = [0, 1].map(|first| {
             let job = &job;
             s.spawn(move || {
@@ -26,7 +27,7 @@ fn main() {
                 }
             })
         });
-        // A poller takes no lock and knows only the id.
+        // A poller takes no lock, and needs the id alone.
         let (jobs, id) = (&jobs, job.id());
         s.spawn(move || {
             let mut seen = jobs.snapshot(id).unwrap();

@@ -1,5 +1,5 @@
-//! Following a job to its end, without a runtime: a watch is an ordinary future. The end is seen even by
-//! a watcher that comes to look after the job has been removed.
+//! Follows a job to its end without a runtime, because a watch is an ordinary future. Even a
+//! watcher that polls after the removal learns the end.
 //!
 //! `cargo run --example watcher`
 
@@ -7,7 +7,7 @@ use job_registry::{JobRegistry, Progress, Status, Watch};
 use std::thread;
 use std::time::Duration;
 
-/// Prints what it sees, and returns how the job ended.
+/// Prints each change, and returns the job's ending.
 fn follow(name: &str, mut watch: Watch<&str>) -> Option<Status> {
     let mut last = None;
     while let Some(seen) = pollster::block_on(watch.changed()) {

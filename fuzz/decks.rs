@@ -1,4 +1,4 @@
-//! Titles and Markdown as decks: refused with a reason, or drawn to the last slide.
+//! Titles and Markdown as decks: they are refused with a reason, or every slide is drawn.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 thread_local! {
     static PAINTER: RefCell<Box<dyn Painter>> = RefCell::new({
-        // Small, so that more decks are drawn.
+        // Small pages let more decks be drawn.
         let page = PageSize { width: 64, height: 36 };
         TextStudio { page }.painter()
     });

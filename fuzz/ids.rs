@@ -1,11 +1,11 @@
-//! Texts as ids: what parses is the one text of what it parsed to, and opens no job that is there.
+//! Texts as ids: a text that parses is the only text of its id, and finds no existing job.
 #![no_main]
 
 use job_registry::{JobId, JobRegistry, LookupError, Progress, RemoveError};
 use libfuzzer_sys::fuzz_target;
 use std::sync::LazyLock;
 
-/// With a job that is there and one that was.
+/// A registry with one job, and the id of a removed one.
 static JOBS: LazyLock<(JobRegistry<u32>, JobId)> = LazyLock::new(|| {
     let jobs = JobRegistry::new();
     let gone = jobs.register(1).unwrap().detach();
@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
     };
     assert_eq!(id.to_string(), text);
     let (jobs, here) = &*JOBS;
-    // A guess of 64 bits is not going to be right.
+    // A random guess of 64 bits never succeeds.
     assert_eq!(jobs.snapshot(id), Err(LookupError::NotFound));
     assert!(jobs.advance(id, Progress::DONE).is_err());
     assert!(jobs.update(id, |payload| *payload = 3).is_err());

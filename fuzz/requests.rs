@@ -1,4 +1,5 @@
-//! Requests: whatever is in the path, the headers and the body, the answer is a refusal with a reason or what was asked for.
+//! Requests with any path, headers and body: the answer is a refusal with a reason, or the
+//! requested data.
 #![no_main]
 
 use axum::Router;
@@ -19,7 +20,7 @@ use tower::ServiceExt;
 
 const LIST: &str = "/api/presentations";
 
-/// Draws nothing much.
+/// Draws blank pages.
 struct Blank;
 
 impl Studio for Blank {
@@ -41,7 +42,7 @@ impl Painter for Blank {
 struct Service {
     runtime: Runtime,
     routes: Router,
-    /// Of a presentation that nobody draws.
+    /// The id of a presentation that is never drawn.
     live: JobId,
     _files: tempfile::TempDir,
 }
@@ -52,7 +53,7 @@ static SERVICE: LazyLock<Service> = LazyLock::new(|| {
     let config = Config {
         files: files.path().to_owned(),
         capacity: 1_000,
-        // What is accepted makes way for the next.
+        // An accepted presentation makes room for the next.
         retention: Duration::ZERO,
         ..Config::default()
     };

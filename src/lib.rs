@@ -151,7 +151,7 @@ mod environment_tests;
 #[cfg(all(test, not(any(loom, shuttle))))]
 // `environment_tests` includes `loom_tests/spec`, too.
 #[cfg_attr(environment, allow(clippy::duplicate_mod))]
-#[path = "../tests/against_spec/left_behind.rs"]
+#[path = "../tests/model_based/left_behind.rs"]
 mod left_behind;
 
 #[cfg(all(doctest, feature = "tokio"))]

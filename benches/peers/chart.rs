@@ -1,4 +1,4 @@
-//! The chart: `advance` by id at one thread, ours as the unit.
+//! The chart: `advance` by id on one thread, relative to this crate.
 
 use crate::maps::SIZES;
 use crate::report::Report;
@@ -36,7 +36,7 @@ fn try_draw(report: &Report, path: &str) -> Result<(), Box<dyn std::error::Error
     let title = "Time of one advance, by id, one thread: ours = 1 (logarithmic)";
     root.draw(&Text::new(title, (20, 16), text(17)))?;
     let (left, width) = (150, 600.0);
-    // From a quarter, since a limit is below 1.
+    // The axis begins at a quarter, because a limit is below 1.
     let x = |ratio: f64| {
         left + ((ratio.max(0.25) / 0.25).ln() / (most / 0.25).ln() * width).round() as i32
     };

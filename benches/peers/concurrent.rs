@@ -1,4 +1,4 @@
-//! Peers that lock or share by part: concurrent maps, a slab, a cache, a channel; and the limit.
+//! Peers that lock or share in parts: concurrent maps, a slab, a cache, a channel; and the limit.
 
 use crate::peer::{Atomics, Keep, KeepMut, Record};
 use std::collections::hash_map::RandomState;
@@ -73,7 +73,7 @@ impl KeepMut for Scc {
     }
 }
 
-/// Lends out shared references only, so the jobs are words.
+/// Lends shared references only, so the jobs are atomic words.
 pub struct Papaya(papaya::HashMap<u64, Atomics, foldhash::fast::RandomState>);
 
 impl Keep<Atomics> for Papaya {
@@ -97,7 +97,7 @@ impl Keep<Atomics> for Papaya {
     }
 }
 
-/// Likewise; its keys can be guessed.
+/// Lends shared references only, too. Its keys can be guessed.
 pub struct Slab(sharded_slab::Slab<Atomics>);
 
 impl Keep<Atomics> for Slab {
@@ -118,7 +118,8 @@ impl Keep<Atomics> for Slab {
     }
 }
 
-/// With a time to live. A value that is written in place is kept in an `Arc`, as its documentation says.
+/// Uses a time to live. As its documentation advises, a value that is written in place is kept in
+/// an `Arc`.
 pub struct Moka(moka::sync::Cache<u64, Arc<parking_lot::Mutex<Record>>>);
 
 impl Keep<Record> for Moka {
@@ -149,7 +150,7 @@ impl KeepMut for Moka {
     }
 }
 
-/// A channel for each job, in hand.
+/// Uses a channel for each job, without a look-up.
 pub struct Watch;
 
 impl Keep<Record> for Watch {
@@ -178,7 +179,7 @@ impl KeepMut for Watch {
     }
 }
 
-/// The limit: the words are in hand, nothing is looked up.
+/// The limit: the words are at hand, without a look-up.
 pub struct Limit;
 
 impl Keep<Atomics> for Limit {

@@ -1,4 +1,4 @@
-//! Rounds in which ours and every peer take turns, and the medians of those.
+//! Rounds in which this crate and every peer alternate, and the medians of the rounds.
 
 use crate::peer::Peer;
 use std::hint::black_box;
@@ -9,21 +9,22 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     Advance,
-    /// Every thread on one job.
+    /// All threads on one job.
     SameJob,
     Snapshot,
-    /// Nine reads to a step.
+    /// Nine reads to one step.
     Mix,
     Heartbeat,
     Update,
-    /// Register, start, complete, remove, beside the jobs that stay.
+    /// Register, start, complete and remove a job, while the other jobs stay.
     Life,
 }
 
 /// A peer with its jobs.
 pub struct Kept<P: Peer> {
     pub peer: P,
-    /// Shuffled, so that walking them visits the jobs at random and the ids themselves are at hand.
+    /// Shuffled, so that iterating visits the jobs at random while the ids themselves are in the
+    /// cache.
     pub keys: Vec<P::Key>,
     turn: AtomicU64,
 }
@@ -31,7 +32,7 @@ pub struct Kept<P: Peer> {
 pub trait Contender {
     fn name(&self) -> &'static str;
     fn takes_part(&self, call: Call) -> bool;
-    /// Nanoseconds a call, as one of `threads` sees them.
+    /// Returns the nanoseconds of a call, as each of `threads` sees them.
     fn run(&self, call: Call, threads: usize, calls: usize) -> f64;
 }
 
@@ -69,7 +70,8 @@ impl<P: Peer> Kept<P> {
     fn work(&self, call: Call, from: usize, calls: usize, turn: u64) {
         let keys = self.keys[from..].iter().chain(self.keys.iter().cycle());
         let keys = keys.take(calls);
-        // Grows slowly enough never to be done, and fast enough that each visit of a job is a step.
+        // The progress grows so slowly that it is never done, and so fast that each visit is a
+        // step.
         let ppm = |i: usize| (((turn + i as u64) / 64) % 1_000_000) as u32;
         match call {
             Call::Advance => keys.enumerate().for_each(|(i, key)| {
@@ -124,9 +126,10 @@ impl<P: Peer> Contender for Kept<P> {
             assert!(self.peer.start(&key));
             key
         });
-        // Later turns continue where earlier ones have ended; other threads are elsewhere.
+        // Later turns continue where earlier ones ended, and other threads begin elsewhere.
         let turn = self.turn.fetch_add(calls as u64, Ordering::Relaxed);
-        // Those that had their turn in between have the caches; of a million, no visit finds its job there anyway.
+        // Other contenders have filled the caches since. With a million jobs, no job is in the
+        // cache anyway.
         if self.keys.len() <= 100_000 {
             let mut seen = self.keys.iter().map(|key| self.peer.snapshot(key));
             assert!(seen.all(|seen| seen.is_some()));
@@ -147,7 +150,7 @@ impl<P: Peer> Contender for Kept<P> {
     }
 }
 
-/// From the start of the first to the end of the last.
+/// Returns the time from the first start to the last end.
 fn together<F: FnOnce() + Send>(threads: usize, work: impl Fn(usize) -> F) -> Duration {
     if threads == 1 {
         let work = work(0);
@@ -177,11 +180,12 @@ fn together<F: FnOnce() + Send>(threads: usize, work: impl Fn(usize) -> F) -> Du
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub rounds: usize,
-    /// In each, so often for a thousand jobs, and five times for more; shared by the threads.
+    /// Calls in each round, for a thousand jobs. More jobs get five times as many. The threads
+    /// share them.
     pub calls: usize,
 }
 
-/// Nobody is worth more time in a round.
+/// Longest time of a contender in one round.
 const LONGEST: Duration = Duration::from_millis(40);
 
 pub fn median(mut samples: Vec<f64>) -> f64 {
@@ -189,7 +193,7 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
     samples[samples.len() / 2]
 }
 
-/// The median of each contender, in their order.
+/// Returns the median of each contender, in their order.
 pub fn rounds(
     jobs: usize,
     contenders: &[Box<dyn Contender>],
@@ -209,7 +213,7 @@ pub fn rounds(
         .collect();
     let mut samples = vec![Vec::new(); part.len()];
     for round in 0..effort.rounds {
-        // Not always first.
+        // The order rotates, so that none is always first.
         for turn in 0..part.len() {
             let it = (turn + round) % part.len();
             samples[it].push(part[it].run(call, threads, calls[it]));

@@ -1,4 +1,4 @@
-//! The goals, a line each: met or missed, and by how much.
+//! The goals, one in each line: met or missed, and by how much.
 
 use crate::maps::{SIZES, THREADS};
 use crate::report::Report;
@@ -8,7 +8,7 @@ struct Goal {
     sizes: &'static [usize],
     threads: &'static [usize],
     other: &'static str,
-    /// The other's divided by ours has to be at least this.
+    /// The smallest permitted ratio of the other's value to this crate's.
     least: f64,
 }
 
@@ -66,7 +66,7 @@ const GOALS: &[Goal] = &[
     goal("snapshot", &SIZES, &THREADS, SIP, 3.0),
     goal("mix_90_10", &SIZES, &THREADS, LIMIT, 0.5),
     goal("mix_90_10", &SIZES, &THREADS, SIP, 3.0),
-    // Of this row the limit is the goal: a clock reading and three exchanges.
+    // In this row, the limit is the goal: a clock reading and three compare-exchanges.
     goal("heartbeat", &SIZES, &THREADS, LIMIT, 1.0),
     goal("update", &[1000], &[1, 2], SIP, 1.0 / 1.5),
     goal("update", LARGE, &[1, 2], SIP, 1.0),
@@ -74,7 +74,7 @@ const GOALS: &[Goal] = &[
     goal("life", &SIZES, &THREADS, "guide", 5.0),
 ];
 
-/// How it went with one of them.
+/// The result for one goal.
 pub struct Verdict {
     pub place: String,
     pub ratio: f64,
@@ -87,7 +87,7 @@ impl Verdict {
     }
 }
 
-/// Of all whose rows were measured.
+/// Judges the goals whose rows were measured.
 pub fn judge(report: &Report) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for goal in GOALS {
@@ -107,7 +107,7 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
     verdicts
 }
 
-/// From a thousand jobs to a million, beside the limit's own growth.
+/// Compares a million jobs with a thousand, relative to the limit's own growth.
 fn growth(report: &Report) -> Option<Verdict> {
     let growth = |name: &str| {
         let value = |jobs| {

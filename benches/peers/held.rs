@@ -1,5 +1,5 @@
-//! Calls on a job whose lock another thread holds. They do not wait; a peer whose job is under the lock does, for as
-//! long as it is held, and has no number.
+//! Calls on a job whose lock another thread holds. They do not wait. A peer that keeps the job
+//! under the lock waits as long as the lock is held, and has no number.
 
 use crate::Plan;
 use crate::contest::median;
@@ -41,7 +41,7 @@ fn heartbeat(ours: &Ours, job: &JobId, _: u32) {
     assert!(ours.heartbeat(job));
 }
 
-/// Nanoseconds a call, with the lock held and without, in turns.
+/// Returns the nanoseconds of a call with the lock held and without, measured alternately.
 fn both(plan: &Plan, ours: &Ours, job: &JobId, call: fn(&Ours, &JobId, u32)) -> (f64, f64) {
     let (orders, inbox) = channel::<bool>();
     let (done, outbox) = channel();

@@ -1,4 +1,4 @@
-//! Peers with one lock around all jobs: the guide's design, and mutexed maps.
+//! Peers with one lock around all jobs: the guide's design, and maps in a mutex.
 
 use crate::peer::{Keep, KeepMut, Record};
 use slotmap::{DefaultKey, SlotMap};
@@ -8,12 +8,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// The guide's: one asynchronous lock around a dictionary by name.
+/// The guide's design: one asynchronous lock around a dictionary by name.
 pub struct Guide(tokio::sync::Mutex<HashMap<String, Record>>);
 
 impl Guide {
-    /// What `.await` costs without a scheduler's share, where the lock is free. A task that waits is polled until its
-    /// turn has come, as by a runtime that has nothing else to do: far cheaper than to park the thread.
+    /// Measures `.await` without a scheduler, where the lock is free. A waiting task is polled
+    /// until it gets the lock, as by an idle runtime, which is far cheaper than parking the thread.
     fn lock(&self) -> tokio::sync::MutexGuard<'_, HashMap<String, Record>> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut lock = pin!(self.0.lock());
@@ -24,7 +24,7 @@ impl Guide {
                 }
                 std::hint::spin_loop();
             }
-            // The lock may be another thread's that has no processor.
+            // The thread that holds the lock may have no processor.
             std::thread::yield_now();
         }
     }
@@ -38,7 +38,7 @@ impl Keep<Record> for Guide {
         Self(tokio::sync::Mutex::new(HashMap::with_capacity(jobs)))
     }
     fn insert(&self, item: Record, random: u64) -> Arc<str> {
-        // As long as a UUID in text.
+        // As long as a UUID in text form.
         let mut name = String::with_capacity(36);
         let _ = write!(name, "{random:016x}-{:019x}", !random);
         let key = name.as_str().into();
@@ -106,7 +106,7 @@ mutexed_map!(
     parking_lot::Mutex::lock
 );
 
-/// The strongest at one thread: an index and a generation, as this crate has them.
+/// The fastest peer on one thread: an index and a generation, as in this crate.
 pub struct Slots(parking_lot::Mutex<SlotMap<DefaultKey, Record>>);
 
 impl Keep<Record> for Slots {
@@ -134,7 +134,7 @@ impl KeepMut for Slots {
     }
 }
 
-/// One job behind a mutex, in hand: for `same_job` and `advance_by_handle`.
+/// One job in a mutex, without a look-up: for `same_job` and `advance_by_handle`.
 pub struct MutexInHand;
 
 impl Keep<Record> for MutexInHand {

@@ -1,4 +1,4 @@
-//! The calls on one of many jobs, beside every map that could keep them.
+//! The calls on one of many jobs, compared with every map that could keep them.
 
 use crate::Plan;
 use crate::concurrent::{DashMap, Limit, Moka, Papaya, Scc, Slab, Watch};
@@ -74,7 +74,7 @@ fn contest(
 ) {
     let wanted = calls.iter().filter(|(row, _)| plan.wants(row));
     let wanted: Vec<_> = wanted
-        // One job is one job.
+        // The size of the registry does not affect the calls on one job.
         .filter(|(_, call)| *call != Call::SameJob || jobs == SIZES[0])
         .collect();
     if wanted.is_empty() {

@@ -51,7 +51,8 @@ impl Peer for Ours {
     }
 }
 
-/// By the owner's handle, which is what the peers' `Arc` is: of the registry, and the job's place there.
+/// The owner's handle, which corresponds to the peers' `Arc`: the registry, and the job's slot in
+/// it.
 pub struct Handle(JobRegistry<Payload>);
 
 impl Peer for Handle {

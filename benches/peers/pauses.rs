@@ -1,4 +1,4 @@
-//! How long one updater may have to wait while somebody goes through a million jobs.
+//! Latency of one updater during an iteration over a million jobs.
 
 use crate::Plan;
 use crate::contest::{Random, median};
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const JOBS: usize = 1_000_000;
-/// What one pause may come to, for the rows of ours alone.
+/// The longest permitted latency, for the rows of this crate alone.
 const MILLISECOND: f64 = 1e6;
-/// Of the histogram: so many buckets of ten nanoseconds.
+/// Number of buckets in the histogram, of ten nanoseconds each.
 const BUCKETS: usize = 10_000;
 
-/// How long calls took.
+/// Latencies of calls.
 struct Waits {
     buckets: Vec<u64>,
     longest: u64,
@@ -34,7 +34,7 @@ impl Waits {
         self.buckets[(nanos as usize / 10).min(BUCKETS - 1)] += 1;
     }
 
-    /// In nanoseconds, such that all but one in 10 000 were shorter.
+    /// The latency in nanoseconds that all but one of 10,000 calls stay below.
     fn rare(&self) -> f64 {
         let all: u64 = self.buckets.iter().sum();
         let mut left = all / 10_000;
@@ -52,7 +52,7 @@ impl Waits {
     }
 }
 
-/// Runs `work` on a thread of its own, and `step` here until that has ended.
+/// Runs `work` on its own thread, and repeats `step` here until it has ended.
 fn beside(work: impl FnOnce() + Send, mut step: impl FnMut(u64)) -> Waits {
     let mut waits = Waits::new();
     let is_over = &AtomicBool::new(false);
@@ -100,7 +100,7 @@ fn advance(registry: &JobRegistry<Payload>, ids: &[JobId], random: u64, step: u6
         .expect("live");
 }
 
-/// A sweeper beats every job, again and again.
+/// A sweeper repeatedly sends a heartbeat to every job.
 fn sweeps(plan: &Plan, report: &mut Report) {
     let registry = JobRegistry::builder().capacity(JOBS).build();
     let ids = running(&registry);
@@ -163,7 +163,7 @@ fn sweeps(plan: &Plan, report: &mut Report) {
     }
 }
 
-/// Who has stalled? The limit reads as many words and does nothing with them.
+/// Detects stalled jobs. The limit loads as many words and does nothing with them.
 fn scan(plan: &Plan, report: &mut Report) {
     let builder = JobRegistry::builder().capacity(JOBS);
     let registry = builder.stall_after(Duration::from_hours(1)).build();
@@ -189,9 +189,9 @@ fn scan(plan: &Plan, report: &mut Report) {
     );
 }
 
-/// What a concurrent step sees of a million registrations, removals and verdicts: the longest pause, in the round in which it was
-/// shortest. What the code does is in every round. What else a machine does, such as giving the processor to somebody else for
-/// some milliseconds, is not.
+/// The longest latency of a concurrent step during a million registrations, removals and verdicts,
+/// in the best round. Latency that the code causes is in every round. Latency that the machine
+/// causes, such as preemption for some milliseconds, is not.
 fn pauses(plan: &Plan, report: &mut Report) {
     let clock = job_registry::ManualClock::new();
     let mut longest = [const { Vec::new() }; 3];

@@ -1,7 +1,8 @@
-//! What every peer has to do: the same work, in its own best form.
+//! The work of every peer, each in its own best form.
 //!
-//! A peer is a way to *keep* jobs ([`Keep`]), and what it keeps is either a plain [`Record`] that it lends out
-//! for writing, or [`Atomics`] that are written through a shared reference. The steps are written once for each.
+//! A peer is a way to *keep* jobs ([`Keep`]). It keeps either a plain [`Record`] that it lends for
+//! writing, or [`Atomics`] that are written through a shared reference. The steps are written once
+//! for each.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,25 +14,25 @@ pub const RUNNING: u8 = 1;
 pub const COMPLETED: u8 = 2;
 pub type Payload = [u8; 16];
 
-/// Every step answers whether, or with what, it was accepted: nothing is a blind store.
+/// Every step returns whether it was accepted, or its result: there are no blind stores.
 pub trait Peer: Send + Sync + Sized + 'static {
     const NAME: &'static str;
-    /// A limit has no look-up, and is no registry: not every call means something there.
+    /// A limit has no look-up and is not a registry, so not every call has a meaning there.
     const IS_LIMIT: bool = false;
     type Key: Send + Sync;
 
     fn new(jobs: usize) -> Self;
-    /// `random` is for the id.
+    /// `random` determines the id.
     fn register(&self, random: u64) -> Self::Key;
     fn start(&self, key: &Self::Key) -> bool;
     fn advance(&self, key: &Self::Key, ppm: u32) -> Option<u32>;
-    /// Status, progress and whether there was a beat.
+    /// Status, progress and whether there was a heartbeat.
     fn snapshot(&self, key: &Self::Key) -> Option<(u8, u32, bool)>;
     fn heartbeat(&self, key: &Self::Key) -> bool;
     /// Counts in the payload.
     fn update(&self, key: &Self::Key) -> bool;
     fn complete(&self, key: &Self::Key) -> bool;
-    /// Only an ended job.
+    /// Removes an ended job only.
     fn remove(&self, key: &Self::Key) -> bool;
 }
 
@@ -40,7 +41,7 @@ pub struct Record {
     pub status: u8,
     pub progress: u32,
     pub beat: Instant,
-    /// When it was registered, started and ended, as everybody keeps.
+    /// When it was registered, started and ended, as every peer keeps it.
     pub times: [Instant; 3],
     pub payload: Payload,
 }
@@ -83,7 +84,7 @@ impl Record {
     }
 }
 
-/// The same in words: `status | progress` in the first, nanoseconds in the second.
+/// The record in atomic words: `status | progress` in the first, nanoseconds in the second.
 #[derive(Debug)]
 pub struct Atomics {
     state: AtomicU64,
@@ -156,7 +157,7 @@ impl Atomics {
         (status, progress, self.beat.load(Ordering::Acquire) > 0)
     }
 
-    /// With `exchanges` compare-and-exchanges, of which a registry needs one; the goal speaks of three.
+    /// Makes `exchanges` compare-exchanges. A registry needs one, and the goal allows three.
     pub fn heartbeat(&self, exchanges: usize) -> bool {
         if self.state().0 > RUNNING {
             return false;
@@ -181,7 +182,7 @@ pub trait Keep<I>: Send + Sync + Sized + 'static {
     fn new(jobs: usize) -> Self;
     fn insert(&self, item: I, random: u64) -> Self::Key;
     fn read<R>(&self, key: &Self::Key, f: impl FnOnce(&I) -> R) -> Option<R>;
-    /// Whether it was there and `f` agreed.
+    /// Returns whether the job was there and `f` agreed.
     fn remove_if(&self, key: &Self::Key, f: impl FnOnce(&I) -> bool) -> bool;
 }
 

@@ -1,5 +1,6 @@
-//! What timers cost on a runtime: removals that are pending and fall due, and heartbeats at an interval. Measured in
-//! the processor time of the whole process, since the peers spread theirs over many wakes.
+//! The cost of timers on a runtime: removals that are pending and become due, and heartbeats at an
+//! interval. The unit is processor time of the whole process, because the peers spread their work
+//! over many wakes.
 
 use crate::Plan;
 use crate::contest::Random;
@@ -13,7 +14,7 @@ use tokio_util::time::DelayQueue;
 
 type Map = dashmap::DashMap<u64, Record, foldhash::fast::RandomState>;
 
-/// Delays are drawn up to this.
+/// Upper bound of the random delays.
 const LONGEST: Duration = Duration::from_secs(2);
 const BEATS: Duration = Duration::from_millis(500);
 const BEATING: Duration = Duration::from_secs(3);
@@ -45,7 +46,7 @@ fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
     runtime.block_on(work)
 }
 
-/// Nanoseconds of processor time for each job, which `work` measures.
+/// Returns the nanoseconds of processor time for each job, which `work` measures.
 fn removal(jobs: usize, work: impl Future<Output = Duration>) -> f64 {
     on_a_runtime(work).as_nanos() as f64 / jobs as f64
 }
@@ -101,7 +102,7 @@ fn remove(map: &Map, id: u64) {
     );
 }
 
-/// One task that owns the queue, as its documentation has it.
+/// One task owns the queue, as its documentation advises.
 async fn delay_queue(jobs: usize) -> Duration {
     let map = ended(jobs);
     let mut delay = delays();
@@ -116,7 +117,7 @@ async fn delay_queue(jobs: usize) -> Duration {
     start.elapsed()
 }
 
-/// The guide's.
+/// The guide's design.
 async fn task_per_removal(jobs: usize) -> Duration {
     let map = ended(jobs);
     let mut delay = delays();
@@ -134,7 +135,7 @@ async fn task_per_removal(jobs: usize) -> Duration {
     start.elapsed()
 }
 
-/// Nanoseconds of processor time for each beat that was due.
+/// Returns the nanoseconds of processor time for each heartbeat that was due.
 fn beat(jobs: usize, work: impl Future<Output = Duration>) -> f64 {
     let beats = BEATING.as_secs_f64() / BEATS.as_secs_f64();
     on_a_runtime(work).as_nanos() as f64 / (jobs as f64 * beats)

@@ -1,4 +1,4 @@
-//! A step and the wake of one task that waits for it.
+//! A step, and the wake of one task that waits for it.
 
 use crate::Plan;
 use crate::contest::median;
@@ -39,7 +39,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
     report.add("wake", 1, 1, &[("ours", ours), ("tokio_watch", watch)]);
 }
 
-/// Nanoseconds from one step to the next: wait, step, wake, look.
+/// Returns the nanoseconds from one step to the next: wait, step, wake, poll.
 fn ours() -> f64 {
     let jobs = JobRegistry::new();
     let job = jobs.register([0_u8; 16]).expect("room");
@@ -48,7 +48,7 @@ fn ours() -> f64 {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
     let cx = &mut Context::from_waker(&waker);
-    // What is there already is seen first.
+    // The first item is the current state.
     assert!(pin!(watch.changed()).poll(cx).is_ready());
     let start = Instant::now();
     for step in 1..=STEPS {

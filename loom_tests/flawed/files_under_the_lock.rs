@@ -16,7 +16,7 @@
 //!
 //! In this crate, no lock covers all jobs. The files belong to the payload, which is
 //! dropped after the job's own lock has been released. See `p07_no_deadlock`, and
-//! `payload_drop_may_call_anything` in `tests/faults`.
+//! `payload_drop_may_call_anything` in `tests/api`.
 
 use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{check, claim, race};

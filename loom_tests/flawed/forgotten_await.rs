@@ -12,7 +12,7 @@
 //! The smallest program: one thread updates with `await`, one without.
 //!
 //! In this crate, nothing is awaited. Every call is synchronous, and an unused result
-//! is a warning at compile time (`tests/compile_fail/fail/result_ignored.rs`).
+//! is a warning at compile time (`tests/ui/fail/result_ignored.rs`).
 
 use super::case::{Case, is_detected};
 use crate::loom_tests::harness::{block_on, check, claim, race};

@@ -12,7 +12,7 @@
 //! The smallest program: two threads add a page each.
 //!
 //! In this crate, the payload can be reached through the lock only, and a reference
-//! cannot leave it (`tests/compile_fail/fail/reference_out_of_update.rs`). `update` reads and
+//! cannot leave it (`tests/ui/fail/reference_out_of_update.rs`). `update` reads and
 //! writes in one section. See `p03_no_lost_update`.
 
 use super::case::{Case, is_detected};

@@ -13,7 +13,7 @@
 //! The smallest program: an event loop with two tasks, of which the first sleeps under the lock.
 //!
 //! In this crate, a guard stays on its thread, so a task that holds one across an
-//! `await` cannot be spawned (`tests/compile_fail/fail/guard_across_await.rs`). A second lock on
+//! `await` cannot be spawned (`tests/ui/fail/guard_across_await.rs`). A second lock on
 //! one thread is refused instead of waited for. See `p07_no_deadlock`.
 
 use super::case::{Case, is_detected};

@@ -1,5 +1,5 @@
-//! The serde forms of ids, statuses, progress, snapshots and errors. They are part of the API, and
-//! `docs/guide/observability.md` documents them.
+//! The serde forms of ids, statuses, progress, snapshots and errors. They are part of the API:
+//! `docs/guide/observability.md` documents them, and `tests/api/serde.rs` checks them.
 
 use crate::types::error::{
     LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,

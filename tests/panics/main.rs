@@ -1,12 +1,15 @@
-//! P11, P6, P9: one panic of any user code, in any public call, reaches nothing but the job that it is about.
+//! P11, P6, P9: one panic of any user code, in any public call, affects only the job that the call
+//! concerns.
 //!
-//! The table in `rows.rs` has a row for each call and a column for each kind of user code. A run without a panic
-//! counts how often the call runs the code of a kind. Each of these times is then a run of its own in which the
-//! code panics, with a value of each kind; in one more it panics every time. What is seen afterwards is compared with the run without a panic:
-//! the states, errors, times and watchers of all jobs, the events, the drops, and the calls of the removal hook.
-//! At last every job is locked, ended and removed, and the registry is filled again.
+//! The table in `rows.rs` has a row for each call and a column for each kind of user code. A run
+//! without a panic counts how often the call runs the code of a kind. A further run makes each of
+//! these executions panic, with a value of each kind. In one more run, all of them panic.
 //!
-//! Each kind of value has a process of its own, which a panic during a panic would end.
+//! The result is compared with the run without a panic: the states, errors, times and watchers of
+//! all jobs, the events, the drops, and the calls of the removal hook. Finally every job is locked,
+//! ended and removed, and the registry is filled again.
+//!
+//! Each kind of value has its own process, because a panic during a panic aborts the process.
 
 #![cfg(not(any(loom, shuttle)))]
 
@@ -23,9 +26,9 @@ use std::process::Command;
 use verdict::{Expected, Verdict};
 use world::{View, World};
 
-/// One run of a row, and what was seen after it.
+/// One run of a row, and the state after it.
 struct Run {
-    /// `None` where the panic reached the caller.
+    /// `None` if the panic reached the caller.
     done: Option<Done>,
     seen: Seen,
     view: View,
@@ -35,10 +38,10 @@ struct Run {
 /// The part of the table that a process runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Play {
-    /// Not the call: what is seen is what was there before it.
+    /// Omits the call, which gives the state before it.
     Before,
     Call,
-    /// The call; and the owner that it returned is dropped.
+    /// Makes the call, and drops the owner that it returned.
     AndLoseTheOwner,
 }
 
@@ -50,7 +53,7 @@ fn run(row: &Row, play: Play, armed: Option<Armed>) -> Run {
     if play != Play::Before {
         match catch_unwind(AssertUnwindSafe(|| (row.act)(&mut world))) {
             Ok(returned) => done = Some(returned),
-            // It may panic when it is dropped.
+            // The value may panic when it is dropped.
             Err(panic) => std::mem::forget(panic),
         }
     }
@@ -71,7 +74,7 @@ fn run(row: &Row, play: Play, armed: Option<Armed>) -> Run {
     }
 }
 
-/// A row's runs without a panic, which the others are compared with.
+/// A row's runs without a panic, to which the others are compared.
 struct Clean {
     before: View,
     call: Run,
@@ -95,7 +98,7 @@ impl Clean {
     }
 }
 
-/// Every cell of a column, with one kind of value.
+/// Runs every cell of a column with one kind of value.
 fn try_column(source: Source, kind: Kind) {
     let _turn = Turn::take();
     let mut complaints_of_all = Vec::new();
@@ -113,10 +116,10 @@ fn try_column(source: Source, kind: Kind) {
             complaints_of_all.push(format!("{}: never runs the code", row.name));
         }
         let once = (1..=firings).map(When::Once);
-        // A clock that always panics is of no use.
+        // A clock that always panics shows nothing.
         let always = firings > 1 && source != Source::Clock;
         for when in once.chain(always.then_some(When::Always)) {
-            // The last line of a process that is ended says where.
+            // The last line of an aborted process identifies the cell.
             println!("in {}, {when:?} of {firings}", row.name);
             let armed = Armed { source, kind, when };
             let panicked = run(row, Play::Call, Some(armed));
@@ -140,7 +143,7 @@ fn try_column(source: Source, kind: Kind) {
 
 const CHILD: &str = "JOB_REGISTRY_TEST_CHILD";
 
-/// Each kind in a process of its own, which a panic during a panic ends.
+/// Runs each kind in its own process, because a panic during a panic aborts the process.
 fn try_column_with_every_kind(source: Source, test: &str) {
     let kinds = [Kind::Str, Kind::String, Kind::Bomb];
     if let Ok(kind) = std::env::var(CHILD) {
@@ -165,13 +168,13 @@ fn try_column_with_every_kind(source: Source, test: &str) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// P11 and P9: whichever step wakes.
+/// P11 and P9: the wakers panic in every step that wakes.
 #[test]
 fn wakers_that_panic_reach_no_other_job() {
     try_column_with_every_kind(Source::Waker, "wakers_that_panic_reach_no_other_job");
 }
 
-/// P11 and P9: a waker is dropped by what wakes it, by a poll with another, and with its watch.
+/// P11 and P9: a waker is dropped after the wake, by a poll with another waker, and with its watch.
 #[test]
 fn wakers_whose_drop_panics_reach_no_other_job() {
     try_column_with_every_kind(
@@ -180,19 +183,19 @@ fn wakers_whose_drop_panics_reach_no_other_job() {
     );
 }
 
-/// P11 and P6: every way in which a job is removed.
+/// P11 and P6: the hook panics in every kind of removal.
 #[test]
 fn hooks_that_panic_reach_no_other_job() {
     try_column_with_every_kind(Source::Hook, "hooks_that_panic_reach_no_other_job");
 }
 
-/// P11 and P6: every way in which a payload is dropped.
+/// P11 and P6: the destructor panics wherever a payload is dropped.
 #[test]
 fn payloads_that_panic_reach_no_other_job() {
     try_column_with_every_kind(Source::Payload, "payloads_that_panic_reach_no_other_job");
 }
 
-/// P11: every event, the refusals among them.
+/// P11: the subscriber panics in every event, refusals included.
 #[test]
 fn subscribers_that_panic_reach_no_other_job() {
     try_column_with_every_kind(
@@ -201,13 +204,13 @@ fn subscribers_that_panic_reach_no_other_job() {
     );
 }
 
-/// P11: every metric.
+/// P11: the recorder panics in every metric.
 #[test]
 fn recorders_that_panic_reach_no_other_job() {
     try_column_with_every_kind(Source::Recorder, "recorders_that_panic_reach_no_other_job");
 }
 
-/// P11: a clock must not panic. One that does loses no job and no lock.
+/// P11: a clock should not panic. If it does, no job and no lock is lost.
 #[test]
 fn clocks_that_panic_reach_no_other_job() {
     try_column_with_every_kind(Source::Clock, "clocks_that_panic_reach_no_other_job");

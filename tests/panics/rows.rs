@@ -1,4 +1,4 @@
-//! The table: every public call, and what a panic of each piece of user code comes to in it.
+//! The table: every public call, and the expected result of a panic in each piece of user code.
 
 use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
 use crate::world::{A, B, Before, SECOND, World};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 /// A call.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The public functions that it stands for, separated by spaces.
+    /// The public functions that the row covers, separated by spaces.
     pub(crate) covers: &'static str,
     /// State of the jobs before the call.
     pub(crate) states: [Before; 4],
@@ -18,7 +18,7 @@ pub(crate) struct Row {
     pub(crate) cells: &'static str,
     pub(crate) prepare: fn(&mut World),
     pub(crate) act: fn(&mut World) -> Done,
-    /// Work that follows the call, when nothing is armed any more.
+    /// Work after the call, when nothing is armed any more.
     pub(crate) then: fn(&mut World),
 }
 
@@ -54,7 +54,7 @@ fn half() -> Progress {
     Progress::percent(50.0).unwrap()
 }
 
-/// A call of which nothing has to be prepared.
+/// Returns the row of a call that needs no preparation.
 const fn row(
     name: &'static str,
     covers: &'static str,
@@ -73,33 +73,34 @@ const fn row(
     }
 }
 
-/// Lets every other task of the runtime go as far as it can.
+/// Lets every other task of the runtime run until it waits.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Lets the time of the registry and that of the runtime pass together, a second at a time.
+/// Advances the registry's clock and the runtime's clock together, a second at a time.
 fn tick(world: &mut World, seconds: u64) {
     for _ in 0..seconds {
         world.clock.advance(SECOND);
         world.runtime.block_on(async {
             sleep(Duration::from_millis(SECOND)).await;
             settle().await;
-            // Paused time passes when no thread is at work.
+            // Paused time advances when no thread is at work.
             sleep(Duration::from_millis(1)).await;
         });
     }
 }
 
-/// Panics of its own in `f`, which has to come out of it as it was. The clean run has it, too.
+/// Makes the caller panic in `f`, and checks that the panic comes out unchanged. The clean run does
+/// so, too.
 fn unwound(f: impl FnOnce()) -> Done {
     let unwound = catch_unwind(AssertUnwindSafe(f)).expect_err("the caller panics");
     match unwound.downcast::<&str>() {
         Ok(text) => text.done(),
         Err(other) => {
-            // It may panic when it is dropped.
+            // The value may panic when it is dropped.
             std::mem::forget(other);
             "another panic".done()
         }
@@ -110,7 +111,8 @@ fn own_panic() -> ! {
     resume_unwind(Box::new("the caller's own"))
 }
 
-// The columns: a waker, a waker's drop, the hook, a payload's drop, the subscriber, the recorder, the clock.
+// The columns: a waker, a waker's drop, the hook, a payload's drop, the subscriber, the recorder,
+// the clock.
 pub(crate) const ROWS: &[Row] = &[
     row("register", "JobRegistry::register", LIVE, "----LLR", |w| {
         let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
@@ -129,8 +131,8 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
     Row {
-        // The first two entries of the queue are of jobs whose removal has been put off: `register` removes nobody, finds
-        // no room, and then looks for one job more.
+        // The first two entries of the queue belong to jobs whose removal has been postponed.
+        // `register` removes none of them, finds no room, and then looks for one more due job.
         prepare: |w| {
             let fill = w.fill();
             w.jobs().cancel(fill[0]).unwrap();
@@ -523,7 +525,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
     Row {
-        // The payload is the caller's.
+        // The caller owns the payload.
         then: |w| w.kept = None,
         ..row(
             "remove by id",
@@ -652,7 +654,7 @@ pub(crate) const ROWS: &[Row] = &[
             w.runtime.block_on(async {
                 let work = |job: &job_registry::Job<_>| job.advance(half()).map(drop);
                 let spawned = jobs.spawn_blocking(w.payload(), work).map_err(drop);
-                // Paused time passes when no thread is at work.
+                // Paused time advances when no thread is at work.
                 sleep(Duration::from_millis(10)).await;
                 spawned.map(drop).done()
             })
@@ -732,7 +734,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         then: |w| {
-            // A reaper that goes on removes what ends after the panic.
+            // A reaper that continues removes a job that ends after the panic.
             w.jobs()
                 .remove_after(w.ids[2], Duration::from_secs(1))
                 .unwrap();

@@ -1,4 +1,4 @@
-//! The user code that a registry runs, each piece of which can be armed to panic once.
+//! The user code that a registry runs. Each piece of it can be armed to panic.
 
 use job_registry::Clock;
 use metrics::{
@@ -15,7 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 
-/// User code of one kind.
+/// A kind of user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Waker,
@@ -27,7 +27,7 @@ pub(crate) enum Source {
     Clock,
 }
 
-/// In the order of the table's columns.
+/// The sources in the order of the table's columns.
 pub(crate) const SOURCES: [Source; 7] = [
     Source::Waker,
     Source::WakerDrop,
@@ -43,7 +43,7 @@ pub(crate) const SOURCES: [Source; 7] = [
 pub(crate) enum Kind {
     Str,
     String,
-    /// A value whose own destructor panics, in a process that a second panic would end.
+    /// A value whose own destructor panics, in a process that a second panic would abort.
     Bomb,
 }
 
@@ -56,7 +56,7 @@ impl Drop for Bomb {
 }
 
 impl Kind {
-    /// Panics without the panic hook, which would print each of thousands.
+    /// Panics without the panic hook, which would print each of thousands of panics.
     pub(crate) fn throw(self) -> ! {
         resume_unwind(match self {
             Self::Str => Box::new("armed"),
@@ -66,10 +66,10 @@ impl Kind {
     }
 }
 
-/// When armed code panics.
+/// Determines which executions of armed code panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// The time with this number, from 1, and no other.
+    /// The execution with this number, from 1, and no other.
     Once(usize),
     Always,
 }
@@ -104,7 +104,7 @@ struct Stage {
     events: Vec<(Option<String>, String)>,
 }
 
-/// One for the process, because subscribers and recorders are: cells run one at a time.
+/// The process has one stage, as it has one subscriber and one recorder: cells run one at a time.
 static STAGE: Mutex<Option<Stage>> = Mutex::new(None);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -129,7 +129,7 @@ fn with<R>(f: impl FnOnce(&mut Stage) -> R) -> R {
     f(stage.get_or_insert_default())
 }
 
-/// Forgets what was recorded before, and records from now on.
+/// Forgets earlier records, and starts recording.
 pub(crate) fn open(armed: Option<Armed>) {
     with(|stage| {
         *stage = Stage {
@@ -158,12 +158,12 @@ pub(crate) fn close() -> Seen {
     })
 }
 
-/// The events so far: the id in the field `id`, and the rest.
+/// Returns the events so far: the field `id`, and the other fields.
 pub(crate) fn take_events() -> Vec<(Option<String>, String)> {
     with(|stage| std::mem::take(&mut stage.events))
 }
 
-/// Called by the user code of a kind. `what` says what it was called for.
+/// Is called by the user code of a kind. `what` describes the occasion.
 pub(crate) fn fire(source: Source, what: impl FnOnce() -> String) {
     let kind = with(|stage| {
         if !stage.is_open {
@@ -183,7 +183,7 @@ pub(crate) fn fire(source: Source, what: impl FnOnce() -> String) {
     }
 }
 
-/// A clock that is moved by hand. Clones share their time.
+/// A manual clock. Clones share their time.
 #[derive(Clone, Default)]
 pub(crate) struct TestClock(Arc<AtomicU64>);
 
@@ -212,7 +212,7 @@ impl Visit for Visitor {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         match field.name() {
             "id" => self.id = Some(format!("{value:?}")),
-            // What a panic adds to the record of a sweep.
+            // This field is added by a panic to the event of a sweep.
             "panics" => {}
             name => write!(self.rest, " {name}={value:?}").expect("a string takes all"),
         }
@@ -237,7 +237,7 @@ impl Subscriber for Listener {
         let mut visitor = Visitor::default();
         event.record(&mut visitor);
         let Visitor { id, rest } = visitor;
-        // The warning about a panic is there where there was one.
+        // The warning about a panic exists only after a panic.
         if !rest.contains("message=removal panicked") {
             with(|stage| stage.events.push((id.clone(), rest.clone())));
         }

@@ -10,21 +10,23 @@ use crate::{Clean, Run};
 pub(crate) enum Expected {
     /// `-`: the call does not run the code.
     Never,
-    /// `P`: the caller sees the panic; everything is as without it.
+    /// `P`: the caller sees the panic; everything else is as without it.
     Passed,
-    /// `C`: the caller does not see it; everything is as without it.
+    /// `C`: the caller does not see the panic; everything is as without it.
     Contained,
-    /// `M`: either; everything is as without it.
+    /// `M`: the caller may see the panic; everything else is as without it.
     Mixed,
-    /// `L`: the caller sees it, and has no owner: everything is as if the owner had been dropped.
+    /// `L`: the caller sees the panic and has no owner; everything is as if the owner had been
+    /// dropped.
     OwnerLost,
-    /// `E`: the new job is as without it, or has ended, or is not there; all others are as without it.
+    /// `E`: the new job is as without the panic, has ended, or is missing; all others are as
+    /// without it.
     NewJobEnds,
     /// `R`: one job is as before the call and all others are as without the panic, or all are as before.
     Refused,
-    /// `G`: as `R`, or the job has failed because its guard was unwound.
+    /// `G`: like `R`, or the job has failed because its guard was unwound.
     Guarded,
-    /// `S`: as `C`, but for the events: one beat or one sweep may be left out.
+    /// `S`: like `C`, but the event of one heartbeat or sweep may be missing.
     Skipped,
 }
 
@@ -45,7 +47,7 @@ impl Row {
         }
     }
 
-    /// Whether it sweeps, and has an event of its own that a clock may keep back.
+    /// Whether the call sweeps, which has its own event that a panic of the clock may suppress.
     fn sweeps(&self) -> bool {
         self.name.contains("sweep")
     }
@@ -87,7 +89,7 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    /// Whether the caller saw the panic, and what was returned to a caller that did not.
+    /// Judges whether the caller saw the panic, and the value that was returned otherwise.
     fn judge_return(&mut self) {
         let reached = self.panicked.done.is_none();
         let may_reach = !matches!(self.expected, Expected::Contained | Expected::Skipped);
@@ -119,7 +121,7 @@ impl<'a> Verdict<'a> {
             let before = &self.clean.before.jobs[name];
             let is_fine = match self.expected {
                 Expected::NewJobEnds if name == NEW => !seen.is_live || same(seen, without),
-                // The event of a sweep, which is of no job, may be kept back.
+                // The event of a sweep belongs to no job, and may be suppressed.
                 Expected::NewJobEnds | Expected::Skipped => same_state(seen, without),
                 Expected::Refused | Expected::Guarded => {
                     let is_as_without = if self.row.sweeps() {
@@ -144,7 +146,7 @@ impl<'a> Verdict<'a> {
         });
     }
 
-    /// A subscriber that panics keeps nothing from the recorder.
+    /// Checks that a subscriber that panics does not keep metrics from the recorder.
     fn judge_metrics(&mut self) {
         let has_all = matches!(
             self.expected,
@@ -159,12 +161,12 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    /// Removals in which something panicked are counted, and reported by a sweep.
+    /// Checks that removals with a panic are counted, and reported by a sweep.
     fn judge_counts(&mut self) {
         let fired = &self.panicked.seen.fired;
         let counted = self.panicked.view.removal_panics;
         let is_fine = match self.source {
-            // There is nobody left to ask.
+            // The dropped registry can no longer be asked.
             Source::Payload if self.row.covers == "JobRegistry::drop" => counted == 0,
             Source::Hook | Source::Payload => counted == fired.len() as u64,
             Source::Subscriber => {
@@ -173,7 +175,7 @@ impl<'a> Verdict<'a> {
                     .filter(|event| event.starts_with(" message=cleanup"));
                 counted == removals.count() as u64
             }
-            // Some of its metrics belong to removals, two to each, and to other events.
+            // Each removal has two metrics of its own, and some metrics belong to other events.
             Source::Recorder => counted <= fired.len() as u64,
             Source::Waker | Source::WakerDrop | Source::Clock => counted == 0,
         };
@@ -186,7 +188,7 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// Everything that the recorder was given, except the count of panics.
+/// Returns the recorded metrics, except the count of panics.
 fn recorded(seen: &Seen) -> Vec<&str> {
     let of_recorder = |(source, what): &&(Source, String)| {
         *source == Source::Recorder && !what.contains("removal_panics")
@@ -199,7 +201,7 @@ fn same(seen: &JobView, without: &JobView) -> bool {
     seen == without
 }
 
-/// All but the events.
+/// Compares everything except the events.
 fn same_state(seen: &JobView, without: &JobView) -> bool {
     let events = without.events.clone();
     JobView {
@@ -208,7 +210,7 @@ fn same_state(seen: &JobView, without: &JobView) -> bool {
     } == *without
 }
 
-/// A payload that was refused has been dropped.
+/// Accepts that a refused payload has been dropped.
 fn is_unchanged(seen: &JobView, before: &JobView) -> bool {
     (&seen.state, &seen.rung, seen.hooked) == (&before.state, &before.rung, before.hooked)
 }

@@ -1,4 +1,4 @@
-//! A registry with four jobs, three watchers for each of them, and what can be seen of it all.
+//! A registry with four jobs, three watchers for each of them, and their visible state.
 
 use crate::stage::{self, Source, TestClock, fire};
 use job_registry::{Job, JobId, JobRegistry, Progress, RegisterError, Snapshot, Watch};
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// The job that a call is about comes first. `NEW` is the one that a call registers.
+/// The first job is the one that a call concerns. A call that registers a job names it `NEW`.
 pub(crate) const JOBS: [&str; 4] = ["a", "b", "c", "d"];
 pub(crate) const NEW: &str = "new";
 pub(crate) const A: usize = 0;
@@ -33,7 +33,7 @@ pub(crate) enum Before {
     Due,
 }
 
-/// How often each payload was dropped, and how often the hook saw it.
+/// How often each payload was dropped, and how often the hook got it.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
     dropped: BTreeMap<&'static str, usize>,
@@ -46,7 +46,7 @@ pub(crate) struct Payload {
     gone: Arc<Mutex<Gone>>,
 }
 
-/// A clone is the test's own: its drop is not counted.
+/// A clone belongs to the test: its drop is not counted.
 impl Clone for Payload {
     fn clone(&self) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Drop for Payload {
 #[derive(Debug, Default)]
 pub(crate) struct Bell(AtomicBool);
 
-/// The waker of a bell. Each poll gets one of its own, so that its drop can be armed.
+/// The waker of a bell. Each poll gets a new one, so that its drop can be armed.
 struct Ringer(Arc<Bell>);
 
 impl Wake for Ringer {
@@ -97,7 +97,7 @@ impl Watcher {
         let waker = Waker::from(Arc::new(Ringer(self.bell.clone())));
         let watch = self.watch.as_mut().expect("the watch is there");
         let polled = pin!(watch.changed()).poll(&mut Context::from_waker(&waker));
-        // A clone is with the registry: this is not its last.
+        // The registry has a clone, so this drop is not the last.
         drop(waker);
         polled
     }
@@ -115,10 +115,10 @@ pub(crate) struct World {
     pub(crate) owners: Vec<Option<Job<Payload>>>,
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) gone: Arc<Mutex<Gone>>,
-    /// Values that the call returned and that own something.
+    /// Returned values that own something.
     pub(crate) kept: Option<Box<dyn Any>>,
     pub(crate) runtime: Runtime,
-    /// An id that has been removed.
+    /// The id of a removed job.
     pub(crate) removed: JobId,
 }
 
@@ -180,7 +180,7 @@ impl World {
                 owner.fail("before the call").unwrap();
             }
         }
-        // A stalled job has been silent, and a due one has been kept, for as long as it takes.
+        // This makes a stalled job silent, and a due job kept, for long enough.
         self.clock.advance(6 * SECOND);
         for (n, state) in states.into_iter().enumerate() {
             if state == Before::Running {
@@ -220,7 +220,7 @@ impl World {
         payload(NEW, &self.gone)
     }
 
-    /// Fills the registry with jobs that nobody looks at.
+    /// Fills the registry with jobs without watchers.
     pub(crate) fn fill(&self) -> Vec<JobId> {
         let fill = || self.jobs().register(payload("fill", &self.gone));
         std::iter::from_fn(|| Some(fill().ok()?.detach())).collect()
@@ -235,7 +235,7 @@ fn payload(name: &'static str, gone: &Arc<Mutex<Gone>>) -> Payload {
 /// Everything that can be observed of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobView {
-    /// Empty where the job is not there.
+    /// Empty if the job is missing.
     pub(crate) state: String,
     pub(crate) is_live: bool,
     pub(crate) rung: Vec<bool>,
@@ -272,7 +272,7 @@ impl World {
         for (id, text) in stage::take_events() {
             let id = id.unwrap_or_default();
             let text = text.replace("panicked: the job's owner was unwound", "abandoned");
-            // An event of no job belongs to the job that the call is about.
+            // An event without a job is assigned to the job that the call concerns.
             let name = self
                 .name(&id)
                 .unwrap_or(if id.is_empty() { JOBS[A] } else { NEW });
@@ -320,8 +320,8 @@ impl World {
         Some(JOBS[place])
     }
 
-    /// Checks that nothing is left behind: another thread can lock every job, an end is emitted, every watcher gets it, and
-    /// every slot comes back.
+    /// Checks that nothing is left behind. Another thread can lock every job, an end is emitted,
+    /// every watcher gets it, and every slot is freed.
     pub(crate) fn heals(&mut self) -> Result<(), String> {
         let Some(jobs) = self.jobs.clone() else {
             return Ok(());

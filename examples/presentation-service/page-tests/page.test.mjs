@@ -1,4 +1,4 @@
-// What a person sees and does on the page, in a real browser and with the real service.
+// The page in a real browser, with the real service.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => chromium?.close());
 
-/** Records every value that a bar takes, in the page: what is on the screen for an instant only counts, too. */
+/** Records every value of each bar inside the page, even if it is visible for an instant only. */
 function recordBars() {
   window.bars = [];
   const note = (bar) => {
@@ -27,7 +27,7 @@ function recordBars() {
   }).observe(document, { subtree: true, attributes: true, attributeFilter: ["value"] });
 }
 
-/** A page of the service; the test fails on any error, dialog, or request to elsewhere. */
+/** Opens the page. The test fails on any error, dialog, or request to another host. */
 async function open(t, service, { width = 1280, height = 900 } = {}) {
   const context = await chromium.newContext({ viewport: { width, height }, acceptDownloads: true });
   const page = await context.newPage();
@@ -78,7 +78,7 @@ async function started(t, options) {
   return service;
 }
 
-test("five decks at once: bars only ever grow, and each ends with its picture", async (t) => {
+test("five decks at once: bars never shrink, and each presentation ends with its picture", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   const cards = [];
@@ -140,17 +140,17 @@ test("a presentation is cancelled and retried, with the keyboard alone", async (
   await reaches(card, "completed");
 });
 
-test("a removal is announced, and seen", async (t) => {
+test("a removal is announced and shown", async (t) => {
   const service = await started(t, { retention: "3s" });
   const page = await open(t, service);
   const card = await submit(page, "Short-lived", deck(1));
   await reaches(card, "completed");
   await card.getByText(/^in [0-3] s$/).waitFor(SLOW);
   await card.waitFor({ state: "detached", ...SLOW });
-  assert.ok(await page.getByText("None yet.").isVisible());
+  assert.ok(await page.getByText("No presentations yet.").isVisible());
 });
 
-test("a reload in the middle goes on where the job is", async (t) => {
+test("a reload continues with the current progress", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   const card = await submit(page, "Reloaded", deck(60));
@@ -164,7 +164,7 @@ test("a reload in the middle goes on where the job is", async (t) => {
   await reaches(card, "completed");
 });
 
-test("a restart of the service is shown as such", async (t) => {
+test("a restart of the service is shown", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   const card = await submit(page, "Before", deck(1));
@@ -181,7 +181,7 @@ test("a restart of the service is shown as such", async (t) => {
   await reaches(await submit(page, "After", deck(1)), "completed");
 });
 
-test("it fits a phone", async (t) => {
+test("the page fits a phone", async (t) => {
   const service = await started(t);
   const page = await open(t, service, { width: 360, height: 740 });
   const card = await submit(page, "A title that is long enough to need more than one line of a phone", deck(2));
@@ -213,7 +213,7 @@ test("text stays text, and refusals are shown", async (t) => {
   assert.equal(await page.getByLabel("Title").inputValue(), "No slides");
 });
 
-test("nothing is written into a form that is on its way, and the focus stays where it is put", async (t) => {
+test("a form being submitted accepts no input, and the focus stays where the user moves it", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   let answered;
@@ -254,7 +254,7 @@ test("nothing is written into a form that is on its way, and the focus stays whe
   assert.ok(await title.evaluate((input) => input === document.activeElement));
 });
 
-test("nothing is written into a form that reads a file", async (t) => {
+test("a form that reads a file accepts no input", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   await page.evaluate(() => {

@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 const PROGRAM = process.env.SERVICE ?? new URL("../../../target/debug/presentation-service", import.meta.url).pathname;
 const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
-/** A running service. Its files are in a directory of its own. */
+/** A running service with its own directory for files. */
 export class Service {
   static async start({ port = 0, retention = "5m", more = [] } = {}) {
     const service = new Service();
@@ -28,7 +28,7 @@ export class Service {
     throw new Error("the service does not listen");
   }
 
-  /** Stops it as a service manager does. Its exit code, and what it has left of its files. */
+  /** Stops the service as a service manager does. Returns its exit code and the files that are left. */
   async stop() {
     this.process.stdout.resume();
     this.process.kill("SIGTERM");
@@ -46,6 +46,6 @@ export const browser = () =>
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
   });
 
-/** So many slides, in Markdown. */
+/** Returns a deck of so many slides, in Markdown. */
 export const deck = (slides) =>
   Array.from({ length: slides }, (_, i) => `# Slide ${i + 1}\n\n- one\n- two\n\nSome *text*, and \`code\`.`).join("\n\n---\n\n");

@@ -1,5 +1,5 @@
-//! The routes. A handler translates: a request into one or two calls of the registry, and what
-//! they answer into a response.
+//! The routes. A handler translates a request into one or two calls of the registry, and their
+//! answer into a response.
 
 use crate::deck::Deck;
 use crate::download::Download;
@@ -64,7 +64,8 @@ async fn submit(
     let slides = deck.slides.len();
     let config = &state.config;
     state.accepts()?;
-    // From here on nothing is awaited: a client that hangs up cannot stop between the two.
+    // There is no `await` from here on, so a disconnecting client cannot stop the handler between
+    // the two calls.
     let job = state
         .registry
         .register(Presentation::new(deck))
@@ -155,23 +156,23 @@ async fn picture(
         .await
 }
 
-/// The whole of a presentation, with its version.
+/// The full view of a presentation, with its version.
 fn shown(state: &AppState, id: JobId) -> Result<Response, ApiError> {
     let view = View::of(&state.registry, id)?;
     Ok(([etag(&view.version)], Json(view)).into_response())
 }
 
-/// Anything that is not an id is an id that nobody has.
+/// A malformed id is answered like an unknown one.
 pub(crate) fn parse(id: &str) -> Result<JobId, ApiError> {
     id.parse().map_err(|_| ApiError::unknown_id())
 }
 
-/// The version as a validator, and a weak one: it does not count heartbeats.
+/// The version as a weak validator, because it does not count heartbeats.
 fn etag(version: &str) -> (header::HeaderName, String) {
     (header::ETAG, format!("W/\"{version}\""))
 }
 
-/// Whether the client says that it has this version, in `If-None-Match`.
+/// Whether the client has this version, by `If-None-Match`.
 fn has_version(headers: &HeaderMap, version: &str) -> bool {
     let current = format!("\"{version}\"");
     headers

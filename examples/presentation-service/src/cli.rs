@@ -17,49 +17,49 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
-    /// What to do.
+    /// Subcommand to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the program can do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the service on 127.0.0.1 until it is interrupted.
     Serve(Serve),
-    /// Start the service, submit five decks at once, and check from the outside that no race shows.
+    /// Start the service, submit five decks at once, and check from outside that no race occurs.
     Demo(Demo),
 }
 
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The port; 0 takes a free one.
+    /// Port to listen on; 0 chooses a free one.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// How long an ended presentation and its files stay, like "90s" or "5m".
+    /// How long an ended presentation and its files are kept, like "90s" or "5m".
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration)]
     pub retention: Duration,
-    /// Presentations at a time, ended ones included until they are removed.
+    /// Maximum number of presentations, including ended ones that are not yet removed.
     #[arg(long, default_value_t = Config::default().capacity)]
     pub capacity: usize,
-    /// Presentations that are drawn at a time; the others wait.
+    /// Maximum number of presentations that are drawn at a time; the others wait.
     #[arg(long, default_value_t = Config::default().painters)]
     pub painters: usize,
-    /// How often a running presentation tells that it lives.
+    /// Interval of the heartbeats of a running presentation.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub heartbeat: Duration,
     /// How long requests and presentations may take to end when the service is stopped.
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     pub deadline: Duration,
-    /// When stopped, let presentations come to their end for four fifths of the deadline, and cancel
-    /// only what is left.
+    /// When stopped, let presentations end by themselves for four fifths of the deadline, and then
+    /// cancel the rest.
     #[arg(long)]
     pub drain: bool,
-    /// What is told on standard error: error, warn, info, debug, trace or off.
+    /// Level of the log on standard error: error, warn, info, debug, trace or off.
     #[arg(long, default_value = "info")]
     pub log: LevelFilter,
-    /// Where the files are kept [default: the system's directory for temporary files].
+    /// Directory for the files [default: the system's directory for temporary files].
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }
@@ -67,16 +67,17 @@ pub struct Serve {
 /// Options of `demo`.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Decks or other Markdown documents; without any, documents of this repository.
+    /// Decks or other Markdown documents; by default, documents of this repository.
     #[arg(value_name = "DECK.md")]
     pub decks: Vec<PathBuf>,
 }
 
-/// Does what the command line says.
+/// Runs the subcommand.
 ///
 /// # Errors
 ///
-/// What kept it from being done. A demo whose checks fail is no error; its exit code tells.
+/// The error that prevented the run. A demo with failed checks is not an error; its exit code shows
+/// them.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(options) => serve(options).await,
@@ -94,12 +95,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        // It would print that it cannot print, and panic in whatever was to be told.
+        // Otherwise an error of standard error is printed there, and panics in the code that logs.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_max_level(options.log)
         .init();
-    // Before anybody can know that the service is there, so that no signal finds it without a handler.
+    // The handlers are installed before the address is printed, so that no signal comes too early.
     let mut signals = Signals::new()?;
     let mut config = Config {
         capacity: options.capacity,
@@ -121,14 +122,14 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let server = Server::start(options.port, state).await?;
     say(&format!("listening on http://{}/", server.address()));
     say(&format!(
-        "at most {capacity} presentations, each kept {retention} after its end, in {files}"
+        "at most {capacity} presentations, each kept for {retention} after its end, in {files}"
     ));
     signals.wait().await;
     let (deadline, drain) = (options.deadline, options.drain);
     say(if drain {
-        "stopping: what runs may come to its end, all files are deleted"
+        "stopping: running presentations may end, then all files are deleted"
     } else {
-        "stopping: what runs is cancelled, all files are deleted"
+        "stopping: running presentations are cancelled, all files are deleted"
     });
     let stopped = server.stop(Stop { deadline, drain }).await?;
     say(&format!("stopped: {stopped}"));
@@ -142,12 +143,12 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Prints a line. Whoever read them may be gone: that must not keep the service from its end.
+/// Prints a line. A closed standard output must not stop the service.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Ctrl-c, and what a service manager sends.
+/// Ctrl-c, and the signal of service managers.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -181,7 +182,7 @@ impl Signals {
     }
 
     async fn wait(&mut self) {
-        // Without the signal, only a kill ends the service.
+        // Without a signal handler, only a kill ends the service.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,4 +1,4 @@
-//! A presentation's files on their way to a client.
+//! Streams a presentation's files to a client.
 
 use crate::errors::ApiError;
 use crate::jobs::Presentation;
@@ -9,12 +9,12 @@ use job_registry::{JobId, JobRegistry, Status};
 use std::fs::File;
 use tokio_util::io::ReaderStream;
 
-/// What a file is sent as.
+/// A file's media type and name.
 #[derive(Debug)]
 pub(crate) struct Download {
     /// Its media type.
     pub(crate) kind: &'static str,
-    /// The name it is saved under.
+    /// The name under which a client saves it.
     pub(crate) name: String,
 }
 

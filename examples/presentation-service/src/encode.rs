@@ -1,4 +1,4 @@
-//! From pictures to files: a PNG for each slide, one animated GIF for the deck.
+//! Encodes pictures: a PNG for each slide, and one animated GIF for the deck.
 
 use crate::render::Canvas;
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ const QUANTISATION: i32 = 10;
 ///
 /// # Errors
 ///
-/// Whatever `to` answers.
+/// Returns the error of `to`.
 pub fn write_png(to: impl Write, canvas: &Canvas) -> io::Result<()> {
     let size = canvas.size();
     let mut encoder = png::Encoder::new(to, size.width.into(), size.height.into());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Written once, sent often.
+    // A picture is written once and sent often.
     encoder.set_compression(png::Compression::High);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(canvas.pixels())?;
@@ -27,7 +27,7 @@ pub fn write_png(to: impl Write, canvas: &Canvas) -> io::Result<()> {
     Ok(())
 }
 
-/// An animated GIF that grows by a frame at a time and repeats for ever. Only the frame that is
+/// An animated GIF that grows by one frame at a time and repeats for ever. Only the frame that is
 /// being written is in memory.
 #[derive(Debug)]
 pub struct Animation<W: Write> {
@@ -44,7 +44,7 @@ impl<W: Write> std::fmt::Debug for Frames<W> {
 }
 
 impl<W: Write> Animation<W> {
-    /// An animation without frames; the first one decides on its size.
+    /// Returns an animation without frames. The first frame determines its size.
     pub fn new(to: W) -> Self {
         Self {
             to: Some(to),
@@ -56,7 +56,7 @@ impl<W: Write> Animation<W> {
     ///
     /// # Errors
     ///
-    /// Whatever the writer answers.
+    /// Returns the error of the writer.
     pub fn push(&mut self, canvas: &Canvas) -> io::Result<()> {
         let size = canvas.size();
         if let Some(to) = self.to.take() {
@@ -72,16 +72,16 @@ impl<W: Write> Animation<W> {
         };
         match &mut self.encoder {
             Some(Frames(encoder)) => encoder.write_frame(&frame).map_err(other),
-            // Only after an error above, which the caller was told of.
+            // This occurs only after an error above, which the caller has got.
             None => Err(io::Error::other("the animation could not be begun")),
         }
     }
 
-    /// Ends the file and hands everything that is still buffered to the writer.
+    /// Ends the file and flushes the buffer.
     ///
     /// # Errors
     ///
-    /// Whatever the writer answers.
+    /// Returns the error of the writer.
     pub fn finish(self) -> io::Result<()> {
         match self.encoder {
             Some(Frames(encoder)) => encoder.into_inner().map_err(other)?.flush(),

@@ -1,4 +1,4 @@
-//! Every refusal of the service: a status, what is wrong, and what the client can do about it.
+//! The refusals of the service: a status, the reason, and a remedy for the client.
 
 use crate::deck::DeckError;
 use axum::Json;
@@ -34,7 +34,7 @@ impl ApiError {
         }
     }
 
-    /// 404: an id that was never given out, or is none.
+    /// 404: an id that was never issued, or is malformed.
     pub(crate) fn unknown_id() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -52,11 +52,11 @@ impl ApiError {
         )
     }
 
-    /// 404: a path without anything behind it.
+    /// 404: a path that does not exist.
     pub(crate) fn unknown_path() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
-            "there is nothing at this path",
+            "this path does not exist",
             "the service answers under /api/presentations, and has a page at /",
         )
     }
@@ -70,7 +70,7 @@ impl ApiError {
         )
     }
 
-    /// 410: the retention is over.
+    /// 410: the presentation has been removed.
     pub(crate) fn gone() -> Self {
         Self::new(
             StatusCode::GONE,
@@ -79,27 +79,27 @@ impl ApiError {
         )
     }
 
-    /// 409 for a cancel that came after the end.
+    /// 409 for a cancel after the end.
     pub(crate) fn ended(status: Status) -> Self {
         Self::new(
             StatusCode::CONFLICT,
             format!("the presentation has already ended: it is {status}"),
-            "nothing: it is removed by itself when the retention is over",
+            "nothing: it is removed after the retention",
         )
     }
 
-    /// 409 for a retry of what is not to be retried.
+    /// 409 for the retry of a presentation that has neither failed nor been cancelled.
     pub(crate) fn not_retryable(status: Status) -> Self {
         let what_to_do = if status.is_ended() {
             "nothing: it has its files"
         } else {
-            "wait for its end, or cancel it first"
+            "wait for its end, or cancel it"
         };
         let error = format!("only a failed or cancelled presentation is retried; it is {status}");
         Self::new(StatusCode::CONFLICT, error, what_to_do)
     }
 
-    /// 409 for a file that is not there.
+    /// 409 for a file that does not exist yet.
     pub(crate) fn no_file(status: Status) -> Self {
         let what_to_do = if status.is_ended() {
             "read the presentation's `error`, and retry it"
@@ -110,7 +110,7 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, error, what_to_do)
     }
 
-    /// 429: as many presentations as the service takes.
+    /// 429: the service is at its capacity.
     pub(crate) fn full(capacity: usize, retry_after: Duration) -> Self {
         Self {
             retry_after: Some(retry_after),
@@ -122,27 +122,27 @@ impl ApiError {
         }
     }
 
-    /// 503: the service is going down.
+    /// 503: the service is shutting down.
     pub(crate) fn closed() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "the service is shutting down",
-            "submit again when it is back",
+            "submit again after the restart",
         )
     }
 
-    /// 500: a file that should be there cannot be read.
+    /// 500: an existing file cannot be read.
     pub(crate) fn unreadable(error: impl std::fmt::Display) -> Self {
         Self::internal("a file cannot be read", &error)
     }
 
-    /// 500, with a text that tells a client nothing about the machine.
+    /// 500, with a text that reveals nothing about the machine.
     pub(crate) fn internal(context: &str, error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "{context}");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!("the service failed: {context}"),
-            "try again; if it stays, tell who runs the service",
+            "try again; if it still fails, contact the operator of the service",
         )
     }
 }
@@ -167,7 +167,7 @@ impl From<LookupError> for ApiError {
         match error {
             LookupError::NotFound => Self::unknown_id(),
             LookupError::Gone => Self::gone(),
-            other => Self::internal("the lookup of a presentation", &other),
+            other => Self::internal("look-up of a presentation", &other),
         }
     }
 }
@@ -177,7 +177,7 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::NotFound => Self::unknown_id(),
             ReadError::Gone => Self::gone(),
-            other => Self::internal("the reading of a presentation", &other),
+            other => Self::internal("read of a presentation", &other),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `GET /api/presentations/{id}/events`: one presentation as server-sent events.
 //!
-//! The stream is pulled by the connection. What a reader does not take is not made: a slow one gets the
-//! latest state and not each of them, and nothing piles up behind it.
+//! The connection pulls the stream, which generates events on demand. A slow reader gets the latest
+//! state and skips those in between, and nothing is buffered for it.
 
 use crate::api::parse;
 use crate::errors::ApiError;
@@ -39,24 +39,24 @@ pub(crate) async fn events(
     let id = parse(&id)?;
     let watch = state.registry.watch(id)?;
     let now = state.registry.snapshot(id)?;
-    // Any other version than the present one is answered with the state as it is.
+    // A client with any other version gets the current state.
     let sent = last_event_id(&headers).filter(|seen| *seen == now.version());
     if sent.is_some() && now.status().is_ended() {
-        // An `EventSource` comes back whenever a stream ends, unless it is told that this was all.
+        // An `EventSource` reconnects whenever a stream ends, unless it gets this status.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let follower = Follower::new(state, id, watch, sent);
     let stream = unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
-        // A value that cannot be serialised would be a bug; it ends the stream and nothing else.
+        // A value that cannot be serialised would be a bug; it ends only this stream.
         Some((Ok::<_, Infallible>(event.ok()?), follower))
     });
-    // A comment where nothing else is sent: without it, nobody would notice that the reader is gone.
+    // The keep-alive comment detects a disconnected reader when there are no events.
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(stream).keep_alive(keep_alive).into_response())
 }
 
-/// The version that the client has seen, if it says so in a way that makes sense.
+/// The version that the client has seen, if the header is valid.
 fn last_event_id(headers: &HeaderMap) -> Option<u64> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
@@ -66,14 +66,14 @@ struct Follower {
     state: AppState,
     id: JobId,
     watch: Watch<Presentation>,
-    /// The version that the reader has.
+    /// The last version that was sent to the reader.
     sent: Option<u64>,
-    /// The heartbeat that the reader has.
+    /// The last heartbeat that was sent to the reader.
     beat: Duration,
     beats: Interval,
-    /// Whether the reader knows that the service is stopping.
+    /// Whether the shutdown has been announced to the reader.
     warned: bool,
-    /// A change that has been seen, and comes after the word that the service is stopping.
+    /// A change that is sent after the announcement of the shutdown.
     held: Option<Snapshot>,
     finished: bool,
 }
@@ -95,7 +95,7 @@ impl Follower {
         }
     }
 
-    /// The next event; `None` when there will be none.
+    /// Returns the next event, or `None` at the end.
     async fn next(&mut self) -> Option<Result<Event, axum::Error>> {
         while !self.finished {
             if let Some(seen) = self.held.take() {
@@ -110,8 +110,8 @@ impl Follower {
                 () = self.state.stopping.cancelled(), if !self.warned => return Some(self.warning()),
                 changed = self.watch.changed() => {
                     let seen = changed?;
-                    // The service is told to stop before it cancels anything, and still this may be the cancel: when
-                    // both came after the look at the one and before the look at the other.
+                    // The service is told to stop before it cancels anything. The change may still
+                    // be that cancel, if both came between the two checks.
                     if !self.warned && self.state.stopping.is_cancelled() {
                         self.held = Some(seen);
                         return Some(self.warning());
@@ -140,7 +140,7 @@ impl Follower {
             .json_data(Shutdown { message })
     }
 
-    /// The presentation has changed. Nothing, if the reader knows that already.
+    /// The event for a change. `None` if the reader has this version.
     fn changed(&mut self, seen: &Snapshot) -> Option<Result<Event, axum::Error>> {
         let ended = seen.status().is_ended();
         if self.sent.is_some_and(|sent| seen.version() <= sent) {
@@ -149,7 +149,8 @@ impl Follower {
         }
         self.beat = seen.last_heartbeat();
         let Ok(view) = View::of(&self.state.registry, self.id) else {
-            // Removed before this reader came to see the end: the snapshot is what is left of it.
+            // The presentation was removed before this reader saw its end: only the snapshot is
+            // left.
             self.finished = true;
             let line = Line::of(&self.state.registry, seen);
             let event = Event::default().event("removed").id(&line.version);
@@ -158,7 +159,8 @@ impl Follower {
         self.sent = view.version.parse().ok();
         self.finished = view.ended_at.is_some();
         if ended && !self.finished {
-            // Retried meanwhile. The watch has finished with the old attempt's end; this one goes on.
+            // The presentation was retried meanwhile. The old watch has finished with the end of
+            // the old attempt; a new one follows the next attempt.
             match self.state.registry.watch(self.id) {
                 Ok(watch) => self.watch = watch,
                 Err(_) => self.finished = true,
@@ -168,10 +170,10 @@ impl Follower {
         Some(event.json_data(view))
     }
 
-    /// Heartbeats are no versions: they come at their own pace, without an id, and only while they move.
+    /// Heartbeats are not versions: they are sent without an id, and only after a new one.
     fn heartbeat(&mut self) -> Option<Result<Event, axum::Error>> {
         let seen = self.state.registry.snapshot(self.id).ok()?;
-        // Not before the reader has a state that the heartbeat could belong to.
+        // The reader must first have the state to which the heartbeat belongs.
         if self.sent != Some(seen.version()) || seen.last_heartbeat() <= self.beat {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The directory of a presentation, and what becomes of one that cannot be deleted.
+//! The directory of a presentation, and the directories that could not be deleted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Makes a directory of its own below `root`.
+    /// Creates a new directory below `root`.
     ///
     /// # Errors
     ///
-    /// Whatever the file system answers.
+    /// Returns the error of the file system.
     pub fn create(root: &Path, trash: &Trash) -> io::Result<Self> {
-        // Deleted here and not by `TempDir`, which keeps the error to itself.
+        // The directory is deleted here and not by `TempDir`, which hides the error.
         let path = tempfile::TempDir::with_prefix_in("presentation-", root)?.keep();
         let trash = trash.clone();
         Ok(Self { path, trash })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -40,29 +40,29 @@ impl Drop for Directory {
     }
 }
 
-/// The directories that could not be deleted. Nobody's presentation: their jobs are gone.
+/// The directories that could not be deleted. Their jobs have been removed.
 #[derive(Debug, Clone, Default)]
 pub struct Trash {
     left: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Trash {
-    /// The directories that are still there.
+    /// Returns the directories that still exist.
     #[must_use]
     pub fn left(&self) -> Vec<PathBuf> {
         self.lock().clone()
     }
 
-    /// Tries each of them again; says how many are still there.
+    /// Tries each of them again, and returns how many still exist.
     #[allow(clippy::must_use_candidate)] // how many are left is of interest to few
     pub fn delete_again(&self) -> usize {
-        // The disk is waited for without the lock: others go on throwing away meanwhile.
+        // The lock is not held during disk access, so that other threads can add directories.
         let tried = std::mem::take(&mut *self.lock());
         let still: Vec<PathBuf> = tried
             .into_iter()
             .filter(|path| match delete(path) {
                 Ok(()) => {
-                    tracing::info!(path = %path.display(), "deleted after all");
+                    tracing::info!(path = %path.display(), "deleted in a later attempt");
                     false
                 }
                 Err(_) => true,
@@ -73,7 +73,7 @@ impl Trash {
         left.len()
     }
 
-    /// Tries again every `period`, until the last clone of this is gone.
+    /// Tries again every `period`, until the last clone of this is dropped.
     pub(crate) fn spawn(&self, period: Duration) -> JoinHandle<()> {
         let left = Arc::downgrade(&self.left);
         tokio::spawn(keep_trying(left, period.max(Duration::from_millis(1))))
@@ -84,7 +84,7 @@ impl Trash {
         match delete(path) {
             Ok(()) => tracing::info!(path = %path.display(), files, bytes, "cleanup"),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "cannot be deleted, and is tried again");
+                tracing::error!(path = %path.display(), %error, "not deleted, will be tried again");
                 self.lock().push(path.to_owned());
             }
         }
@@ -95,18 +95,18 @@ impl Trash {
     }
 }
 
-/// How many files a directory has, and how many bytes they are. Nothing of what cannot be read.
+/// Counts the files of a directory and their bytes. Unreadable entries are skipped.
 fn contents(path: &Path) -> (usize, u64) {
     let files = std::fs::read_dir(path).into_iter().flatten().flatten();
     let sizes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
     sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
 }
 
-/// A directory that somebody else has deleted is deleted, too; only the log tells the difference.
+/// A directory that no longer exists counts as deleted; only the log shows the difference.
 fn delete(path: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), "already gone");
+            tracing::warn!(path = %path.display(), "was already deleted");
             Ok(())
         }
         other => other,
@@ -121,7 +121,7 @@ async fn keep_trying(left: Weak<Mutex<Vec<PathBuf>>>, period: Duration) {
         let Some(left) = left.upgrade() else { return };
         let trash = Trash { left };
         if !trash.lock().is_empty() {
-            // An error means that the runtime is going away.
+            // An error means that the runtime is being dropped.
             let _ = tokio::task::spawn_blocking(move || trash.delete_again()).await;
         }
     }

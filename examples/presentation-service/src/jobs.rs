@@ -1,4 +1,4 @@
-//! One presentation as a job: what the registry keeps of it, and the run that draws it.
+//! One presentation as a job: the registry's payload, and the run that draws it.
 
 use crate::deck::Deck;
 use crate::encode::{Animation, write_png};
@@ -21,9 +21,8 @@ fn png(slide: usize) -> String {
     format!("slide-{slide:03}.png")
 }
 
-/// The registry's payload. It owns the directory of the files: when the job is removed, for
-/// whatever reason, the payload is dropped and the directory goes with it. It keeps the deck, so
-/// that a retry needs nothing from the client.
+/// The registry's payload. It owns the directory of the files, which is deleted when the removal of
+/// the job drops the payload. It keeps the deck, so that a retry needs no data from the client.
 #[derive(Debug)]
 pub struct Presentation {
     deck: Arc<Deck>,
@@ -31,7 +30,7 @@ pub struct Presentation {
 }
 
 impl Presentation {
-    /// A presentation without files; the run makes their directory.
+    /// Returns a presentation without files. Its run creates their directory.
     #[must_use]
     pub fn new(deck: Deck) -> Self {
         let deck = Arc::new(deck);
@@ -44,7 +43,7 @@ impl Presentation {
         &self.deck.title
     }
 
-    /// How many slides the deck has.
+    /// Number of slides in the deck.
     #[must_use]
     pub fn slides(&self) -> usize {
         self.deck.slides.len()
@@ -60,7 +59,7 @@ impl Presentation {
     ///
     /// # Errors
     ///
-    /// Whatever the file system answers; `NotFound` before there is one.
+    /// Returns the error of the file system, which is `NotFound` before the animation exists.
     pub fn open_gif(&self) -> io::Result<File> {
         File::open(self.path(GIF)?)
     }
@@ -69,7 +68,7 @@ impl Presentation {
     ///
     /// # Errors
     ///
-    /// As [`open_gif`](Self::open_gif).
+    /// Returns the same errors as [`open_gif`](Self::open_gif).
     pub fn open_png(&self, slide: usize) -> io::Result<File> {
         File::open(self.path(&png(slide))?)
     }
@@ -84,16 +83,16 @@ impl Presentation {
     }
 }
 
-/// What a run needs beside the job.
+/// The resources of a run.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
-    /// What draws.
+    /// The studio that draws.
     pub studio: &'a dyn Studio,
-    /// Where the directory of the files is made.
+    /// Parent of the directory of the files.
     pub root: &'a Path,
-    /// Where the directory goes if it cannot be deleted.
+    /// Takes the directory if it cannot be deleted.
     pub trash: &'a Trash,
-    /// How often the job tells that it lives.
+    /// Interval of the job's heartbeats.
     pub heartbeat: Duration,
 }
 
@@ -105,14 +104,14 @@ impl std::fmt::Debug for Run<'_> {
     }
 }
 
-/// Why a run ended without a presentation.
+/// The reason why a run ended without a presentation.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The job ended or was removed meanwhile: somebody cancelled it.
+    /// The job was ended or removed meanwhile, for example by a cancel.
     #[error("stopped: {0}")]
     Stopped(#[from] StepError),
-    /// The same, noticed where the job's lock was wanted.
+    /// The job was ended or removed meanwhile, which the request for its lock detected.
     #[error("stopped: {0}")]
     Unreachable(#[from] LockError),
     /// A slide could not be drawn.
@@ -120,7 +119,7 @@ pub enum RunError {
     Paint {
         /// Its number, counted from 1.
         slide: usize,
-        /// What the painter said.
+        /// The painter's error.
         source: Box<dyn Error + Send + Sync>,
     },
     /// A file could not be written.
@@ -129,17 +128,17 @@ pub enum RunError {
 }
 
 impl Run<'_> {
-    /// Draws the job's deck: a PNG for each slide, and the animation frame by frame beside them. To be
-    /// called on a thread that may block.
+    /// Draws the job's deck: a PNG for each slide, and the animation frame by frame. Must be called
+    /// on a thread that may block.
     ///
     /// # Errors
     ///
-    /// [`RunError`]; among the reasons is that the job was cancelled, which is noticed twice a
-    /// slide: every step tells the registry, and the registry refuses the step of an ended job.
+    /// Returns a [`RunError`], for example if the job was cancelled. The run detects that twice for
+    /// each slide, because the registry refuses the steps of an ended job.
     pub fn render(&self, job: &Job<Presentation>) -> Result<(), RunError> {
         let _beating = job.heartbeat_every(self.heartbeat);
         let (deck, before) = job.update(|payload| self.begin(payload))??;
-        // The files of an attempt before this one, deleted under no lock.
+        // The files of the previous attempt are deleted without a lock.
         drop(before);
 
         let mut painter = self.studio.painter();
@@ -160,22 +159,22 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives the attempt a directory of its own. Under the job's lock, like all that is created: once
-    /// the last job is removed nothing new appears, and a service that ends leaves nothing behind.
+    /// Creates a directory for the attempt, under the job's lock. After the last job has been
+    /// removed, no file or directory is created, so that a stopped service leaves nothing behind.
     fn begin(&self, payload: &mut Presentation) -> io::Result<(Arc<Deck>, Option<Directory>)> {
         let directory = Directory::create(self.root, self.trash)?;
         Ok((Arc::clone(&payload.deck), payload.files.replace(directory)))
     }
 }
 
-/// Every slide counts twice: once as a picture, once as a frame.
+/// Each slide counts twice: once as a picture, and once as a frame.
 fn part(done: usize, slides: usize) -> Progress {
     Progress::ratio(done as u64, 2 * slides as u64).expect("no more parts are done than there are")
 }
 
-/// Creates a file of the job under the job's lock. A locked job is not removed, and of a removed
-/// one there is no lock: no file can appear in a directory that is being deleted. Only the name is
-/// made under the lock; what is written goes through the open file and keeps nobody waiting.
+/// Creates a file of the job under the job's lock. A locked job is not removed, and a removed one
+/// cannot be locked. No file can appear in a directory that is being deleted. The lock covers only
+/// the creation; the content is written through the open file.
 fn create(job: &Job<Presentation>, name: &str) -> Result<File, RunError> {
     Ok(job.update(|payload| payload.create(name))??)
 }

@@ -1,18 +1,18 @@
 //! Renders Markdown decks to pictures and an animation, over HTTP: a whole service on top of
 //! [`job_registry`].
 //!
-//! | module | what it knows |
+//! | module | contents |
 //! |---|---|
 //! | [`deck`] | Markdown and limits |
 //! | [`render`] | slides and pictures |
 //! | [`encode`] | pictures and files |
 //! | [`jobs`], [`files`] | one run: a deck, a painter, a directory, a job of the registry |
 //! | [`painters`] | the threads on which runs are drawn |
-//! | [`state`] | what there is one of: the registry, the painters, the limits |
+//! | [`state`] | shared state: the registry, the painters, the limits |
 //! | [`api`], [`errors`], [`views`], `download`, `events` | HTTP: requests, refusals, answers, files, streams |
 //! | `page` | the page for people |
 //! | [`metrics`] | the numbers for Prometheus |
-//! | [`server`] | a listener with all of that, and an orderly end |
+//! | [`server`] | the listener, and an orderly shutdown |
 //! | [`cli`], [`demo`] | the program, and a client that checks the service from the outside |
 
 pub mod api;
@@ -33,7 +33,8 @@ pub mod server;
 pub mod state;
 pub mod views;
 
-/// The recipes of the guide, compiled here because they need axum. The library compiles the rest of the guide.
+/// The recipes of the guide, compiled here because they need axum. The library compiles the rest of
+/// the guide.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/recipes.md")]
 mod recipes {}

@@ -1,4 +1,4 @@
-//! The program; `--help` tells what it can do.
+//! The program; see `--help`.
 
 use clap::Parser;
 use presentation_service::cli::{self, Cli};
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     let code = runtime.block_on(cli::run(cli));
-    // What is still busy after the deadline does not keep the process.
+    // Work that is still busy after the deadline does not delay the exit.
     runtime.shutdown_background();
     code.unwrap_or_else(|error| failed(&*error))
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the registry counts, for Prometheus.
+//! `GET /metrics`: the registry's metrics, for Prometheus.
 
 use crate::errors::ApiError;
 use crate::jobs::Presentation;
@@ -13,7 +13,7 @@ use std::fmt;
 /// Bounds of the buckets, in seconds: from a step to an hour.
 const BUCKETS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 3600.0];
 
-/// What the process has counted.
+/// The metrics of the process.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
@@ -24,11 +24,11 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Begins to count, for the whole process.
+    /// Starts recording, for the whole process.
     ///
     /// # Errors
     ///
-    /// If something counts already.
+    /// Returns an error if another recorder is installed.
     pub fn install() -> Result<Self, BuildError> {
         let seconds = Matcher::Suffix("_seconds".to_owned());
         let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?;

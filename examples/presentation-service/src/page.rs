@@ -1,4 +1,4 @@
-//! The page at `/`: one document without anything from elsewhere.
+//! The page at `/`: one document without external resources.
 
 use axum::http::{HeaderName, header};
 use axum::response::IntoResponse;
@@ -8,8 +8,8 @@ const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// What the page may do: its own style and script, by a number that nobody else knows, and requests
-/// to this service. Text cannot become markup: the browser refuses every such assignment.
+/// Permits the page its own style and script, by a secret number, and requests to this service.
+/// Text cannot become markup, because the browser refuses such assignments.
 fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \

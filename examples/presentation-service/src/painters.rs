@@ -1,6 +1,5 @@
-//! The threads that draw. There are as many as the service was told, however many presentations
-//! wait: a thousand decks do not become a thousand threads, and drawing never takes the threads that
-//! requests need.
+//! The threads that draw. Their number is fixed, however many presentations wait. Drawing never
+//! takes the threads that requests need.
 
 use crate::files::Trash;
 use crate::jobs::{Presentation, Run};
@@ -15,16 +14,16 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// What a painter's thread has.
+/// The resources of a painter's thread.
 #[derive(Clone)]
 pub struct Workshop {
-    /// What draws.
+    /// The studio that draws.
     pub studio: Arc<dyn Studio>,
-    /// Where the directories of the files are made.
+    /// Parent of the directories of the files.
     pub files: PathBuf,
-    /// Where directories go that cannot be deleted.
+    /// Takes directories that cannot be deleted.
     pub trash: Trash,
-    /// How often a running job tells that it lives.
+    /// Interval of a running job's heartbeats.
     pub heartbeat: Duration,
 }
 
@@ -36,14 +35,16 @@ impl std::fmt::Debug for Workshop {
     }
 }
 
-/// The way to the threads, which end when the last clone of this is gone and the queue is empty.
+/// Sends attempts to the threads, which end when the last clone of this is dropped and the queue is
+/// empty.
 #[derive(Debug, Clone)]
 pub struct Painters {
     queue: mpsc::Sender<Work>,
     underway: TaskTracker,
 }
 
-/// An attempt on its way. It owns its job: if it gets lost, the job fails and nobody waits for ever.
+/// An attempt in the queue. It owns its job, so that a lost attempt fails its job instead of
+/// leaving it running.
 struct Work {
     job: Job<Presentation>,
     _underway: TaskTrackerToken,
@@ -54,7 +55,8 @@ impl Painters {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, which the heartbeats need, and when the system gives no thread.
+    /// Panics outside a tokio runtime, which the heartbeats need, and if the system cannot start a
+    /// thread.
     #[must_use]
     pub fn start(threads: usize, workshop: &Workshop) -> Self {
         let runtime = Handle::current();
@@ -73,40 +75,43 @@ impl Painters {
             thread.spawn(work).expect("the system gives a thread");
         }
         let underway = TaskTracker::new();
-        // It is only waited for; work is taken until the registry takes no more.
+        // The tracker is only used for waiting, so it may be closed; the registry decides when no
+        // more work is accepted.
         underway.close();
         Self { queue, underway }
     }
 
-    /// Has the job drawn as soon as a thread is free. The queue is bounded by the registry's capacity.
+    /// Draws the job as soon as a thread is free. The registry's capacity bounds the queue.
     pub fn draw(&self, job: Job<Presentation>) {
         let underway = self.underway.token();
-        // Never refused while `self` is there; if it were, the job would fail as abandoned.
+        // The queue accepts work while `self` exists; if it did not, the job would fail as
+        // abandoned.
         let _ = self.queue.send(Work {
             job,
             _underway: underway,
         });
     }
 
-    /// How many attempts are being drawn or wait for it.
+    /// Number of attempts that are being drawn or wait.
     #[must_use]
     pub fn underway(&self) -> usize {
         self.underway.len()
     }
 
-    /// Waits until there is none.
+    /// Waits until no attempt is left.
     pub async fn idle(&self) {
         self.underway.wait().await;
     }
 }
 
-/// The next attempt. `None` when there will be none.
+/// Returns the next attempt, or `None` at the end.
 fn next(waiting: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.recv().ok()
 }
 
-/// From start to end. What is refused here has been ended by somebody else, or retried.
+/// Runs an attempt from start to end. A refused step means that the job was ended or retried
+/// meanwhile.
 fn draw(job: &Job<Presentation>, workshop: &Workshop) {
     let _in_span = job.span().entered();
     if job.start().is_err() {

@@ -1,4 +1,4 @@
-//! The service as a whole: a listener, the routes, the reaper, and an orderly end.
+//! The service as a whole: a listener, the routes, the reaper, and an orderly shutdown.
 
 use crate::api::router;
 use crate::jobs::Presentation;
@@ -14,26 +14,26 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-/// How long the disk may take to delete everything, beyond the deadline.
+/// Time limit for the deletion of all files, beyond the deadline.
 const DELETION: Duration = Duration::from_secs(10);
 
-/// How a service is stopped.
+/// Options of stopping a service.
 #[derive(Debug, Clone, Copy)]
 pub struct Stop {
     /// How long requests and presentations may take to end.
     pub deadline: Duration,
-    /// Whether presentations may come to their own end, for four fifths of that time.
+    /// Whether presentations may end by themselves, for four fifths of that time.
     pub drain: bool,
 }
 
-/// What a stop came to.
+/// Result of stopping a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
     /// Presentations that were cancelled.
     pub cancelled: usize,
-    /// Presentations that a painter still had in hand at the deadline.
+    /// Presentations that were still being drawn at the deadline.
     pub painting: usize,
-    /// Whether there were requests that had not come to their end.
+    /// Whether requests were still open.
     pub requests: bool,
     /// Directories that could not be deleted.
     pub left: Vec<PathBuf>,
@@ -67,23 +67,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the service on this machine's loopback address; port 0 takes a free one.
+    /// Starts the service on this machine's loopback address; port 0 chooses a free one.
     ///
     /// # Errors
     ///
-    /// Whatever binding the port answers.
+    /// Returns the error of binding the port.
     pub async fn start(port: u16, state: AppState) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        // The reaper lives as long as the registry: there is nothing to stop.
+        // The reaper lives as long as the registry, and need not be stopped.
         drop(state.registry.spawn_reaper(state.config.sweep));
-        // The same goes for the trash.
+        // The retries of the trash end by themselves, too.
         drop(state.trash.spawn(state.config.delete_again));
         let (stop, stopped) = oneshot::channel();
         let routes = router(state.clone());
         let serving = tokio::spawn(async move {
             let stopped = async {
-                // A sender that is gone means the same: nobody wants the service any more.
+                // A dropped sender stops the service as well.
                 let _ = stopped.await;
             };
             axum::serve(listener, routes)
@@ -98,42 +98,42 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address that the service listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its presentations.
+    /// The registry of its presentations.
     #[must_use]
     pub fn registry(&self) -> &JobRegistry<Presentation> {
         &self.state.registry
     }
 
-    /// Ends the service at once: [`stop`](Self::stop) without a drain.
+    /// Stops the service at once: [`stop`](Self::stop) without a drain.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Returns the same errors.
     pub async fn shutdown(self, deadline: Duration) -> io::Result<Stopped> {
         let drain = false;
         self.stop(Stop { deadline, drain }).await
     }
 
-    /// Ends the service: no new connections and presentations, subscribers are told, what runs ends or is
-    /// cancelled, and all files are deleted. Requests and runs that are still busy at the deadline are
-    /// left behind; their files are deleted all the same.
+    /// Stops the service: it refuses new connections and presentations, announces the shutdown to
+    /// subscribers, ends or cancels running presentations, and deletes all files. Requests and runs that are
+    /// still busy at the deadline are left behind; their files are deleted as well.
     ///
     /// # Errors
     ///
-    /// Whatever the listener ended with; `TimedOut` when the disk has not deleted the files within
-    /// another ten seconds.
+    /// Returns the error of the listener, or `TimedOut` if the files are not deleted within another
+    /// ten seconds.
     pub async fn stop(self, how: Stop) -> io::Result<Stopped> {
         let end = Instant::now() + how.deadline;
         let state = &self.state;
-        // First the word, then the deed: a stream tells of the shutdown before it tells of the cancel.
+        // A stream announces the shutdown before it shows the cancel.
         state.stopping.cancel();
-        // Already gone when the listener failed; `serving` tells why.
+        // The receiver is dropped if the listener has failed; `serving` returns the error.
         let _ = self.stop.send(());
         if how.drain {
             let drained = timeout(how.deadline * 4 / 5, ended(&state.registry)).await;
@@ -165,7 +165,7 @@ impl Server {
     }
 }
 
-/// Waits until nothing is pending or running.
+/// Waits until no presentation is pending or running.
 async fn ended(registry: &JobRegistry<Presentation>) {
     let is_live = || registry.iter().any(|seen| !seen.status().is_ended());
     while is_live() {
@@ -173,13 +173,13 @@ async fn ended(registry: &JobRegistry<Presentation>) {
     }
 }
 
-/// The registry's shutdown leaves out what is locked at that moment, by somebody who reads it. Here
-/// the lock is waited for.
+/// Removes the jobs that the registry's shutdown has skipped because a reader held their locks.
+/// Here the locks are awaited.
 fn remove_the_rest(registry: &JobRegistry<Presentation>) {
     for seen in registry.iter() {
-        // Ended already, as a rule.
+        // Usually the job has ended already.
         let _ = registry.cancel(seen.id());
-        // Gone is as good.
+        // A removed job needs nothing.
         drop(registry.remove(seen.id()));
     }
 }

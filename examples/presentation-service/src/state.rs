@@ -1,4 +1,4 @@
-//! What every handler has: the registry, the painters, the limits.
+//! The state that handlers share: the registry, the painters, the limits.
 
 use crate::deck::DeckLimits;
 use crate::errors::ApiError;
@@ -13,26 +13,26 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What the service allows and how it works.
+/// Limits and intervals of the service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Presentations at a time, ended ones included until they are removed.
+    /// Maximum number of presentations, including ended ones that are not yet removed.
     pub capacity: usize,
-    /// How long an ended presentation and its files stay.
+    /// How long an ended presentation and its files are kept.
     pub retention: Duration,
-    /// How often a running presentation tells that it lives.
+    /// Interval of a running presentation's heartbeats.
     pub heartbeat: Duration,
-    /// How often removed presentations are looked for.
+    /// Interval of the sweeps that remove ended presentations.
     pub sweep: Duration,
-    /// How often a directory is tried again that could not be deleted.
+    /// Interval at which undeleted directories are tried again.
     pub delete_again: Duration,
-    /// Presentations that are drawn at a time; the others wait.
+    /// Maximum number of presentations that are drawn at a time; the others wait.
     pub painters: usize,
-    /// Where the directories of the files are made.
+    /// Parent of the directories of the files.
     pub files: PathBuf,
-    /// What a deck may be.
+    /// Limits of a deck.
     pub deck: DeckLimits,
-    /// Bytes in a request's body.
+    /// Maximum number of bytes in a request's body.
     pub body: usize,
 }
 
@@ -52,7 +52,7 @@ impl Default for Config {
     }
 }
 
-/// What every handler has. All that is known of presentations is in the registry.
+/// The state that handlers share. The registry has all state of the presentations.
 #[derive(Clone)]
 pub struct AppState {
     /// The presentations.
@@ -63,7 +63,7 @@ pub struct AppState {
     pub trash: Trash,
     /// Cancelled when the service is told to stop.
     pub stopping: CancellationToken,
-    /// What is counted, where something is.
+    /// The metrics, if they are recorded.
     pub metrics: Option<Metrics>,
     /// The limits.
     pub config: Arc<Config>,
@@ -78,11 +78,11 @@ impl std::fmt::Debug for AppState {
 }
 
 impl AppState {
-    /// The state of a service without presentations. Starts the painters.
+    /// Returns the state of a service without presentations, and starts the painters.
     ///
     /// # Panics
     ///
-    /// As [`Painters::start`]: outside of a tokio runtime.
+    /// Panics outside a tokio runtime, like [`Painters::start`].
     #[must_use]
     pub fn new(config: Config, studio: Arc<dyn Studio>) -> Self {
         let registry = JobRegistry::builder()
@@ -106,8 +106,8 @@ impl AppState {
         }
     }
 
-    /// Refuses what is new once the service is stopping: during a drain the registry itself would
-    /// still take it.
+    /// Refuses new presentations once the service is stopping, because the registry itself accepts
+    /// them during a drain.
     pub(crate) fn accepts(&self) -> Result<(), ApiError> {
         if self.stopping.is_cancelled() {
             return Err(ApiError::closed());

@@ -1,4 +1,4 @@
-//! What the service tells about presentations, as JSON.
+//! The JSON that describes presentations.
 
 use crate::jobs::Presentation;
 use job_registry::{Counts, JobId, JobRegistry, ReadError, Snapshot};
@@ -12,16 +12,16 @@ pub struct View {
     pub id: String,
     /// Its title.
     pub title: String,
-    /// How many slides it has.
+    /// Number of slides.
     pub slides: usize,
     /// `pending`, `running`, `completed`, `failed` or `cancelled`.
     pub status: String,
-    /// How far it is, in percent.
+    /// Progress in percent.
     pub progress: f64,
     /// The attempt, counted from 1.
     pub attempt: u32,
-    /// Grows with every change of status, progress or attempt; it does not count heartbeats. A
-    /// string, as it stands in `ETag` and in the `id:` of an event.
+    /// Increases with every change of status, progress or attempt, but not with heartbeats. A
+    /// string, as in `ETag` and in the `id:` of an event.
     pub version: String,
     /// When it was submitted.
     pub registered_at: String,
@@ -31,20 +31,20 @@ pub struct View {
     pub ended_at: Option<String>,
     /// The earliest instant at which it and its files are removed, once it has ended.
     pub removal_at: Option<String>,
-    /// When it last told that it lives.
+    /// Time of the last heartbeat.
     pub last_heartbeat: String,
     /// Why it failed.
     pub error: Option<String>,
-    /// Where its file is, once there is one.
+    /// Path of its file, if it has one.
     pub file: Option<String>,
 }
 
 impl View {
-    /// Everything about one presentation, all of one instant.
+    /// Returns everything about one presentation, read at one instant.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] as the registry gives it.
+    /// Returns the registry's [`ReadError`].
     pub fn of(registry: &JobRegistry<Presentation>, id: JobId) -> Result<Self, ReadError> {
         let at = |time| instant(registry, time);
         registry.read(id, |record| {
@@ -72,26 +72,26 @@ impl View {
 
 /// An instant of the registry, in RFC 3339.
 fn instant(registry: &JobRegistry<Presentation>, time: Duration) -> String {
-    // Later than the format's last year: never, for a client.
+    // A time after the format's last year is never, for a client.
     let latest = Duration::from_secs(200 * 365 * 24 * 3600);
     humantime::format_rfc3339_millis(registry.system_time(time.min(latest))).to_string()
 }
 
-/// All presentations, in few words each.
+/// All presentations, in short form.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Listing {
-    /// When the service began. Another value means that it was restarted, and what was there before is
-    /// not there any more.
+    /// Start of the service. A different value means that it was restarted and has lost earlier
+    /// presentations.
     pub since: String,
-    /// What the service's clock says; the times of presentations are to be compared with this.
+    /// The time of the service's clock, to which the times of presentations relate.
     pub now: String,
-    /// Whether the service takes decks; `false` while it is shutting down.
+    /// Whether the service accepts decks; `false` while it is shutting down.
     pub open: bool,
-    /// How many the service takes.
+    /// Maximum number of presentations.
     pub capacity: usize,
-    /// How many there are of each status.
+    /// Number of presentations of each status.
     pub counts: ByStatus,
-    /// Each of them; `GET` its id for the rest.
+    /// An entry for each presentation; `GET` its id for the rest.
     pub presentations: Vec<Line>,
 }
 
@@ -117,18 +117,18 @@ pub struct Line {
     pub id: String,
     /// Its status.
     pub status: String,
-    /// How far it is, in percent.
+    /// Progress in percent.
     pub progress: f64,
     /// The attempt, counted from 1.
     pub attempt: u32,
     /// Its version.
     pub version: String,
-    /// When it last told that it lives.
+    /// Time of the last heartbeat.
     pub last_heartbeat: String,
 }
 
 impl Listing {
-    /// Walks the registry. No job's lock is taken, so that a client who lists slows nobody down.
+    /// Iterates over the registry without a job's lock, so that a listing delays no other call.
     #[must_use]
     pub fn of(registry: &JobRegistry<Presentation>, open: bool) -> Self {
         let line = |snapshot| Line::of(registry, &snapshot);
@@ -156,7 +156,7 @@ impl From<Counts> for ByStatus {
 }
 
 impl Line {
-    /// What a snapshot tells.
+    /// Returns the entry of a snapshot.
     #[must_use]
     pub fn of(registry: &JobRegistry<Presentation>, snapshot: &Snapshot) -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! What goes wrong around a presentation: clients that hang up, files that are gone or stay, a disk that is full, a
-//! flood.
+//! Faults around a presentation: disconnecting clients, missing and undeletable files, a full disk,
+//! and floods of requests.
 
 mod common;
 
@@ -24,19 +24,19 @@ async fn listing(service: &Service) -> Listing {
         .unwrap()
 }
 
-/// Sends a request as far as `text` goes, and hangs up.
+/// Sends a request up to the end of `text`, and disconnects.
 async fn hang_up_after(service: &Service, text: &str, read: usize) {
     let mut stream = TcpStream::connect(service.server.address()).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = vec![0; read];
     stream.read_exact(&mut answer).await.unwrap();
-    // An RST instead of an orderly end.
+    // This sends an RST instead of an orderly close.
     stream.set_zero_linger().unwrap();
 }
 
-/// P6, scenario 36.
+/// P6, scenario 36: clients disconnect during a submission, a poll, a stream and a download.
 #[tokio::test]
-async fn clients_that_hang_up_disturb_nobody() {
+async fn disconnecting_clients_do_not_affect_the_service() {
     let (studio, mut gate) = gated();
     let service = Service::start(studio).await;
     let body = json!({"title": "Half", "deck": "# One"}).to_string();
@@ -46,7 +46,7 @@ async fn clients_that_hang_up_disturb_nobody() {
              Content-Length: {length}\r\n\r\n"
         )
     };
-    // During a submit: half a body is no submission.
+    // Half a body is not a submission.
     hang_up_after(&service, &format!("{}{}", head(body.len()), &body[..10]), 0).await;
     let path = service.submit(2).await;
     assert_eq!(gate.arrived().await, 0);
@@ -73,10 +73,10 @@ async fn clients_that_hang_up_disturb_nobody() {
     service.no_files_left().await;
 }
 
-/// P2, scenario 36: who hangs up when the whole of a submission is sent has submitted it, or has not. There is none that
-/// nobody draws.
+/// P2, scenario 36: a client that disconnects after a complete submission has submitted it or not.
+/// No presentation is left undrawn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_submission_that_nobody_waits_for_is_drawn_or_was_none() {
+async fn a_submission_without_a_waiting_client_is_drawn_or_never_registered() {
     let service = Service::with(quick(), |config| config.capacity = 1000).await;
     let body = json!({"title": "Whole", "deck": "# One"}).to_string();
     let request = format!(
@@ -87,7 +87,7 @@ async fn a_submission_that_nobody_waits_for_is_drawn_or_was_none() {
     for _ in 0..200 {
         hang_up_after(&service, &request, 0).await;
     }
-    // The last one waits for an answer, and came after the others.
+    // The last client waits for an answer, and comes after the others.
     hang_up_after(&service, &request, 20).await;
     let registry = &service.state.registry;
     let deadline = Instant::now() + PATIENCE;
@@ -100,17 +100,17 @@ async fn a_submission_that_nobody_waits_for_is_drawn_or_was_none() {
     assert_eq!(counts.completed, registry.len(), "{counts:?}");
 }
 
-/// P6, scenario 36: a download that its client leaves in the middle keeps no file open.
+/// P6, scenario 36: an aborted download keeps no file open.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_download_that_is_broken_off_lets_go_of_its_file() {
+async fn an_aborted_download_closes_its_file() {
     let service = Service::start(quick()).await;
     let path = service.submit(1).await;
     service.ended(&path).await;
     let [directory] = &service.directories()[..] else {
         panic!("one presentation has one directory");
     };
-    // More than fits into any buffer on the way, and nothing on the disk.
+    // The file is larger than all buffers, and takes no space on the disk.
     let gif = std::fs::File::options()
         .write(true)
         .open(directory.join("deck.gif"));
@@ -138,13 +138,14 @@ async fn a_download_that_is_broken_off_lets_go_of_its_file() {
     service.no_files_left().await;
 }
 
-/// Bytes that an idle reader's connection may hold: the kernel's buffers, and the server's one.
+/// Upper bound for the bytes that an idle reader's connection holds: the kernel's buffers, and one
+/// of the server.
 const BUFFERS: usize = 8 << 20;
 
-/// P9: for a reader that reads nothing only as much is written as its connection holds, however much happens. Another reader is not
-/// held up by it, and in the end it gets the end.
+/// P9: the service writes only as much to an idle reader as its connection holds. It does not delay
+/// other readers, and finally the idle reader gets the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stands_still_is_not_written_for() {
+async fn an_idle_reader_causes_no_further_writes() {
     const STEPS: usize = 3000;
     let service = Service::start(quick()).await;
     let title = "A title ".repeat(1000);
@@ -181,9 +182,9 @@ async fn a_reader_that_stands_still_is_not_written_for() {
     assert!(late.contains(r#""status":"completed""#));
 }
 
-/// P6: files that somebody else has deleted are no error of the cleanup; a download says what happened.
+/// P6: deleted files are no error of the cleanup, and a download states that they are missing.
 #[tokio::test]
-async fn files_that_are_already_gone_are_not_missed() {
+async fn missing_files_are_no_cleanup_error() {
     let service = Service::start(quick()).await;
     let (path, other) = tokio::join!(service.submit(1), service.submit(1));
     service.ended(&path).await;
@@ -200,7 +201,7 @@ async fn files_that_are_already_gone_are_not_missed() {
     assert_eq!(service.state.trash.left(), Vec::<std::path::PathBuf>::new());
 }
 
-/// P6: a directory that cannot be deleted is reported, holds up nobody else's removal, and is tried again.
+/// P6: a directory that cannot be deleted is reported and tried again, and delays no other removal.
 #[tokio::test]
 async fn files_that_cannot_be_deleted_are_tried_again() {
     let change = |config: &mut presentation_service::state::Config| {
@@ -212,7 +213,7 @@ async fn files_that_cannot_be_deleted_are_tried_again() {
     let [directory] = &service.directories()[..] else {
         panic!("one presentation has one directory");
     };
-    // A file in its place: no directory to delete, on any system and for any user.
+    // A file replaces the directory, which then cannot be deleted on any system, by any user.
     std::fs::remove_dir_all(directory).unwrap();
     std::fs::write(directory, "in the way").unwrap();
     let other = service.submit(1).await;
@@ -236,7 +237,8 @@ async fn files_that_cannot_be_deleted_are_tried_again() {
     }
 }
 
-/// P6: far more than the service takes, as fast as possible. What is refused leaves nothing, what is accepted ends.
+/// P6: far more submissions come than the service accepts. Refused ones leave nothing, and accepted
+/// ones end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_is_refused_and_everything_accepted_ends() {
     const CAPACITY: usize = 1000;
@@ -259,7 +261,7 @@ async fn a_flood_is_refused_and_everything_accepted_ends() {
             counts
         })
         .await;
-    // Time stands still, so nothing is removed and nothing makes room.
+    // The clock stands still, so nothing is removed to make room.
     assert_eq!(answers, BTreeMap::from([(202, CAPACITY), (429, 9000)]));
     let deadline = Instant::now() + PATIENCE;
     while service.state.registry.counts().completed < CAPACITY {
@@ -275,14 +277,14 @@ async fn a_flood_is_refused_and_everything_accepted_ends() {
     service.clock.advance(RETENTION);
     service.no_files_left().await;
     assert_eq!(service.state.registry.len(), 0);
-    // And there is room again.
+    // There is room again.
     let path = service.submit(1).await;
     assert_eq!(service.ended(&path).await.status, "completed");
 }
 
-/// Without time, everything works but what time alone brings.
+/// With a stopped clock, everything works except for timeouts and removals.
 #[tokio::test]
-async fn a_clock_that_stands_still_keeps_nobody_from_working() {
+async fn everything_works_with_a_stopped_clock() {
     let service = Service::start(quick()).await;
     let path = service.submit(3).await;
     let view = service.ended(&path).await;

@@ -1,4 +1,4 @@
-//! Every status the service answers with, over a real connection.
+//! Every status that the service answers with, over a real connection.
 
 mod common;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Well-formed, and of no registry.
+/// A well-formed id that no registry has issued.
 const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn a_deck_becomes_pictures_and_an_animation() {
 }
 
 #[tokio::test]
-async fn a_version_that_still_stands_is_not_sent_again() {
+async fn an_unchanged_version_is_not_sent_again() {
     let service = Service::start(quick()).await;
     let path = service.submit(2).await;
     let view = service.ended(&path).await;
@@ -114,7 +114,7 @@ async fn every_step_is_a_new_version() {
 }
 
 #[tokio::test]
-async fn ids_that_were_never_given_out_are_not_found() {
+async fn ids_that_were_never_issued_are_not_found() {
     let service = Service::start(quick()).await;
     let other = Service::start(quick()).await;
     let others = other.submit(1).await;
@@ -141,7 +141,7 @@ async fn ids_that_were_never_given_out_are_not_found() {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused_with_the_ones_there_are() {
+async fn other_methods_are_refused_with_the_allowed_ones() {
     let service = Service::start(quick()).await;
     let list = "/api/presentations";
     let one = format!("{list}/{FORGED}");
@@ -160,7 +160,7 @@ async fn other_methods_are_refused_with_the_ones_there_are() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_submission_are_refused() {
+async fn invalid_bodies_are_refused() {
     let service = Service::with(quick(), |config| config.body = 1000).await;
     let large = json!({"title": "a", "deck": "a".repeat(1000)}).to_string();
     refused(service.post(large).await, StatusCode::PAYLOAD_TOO_LARGE).await;
@@ -207,7 +207,7 @@ async fn decks_that_cannot_be_drawn_are_refused() {
 }
 
 #[tokio::test]
-async fn a_full_service_says_when_to_come_again() {
+async fn a_full_service_says_when_to_retry() {
     let (studio, mut gate) = gated();
     let service = Service::with(studio, |config| config.capacity = 1).await;
     let path = service.submit(1).await;
@@ -220,7 +220,7 @@ async fn a_full_service_says_when_to_come_again() {
     assert!((1..=300).contains(&seconds.unwrap()));
     refused(response, StatusCode::TOO_MANY_REQUESTS).await;
 
-    // The place is taken until the presentation is removed, not until it ends.
+    // The presentation occupies its slot until it is removed, not until it ends.
     gate.pass();
     service.ended(&path).await;
     assert_eq!(
@@ -229,7 +229,7 @@ async fn a_full_service_says_when_to_come_again() {
     );
     service.clock.advance(common::RETENTION);
     service.gone(&path).await;
-    // It is gone for clients a moment before its payload is dropped and its place is free.
+    // Clients get 410 shortly before the payload is dropped and the slot is free.
     let deadline = Instant::now() + common::PATIENCE;
     while service.post_deck("a", "# b").await.status() != StatusCode::ACCEPTED {
         assert!(Instant::now() < deadline, "the place is never free again");

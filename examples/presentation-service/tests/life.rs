@@ -1,4 +1,4 @@
-//! What becomes of a presentation: cancelled, failed, panicked, removed, shut down.
+//! The lifecycle of a presentation: cancelled, failed, panicked, removed, shut down.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
-/// P2, scenario 13.
+/// P2, scenario 13: the painter notices the cancel before the next slide.
 #[tokio::test]
 async fn a_cancelled_presentation_is_drawn_no_further() {
     let (studio, mut gate) = gated();
@@ -33,7 +33,7 @@ async fn a_cancelled_presentation_is_drawn_no_further() {
     )
     .await;
 
-    // The painter is let go on with the second slide; the third is never asked for.
+    // The painter may draw the second slide; the third is never requested.
     gate.pass();
     let clock = service.clock.clone();
     clock.advance(RETENTION);
@@ -44,7 +44,7 @@ async fn a_cancelled_presentation_is_drawn_no_further() {
     assert_eq!(gate.asked.load(Ordering::SeqCst), 2);
 }
 
-/// P2, scenario 13.
+/// P2, scenario 13: a cancel after the completion is refused.
 #[tokio::test]
 async fn a_completed_presentation_is_not_cancelled() {
     let service = Service::start(quick()).await;
@@ -59,7 +59,7 @@ async fn a_completed_presentation_is_not_cancelled() {
     );
 }
 
-/// P11, scenario 23.
+/// P11, scenario 23: another presentation, submitted at the same time, completes.
 #[tokio::test]
 async fn a_panic_while_drawing_fails_one_presentation_and_no_other() {
     let studio = Scripted::studio(|slide| {
@@ -107,7 +107,7 @@ async fn a_slide_that_cannot_be_drawn_fails_the_presentation() {
     service.no_files_left().await;
 }
 
-/// P5 and P6, scenario 25.
+/// P5 and P6, scenario 25: the presentation is there until its deadline, and gone afterwards.
 #[tokio::test]
 async fn a_presentation_stays_exactly_as_long_as_its_retention() {
     let service = Service::start(quick()).await;
@@ -131,7 +131,7 @@ async fn a_presentation_stays_exactly_as_long_as_its_retention() {
     );
 }
 
-/// P5.
+/// P5: the retention counts from the end.
 #[tokio::test]
 async fn a_presentation_that_runs_longer_than_the_retention_is_not_removed() {
     let (studio, mut gate) = gated();
@@ -145,7 +145,7 @@ async fn a_presentation_that_runs_longer_than_the_retention_is_not_removed() {
     assert_eq!(service.ended(&path).await.status, "completed");
 }
 
-/// P5, scenario 30.
+/// P5, scenario 30: an open file can be read to its end.
 #[tokio::test]
 async fn a_download_that_began_survives_the_removal() {
     let service = Service::start(quick()).await;
@@ -158,7 +158,7 @@ async fn a_download_that_began_survives_the_removal() {
         .await
         .unwrap();
 
-    // Without a socket between, nothing of the body is read before the test asks for it.
+    // Without a socket, the body is read only on request of the test.
     let request = Request::get(format!("{path}/file"))
         .body(Body::empty())
         .unwrap();
@@ -174,9 +174,9 @@ async fn a_download_that_began_survives_the_removal() {
     assert_eq!(read, whole);
 }
 
-/// P8.
+/// P8: heartbeats are sent while a painter draws, and stop with the job.
 #[tokio::test]
-async fn the_heartbeat_moves_while_a_slide_is_being_drawn_and_stops_at_the_end() {
+async fn heartbeats_are_sent_while_a_slide_is_drawn_and_stop_at_the_end() {
     let (studio, mut gate) = gated();
     let service = Service::start(studio).await;
     let path = service.submit(1).await;
@@ -197,7 +197,7 @@ async fn the_heartbeat_moves_while_a_slide_is_being_drawn_and_stops_at_the_end()
     gate.pass();
     let ended = service.ended(&path).await;
     service.clock.advance(Duration::from_secs(1));
-    // Longer than several beats: one that outlives its job would show.
+    // A heartbeat that outlived its job would show after several intervals.
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(
         service.view(&path).await.last_heartbeat,
@@ -205,9 +205,9 @@ async fn the_heartbeat_moves_while_a_slide_is_being_drawn_and_stops_at_the_end()
     );
 }
 
-/// P6.
+/// P6: a shutdown leaves no presentation and no file.
 #[tokio::test]
-async fn a_shutdown_cancels_what_runs_and_deletes_every_file() {
+async fn a_shutdown_cancels_every_presentation_and_deletes_every_file() {
     let (studio, mut gate) = gated();
     let service = Service::start(studio).await;
     let completed = service.submit(1).await;
@@ -221,7 +221,7 @@ async fn a_shutdown_cancels_what_runs_and_deletes_every_file() {
     let registry = service.state.registry.clone();
     let routes = router(service.state.clone());
     let stopping = tokio::spawn(service.server.shutdown(PATIENCE));
-    // Once the registry is closed, the painter may go on; it is not asked for another slide.
+    // Once the registry is closed, the painter may continue; no further slide is requested.
     let deadline = Instant::now() + PATIENCE;
     while registry.counts().running > 0 {
         assert!(Instant::now() < deadline, "the shutdown cancels nothing");
@@ -238,8 +238,8 @@ async fn a_shutdown_cancels_what_runs_and_deletes_every_file() {
     assert!(registry.is_empty());
 }
 
-/// P6, scenario 36: a runtime that goes away while one presentation is drawn and another waits for its removal leaves no job
-/// that runs for ever, and no file that outlives its job.
+/// P6, scenario 36: a runtime is dropped while one presentation is drawn and another waits for its
+/// removal. No job stays running, and no file outlives its job.
 #[test]
 fn a_runtime_that_is_dropped_leaves_nothing_running_and_no_file() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -258,14 +258,14 @@ fn a_runtime_that_is_dropped_leaves_nothing_running_and_no_file() {
     drop(runtime);
     let counts = service.state.registry.counts();
     assert_eq!((counts.completed, counts.running), (1, 1));
-    // The painter is a thread of its own: it goes on, with its job, and fails here.
+    // The painter's thread continues with its job, and fails here.
     drop(gate);
     let deadline = Instant::now() + PATIENCE;
     while service.state.registry.counts().failed < 1 {
         assert!(Instant::now() < deadline, "a job runs for ever");
         std::thread::sleep(Duration::from_millis(2));
     }
-    // The reaper went with the runtime; whoever sweeps does its work.
+    // The reaper was dropped with the runtime, so the test sweeps.
     service.clock.advance(RETENTION);
     assert_eq!(service.state.registry.sweep().removed, 2);
     assert_eq!(service.directories().len(), 0);

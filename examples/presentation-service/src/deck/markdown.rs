@@ -3,7 +3,8 @@
 use super::{Block, Span, Style};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-/// Reads the Markdown of one slide. HTML and comments are left out; an image is its description.
+/// Reads the Markdown of one slide. HTML and comments are omitted; an image is replaced by its
+/// description.
 pub(super) fn blocks(markdown: &str) -> Vec<Block> {
     let mut reader = Reader::default();
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
@@ -22,9 +23,9 @@ struct Reader {
     styles: Vec<Style>,
     heading: Option<u8>,
     quotes: usize,
-    /// The lists that are open: the next number of an ordered one.
+    /// The open lists, with the next number of an ordered one.
     lists: Vec<Option<u64>>,
-    /// The marker of the entry that began and has no text yet.
+    /// The marker of an entry that has no text yet.
     marker: Option<String>,
     code: Option<String>,
     table: Vec<Vec<String>>,
@@ -136,7 +137,7 @@ impl Reader {
         }
     }
 
-    /// Ends the block that was being collected. White space alone is no block.
+    /// Ends the current block. A block of white space is dropped.
     fn flush(&mut self) {
         let text = std::mem::take(&mut self.text);
         let heading = self.heading.take();
@@ -160,9 +161,9 @@ impl Reader {
     }
 }
 
-/// A table as text of equal widths: the columns padded, a line below the head.
+/// Returns a table as text of equal widths: the columns padded, and a line below the head.
 fn aligned(rows: &[Vec<String>]) -> String {
-    /// Wider cells are cut: the table has to fit on a slide beside other columns.
+    /// Wider cells are truncated, because the table must fit on a slide.
     const WIDEST: usize = 44;
     let cut = |cell: &String| -> String {
         if cell.chars().count() <= WIDEST {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn headings_paragraphs_and_code_are_told_apart() {
+    fn headings_paragraphs_and_code_are_distinguished() {
         let read = blocks("## Head\n\nOne\ntwo\n\n```rust\nfn\tmain() {}\n\n```\n");
         let expected = vec![
             Block::Heading {

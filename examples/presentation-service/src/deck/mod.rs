@@ -10,7 +10,7 @@ use thiserror::Error;
 /// A checked deck, ready to be drawn. It has at least one slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deck {
-    /// The title, trimmed; stands in the footer of every slide.
+    /// The title, trimmed. It is in the footer of every slide.
     pub title: String,
     /// The slides in order.
     pub slides: Vec<Slide>,
@@ -78,15 +78,15 @@ pub enum Style {
     Link,
 }
 
-/// What a client may ask for.
+/// The limits of a deck.
 #[derive(Debug, Clone, Copy)]
 pub struct DeckLimits {
     /// Characters in a title.
     pub title_chars: usize,
     /// Slides in a deck.
     pub slides: usize,
-    /// Bytes of Markdown in a slide. More would not be readable, and a slide is drawn in one go: it
-    /// is how long a cancel can take to be noticed.
+    /// Bytes of Markdown in a slide. More would not be readable. A slide is drawn without
+    /// interruption, so the limit bounds the delay of a cancel.
     pub slide_bytes: usize,
 }
 
@@ -100,11 +100,11 @@ impl Default for DeckLimits {
     }
 }
 
-/// Why a deck cannot be rendered.
+/// The reason why a deck is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeckError {
-    /// The title holds nothing but white space.
+    /// The title is empty or white space.
     #[error("the title is empty")]
     NoTitle,
     /// The title is longer than allowed.
@@ -115,7 +115,7 @@ pub enum DeckError {
         /// Characters allowed.
         limit: usize,
     },
-    /// No slide has anything to draw.
+    /// No slide has content.
     #[error("the deck has no slide with anything on it")]
     NoSlides,
     /// A slide has more text than allowed.
@@ -139,12 +139,12 @@ pub enum DeckError {
 }
 
 impl Deck {
-    /// Reads a deck. Slides are separated by lines `---` outside code blocks; a slide with nothing
-    /// on it (two separators in a row, one at either end) does not count.
+    /// Reads a deck. Slides are separated by lines `---` outside code blocks. A slide without
+    /// content does not count, for example between two adjacent separators.
     ///
     /// # Errors
     ///
-    /// [`DeckError`] when the title or the slides are missing or exceed `limits`.
+    /// Returns a [`DeckError`] if the title or the slides are missing or exceed `limits`.
     pub fn parse(title: &str, markdown: &str, limits: &DeckLimits) -> Result<Self, DeckError> {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let found = title.chars().count();
@@ -182,7 +182,7 @@ impl Deck {
     }
 }
 
-/// The Markdown of each slide that has anything on it.
+/// The Markdown of each slide that has content.
 pub fn slide_sources(markdown: &str) -> impl Iterator<Item = &str> {
     let slides = split::slides(markdown).into_iter();
     slides.filter(|slide| !markdown::blocks(slide).is_empty())
@@ -219,7 +219,7 @@ mod tests {
         let title = |text: &str| Deck::parse(text, "# One", &limits).map(|deck| deck.title);
         assert_eq!(title("  a \n b  ").as_deref(), Ok("a b"));
         assert_eq!(title(" \t"), Err(DeckError::NoTitle));
-        // Characters, not bytes: five letters of two bytes each fit.
+        // The limit counts characters, not bytes: five letters of two bytes each fit.
         assert_eq!(title("Огляд").as_deref(), Ok("Огляд"));
         let (found, limit) = (6, 5);
         assert_eq!(

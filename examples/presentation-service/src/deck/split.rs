@@ -1,17 +1,18 @@
-//! Where one slide ends and the next begins. This works on lines, before Markdown is read: for
-//! Markdown a `---` under a paragraph makes a heading of it, for a deck it always ends the slide.
+//! Splits a deck into slides, by lines and before Markdown is parsed. For Markdown, a `---` below a
+//! paragraph makes a heading; for a deck, it always ends the slide.
 
-/// Lines after which a slide made from running text is full. The painter shrinks what is longer.
+/// Number of lines after which a slide of a split document is full. The painter shrinks longer
+/// ones.
 const FULL: usize = 16;
 
-/// Follows the lines of a document and knows which of them are inside a fenced code block.
+/// Tracks which lines of a document are inside a fenced code block.
 #[derive(Debug, Default)]
 struct Fences {
     open: Option<(char, usize)>,
 }
 
 impl Fences {
-    /// Takes the next line; says whether it belongs to a fenced block, the fences included.
+    /// Takes the next line. Returns whether it belongs to a fenced block, including the fences.
     fn inside(&mut self, line: &str) -> bool {
         let fence = fence(line);
         match (self.open, fence) {
@@ -35,7 +36,7 @@ impl Fences {
     }
 }
 
-/// The mark, its length and what follows, of a line that may open or close a fenced code block.
+/// The mark, its length and the rest of a line that may open or close a fenced code block.
 fn fence(line: &str) -> Option<(char, usize, &str)> {
     let text = unindent(line)?;
     let mark = text.chars().next().filter(|mark| "`~".contains(*mark))?;
@@ -44,7 +45,7 @@ fn fence(line: &str) -> Option<(char, usize, &str)> {
     (length >= 3).then_some((mark, length, info))
 }
 
-/// The line without up to three leading spaces; with more it would be indented code.
+/// The line without up to three leading spaces; more would make it indented code.
 fn unindent(line: &str) -> Option<&str> {
     let text = line.trim_start_matches(' ');
     (line.len() - text.len() <= 3).then_some(text)
@@ -70,8 +71,8 @@ pub(super) fn slides(markdown: &str) -> Vec<&str> {
     slides
 }
 
-/// Makes a deck of a document that was not written as one: a slide begins at every heading of the
-/// first three levels, and at a blank line once a slide is full. Separators that are there stay.
+/// Splits an ordinary document into slides: at every heading of the first three levels, and at a
+/// blank line once a slide is full. Existing separators stay.
 #[must_use]
 pub fn split_document(markdown: &str) -> String {
     let mut deck = String::with_capacity(markdown.len() + markdown.len() / 8);

@@ -1,4 +1,4 @@
-//! The service's API as a client sees it.
+//! A client of the service's API.
 
 use super::Failure;
 use super::sources::Source;
@@ -15,12 +15,12 @@ pub(super) struct Client {
     base: String,
 }
 
-/// What a poll saw.
+/// The result of a poll.
 #[derive(Debug)]
 pub(super) enum Polled {
     /// The presentation.
     There(Box<View>),
-    /// 304: the version that the poll named still stands.
+    /// 304: the client's version is current.
     Unchanged,
     /// 410.
     Gone,
@@ -39,7 +39,7 @@ impl Client {
         }
     }
 
-    /// Submits a deck; returns the id.
+    /// Submits a deck, and returns its id.
     pub(super) async fn submit(&self, deck: &Source) -> Result<String, Failure> {
         let body = json!({"title": deck.title, "deck": deck.markdown});
         let response = self.http.post(&self.base).json(&body).send().await?;
@@ -74,7 +74,7 @@ impl Client {
         Ok(response.error_for_status()?.bytes().await?.into())
     }
 
-    /// The status a presentation is answered with.
+    /// Returns the status code for a presentation.
     pub(super) async fn status_of(&self, id: &str) -> Result<u16, Failure> {
         let response = self.http.get(format!("{}/{id}", self.base)).send().await?;
         Ok(response.status().as_u16())

@@ -1,5 +1,5 @@
-//! The service checked from the outside, by a client that knows nothing but HTTP: many decks at
-//! once, every answer compared with the one before, until all that was made is gone again.
+//! Checks the service from outside, by HTTP alone: it submits many decks at once, compares every
+//! answer with the previous one, and waits until everything is removed.
 
 mod client;
 mod progress;
@@ -21,21 +21,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use track::{Followed, follow};
 
-/// Short, so that the demo sees the removals too.
+/// Short, so that the demo includes the removals.
 const RETENTION: Duration = Duration::from_secs(3);
 const HEARTBEAT: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_millis(50);
-/// How long the files of a removed presentation may take to be gone.
+/// Time limit for the deletion of a removed presentation's files.
 const DELETION: Duration = Duration::from_secs(2);
 
-/// What a demo failed on before it could check anything.
+/// An error that prevented the checks.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Runs the demo on these documents, or on the repository's; says whether every check passed.
+/// Runs the demo on these documents, or on the repository's. Returns whether every check passed.
 ///
 /// # Errors
 ///
-/// When the service or the client could not do their work at all.
+/// Returns an error if the service or the client could not work.
 pub async fn run(documents: &[PathBuf]) -> Result<bool, Failure> {
     let began = Instant::now();
     let config = Config::default();
@@ -83,12 +83,12 @@ pub async fn run(documents: &[PathBuf]) -> Result<bool, Failure> {
     Ok(report.print())
 }
 
-/// All at once: no request waits for the answer to another.
+/// Submits all decks at once, without waiting for answers in between.
 async fn submit(client: &Client, decks: &[Source]) -> Result<Vec<String>, Failure> {
     try_join_all(decks.iter().map(|deck| client.submit(deck))).await
 }
 
-/// Waits for `following`, and counts the files meanwhile; returns the largest count.
+/// Counts the files until `following` is done, and returns the largest count.
 async fn watch_files<F: Future<Output = Result<Vec<Followed>, Failure>>>(
     root: &Path,
     following: F,
@@ -104,18 +104,19 @@ async fn watch_files<F: Future<Output = Result<Vec<Followed>, Failure>>>(
     }
 }
 
-/// The files that are still there after a while. A removed job answers 410 a moment before its
-/// files are deleted: nothing is deleted under a lock.
+/// Counts the remaining files after a short wait. A removed job answers 410 shortly before its
+/// files are deleted, because nothing is deleted under a lock.
 async fn files_left(root: &Path) -> Result<usize, Failure> {
     let deadline = Instant::now() + DELETION;
     while Instant::now() < deadline && std::fs::read_dir(root)?.next().is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // An empty directory that stayed is a leak as well.
+    // An empty directory is a leak as well.
     Ok(count(root) + std::fs::read_dir(root)?.count())
 }
 
-/// The files in the directories below `root`. One that vanishes meanwhile has none.
+/// Counts the files in the directories below `root`. A directory that disappears meanwhile has
+/// none.
 fn count(root: &Path) -> usize {
     let Ok(directories) = std::fs::read_dir(root) else {
         return 0;

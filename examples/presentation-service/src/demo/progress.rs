@@ -1,4 +1,4 @@
-//! What a person sees while the demo runs: live bars on a terminal, a line now and then elsewhere.
+//! The display of a running demo: live bars on a terminal, and occasional lines elsewhere.
 
 use super::sources::Source;
 use crate::views::View;

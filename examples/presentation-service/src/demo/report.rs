@@ -4,16 +4,16 @@ use super::sources::Source;
 use super::track::Followed;
 use std::time::Duration;
 
-/// Everything the checks look at.
+/// The data for the checks.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) decks: &'a [Source],
     pub(super) followed: &'a [Followed],
-    /// The most files that were there at a time.
+    /// The largest number of files at one time.
     pub(super) most_files: usize,
-    /// The files that were left in the end.
+    /// The number of files at the end.
     pub(super) left: usize,
-    /// What an id that nobody has was answered with.
+    /// The status code for an id that was never issued.
     pub(super) unknown: u16,
     pub(super) took: Duration,
     pub(super) retention: Duration,
@@ -27,9 +27,9 @@ struct Check {
 }
 
 impl Report<'_> {
-    /// Prints the list; says whether every check passed.
+    /// Prints the list, and returns whether every check passed.
     pub(super) fn print(&self) -> bool {
-        println!("\nseen from outside:");
+        println!("\nchecks from outside:");
         let checks = self.checks();
         for check in &checks {
             let mark = if check.passed { "ok  " } else { "FAIL" };
@@ -38,7 +38,7 @@ impl Report<'_> {
         for sentence in self
             .followed
             .iter()
-            .flat_map(|job| job.fell.iter().chain(&job.revived))
+            .flat_map(|job| job.decreases.iter().chain(&job.revived))
         {
             println!("        {sentence}");
         }
@@ -66,10 +66,10 @@ impl Report<'_> {
     fn while_running(&self) -> Vec<Check> {
         let jobs = self.followed.len();
         let polls = self.sum(|job| job.polls);
-        let fell = self.sum(|job| job.fell.len());
+        let decreases = self.sum(|job| job.decreases.len());
         let values = self.least(|job| job.progress.len());
         let versions = self.least(|job| job.versions.len());
-        let beats = self.least(|job| job.heartbeats.len());
+        let heartbeats = self.least(|job| job.heartbeats.len());
         vec![
             check(
                 jobs == self.decks.len(),
@@ -77,19 +77,19 @@ impl Report<'_> {
                 format!("{jobs} jobs, {} slides", self.slides()),
             ),
             check(
-                fell == 0 && polls > 0,
-                "no progress, version or heartbeat ever fell",
-                format!("{polls} polls, {fell} falls"),
+                decreases == 0 && polls > 0,
+                "progress, version and heartbeat never decreased",
+                format!("{polls} polls, {decreases} decreases"),
             ),
             check(
                 values > 3 && versions > 3,
-                "every job was seen to move",
+                "the progress of every job was observed",
                 format!("at least {values} values of progress, {versions} versions each"),
             ),
             check(
-                beats > 1,
-                "every job's heartbeat was seen to move",
-                format!("at least {beats} heartbeats each"),
+                heartbeats > 1,
+                "heartbeats of every job were observed",
+                format!("at least {heartbeats} heartbeats each"),
             ),
         ]
     }
@@ -113,22 +113,22 @@ impl Report<'_> {
         vec![
             check(
                 completed == jobs && revived == 0 && after > 0,
-                "every job ended once, and stayed as it ended",
+                "every job ended once, and its ending never changed",
                 format!("{completed} completed, {after} polls after the end, {revived} changes"),
             ),
             check(
                 unchanged > 0,
-                "a version that still stands is answered 304",
+                "an unchanged version is answered 304",
                 format!("{unchanged} times"),
             ),
             check(
                 complete,
-                "every animation decodes and has a frame for each slide",
+                "every animation decodes, with a frame for each slide",
                 format!("{frames} frames, {bytes} KiB"),
             ),
             check(
                 gone == jobs && early == 0,
-                "every id answered 410 after the retention, none sooner",
+                "every id answered 410 after the retention, none earlier",
                 format!("{gone} of {jobs} after {retention}, {early} early"),
             ),
             check(
@@ -138,7 +138,7 @@ impl Report<'_> {
             ),
             check(
                 self.unknown == 404,
-                "an id that was never given out is answered 404",
+                "an id that was never issued is answered 404",
                 format!("{}", self.unknown),
             ),
         ]

@@ -1,17 +1,17 @@
-//! The decks of the demo: documents made into slides.
+//! The decks of the demo, made of documents.
 
 use super::Failure;
 use crate::deck::{Deck, DeckLimits, split_document};
 use std::path::{Path, PathBuf};
 
-/// How many decks are submitted at once, when no more are given.
+/// Number of decks, unless more documents are given.
 const DECKS: usize = 5;
-/// A document of fewer slides is followed by the next one, so that a job lasts long enough to be
-/// watched; a longer deck is cut after the most.
+/// A document with fewer slides is followed by the next one, so that a job lasts long enough to be
+/// watched. A longer deck is cut.
 const FEWEST: usize = 24;
 const MOST: usize = 36;
 
-/// Documents of this repository, from its root; those that are there are taken.
+/// Documents of this repository, relative to its root. Missing ones are skipped.
 const DOCUMENTS: [&str; 6] = [
     "README.md",
     "CHANGELOG.md",
@@ -21,7 +21,7 @@ const DOCUMENTS: [&str; 6] = [
     "examples/presentation-service/decks/races.md",
 ];
 
-/// Part of the program, so that there is always one.
+/// Compiled in, so that one document always exists.
 const EMBEDDED: &str = include_str!("../../decks/races.md");
 
 /// A deck to submit.
@@ -32,7 +32,7 @@ pub(super) struct Source {
     pub(super) slides: usize,
 }
 
-/// A document that was read: its title, and the Markdown of each slide.
+/// The title of a document, and the Markdown of each slide.
 struct Document {
     title: String,
     slides: Vec<String>,
@@ -62,7 +62,7 @@ pub(super) fn decks(given: &[PathBuf], limits: &DeckLimits) -> Result<Vec<Source
         .collect()
 }
 
-/// Deck number `number`: its document, and the ones after it while it is too short.
+/// Returns deck number `number`: its document, and the following ones while it is too short.
 fn source(documents: &[Document], number: usize, limits: &DeckLimits) -> Result<Source, Failure> {
     let at = |offset: usize| documents.get((number + offset) % documents.len().max(1));
     let first = at(0).ok_or("no document has a slide")?;
@@ -86,7 +86,7 @@ fn source(documents: &[Document], number: usize, limits: &DeckLimits) -> Result<
 }
 
 impl Document {
-    /// Reads a document; `None` when it would have no slide.
+    /// Reads a document. `None` if it has no slide.
     fn read(text: &str, path: &Path) -> Option<Self> {
         let split = split_document(text);
         let slides: Vec<String> = crate::deck::slide_sources(&split)

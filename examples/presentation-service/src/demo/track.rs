@@ -1,5 +1,5 @@
-//! One presentation followed from its submission until it is gone, every answer compared with the
-//! one before.
+//! Follows one presentation from its submission to its removal, and compares every answer with the
+//! previous one.
 
 use super::Failure;
 use super::client::{Client, Polled};
@@ -9,19 +9,19 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(20);
-/// How much later than the retention a removal may come.
+/// Tolerance for the time of a removal.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What following a presentation showed.
+/// The observations about one presentation.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// Answers read.
+    /// Number of answers.
     pub(super) polls: usize,
-    /// How many of them were "unchanged", as the client asked for.
+    /// Number of "unchanged" answers, to polls that named a version.
     pub(super) unchanged: usize,
     /// Answers after the first that showed an end.
     pub(super) after_end: usize,
-    /// The different values seen of each.
+    /// The different values of each.
     pub(super) progress: BTreeSet<u64>,
     pub(super) versions: BTreeSet<u64>,
     pub(super) heartbeats: BTreeSet<String>,
@@ -29,18 +29,18 @@ pub(super) struct Followed {
     pub(super) ending: Option<String>,
     /// Its error.
     pub(super) error: Option<String>,
-    /// Frames in the downloaded file, and the bytes of it.
+    /// Number of frames and bytes of the downloaded file.
     pub(super) frames: usize,
     pub(super) bytes: usize,
-    /// Whether it was removed in the end, and no sooner than the retention allows.
+    /// Whether it was removed, and not before the retention.
     pub(super) gone: bool,
     pub(super) early: bool,
-    /// What must never be seen: each a sentence.
-    pub(super) fell: Vec<String>,
+    /// Observed violations, one sentence each.
+    pub(super) decreases: Vec<String>,
     pub(super) revived: Vec<String>,
 }
 
-/// Follows a presentation until it is gone, or is late to go.
+/// Follows a presentation until it is removed, or its removal is late.
 pub(super) async fn follow(
     client: &Client,
     id: String,
@@ -49,12 +49,12 @@ pub(super) async fn follow(
 ) -> Result<Followed, Failure> {
     let mut seen = Followed::default();
     let mut before: Option<View> = None;
-    // The end was after this moment, because an answer given after it still showed a running job.
+    // The end came after this moment, because a later answer still showed a running job.
     let mut not_ended_at = Instant::now();
     let mut ended_by: Option<Instant> = None;
     loop {
         let asked = Instant::now();
-        // Every other poll of an ended job names the version it has, as a thrifty client would.
+        // Every other poll of an ended job names its version, like a client that saves traffic.
         let known = before
             .as_ref()
             .filter(|_| ended_by.is_some() && seen.polls % 2 == 0);
@@ -95,23 +95,23 @@ pub(super) async fn follow(
 }
 
 impl Followed {
-    /// What must not happen between one answer and the next.
+    /// Records violations between two answers.
     fn compare(&mut self, before: &View, now: &View) -> Result<(), Failure> {
         if now.progress < before.progress {
-            self.fell.push(format!(
-                "progress fell from {} to {}",
+            self.decreases.push(format!(
+                "progress decreased from {} to {}",
                 before.progress, now.progress
             ));
         }
         if number(now)? < number(before)? {
-            self.fell.push(format!(
-                "the version fell from {} to {}",
+            self.decreases.push(format!(
+                "the version decreased from {} to {}",
                 before.version, now.version
             ));
         }
         if now.last_heartbeat < before.last_heartbeat {
-            self.fell
-                .push(format!("the heartbeat fell to {}", now.last_heartbeat));
+            self.decreases
+                .push(format!("the heartbeat decreased to {}", now.last_heartbeat));
         }
         let same = now.status == before.status && now.version == before.version;
         if ended(before) && !same {
@@ -122,7 +122,7 @@ impl Followed {
     }
 
     fn note(&mut self, view: &View) -> Result<(), Failure> {
-        // Progress has six digits; as an integer it can be counted.
+        // Progress has six digits, so it can be compared as an integer.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -135,7 +135,7 @@ impl Followed {
         Ok(())
     }
 
-    /// The first answer that shows an end: its file has to be there at once.
+    /// Handles the first answer that shows an end. The file must be there at once.
     async fn end(&mut self, client: &Client, view: &View) -> Result<(), Failure> {
         self.ending = Some(view.status.clone());
         self.error.clone_from(&view.error);
@@ -156,7 +156,7 @@ fn number(view: &View) -> Result<u64, Failure> {
     Ok(view.version.parse()?)
 }
 
-/// Decodes an animation; returns how many frames it has.
+/// Decodes an animation, and returns its number of frames.
 fn frames(file: &[u8]) -> Result<usize, gif::DecodingError> {
     let mut reader = gif::DecodeOptions::new().read_info(file)?;
     let mut frames = 0;

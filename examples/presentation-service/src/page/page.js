@@ -1,19 +1,19 @@
 "use strict";
-// What is shown is what the service says: the list once a second, and a stream for each of a few that are
-// under way. (A browser opens six connections to a service at most, and requests need some of them.)
+// The page polls the list once a second, and opens a stream for each of a few live presentations.
+// (A browser opens at most six connections to a service, and requests need some of them.)
 const POLL = 1000;
 const STREAMS = 3;
 
 const list = document.getElementById("list");
 const cards = new Map();
 let since = null;
-/** What the service's clock is ahead of ours, in milliseconds. */
+/** Offset of the service's clock to this machine's, in milliseconds. */
 let ahead = 0;
 
 const isLive = (status) => status === "pending" || status === "running";
 const now = () => Date.now() + ahead;
 
-/** So many milliseconds in words. */
+/** Formats milliseconds as words. */
 function words(time) {
   const seconds = Math.max(0, Math.round(time / 1000));
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
@@ -38,7 +38,7 @@ class Card {
     this.id = id;
     this.path = `/api/presentations/${id}`;
     this.version = -1;
-    /** The latest version of which everything is known, and not only what the list tells. */
+    /** The latest version of which every field is known, not only those of the list. */
     this.whole = -1;
     this.view = null;
     this.stream = null;
@@ -58,12 +58,12 @@ class Card {
     } catch (error) {
       show(this.part(".refusal"), error.message);
     }
-    // The button may be gone: the keyboard goes on from the card.
+    // The button may be hidden now: the focus moves to the card.
     if (focused && !this.element.contains(document.activeElement)) this.element.focus();
     poll();
   }
 
-  /** Takes what is newer than what is shown; an answer may arrive after a later event. */
+  /** Applies a newer version only, because an answer may arrive after a later event. */
   update(view) {
     const version = Number(view.version);
     if (version < this.version) return;
@@ -106,12 +106,12 @@ class Card {
     this.tick();
   }
 
-  /** What changes with time alone. */
+  /** Updates the texts that change with time alone. */
   tick() {
     if (!this.view) return;
     const { last_heartbeat, removal_at } = this.view;
     this.part(".heartbeat").textContent = `${words(now() - Date.parse(last_heartbeat))} ago`;
-    const live = isLive(this.view.status) ? "not before its end" : "";
+    const live = isLive(this.view.status) ? "after its end" : "";
     this.part(".removal").textContent = removal_at ? `in ${words(Date.parse(removal_at) - now())}` : live;
   }
 
@@ -119,7 +119,7 @@ class Card {
     try {
       this.update(await call(this.path));
     } catch (error) {
-      // Gone meanwhile: the next list does not have it.
+      // The presentation was removed meanwhile: the next list does not contain it.
       if (error.status === undefined) throw error;
     }
   }
@@ -131,7 +131,7 @@ class Card {
     stream.addEventListener("removed", (event) => this.update(JSON.parse(event.data)));
     stream.addEventListener("heartbeat", (event) => this.heard(JSON.parse(event.data).last_heartbeat));
     stream.addEventListener("error", () => {
-      // Otherwise the browser is connecting again, and says what it has seen.
+      // Otherwise the browser reconnects, with the last event id.
       if (stream.readyState === EventSource.CLOSED) this.close();
     });
   }
@@ -157,9 +157,9 @@ async function take(listing) {
   if (since !== null && since !== listing.since) {
     forgetAll();
     const at = new Date(listing.since).toLocaleTimeString();
-    show(service, `The service was restarted at ${at}. What was there before is gone.`);
+    show(service, `The service was restarted at ${at}. Earlier presentations are gone.`);
   } else if (!listing.open) {
-    show(service, "The service is shutting down. It takes no decks any more.");
+    show(service, "The service is shutting down. It accepts no more decks.");
   } else if (since === null || service.dataset.silent) {
     show(service, null);
   }
@@ -179,7 +179,7 @@ async function take(listing) {
     cards.set(line.id, card);
     const version = Number(line.version);
     if (version > card.version && card.view) card.update(line);
-    // Title, error, times and file are not in the list.
+    // The list lacks the title, error, times and file.
     if (card.whole < 0 || (card.whole < version && !isLive(line.status))) asked.push(card.details());
     card.heard(line.last_heartbeat);
   }
@@ -196,7 +196,7 @@ async function take(listing) {
 const service = document.getElementById("service");
 let polling = null;
 
-/** One at a time; a call during one asks for another right after it. */
+/** Runs one poll at a time; a call during a poll starts another right after it. */
 function poll() {
   clearTimeout(poll.timer);
   if (polling) {
@@ -209,7 +209,7 @@ function poll() {
     .then(take)
     .catch(() => {
       service.dataset.silent = "yes";
-      show(service, "The service does not answer. This page keeps asking; what it shows may be old.");
+      show(service, "The service does not answer. This page keeps trying; its contents may be outdated.");
     })
     .finally(() => {
       polling = null;
@@ -228,8 +228,8 @@ const title = document.getElementById("title");
 const refusal = document.getElementById("refusal");
 
 /**
- * Nothing can be written into the form while `work` is under way: the late end of a submission would clear it, that of a
- * file replace it. The focus comes back where `work` says, or where it was, unless the person has moved on meanwhile.
+ * Disables the form while `work` is under way, because the end of a submission clears the form, and a file replaces its
+ * content. The focus then returns to the element that `work` returns, or to the previous one, unless it has moved.
  */
 async function whileClosed(work) {
   const before = document.activeElement;

@@ -5,8 +5,8 @@ use super::PageSize;
 /// A colour: red, green, blue.
 pub type Rgb = [u8; 3];
 
-/// Steps between no ink and full ink. The edges of letters are mixed in this many shades: a slide
-/// then has fewer than 256 colours, and its GIF frame shows exactly what its PNG shows.
+/// Steps between no ink and full ink. The edges of letters are mixed in this many shades. A slide
+/// then has fewer than 256 colours, and its GIF frame equals its PNG.
 const SHADES: u16 = 15;
 
 /// A picture, three bytes a pixel, from the top left to the bottom right.
@@ -37,7 +37,7 @@ impl Canvas {
         &self.pixels
     }
 
-    /// Mixes `ink` into one pixel, `coverage` of 255 parts. Outside of the picture nothing happens.
+    /// Mixes `ink` into one pixel, `coverage` of 255 parts. Pixels outside the picture are ignored.
     pub fn blend(&mut self, x: i32, y: i32, ink: Rgb, coverage: u8) {
         let (Ok(x), Ok(y)) = (u16::try_from(x), u16::try_from(y)) else {
             return;
@@ -54,7 +54,7 @@ impl Canvas {
         }
     }
 
-    /// Fills a rectangle; the part outside of the picture is left out.
+    /// Fills a rectangle. The part outside the picture is ignored.
     pub fn fill(&mut self, left: i32, top: i32, width: i32, height: i32, ink: Rgb) {
         for y in top..top.saturating_add(height).min(self.size.height.into()) {
             for x in left..left.saturating_add(width).min(self.size.width.into()) {

@@ -1,5 +1,5 @@
-//! The fonts, and text set in them. Nothing is read from the machine: a slide looks the same on
-//! every one, and a machine without fonts draws it too.
+//! The fonts, and text set in them. No font of the machine is used: a slide looks the same on every
+//! machine, and needs no installed fonts.
 
 use super::Rgb;
 use crate::deck::{Span, Style};
@@ -10,7 +10,7 @@ use cosmic_text::{
 use epaint_default_fonts::{EMOJI_ICON, HACK_REGULAR, NOTO_EMOJI_REGULAR, UBUNTU_LIGHT};
 use std::sync::Arc;
 
-/// Which of the two typefaces a text is set in.
+/// The typeface of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Face {
     Text,
@@ -47,7 +47,7 @@ impl Inks {
     }
 }
 
-/// The loaded fonts and what has been drawn with them so far.
+/// The loaded fonts and the cache of drawn letters.
 #[derive(Debug)]
 pub(super) struct Fonts {
     system: FontSystem,
@@ -56,8 +56,8 @@ pub(super) struct Fonts {
     code: Named,
 }
 
-/// How a loaded typeface is asked for. The one weight it has is asked for too: a letter in another
-/// weight would come from another typeface.
+/// The name of a loaded typeface. Its only weight is requested as well: a letter in another weight
+/// would come from another typeface.
 #[derive(Debug, Clone)]
 struct Named {
     family: String,
@@ -118,7 +118,7 @@ impl Fonts {
         buffer
     }
 
-    /// Calls `put` with every pixel of a set text: where, which ink, and how much of it.
+    /// Calls `put` with the position, ink and coverage of every pixel of a set text.
     pub(super) fn draw(&mut self, buffer: &mut Buffer, mut put: impl FnMut(i32, i32, Rgb, u8)) {
         let ink = Color::rgb(u8::MAX, u8::MAX, u8::MAX);
         buffer.draw(
@@ -143,7 +143,7 @@ impl Fonts {
 fn load(fonts: &mut Database, bytes: &'static [u8]) -> Named {
     let loaded = fonts.load_font_source(Source::Binary(Arc::new(bytes)));
     let face = loaded.first().and_then(|id| fonts.face(*id));
-    // The bytes are part of the program, so that this cannot depend on the machine.
+    // The bytes are compiled in, so this does not depend on the machine.
     let face = face.expect("an embedded font can be read");
     Named {
         family: face
@@ -154,7 +154,7 @@ fn load(fonts: &mut Database, bytes: &'static [u8]) -> Named {
     }
 }
 
-/// How wide and high a set text is.
+/// Width and height of a set text.
 pub(super) fn extent(buffer: &Buffer) -> (f32, f32) {
     buffer.layout_runs().fold((0.0, 0.0), |(width, _), run| {
         (f32::max(width, run.line_w), run.line_top + run.line_height)

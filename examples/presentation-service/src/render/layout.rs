@@ -1,4 +1,4 @@
-//! The look of a slide: where each block stands, how large, in which colours.
+//! The layout of a slide: the position, size and colours of each block.
 
 use super::fonts::{Face, Fonts, Inks, extent};
 use super::{Canvas, PageSize, Painter, Rgb};
@@ -22,7 +22,7 @@ const BODY: Inks = Inks {
 };
 const CODE: Inks = Inks::one([167, 243, 208]);
 
-/// All lengths below are for a page this wide; another page is drawn to scale.
+/// Page width for which the lengths below are given. Other pages are scaled.
 const DESIGN_WIDTH: f32 = 1280.0;
 const MARGIN: f32 = 72.0;
 const TOP: f32 = 58.0;
@@ -35,7 +35,7 @@ const CODE_SIZE: f32 = 22.0;
 /// The width of a letter of the code typeface, in parts of its size.
 const CODE_ADVANCE: f32 = 0.602;
 
-/// A slide that is too full is tried at these sizes; at the last one the rest is cut.
+/// Sizes that are tried for a slide that is too full. At the last one, the rest is cut.
 const SHRINK: [f32; 6] = [1.0, 0.88, 0.77, 0.67, 0.58, 0.5];
 
 /// The painter of [`TextStudio`](super::TextStudio).
@@ -45,7 +45,7 @@ pub(super) struct Painted {
     fonts: Fonts,
 }
 
-/// A text with its place, and what is filled behind or beside it.
+/// A text with its position, and the shape that is filled behind it or next to it.
 #[derive(Debug)]
 struct Placed {
     buffer: Buffer,
@@ -76,7 +76,7 @@ impl Painted {
         Self { page, fonts }
     }
 
-    /// One of the design's lengths on this page.
+    /// Scales one of the design's lengths to this page.
     fn scale(&self) -> f32 {
         f32::from(self.page.width) / DESIGN_WIDTH
     }
@@ -143,7 +143,7 @@ impl Painted {
                 let shift = INDENT * unit * f32::from(u8::try_from(*depth).unwrap_or(8).min(8));
                 let size = TEXT_SIZE * unit;
                 let marker = self.plain(marker, Face::Text, ACCENT, size);
-                // The marker stands in the same line as the text's first.
+                // The marker is in the same line as the first line of the text.
                 let beside = left + shift - (extent(&marker).0 + 12.0 * unit).max(26.0 * unit);
                 let top = column.height;
                 column.push(marker, beside, None);
@@ -166,7 +166,7 @@ impl Painted {
         }
     }
 
-    /// Code keeps its lines where that is possible: the size follows the longest one, within reason.
+    /// Code keeps its line breaks if possible: the size follows the longest line, within limits.
     fn place_code(&mut self, column: &mut Column, code: &str, unit: f32, left: f32, width: f32) {
         let pad = PAD * unit;
         let inner = width - 2.0 * pad;
@@ -266,7 +266,7 @@ impl Painter for Painted {
 
         let mut column = self.fitted(page);
         let room = self.room();
-        // Nothing but headings is a title page: it stands in the middle.
+        // A slide of headings alone is a title page, and is centred.
         let title_page = page
             .blocks
             .iter()

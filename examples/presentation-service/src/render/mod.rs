@@ -1,4 +1,4 @@
-//! Drawing: from a [`Deck`] to one picture a slide. No file and no job is known here.
+//! Draws a [`Deck`]: one picture for each slide. This module knows neither files nor jobs.
 
 mod canvas;
 mod fonts;
@@ -13,9 +13,9 @@ use std::error::Error;
 /// The size of a picture in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize {
-    /// From left to right.
+    /// Horizontal size.
     pub width: u16,
-    /// From top to bottom.
+    /// Vertical size.
     pub height: u16,
 }
 
@@ -28,10 +28,10 @@ impl Default for PageSize {
     }
 }
 
-/// Where painters come from. The service knows drawing only through this trait, so that a test can
-/// hand in one that waits, fails or panics.
+/// A source of painters. The service draws only through this trait, so that a test can use a
+/// painter that waits, fails or panics.
 pub trait Studio: Send + Sync + 'static {
-    /// A painter for one job. It stays on the job's thread and may keep caches.
+    /// Returns a painter for one job. It stays on the job's thread and may keep caches.
     fn painter(&self) -> Box<dyn Painter>;
 }
 
@@ -41,11 +41,11 @@ pub trait Painter {
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from drawing; the text goes to the client as the job's error.
+    /// Returns an error if the slide cannot be drawn. Clients get its text as the job's error.
     fn paint(&mut self, deck: &Deck, slide: usize) -> Result<Canvas, Box<dyn Error + Send + Sync>>;
 }
 
-/// The real studio: text set in fonts that are part of the program.
+/// The real studio: text set in embedded fonts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TextStudio {
     /// The size of every slide.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_letter_has_a_glyph() {
-        // A character without a glyph is drawn as the same empty box as any other without one.
+        // A character without a glyph is drawn as the same empty box as every other such character.
         let missing = paint(PAGE, "\u{10FFFD}\u{10FFFD}");
         for text in ["ab", "її", "Жґ", "→≤", "✅✅"] {
             assert_ne!(paint(PAGE, text), missing, "{text}");

@@ -1,4 +1,4 @@
-//! A service on a free port with a painter that does what the test says, and a client for it.
+//! A service on a free port with a scripted painter, and a client for it.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc as async_mpsc;
 use tower::ServiceExt;
 
-/// How long something may take that has to happen, on a machine however busy.
+/// Time limit for events that must happen, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const RETENTION: Duration = Duration::from_secs(300);
 
@@ -53,7 +53,7 @@ impl<F: Fn(usize) -> Painting + Send + Sync + 'static> Painter for Scripted<F> {
     }
 }
 
-/// A small picture; a different one for each slide.
+/// Returns a small picture that differs for each slide.
 pub fn picture(slide: usize) -> Canvas {
     let size = PageSize {
         width: 32,
@@ -62,7 +62,7 @@ pub fn picture(slide: usize) -> Canvas {
     Canvas::new(size, [u8::try_from(slide % 256).unwrap(), 100, 200])
 }
 
-/// A presentation of one slide, for a job that the test drives itself.
+/// Returns a presentation of one slide, for a job that the test drives itself.
 pub fn presentation(title: &str) -> Presentation {
     let limits = DeckLimits {
         title_chars: usize::MAX,
@@ -71,7 +71,7 @@ pub fn presentation(title: &str) -> Presentation {
     Presentation::new(Deck::parse(title, "# One", &limits).unwrap())
 }
 
-/// The body of an answer that no connection pulls at.
+/// Returns the body of an answer that no connection reads.
 pub async fn body(state: &AppState, path: &str) -> Body {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let response = router(state.clone()).oneshot(request).await.unwrap();
@@ -79,21 +79,21 @@ pub async fn body(state: &AppState, path: &str) -> Body {
     response.into_body()
 }
 
-/// A studio that just draws.
+/// Returns a studio that draws without waiting.
 pub fn quick() -> Arc<dyn Studio> {
     Scripted::studio(|slide| Ok(picture(slide)))
 }
 
-/// The test's end of a studio that asks before each slide.
+/// The test's side of a studio that asks before each slide.
 pub struct Gate {
     arrived: async_mpsc::UnboundedReceiver<usize>,
     go: mpsc::Sender<()>,
-    /// How many slides were asked for.
+    /// Number of slides that have been requested.
     pub asked: Arc<AtomicUsize>,
 }
 
-/// A studio whose painter waits at every slide until the test lets it go on. When the test is over,
-/// a painter that still waits fails.
+/// Returns a studio whose painter waits at every slide until the test lets it continue. A painter
+/// that still waits when the test ends fails.
 pub fn gated() -> (Arc<dyn Studio>, Gate) {
     let (arrive, arrived) = async_mpsc::unbounded_channel();
     let (go, wait) = mpsc::channel();
@@ -110,7 +110,7 @@ pub fn gated() -> (Arc<dyn Studio>, Gate) {
 }
 
 impl Gate {
-    /// Waits until a painter is at a slide; returns its number.
+    /// Waits until a painter is at a slide, and returns its number.
     pub async fn arrived(&mut self) -> usize {
         let arrived = tokio::time::timeout(PATIENCE, self.arrived.recv());
         arrived
@@ -119,13 +119,13 @@ impl Gate {
             .expect("the studio is there")
     }
 
-    /// Lets it draw one slide.
+    /// Lets the painter draw one slide.
     pub fn pass(&self) {
         self.go.send(()).expect("the studio is there");
     }
 }
 
-/// A running service, its clock, and where its files are.
+/// A running service, its clock, and the directory of its files.
 pub struct Service {
     pub server: Server,
     pub state: AppState,
@@ -139,7 +139,7 @@ impl Service {
         Self::with(studio, |_| {}).await
     }
 
-    /// With the defaults changed. Its time stands still until the test moves it.
+    /// Starts a service with changed defaults. Its clock stands still until the test advances it.
     pub async fn with(studio: Arc<dyn Studio>, change: impl FnOnce(&mut Config)) -> Self {
         let files = tempfile::tempdir().unwrap();
         let mut config = Config {
@@ -186,7 +186,7 @@ impl Service {
             .await
     }
 
-    /// Submits a deck of so many slides; returns where it is.
+    /// Submits a deck of so many slides, and returns its path.
     pub async fn submit(&self, slides: usize) -> String {
         let slides: Vec<String> = (1..=slides)
             .map(|slide| format!("# Slide {slide}"))
@@ -254,13 +254,13 @@ impl Service {
         }
     }
 
-    /// The directories of presentations that are there.
+    /// Returns the existing directories of presentations.
     pub fn directories(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.files.path()).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// Waits until no file is left; a removed job is gone for clients a moment earlier.
+    /// Waits until no file is left. Clients see a removed job as gone slightly earlier.
     pub async fn no_files_left(&self) {
         let deadline = Instant::now() + PATIENCE;
         while !self.directories().is_empty() {
@@ -270,7 +270,7 @@ impl Service {
     }
 }
 
-/// Checks a refusal: its status, and that its body is the JSON every refusal has.
+/// Checks a refusal: its status, and the common JSON form of its body.
 pub async fn refused(response: Response, status: StatusCode) -> String {
     assert_eq!(response.status(), status);
     let body: Value = response.json().await.expect("a refusal is JSON");
@@ -285,7 +285,7 @@ pub async fn refused(response: Response, status: StatusCode) -> String {
     text("error")
 }
 
-/// The frames of an animation.
+/// Returns the number of frames of an animation.
 pub fn frames(file: &[u8]) -> usize {
     let mut reader = gif::DecodeOptions::new().read_info(file).unwrap();
     let mut frames = 0;

@@ -1,4 +1,4 @@
-//! A subscriber, and what it reads.
+//! A subscriber, and the events that it reads.
 
 use crate::common::{PATIENCE, Service};
 use presentation_service::views::View;
@@ -22,7 +22,7 @@ impl Event {
     }
 }
 
-/// A client's end of a stream.
+/// A client's side of a stream.
 pub(crate) struct Events {
     pub(crate) response: Response,
     pub(crate) read: String,
@@ -41,7 +41,7 @@ impl Events {
         Self { response, read }
     }
 
-    /// The next event; `None` at the stream's end.
+    /// Returns the next event, or `None` at the stream's end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, _)) = self.read.split_once("\n\n") {
@@ -67,7 +67,7 @@ impl Events {
         }
     }
 
-    /// The next event that is no heartbeat.
+    /// Returns the next event that is not a heartbeat.
     pub(crate) async fn next_step(&mut self) -> Option<Event> {
         loop {
             match self.next().await {
@@ -77,7 +77,7 @@ impl Events {
         }
     }
 
-    /// The last event before the end of the stream.
+    /// Returns the last event before the end of the stream.
     pub(crate) async fn last(&mut self) -> Event {
         let mut last = None;
         while let Some(event) = self.next_step().await {
@@ -86,7 +86,7 @@ impl Events {
         last.expect("how it ended")
     }
 
-    /// All states until the end of the stream.
+    /// Returns all states until the end of the stream.
     pub(crate) async fn rest(&mut self) -> Vec<View> {
         let mut views = Vec::new();
         while let Some(event) = self.next_step().await {

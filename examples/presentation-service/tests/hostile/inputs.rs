@@ -1,10 +1,10 @@
-//! What they send.
+//! Generated hostile input.
 
 use axum::http::HeaderValue;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Text with what tends to break things: separators, control characters, markup, other scripts.
+/// Text with troublesome parts: separators, control characters, markup, other scripts.
 pub(crate) fn text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         any::<String>(),
@@ -16,7 +16,7 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
 }
 
-/// What Markdown is made of, in any order, and any text in between.
+/// Elements of Markdown in any order, with any text between them.
 pub(crate) fn deck() -> impl Strategy<Value = String> {
     let marks: &[&str] = &[
         "\n",
@@ -62,7 +62,7 @@ pub(crate) fn deck() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
 }
 
-/// Any JSON, with the fields of a submission more often than not.
+/// Any JSON, usually with the fields of a submission.
 pub(crate) fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -85,7 +85,7 @@ pub(crate) fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Any bytes that can be a header's value.
+/// Any bytes that are valid in a header's value.
 pub(crate) fn header_value() -> impl Strategy<Value = HeaderValue> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..64);
     bytes.prop_filter_map("no header", |bytes| HeaderValue::from_bytes(&bytes).ok())

@@ -1,4 +1,4 @@
-//! The service that they meet.
+//! The service that receives hostile requests.
 
 use crate::common::{presentation, quick};
 use axum::Router;
@@ -66,7 +66,7 @@ impl Hostile {
         serde_json::from_slice(&self.runtime.block_on(body).unwrap()).unwrap()
     }
 
-    /// A job that nobody works on.
+    /// Registers a job without a worker.
     pub(crate) fn live(
         &self,
     ) -> (
@@ -78,7 +78,7 @@ impl Hostile {
         (job, path)
     }
 
-    /// A refusal says what is wrong and what to do.
+    /// Checks that a refusal states a reason and a remedy.
     pub(crate) fn check_refusal(&self, response: Response<Body>, statuses: &[StatusCode]) {
         assert!(statuses.contains(&response.status()), "{response:?}");
         let body = self.json(response);

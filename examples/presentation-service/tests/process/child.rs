@@ -1,4 +1,4 @@
-//! A service in a process of its own, and what its clients need.
+//! A service in its own process, and its clients.
 
 use presentation_service::views::View;
 use reqwest::{Client, Response, StatusCode};
@@ -8,23 +8,24 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long something may take that has to happen.
+/// Time limit for events that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_presentation-service");
 
-/// A process that does not outlive its test: one that did would keep the test program's output open.
+/// A process that is killed with its test. A surviving one would keep the test program's output
+/// open.
 pub(crate) struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // Both fail where it has ended, as it should have.
+        // Both calls fail if the process has ended, as it should have.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A service in a process of its own.
+/// A service in its own process.
 pub(crate) struct Process {
     pub(crate) child: Killed,
     pub(crate) out: BufReader<ChildStdout>,
@@ -38,7 +39,8 @@ impl Process {
         Self::by(Command::new(PROGRAM), options)
     }
 
-    /// One whose files can have a few kilobytes each, and an error for whoever writes more. Its log is such a file.
+    /// Starts a service that cannot write more than a few kilobytes to a file. Its log is such a
+    /// file.
     pub(crate) fn with_small_files(options: &[&str]) -> Self {
         let mut shell = Command::new("sh");
         shell.args([
@@ -52,11 +54,11 @@ impl Process {
         Self::by(shell, options)
     }
 
-    /// One whose files are on a disk of less than a hundred kilobytes, which only it can see.
+    /// Starts a service whose files are on a private disk of less than a hundred kilobytes.
     pub(crate) fn on_a_small_disk(options: &[&str]) -> Self {
         let mut unshare = Command::new("unshare");
         unshare.args(["-rm", "sh", "-c"]);
-        // The fifth argument is where `by` puts the files.
+        // The fifth argument is the directory that `by` chooses for the files.
         unshare.arg("mount -t tmpfs -o size=96k tmpfs \"$5\" && exec \"$0\" \"$@\"");
         unshare.arg(PROGRAM);
         Self::by(unshare, options)
@@ -96,7 +98,7 @@ impl Process {
         request.send().await.unwrap()
     }
 
-    /// The presentation as soon as it is so.
+    /// Returns the presentation once the condition holds.
     pub(crate) async fn until(&self, path: &str, is: impl Fn(&View) -> bool) -> View {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -125,7 +127,7 @@ impl Process {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for the end of the process; returns how it ended and what it said last.
+    /// Waits for the end of the process. Returns its exit status and its last output.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String, TempDir) {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
@@ -146,7 +148,7 @@ pub(crate) fn line(out: &mut BufReader<ChildStdout>) -> String {
     line.trim_end().to_owned()
 }
 
-/// The events of a stream, until it ends: name and data.
+/// Returns the name and data of each event of an ended stream.
 pub(crate) fn events(text: &str) -> Vec<(String, Value)> {
     let field = |event: &str, name: &str| {
         let value = event.lines().find_map(|line| line.strip_prefix(name));

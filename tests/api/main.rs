@@ -1,0 +1,24 @@
+//! Tests each call of the API, with its errors and its edge cases, in a module for each subject.
+//!
+//! A body that could hang runs under [`watchdog::in_time`], so that a deadlock is a failure and not
+//! a build that never ends.
+#![cfg(not(any(loom, shuttle)))]
+
+mod capacity;
+mod deadlock;
+mod display;
+mod guard;
+mod ids;
+mod near_texts;
+mod panics;
+mod progress;
+mod query;
+mod reentrancy;
+mod removal;
+#[cfg(feature = "serde")]
+mod serde;
+mod time;
+mod wakers;
+mod watch;
+#[path = "../common/watchdog.rs"]
+mod watchdog;

@@ -1,0 +1,195 @@
+//! Feature `serde`: the serialized form of everything that is sent to clients. It is part of the
+//! API.
+
+use crate::near_texts;
+use job_registry::{
+    JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError, ReadError,
+    RegisterError, RemoveError, RetryError, Status, StepError,
+};
+use serde_json::{Value, from_value, json, to_value};
+use std::time::Duration;
+
+const ALL: [(Status, &str); 5] = [
+    (Status::Pending, "pending"),
+    (Status::Running, "running"),
+    (Status::Completed, "completed"),
+    (Status::Failed, "failed"),
+    (Status::Cancelled, "cancelled"),
+];
+
+fn form(value: impl serde_core::Serialize) -> Value {
+    to_value(value).unwrap()
+}
+
+#[test]
+fn id_serializes_as_its_text() {
+    let id = JobRegistry::new().register(()).unwrap().detach();
+    assert_eq!(form(id), json!(id.to_string()));
+    assert_eq!(from_value::<JobId>(form(id)).unwrap(), id);
+    for bad in [
+        json!(1),
+        json!(null),
+        json!(""),
+        json!("x".repeat(22) + "!"),
+        json!("zzzzzzzzzzzzzzzzzzzzzz"),
+    ] {
+        assert!(from_value::<JobId>(bad.clone()).is_err(), "{bad}");
+    }
+    let error = from_value::<JobId>(json!("deck")).unwrap_err().to_string();
+    assert!(error.contains("22 letters and digits"), "{error}");
+}
+
+/// P4: a text that differs slightly from the text of an id is the only text of another id, or of
+/// none.
+#[test]
+fn ids_have_one_text() {
+    let id = JobRegistry::new().register(()).unwrap().detach();
+    let mut refused = 0;
+    for text in near_texts::near(&id.to_string()) {
+        match from_value::<JobId>(json!(text)) {
+            Err(_) => refused += 1,
+            Ok(other) => {
+                assert_ne!(other, id, "{text:?}");
+                assert_eq!(form(other), json!(text));
+            }
+        }
+    }
+    assert!(refused > 1_000, "{refused} refused");
+}
+
+/// A status has one name. Names in another case, with blanks, or in part are refused.
+#[test]
+fn statuses_have_one_name() {
+    for (_, name) in ALL {
+        for text in near_texts::near(name) {
+            assert!(from_value::<Status>(json!(text)).is_err(), "{text:?}");
+        }
+    }
+}
+
+/// The numbers next to the ends of the range, and values of other types, are refused.
+#[test]
+fn progress_is_refused_just_outside_its_range() {
+    for percent in [0.0, -0.0, 100.0, 100.0_f64.next_down()] {
+        assert!(from_value::<Progress>(json!(percent)).is_ok(), "{percent}");
+    }
+    let smallest = f64::from_bits(1);
+    for percent in [100.0_f64.next_up(), -smallest, 101.0, f64::MAX] {
+        assert!(from_value::<Progress>(json!(percent)).is_err(), "{percent}");
+    }
+    for other in [
+        json!("50"),
+        json!(null),
+        json!(u64::MAX),
+        json!(-1),
+        json!([50]),
+    ] {
+        assert!(from_value::<Progress>(other.clone()).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn status_serializes_as_its_name() {
+    for (status, name) in ALL {
+        assert_eq!(form(status), json!(name));
+        assert_eq!(from_value::<Status>(json!(name)).unwrap(), status);
+    }
+    for bad in [json!("Pending"), json!("ended"), json!(0)] {
+        let error = from_value::<Status>(bad.clone()).unwrap_err().to_string();
+        assert!(error.contains("completed, failed or cancelled"), "{error}");
+    }
+}
+
+#[test]
+fn progress_serializes_as_percent() {
+    for ppm in [0, 1, 333_333, 500_000, 999_999, 1_000_000] {
+        let progress = Progress::from_ppm(ppm).unwrap();
+        assert_eq!(form(progress), json!(progress.as_percent()));
+        assert_eq!(from_value::<Progress>(form(progress)).unwrap(), progress);
+    }
+    assert_eq!(
+        from_value::<Progress>(json!(40)).unwrap(),
+        Progress::percent(40.0).unwrap()
+    );
+    for bad in [json!(-1), json!(100.1), json!("40"), json!(null)] {
+        assert!(from_value::<Progress>(bad.clone()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn record_has_snapshot_times_error_and_payload() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(Duration::from_secs(60))
+        .build();
+    let job = jobs.register(vec![1, 2]).unwrap();
+    clock.advance(Duration::from_millis(10));
+    job.start().unwrap();
+    job.advance(Progress::percent(40.0).unwrap()).unwrap();
+    clock.advance(Duration::from_millis(20));
+    job.fail("out of paper").unwrap();
+    let record = jobs.get(job.id()).unwrap();
+    assert_eq!(
+        form(&record),
+        json!({
+            "snapshot": {
+                "id": job.id().to_string(),
+                "status": "failed",
+                "progress": 40.0,
+                "attempt": 1,
+                "version": record.snapshot.version(),
+                "last_heartbeat_ms": 10,
+            },
+            "times": {"registered_ms": 0, "started_ms": 10, "ended_ms": 30, "removal_ms": 60_030},
+            "error": "out of paper",
+            "payload": [1, 2],
+        })
+    );
+    let live = jobs.register(vec![]).unwrap();
+    let form = form(jobs.get(live.id()).unwrap());
+    assert_eq!(form["error"], Value::Null);
+    assert_eq!(form["times"]["started_ms"], Value::Null);
+    assert_eq!(
+        to_value(jobs.counts()).unwrap(),
+        json!({"pending": 1, "running": 0, "completed": 0, "failed": 1, "cancelled": 0})
+    );
+}
+
+#[test]
+fn error_has_a_name_a_message_and_maybe_a_status() {
+    assert_eq!(
+        form(StepError::Ended(Status::Cancelled)),
+        json!({
+            "error": "ended",
+            "status": "cancelled",
+            "message": "the job has already ended (cancelled)",
+        })
+    );
+    let named = [
+        (form(LookupError::NotFound), "not_found"),
+        (form(LookupError::Gone), "gone"),
+        (form(StepError::AlreadyStarted), "already_started"),
+        (form(LockError::Busy), "busy"),
+        (form(ReadError::WouldDeadlock), "would_deadlock"),
+        (form(RemoveError::Live), "live"),
+        (form(RetryError::AttemptsExhausted), "attempts_exhausted"),
+        (form(RegisterError::Full("a payload")), "full"),
+        (form(RegisterError::Closed(())), "closed"),
+        (form(ProgressError::NotANumber), "not_a_number"),
+        (form("deck".parse::<JobId>().unwrap_err()), "not_an_id"),
+    ];
+    for (form, name) in named {
+        assert_eq!(form["error"], json!(name));
+        assert!(
+            form["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        assert_eq!(form.as_object().unwrap().len(), 2, "{form}");
+    }
+    assert_eq!(
+        form(RetryError::NotRetryable(Status::Completed))["status"],
+        json!("completed")
+    );
+}

@@ -1,9 +1,0 @@
-// Mistake 4: the owner of a job has no way around its lock either.
-use job_registry::JobRegistry;
-
-fn main() {
-    let jobs = JobRegistry::new();
-    let job = jobs.register(vec![1]).unwrap();
-    let pages: &Vec<i32> = &job;
-    assert_eq!(pages.len(), 1);
-}

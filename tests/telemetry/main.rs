@@ -1,0 +1,241 @@
+//! Features `tracing` and `metrics`: the events of a job, and that none is emitted under a lock.
+
+#![cfg(not(any(loom, shuttle)))]
+
+mod listener;
+mod metrics;
+
+use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
+use listener::emitted;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn percent(percent: f64) -> Progress {
+    Progress::percent(percent).unwrap()
+}
+
+#[test]
+fn events_of_a_job_are_emitted_in_order() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(3 * SECOND)
+        .stall_after(SECOND)
+        .build();
+    let emitted = emitted(
+        || {},
+        || {
+            let job = jobs.register(()).unwrap();
+            clock.advance(SECOND);
+            job.start().unwrap();
+            job.advance(percent(40.0)).unwrap();
+            job.advance(percent(30.0)).unwrap(); // changes nothing
+            job.heartbeat().unwrap();
+            job.heartbeat().unwrap();
+            clock.advance(2 * SECOND);
+            assert_eq!(jobs.fail_stalled().len(), 1);
+            assert!(job.complete().is_err());
+            let again = job.retry().unwrap();
+            again.start().unwrap();
+            again.heartbeat().unwrap();
+            again.complete().unwrap();
+            clock.advance(3 * SECOND);
+            assert_eq!(jobs.sweep().removed, 1);
+            assert!(jobs.snapshot(again.id()).is_err());
+        },
+    );
+    let lines: Vec<String> = emitted
+        .iter()
+        .map(|(level, fields, _)| {
+            let known = [
+                "message", "attempt", "status", "percent", "count", "error", "stalled", "kept",
+                "reason", "call", "pending", "took", "removed",
+            ];
+            let part = |name: &&str| Some(format!("{name}={}", fields.get(*name)?));
+            let parts: Vec<_> = known.iter().filter_map(part).collect();
+            let took = parts.join(" ");
+            format!("{level} {took}")
+        })
+        .collect();
+    let expected = [
+        "INFO message=status update attempt=1 status=pending",
+        "INFO message=status update attempt=1 status=running pending=1s",
+        "DEBUG message=status update attempt=1 percent=40.0",
+        "TRACE message=heartbeat attempt=1 count=1",
+        "TRACE message=heartbeat attempt=1 count=2",
+        "WARN message=status update attempt=1 status=failed percent=40.0 error=stalled: no heartbeat for 2s stalled=true took=2s",
+        "DEBUG message=refused reason=ended call=complete",
+        "INFO message=status update attempt=2 status=pending",
+        "INFO message=status update attempt=2 status=running pending=0ns",
+        "TRACE message=heartbeat attempt=2 count=1",
+        "INFO message=status update attempt=2 status=completed percent=100.0 took=0ns",
+        "INFO message=cleanup status=completed kept=3s",
+        "DEBUG message=cleanup took=0ns removed=1",
+        "DEBUG message=refused reason=gone call=snapshot",
+    ];
+    assert_eq!(lines, expected);
+    assert!(
+        emitted
+            .iter()
+            .filter(|(_, fields, _)| fields["message"] == "heartbeat")
+            .all(|(_, fields, _)| fields.contains_key("id"))
+    );
+}
+
+/// P7: a subscriber that asks the registry about a job runs under no lock, neither that job's nor
+/// another's.
+#[test]
+fn no_event_is_emitted_under_a_lock() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(SECOND)
+        .build();
+    let watched = jobs.register(0).unwrap();
+    let call_back = {
+        let (jobs, id) = (jobs.clone(), watched.id());
+        // The call would be refused if this thread held a job's lock.
+        move || jobs.update(id, |calls| *calls += 1).unwrap()
+    };
+    let emitted = emitted(call_back, || {
+        let job = jobs.register(1).unwrap();
+        let mut guard = job.lock().unwrap();
+        guard.start().unwrap();
+        guard.advance(percent(10.0)).unwrap();
+        guard.heartbeat().unwrap();
+        assert_eq!(guard.snapshot().status(), Status::Running);
+        drop(guard);
+        job.lock().unwrap().fail("enough");
+        clock.advance(SECOND);
+        jobs.sweep();
+        assert_eq!(job.cancel(), Err(StepError::Gone));
+    });
+    assert_eq!(
+        jobs.read(watched.id(), |record| *record.payload),
+        Ok(emitted.len())
+    );
+    assert!(emitted.len() >= 7, "{emitted:?}");
+}
+
+/// P11: the panic of a subscriber reaches the caller after the step has been made. It loses neither
+/// a job nor a slot.
+#[test]
+fn panic_of_a_subscriber_loses_no_job_and_no_slot() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(SECOND)
+        .capacity(1)
+        .build();
+    let panics = |f: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(f)).is_err();
+    emitted(
+        || panic!("no ink"),
+        || {
+            assert!(panics(&mut || drop(jobs.register(()))));
+            assert_eq!(jobs.counts().failed, 1, "an owner was lost");
+            clock.advance(SECOND);
+            assert!(panics(&mut || drop(jobs.sweep())));
+            assert_eq!(jobs.len(), 0);
+        },
+    );
+    let job = jobs.register(()).expect("a slot was lost");
+    emitted(
+        || panic!("no ink"),
+        || {
+            assert!(panics(&mut || job.start().unwrap()));
+            assert!(panics(&mut || assert!(job.advance(percent(10.0)).is_ok())));
+            assert!(panics(&mut || job.complete().unwrap()));
+        },
+    );
+    let seen = job.snapshot().unwrap();
+    assert_eq!(
+        (seen.status(), seen.progress()),
+        (Status::Completed, percent(100.0))
+    );
+    assert!(job.remove().is_ok());
+}
+
+#[test]
+fn task_runs_in_the_span_of_its_job() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let jobs = JobRegistry::new();
+    let mut ids = Vec::new();
+    let emitted = emitted(
+        || {},
+        || {
+            runtime.block_on(async {
+                let id = jobs
+                    .spawn((), async |job| job.advance(percent(50.0)).map(drop))
+                    .unwrap();
+                let mut watch = jobs.watch(id).unwrap();
+                while watch.changed().await.is_some() {}
+                ids.push(id);
+            });
+        },
+    );
+    let advanced = emitted.iter().find(|(_, fields, _)| {
+        fields
+            .get("percent")
+            .is_some_and(|percent| percent == "50.0")
+    });
+    let (_, _, span) = advanced.expect("the step is emitted");
+    assert_eq!(span["id"], ids[0].to_string());
+    assert_eq!(span["attempt"], "1");
+}
+
+/// The heartbeats of the shared task are emitted with the id of their job.
+#[test]
+fn heartbeats_of_the_task_carry_the_id_of_their_job() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    let emitted = emitted(
+        || {},
+        || {
+            runtime.block_on(async {
+                let _beating = job.heartbeat_every(SECOND);
+                tokio::time::sleep(3 * SECOND + SECOND / 2).await;
+            });
+        },
+    );
+    let heartbeats = emitted.iter().map(|(_, fields, _)| fields);
+    let heartbeats: Vec<_> = heartbeats
+        .filter(|fields| fields["message"] == "heartbeat")
+        .map(|fields| (fields["id"].clone(), &*fields["count"]))
+        .collect();
+    let id = job.id().to_string();
+    assert_eq!(
+        heartbeats,
+        ["1", "2", "3", "4"].map(|count| (id.clone(), count))
+    );
+}
+
+/// A sweep whose hook panics is emitted as a warning, with the number of panics.
+#[test]
+fn sweep_with_a_panic_is_emitted_as_a_warning() {
+    let jobs = JobRegistry::builder()
+        .clock(ManualClock::new())
+        .retention(Duration::ZERO)
+        .on_remove(|_| panic!("the hook"))
+        .build();
+    let emitted = emitted(
+        || {},
+        || {
+            jobs.register(()).unwrap().cancel().unwrap();
+            assert_eq!(jobs.sweep().panics.len(), 1);
+        },
+    );
+    let (level, fields, _) = emitted.last().expect("the sweep is emitted");
+    assert_eq!(level, "WARN");
+    assert_eq!((&*fields["message"], &*fields["panics"]), ("cleanup", "1"));
+}
