@@ -73,7 +73,7 @@ fn progress(call: u32) -> Progress {
 
 // What a benchmark returns is dropped uncounted.
 
-#[library_benchmark(setup = busy, config = takes(60))]
+#[library_benchmark(setup = busy, config = takes(61))]
 fn advance(busy: Busy) -> Busy {
     for call in 1..=CALLS {
         assert!(busy.jobs.advance(busy.id, progress(call)).is_ok());
@@ -106,7 +106,7 @@ fn snapshot(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(170))]
+#[library_benchmark(setup = busy, config = takes(125))]
 fn update(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(busy.jobs.update(busy.id, |payload| payload[0] += 1).is_ok());
@@ -114,7 +114,7 @@ fn update(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(283))]
+#[library_benchmark(setup = busy, config = takes(288))]
 fn get(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.get(busy.id)).is_ok());
@@ -122,7 +122,7 @@ fn get(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(152))]
+#[library_benchmark(setup = busy, config = takes(143))]
 fn lock(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         drop(busy.jobs.lock(busy.id));
@@ -131,7 +131,7 @@ fn lock(busy: Busy) -> Busy {
 }
 
 // A step, the wake of its waiter, and the waiter's next poll.
-#[library_benchmark(setup = busy, config = takes(688))]
+#[library_benchmark(setup = busy, config = takes(694))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut watch = busy.job.watch().expect("there");
@@ -146,7 +146,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(1708))]
+#[library_benchmark(setup = busy, config = takes(1618))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
@@ -157,7 +157,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 }
 
 // The jobs are running. Their ends schedule the removals, and one sweep removes all of them.
-#[library_benchmark(setup = busy, config = takes(2233))]
+#[library_benchmark(setup = busy, config = takes(2225))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());
@@ -168,7 +168,7 @@ fn complete_and_sweep(busy: Busy) -> Busy {
 }
 
 // Each call counts a thousand jobs.
-#[library_benchmark(setup = busy, config = takes(28_594))]
+#[library_benchmark(setup = busy, config = takes(28_600))]
 fn counts(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert_eq!(black_box(busy.jobs.counts()).running, 1001);
