@@ -114,7 +114,7 @@ fn update(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(288))]
+#[library_benchmark(setup = busy, config = takes(272))]
 fn get(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.get(busy.id)).is_ok());
@@ -122,7 +122,7 @@ fn get(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(143))]
+#[library_benchmark(setup = busy, config = takes(154))]
 fn lock(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         drop(busy.jobs.lock(busy.id));
@@ -146,7 +146,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(1618))]
+#[library_benchmark(setup = busy, config = takes(1629))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
