@@ -57,7 +57,7 @@ pub fn run(only: Option<&str>, write: bool) -> bool {
             let finding = detect(patch, checker, &line);
             let seconds = began.elapsed().as_secs();
             let verdict = match &finding {
-                Ok(finding) => format!("detected in {}: {}", finding.execution, finding.test),
+                Ok(finding) => format!("detected ({}): {}", finding.execution, finding.test),
                 Err(why) => format!("SURVIVES: {why}"),
             };
             println!("{:<40} {checker:<12} {seconds:>3} s  {verdict}", patch.name);
