@@ -128,7 +128,7 @@ pub use telemetry::describe_metrics;
 pub use types::clock::TokioClock;
 pub use types::clock::{Clock, ManualClock, SystemClock};
 pub use types::error::{
-    LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
+    Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
 pub use types::id::{JobId, ParseIdError};
 pub use types::progress::{Progress, ProgressError};

@@ -64,7 +64,8 @@ impl Report {
     /// Writes every row, and every goal that is missed.
     pub fn write_markdown(&self, path: &str) {
         let mut text = String::from(include_str!("header.md"));
-        text += "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n";
+        text +=
+            "| call | jobs | threads | the other's time, divided by ours |\n|---|---:|---:|---|\n";
         for row in &self.rows {
             let shown = row
                 .ratios()

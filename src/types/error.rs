@@ -1,6 +1,8 @@
 //! The errors: one small enum for each kind of call. A call that returns an error has not changed
 //! the job.
 
+use crate::types::id::ParseIdError;
+use crate::types::progress::ProgressError;
 use crate::types::status::Status;
 use std::fmt;
 
@@ -275,3 +277,93 @@ impl<T> fmt::Display for RegisterError<T> {
 }
 
 impl<T> std::error::Error for RegisterError<T> {}
+
+errors! {
+    /// Any error of the crate. `?` converts each of them, so that a function can make calls of
+    /// several kinds.
+    ///
+    /// ```
+    /// use job_registry::{Error, JobRegistry, Progress};
+    ///
+    /// fn start_half_done(jobs: &JobRegistry<&str>) -> Result<(), Error> {
+    ///     let job = jobs.register("deck")?;
+    ///     job.start()?;
+    ///     job.advance(Progress::percent(50.0)?)?;
+    ///     jobs.remove(job.id())?;
+    ///     Ok(())
+    /// }
+    /// assert_eq!(start_half_done(&JobRegistry::new()), Err(Error::Live));
+    /// ```
+    Error from [Fenced] {
+        /// No job of this registry ever had this id. For HTTP: 404.
+        NotFound = "not_found" => "no job has this id",
+        /// The job has been removed. For HTTP: 410.
+        Gone = "gone" => "the job has been removed",
+        /// The job is on a later attempt than the caller's handle.
+        Superseded = "superseded" => "a later attempt of the job has begun",
+        /// Only a started job advances and completes.
+        NotStarted = "not_started" => "the job has not been started",
+        /// Another call has started the job.
+        AlreadyStarted = "already_started" => "the job has been started already",
+        /// The job ended before this call, with this status.
+        Ended(status: Status) = "ended" => "the job has already ended ({status})",
+        /// Another thread holds the lock. Returned by `try_lock` only.
+        Busy = "busy" => "another thread holds the job's lock",
+        /// The job is pending or running. Only an ended job is removed.
+        Live = "live" => "the job has not ended",
+        /// The job has completed, or is live and has not stalled.
+        NotRetryable(status: Status) = "not_retryable" => "the job is {status}: only a failed, cancelled or stalled one is retried",
+        /// The job has had all of its 65,535 attempts.
+        AttemptsExhausted = "attempts_exhausted" => "the job has no attempts left",
+        /// The registry is at capacity. For HTTP: 429.
+        Full = "full" => "the registry is full",
+        /// The registry is shutting down. For HTTP: 503.
+        Closed = "closed" => "the registry accepts no more jobs",
+        /// This thread already holds a job's lock.
+        WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
+        /// The text is not a job id.
+        NotAnId = "not_an_id" => "not a job id: expected 22 letters and digits",
+        /// The progress is NaN.
+        NotANumber = "not_a_number" => "progress is not a number",
+        /// The progress is below 0 % or above 100 %, or infinite.
+        OutOfRange = "out_of_range" => "progress is outside of 0 to 100 percent",
+    }
+}
+
+/// Converts errors to [`Error`], each variant to the one of the same name.
+macro_rules! conversions {
+    ($($name:ident { $($variant:ident $(($field:ident))?),* })*) => {$(
+        impl From<$name> for Error {
+            fn from(error: $name) -> Self {
+                match error {
+                    $( $name::$variant $(($field))? => Self::$variant $(($field))?, )*
+                }
+            }
+        }
+    )*};
+}
+
+conversions! {
+    StepError { NotFound, Gone, Superseded, NotStarted, AlreadyStarted, Ended(status), WouldDeadlock }
+    LockError { NotFound, Gone, Superseded, Ended(status), Busy, WouldDeadlock }
+    ReadError { NotFound, Gone, WouldDeadlock }
+    RemoveError { NotFound, Gone, Superseded, Live, WouldDeadlock }
+    RetryError { NotFound, Gone, Superseded, NotRetryable(status), AttemptsExhausted, Closed, WouldDeadlock }
+    ProgressError { NotANumber, OutOfRange }
+}
+
+/// The payload is dropped. [`RegisterError::into_payload`] keeps it.
+impl<T> From<RegisterError<T>> for Error {
+    fn from(error: RegisterError<T>) -> Self {
+        match error {
+            RegisterError::Full(_) => Self::Full,
+            RegisterError::Closed(_) => Self::Closed,
+        }
+    }
+}
+
+impl From<ParseIdError> for Error {
+    fn from(_: ParseIdError) -> Self {
+        Self::NotAnId
+    }
+}

@@ -94,6 +94,14 @@ impl FromStr for JobId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseIdError(());
 
+impl ParseIdError {
+    /// Returns the error's name in lower case, for logs and labels. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        "not_an_id"
+    }
+}
+
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a job id: expected 22 letters and digits")

@@ -81,6 +81,33 @@ impl Progress {
         Ok(Self(ppm))
     }
 
+    /// Converts from `done` of `total` units of any integer type. A negative `done` counts as 0, and
+    /// a `done` above `total` as `total`. If `total` is 0 or negative, there is no work, which is
+    /// 100 %. Rounds down: only `done >= total` is 100 %.
+    ///
+    /// ```
+    /// use job_registry::Progress;
+    ///
+    /// let pages = ["intro", "body", "summary"];
+    /// assert_eq!(Progress::of(1, pages.len()).ppm(), 333_333);
+    /// assert_eq!(Progress::of(-1_i32, 10_i32), Progress::ZERO);
+    /// assert_eq!(Progress::of(4_u8, 3_u8), Progress::DONE);
+    /// ```
+    #[must_use]
+    pub fn of<D: TryInto<u128>, N: TryInto<u128>>(done: D, total: N) -> Self {
+        // The conversion fails for negative numbers only.
+        let done = done.try_into().unwrap_or(0);
+        let total = total.try_into().unwrap_or(0);
+        if done >= total {
+            return Self::DONE;
+        }
+        // Both lose the same bits if the product would not fit. The quotient stays below the whole.
+        let shift = (u128::from(WHOLE).ilog2() + 1).saturating_sub(total.leading_zeros());
+        let ppm = (done >> shift) * u128::from(WHOLE) / (total >> shift);
+        let ppm = u32::try_from(ppm).unwrap_or(WHOLE);
+        Self(ppm.min(WHOLE - 1))
+    }
+
     /// Converts from parts per million, 0 to 1,000,000.
     ///
     /// # Errors
@@ -143,6 +170,17 @@ pub enum ProgressError {
     NotANumber,
     /// The number is below 0 % or above 100 %, or infinite.
     OutOfRange,
+}
+
+impl ProgressError {
+    /// Returns the error's name in lower case, for logs and labels. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NotANumber => "not_a_number",
+            Self::OutOfRange => "out_of_range",
+        }
+    }
 }
 
 impl fmt::Display for ProgressError {

@@ -2,7 +2,7 @@
 //! `docs/guide/observability.md` documents them, and `tests/api/serde.rs` checks them.
 
 use crate::types::error::{
-    LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
+    Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
 use crate::types::id::{JobId, ParseIdError};
 use crate::types::progress::{Progress, ProgressError};
@@ -181,11 +181,9 @@ errors! {
     ReadError: |this| this.name(), this.status();
     RemoveError: |this| this.name(), this.status();
     RetryError: |this| this.name(), this.status();
-    ProgressError: |this| match this {
-        ProgressError::NotANumber => "not_a_number",
-        ProgressError::OutOfRange => "out_of_range",
-    }, None;
-    ParseIdError: |_this| "not_an_id", None;
+    Error: |this| this.name(), this.status();
+    ProgressError: |this| this.name(), None;
+    ParseIdError: |this| this.name(), None;
 }
 
 /// Serializes like the other errors, without the payload, which belongs to the caller.

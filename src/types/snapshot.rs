@@ -104,6 +104,25 @@ impl Snapshot {
         Duration::from_millis(self.heartbeat.millis())
     }
 
+    /// Returns the time since the last heartbeat, at `now` of the registry's time. It is zero if the
+    /// heartbeat is later than `now`.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let jobs = JobRegistry::builder().clock(clock.clone()).build();
+    /// let job = jobs.register("deck")?;
+    /// clock.advance(Duration::from_secs(7));
+    /// assert_eq!(job.snapshot()?.silence(jobs.now()), Duration::from_secs(7));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn silence(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.last_heartbeat())
+    }
+
     #[inline]
     pub(crate) fn word(&self) -> StateWord {
         self.word

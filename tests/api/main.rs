@@ -7,6 +7,7 @@
 mod capacity;
 mod deadlock;
 mod display;
+mod error;
 mod guard;
 mod ids;
 mod near_texts;

@@ -142,3 +142,27 @@ fn invalid_progress_never_reaches_a_job() {
     // The work is done, but the job has not ended.
     assert_eq!(job.snapshot().unwrap().status(), Status::Running);
 }
+
+proptest! {
+    /// P1: `of` is `ratio` within its range, and saturates outside of it.
+    #[test]
+    fn progress_of_any_integers_saturates((done, total) in parts(), beyond in 1u64..) {
+        prop_assert_eq!(Progress::of(done, total), Progress::ratio(done, total).unwrap());
+        prop_assert_eq!(Progress::of(total.saturating_add(beyond), total), Progress::DONE);
+        let negative = -i128::from(beyond);
+        prop_assert_eq!(Progress::of(negative, total), Progress::ZERO);
+        prop_assert_eq!(Progress::of(done, negative), Progress::DONE);
+        prop_assert_eq!(Progress::of(0, 0), Progress::DONE);
+    }
+
+    /// P1: `of` is monotonic up to the largest integers, and only the whole is 100 %.
+    #[test]
+    fn progress_of_large_integers_is_monotonic(total in 1u128.., a in any::<u128>(), b in any::<u128>()) {
+        let (a, b) = (a % total, b % total);
+        let (less, more) = (a.min(b), a.max(b));
+        prop_assert!(Progress::of(less, total) <= Progress::of(more, total));
+        prop_assert!(Progress::of(more, total) < Progress::DONE);
+        prop_assert!(Progress::of(total - 1, total) < Progress::DONE);
+        prop_assert_eq!(Progress::of(total, total), Progress::DONE);
+    }
+}

@@ -231,3 +231,49 @@ fn dropped_watch_leaves_the_other_watches_registered() {
         assert_eq!(statuses(&rest(&mut stays)), [Status::Completed]);
     });
 }
+
+/// P9: through retries, a failed and a cancelled attempt are items, and a completed one is the last.
+#[test]
+fn watch_through_retries_ends_with_the_completed_attempt() {
+    let jobs = JobRegistry::new();
+    let first = jobs.register(()).unwrap();
+    let mut watch = first.watch().unwrap().through_retries();
+    let mut next =
+        || pollster::block_on(watch.changed()).map(|seen| (seen.attempt(), seen.status()));
+    first.fail("reason").unwrap();
+    assert_eq!(next(), Some((1, Status::Failed)));
+    let second = first.retry().unwrap();
+    assert_eq!(next(), Some((2, Status::Pending)));
+    second.cancel().unwrap();
+    assert_eq!(next(), Some((2, Status::Cancelled)));
+    let third = second.retry().unwrap();
+    third.start().unwrap();
+    third.complete().unwrap();
+    assert_eq!(next(), Some((3, Status::Completed)));
+    assert_eq!(next(), None);
+}
+
+/// P9: through retries, a watch finishes when the job is removed. It repeats no item, and skips
+/// none.
+#[test]
+fn watch_through_retries_finishes_with_the_removal() {
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        for has_seen_the_end in [true, false] {
+            let job = jobs.register(()).unwrap();
+            let mut watch = job.watch().unwrap().through_retries();
+            job.fail("reason").unwrap();
+            if has_seen_the_end {
+                let failed = pollster::block_on(watch.changed()).unwrap();
+                assert_eq!(failed.status(), Status::Failed);
+            }
+            job.remove().unwrap();
+            let expected: &[Status] = if has_seen_the_end {
+                &[]
+            } else {
+                &[Status::Failed]
+            };
+            assert_eq!(statuses(&rest(&mut watch)), expected);
+        }
+    });
+}
