@@ -87,10 +87,10 @@ fn lifecycle(jobs: &JobRegistry<u32>, total: u64) -> Result<u32, Error> {
 
 #[test]
 fn one_function_makes_calls_of_every_kind() {
-    let jobs = JobRegistry::builder().capacity(1).build();
+    let jobs = JobRegistry::new();
     assert_eq!(lifecycle(&jobs, 2), Ok(2));
     assert_eq!(lifecycle(&jobs, 0), Err(Error::OutOfRange));
-    let occupied = jobs.register(0).unwrap();
-    assert_eq!(lifecycle(&jobs, 2), Err(Error::Full));
-    drop(occupied);
+    let full = JobRegistry::builder().capacity(1).build();
+    let _occupied = full.register(0).unwrap();
+    assert_eq!(lifecycle(&full, 2), Err(Error::Full));
 }
