@@ -1,14 +1,15 @@
 //! Runs one call of the real code among all steps that the guarantee permits to other threads.
 //!
-//! The checker does not branch on the environment's steps. After each access it has the *set* of
-//! configurations that agree with what the call has seen, closes it under the environment's steps, and
-//! branches on the values that the next access can see. A configuration is a memory, and what the call has
-//! done so far. An execution is one sequence of values seen; all of them are enumerated depth first.
+//! A *configuration* is a memory and the call's effects so far. After each access, the checker has
+//! the set of configurations that agree with the values that the call has seen. It closes the set
+//! under the environment's steps and branches on the values that the next access can see. It does
+//! not branch on the environment's steps. An execution is one sequence of values seen. All
+//! executions are enumerated depth first.
 //!
-//! Where the code says that nothing it has seen matters any more ([`Mark`](crate::sync::Mark)), a configuration
-//! that was there before is not explored again.
+//! A [`Mark`](crate::sync::Mark) in the code states that earlier loads no longer matter. At such a
+//! *cut point*, a configuration that was explored before is not explored again.
 
-use super::graph::{Graph, OWN, beat_of, word_of};
+use super::graph::{Graph, OWN, heartbeat_word, state_word};
 use super::judge;
 use super::spec::{Call, Ret};
 use crate::guarantee::{Heartbeat, Memory, Rule, State, rule};
@@ -20,11 +21,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
-/// A set of answers, by number.
+/// A set of numbered answers, as bits.
 type Answers = [u64; 4];
 const NO_ANSWERS: Answers = [0; 4];
 
-fn has(answers: Answers, number: usize) -> bool {
+fn contains(answers: Answers, number: usize) -> bool {
     answers[number / 64] >> (number % 64) & 1 != 0
 }
 
@@ -32,26 +33,31 @@ fn union(a: Answers, b: Answers) -> Answers {
     std::array::from_fn(|word| a[word] | b[word])
 }
 
-fn meet(a: Answers, b: Answers) -> Answers {
+fn intersection(a: Answers, b: Answers) -> Answers {
     std::array::from_fn(|word| a[word] & b[word])
 }
 
-/// A memory and what the call has done, in 64 bits: the memory's number, the answer that its effect
-/// committed it to (0 is none), whether it has a duty to wake, and at which depths of its loops nothing
-/// has changed since it came by.
+/// A memory and the call's effects so far, in 64 bits.
+///
+/// | bits  | content                                                              |
+/// |-------|----------------------------------------------------------------------|
+/// | 0–31  | number of the memory                                                 |
+/// | 32–39 | 1 + number of the answer that the call's effect requires; 0 is none  |
+/// | 40    | the call has cleared the watched bit and not yet woken the watchers  |
+/// | 48–63 | by depth of the loop: nothing has changed since the last iteration   |
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Configuration(u64);
 
-const EFFECT: u32 = 32;
-const OWES: u64 = 1 << 40;
-const QUIET: u32 = 48;
+const EFFECT_SHIFT: u32 = 32;
+const WAKE_PENDING: u64 = 1 << 40;
+const UNCHANGED_SHIFT: u32 = 48;
 
 impl Configuration {
     fn new(memory: u32) -> Self {
         Self(memory.into())
     }
 
-    #[allow(clippy::cast_possible_truncation)] // its low half
+    #[allow(clippy::cast_possible_truncation)] // the number is in the low half
     fn memory(self) -> u32 {
         self.0 as u32
     }
@@ -60,44 +66,48 @@ impl Configuration {
         Self(self.0 >> 32 << 32 | u64::from(memory))
     }
 
-    /// A number of an answer, plus 1.
+    /// Returns the number of the answer that the call's effect requires, plus 1. 0 is no effect.
     fn effect(self) -> usize {
-        (self.0 >> EFFECT & 0xff) as usize
+        (self.0 >> EFFECT_SHIFT & 0xff) as usize
     }
 
     fn with_effect(self, answer: usize) -> Self {
-        Self(self.0 & !(0xff << EFFECT) | (answer as u64 + 1) << EFFECT)
+        Self(self.0 & !(0xff << EFFECT_SHIFT) | (answer as u64 + 1) << EFFECT_SHIFT)
     }
 
-    fn owes(self) -> bool {
-        self.0 & OWES != 0
+    fn wake_pending(self) -> bool {
+        self.0 & WAKE_PENDING != 0
     }
 
-    fn with_owes(self, owes: bool) -> Self {
-        Self(if owes { self.0 | OWES } else { self.0 & !OWES })
+    fn with_wake_pending(self, wake_pending: bool) -> Self {
+        Self(if wake_pending {
+            self.0 | WAKE_PENDING
+        } else {
+            self.0 & !WAKE_PENDING
+        })
     }
 
-    fn is_quiet(self, depth: usize) -> bool {
-        self.0 >> QUIET >> depth & 1 != 0
+    fn is_unchanged(self, depth: usize) -> bool {
+        self.0 >> UNCHANGED_SHIFT >> depth & 1 != 0
     }
 
-    /// At this depth, and no more at any that is deeper.
-    fn with_quiet(self, depth: usize) -> Self {
-        let outer = (1 << (QUIET as usize + depth)) - 1;
-        Self(self.0 & outer | 1 << QUIET << depth)
+    /// Marks the loop at this depth as unchanged, and clears the marks of deeper loops.
+    fn with_unchanged(self, depth: usize) -> Self {
+        let outer = (1 << (UNCHANGED_SHIFT as usize + depth)) - 1;
+        Self(self.0 & outer | 1 << UNCHANGED_SHIFT << depth)
     }
 
-    /// Something has changed.
-    fn loud(self) -> Self {
-        Self(self.0 & ((1 << QUIET) - 1))
+    /// Clears the marks of all loops, because a step has changed the memory.
+    fn changed(self) -> Self {
+        Self(self.0 & ((1 << UNCHANGED_SHIFT) - 1))
     }
 }
 
-/// Fibonacci hashing (Knuth, volume 3, 6.4): the keys are small numbers of our own.
+/// A hasher for the checker's own numbers: Fibonacci hashing (Knuth, volume 3, 6.4).
 #[derive(Default)]
-struct Quick(u64);
+struct FibonacciHasher(u64);
 
-impl Hasher for Quick {
+impl Hasher for FibonacciHasher {
     fn write_u64(&mut self, value: u64) {
         self.0 = (self.0 ^ value)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
@@ -117,39 +127,41 @@ impl Hasher for Quick {
     }
 }
 
-/// Each configuration with the answers that are explained on every path to it.
-type Set = HashMap<Configuration, Answers, BuildHasherDefault<Quick>>;
+/// Configurations, each with the answers that an instant explains on every path to it.
+type Set = HashMap<Configuration, Answers, BuildHasherDefault<FibonacciHasher>>;
 
-/// The memory that is watched: the state word, the beat word, the nonce, the lock.
+/// Addresses of the checked slot's state word, heartbeat word, nonce and lock.
 pub(super) type Addresses = [usize; 4];
 
-/// The parts of a check.
-pub(super) struct Question {
-    /// Where the call may begin.
+/// A call to check.
+pub(super) struct CheckedCall {
+    /// Numbers of the memories in which the call may begin.
     pub(super) from: Vec<u32>,
-    /// The call, as the specification has it.
+    /// The call in the specification.
     pub(super) call: Call,
-    /// A part of the call that may happen before it, and gives no answer.
-    pub(super) silent: Option<Call>,
+    /// A part of the call that may take effect before it, and gives no answer.
+    pub(super) silent_part: Option<Call>,
     pub(super) now: u64,
-    /// The nonces of the generations, from 0.
+    /// Nonces by generation, from 0.
     pub(super) nonces: Vec<u64>,
 }
 
-/// A branch: what an access sees, and all that may be so then.
+/// A value that an access can see, and the configurations in which it sees the value.
 struct Branch {
     seen: u64,
     set: Set,
 }
 
+/// An access, with its branches and the index of the one that the execution takes.
 struct Node {
     branches: Vec<Branch>,
-    next: usize,
+    current: usize,
 }
 
-/// A loop that the call is in.
+/// Last iteration of a loop that the call is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Round {
+struct Iteration {
+    /// Length of the history at the loop's mark.
     position: usize,
     place: &'static str,
     locals: u64,
@@ -157,11 +169,13 @@ struct Round {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
+    /// Object, access and the value that it sees.
     Access(usize, Access, u64),
+    /// Place and locals of a cut point.
     Again(&'static str, u64),
 }
 
-/// State of a cut point: the configurations explored from it, and the next access of the call.
+/// State of a cut point: the configurations explored from it, and the call's next access.
 #[derive(Default)]
 struct Cut {
     explored: Set,
@@ -170,58 +184,74 @@ struct Cut {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// The real memory is used: before and after a call, and where its rest is of no interest.
+    /// Accesses use the real memory: outside of the call, and after a failure or a cut.
     Off,
+    /// The checker answers the accesses to the slot.
     On,
 }
 
+/// The exploration of one call.
 struct Run {
-    question: Question,
+    checked: CheckedCall,
     mode: Mode,
+    /// Accesses of the present execution. The first `position` of them have been made.
     stack: Vec<Node>,
     position: usize,
+    /// Configurations that agree with the values seen. The set is out of date during a replay,
+    /// while
+    /// `position` is less than the length of `stack`.
     set: Set,
+    /// Steps of the execution, without those that a cut point has discarded.
     history: Vec<Step>,
+    /// All steps of the execution, to print a failure.
     trace: Vec<Step>,
-    rounds: Vec<Round>,
-    /// The cut point that the call has just passed.
+    /// Loops that the call is in, from the outermost.
+    iterations: Vec<Iteration>,
+    /// Key of the cut point that the call has reached since its last access.
     passed: Option<u64>,
     cuts: HashMap<u64, Cut>,
+    /// Answers by number.
     answers: Vec<Ret>,
-    by_memory: HashMap<u32, Answers, BuildHasherDefault<Quick>>,
+    /// Explained answers of each memory, computed on first use.
+    by_memory: HashMap<u32, Answers, BuildHasherDefault<FibonacciHasher>>,
     failure: Option<String>,
     report: Report,
     addresses: Addresses,
 }
 
-/// Result of a check.
+/// Result of the exploration of one call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
     pub(super) executions: u64,
-    /// Executions that ended at a configuration that was explored before.
+    /// Number of executions that ended at a cut point without a new configuration.
     pub(super) cut: u64,
-    /// Memories of the closed sets, summed up.
+    /// Total size of the closed sets.
     pub(super) configurations: u64,
-    /// Rules that the environment used, and rules that permitted the call's own writes.
+    /// Rules that the environment used.
     pub(super) environment: BTreeSet<Rule>,
+    /// Rules that permitted the call's own writes.
     pub(super) own: BTreeSet<Rule>,
-    /// Answers, and how many executions gave them.
+    /// Number of executions by answer.
     pub(super) answers: BTreeMap<String, u64>,
+    /// Answers of the specification that no execution gave.
     pub(super) missing: Vec<String>,
     pub(super) failure: Option<String>,
     pub(super) seconds: f64,
 }
 
+/// The checker that answers the accesses of the checked call.
 pub(super) struct Environment {
     graph: Graph,
     run: RefCell<Run>,
-    /// How often slots were taken in this execution, and given back.
+    /// Number of times that the slot was taken in this execution, less those that it was given
+    /// back.
     pub(super) taken: Cell<i32>,
+    /// Whether cut points are used.
     cuts: bool,
     fill: RefCell<Option<Fill>>,
 }
 
-/// Body behind the lock, as far as a call can see it: its job, and whether that job has ended.
+/// Class of bodies that calls cannot distinguish: the job, and whether it has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyClass(u32);
 
@@ -233,7 +263,7 @@ impl BodyClass {
         }
     }
 
-    /// `None` behind the lock of a vacant slot.
+    /// Returns the generation of the job, or `None` in a vacant slot.
     pub(super) fn generation(self) -> Option<u32> {
         (self.0 > 1).then_some(self.0 / 2)
     }
@@ -243,20 +273,21 @@ impl BodyClass {
     }
 }
 
+/// Writes a body of a class to the real slot.
 type Fill = Box<dyn Fn(BodyClass)>;
 
 impl Environment {
     pub(super) fn new(graph: Graph, cuts: bool) -> Self {
-        let question = Question {
+        let checked = CheckedCall {
             from: Vec::new(),
             call: Call::Sweep,
-            silent: None,
+            silent_part: None,
             now: 0,
             nonces: Vec::new(),
         };
         Self {
             graph,
-            run: RefCell::new(Run::new(question)),
+            run: RefCell::new(Run::new(checked)),
             taken: Cell::new(0),
             cuts,
             fill: RefCell::new(None),
@@ -267,19 +298,20 @@ impl Environment {
         &self.graph
     }
 
-    /// `fill` puts a body of a class behind the lock.
-    pub(super) fn watch(&self, addresses: Addresses, fill: Fill) {
+    /// Sets the slot to check. `fill` is called at each acquisition of its lock.
+    pub(super) fn control(&self, addresses: Addresses, fill: Fill) {
         self.run.borrow_mut().addresses = addresses;
         *self.fill.borrow_mut() = Some(fill);
     }
 
-    /// Explores a call to its end. `call` makes it, and returns what it answers.
-    pub(super) fn explore(&self, question: Question, mut call: impl FnMut() -> Ret) -> Report {
+    /// Explores a call exhaustively, up to the first failure. `call` makes it and returns its
+    /// answer.
+    pub(super) fn explore(&self, checked: CheckedCall, mut call: impl FnMut() -> Ret) -> Report {
         let began = std::time::Instant::now();
         let addresses = self.run.borrow().addresses;
         *self.run.borrow_mut() = Run {
             addresses,
-            ..Run::new(question)
+            ..Run::new(checked)
         };
         loop {
             self.run.borrow_mut().begin();
@@ -293,16 +325,16 @@ impl Environment {
         }
     }
 
-    /// Does something that is no part of the call.
-    pub(super) fn aside<R>(&self, f: impl FnOnce() -> R) -> R {
+    /// Runs `f` in the real memory. It is no part of the checked call.
+    pub(super) fn unchecked<R>(&self, f: impl FnOnce() -> R) -> R {
         let mode = std::mem::replace(&mut self.run.borrow_mut().mode, Mode::Off);
         let result = f();
         self.run.borrow_mut().mode = mode;
         result
     }
 
-    /// Forgets the explained answers.
-    fn forget_answers(&self) {
+    /// Discards the explained answers. Only later instants may then explain the call's answer.
+    fn discard_answers(&self) {
         let mut run = self.run.borrow_mut();
         if run.mode == Mode::On && run.position == run.stack.len() {
             run.set
@@ -311,31 +343,31 @@ impl Environment {
         }
     }
 
-    /// A waker has been woken.
-    pub(super) fn woken(&self) {
+    /// Notes that the call has woken the watchers.
+    pub(super) fn note_wake(&self) {
         let mut run = self.run.borrow_mut();
         if run.mode == Mode::On && run.position == run.stack.len() {
             let set = std::mem::take(&mut run.set);
             for (configuration, answers) in set {
-                run.add(configuration.with_owes(false), answers);
+                run.add(configuration.with_wake_pending(false), answers);
             }
         }
     }
 
-    /// Checks something of every configuration, at this point of the call.
-    pub(super) fn assert_all(&self, what: &str, holds: impl Fn(&Memory) -> bool) {
+    /// Fails the check unless `holds` is true of every configuration at this point of the call.
+    pub(super) fn assert_all(&self, claim: &str, holds: impl Fn(&Memory) -> bool) {
         let mut run = self.run.borrow_mut();
         if run.mode == Mode::Off || run.position < run.stack.len() {
             return;
         }
         run.close(&self.graph);
-        let wrong = run
+        let counterexample = run
             .set
             .keys()
             .map(|configuration| self.graph.memory(configuration.memory()))
             .find(|memory| !holds(memory));
-        if let Some(memory) = wrong {
-            run.fail(&format!("not {what}: {memory:?}"));
+        if let Some(memory) = counterexample {
+            run.fail(&format!("not {claim}: {memory:?}"));
         }
     }
 }
@@ -353,20 +385,20 @@ impl Checker for Environment {
             return None;
         }
         let seen = run.access(&self.graph, object, access)?;
-        let takes_the_lock = access == Access::Lock || (access == Access::TryLock && seen != 0);
-        if takes_the_lock {
+        let acquires_lock = access == Access::Lock || (access == Access::TryLock && seen != 0);
+        if acquires_lock {
             run.mode = Mode::Off;
             drop(run);
-            let class = BodyClass(u32::try_from(seen - 1).expect("a class"));
+            let class = BodyClass(u32::try_from(seen - 1).expect("a class of bodies"));
             let fill = self.fill.borrow();
-            fill.as_ref().expect("it is set")(class);
+            fill.as_ref().expect("the slot was set")(class);
             self.run.borrow_mut().mode = Mode::On;
         }
         Some(seen)
     }
 
     fn waits(&self) {
-        self.forget_answers();
+        self.discard_answers();
     }
 
     fn position(&self) -> usize {
@@ -382,16 +414,16 @@ impl Checker for Environment {
 }
 
 impl Run {
-    fn new(question: Question) -> Self {
+    fn new(checked: CheckedCall) -> Self {
         Self {
-            question,
+            checked,
             mode: Mode::Off,
             stack: Vec::new(),
             position: 0,
             set: Set::default(),
             history: Vec::new(),
             trace: Vec::new(),
-            rounds: Vec::new(),
+            iterations: Vec::new(),
             passed: None,
             cuts: HashMap::new(),
             answers: Vec::new(),
@@ -402,16 +434,17 @@ impl Run {
         }
     }
 
+    /// Begins the next execution, which first replays the accesses of the stack.
     fn begin(&mut self) {
         self.position = 0;
         self.history.clear();
         self.trace.clear();
-        self.rounds.clear();
+        self.iterations.clear();
         self.passed = None;
         self.mode = Mode::On;
         if self.stack.is_empty() {
             self.set = self
-                .question
+                .checked
                 .from
                 .iter()
                 .map(|memory| (Configuration::new(*memory), NO_ANSWERS))
@@ -419,15 +452,15 @@ impl Run {
         }
     }
 
-    /// The call has returned. Whether all is explored.
+    /// Ends an execution with the call's answer or panic. Returns whether the exploration is over.
     fn end(&mut self, graph: &Graph, answer: std::thread::Result<Ret>) -> bool {
-        let is_watched = std::mem::replace(&mut self.mode, Mode::Off) == Mode::On;
+        let is_checked = std::mem::replace(&mut self.mode, Mode::Off) == Mode::On;
         self.report.executions += 1;
-        if is_watched {
+        if is_checked {
             match answer {
                 Ok(answer) => {
-                    let answer = judge::plain(&self.question.call, answer);
-                    self.returned(graph, &answer);
+                    let answer = judge::comparable(&self.checked.call, answer);
+                    self.check_answer(graph, &answer);
                 }
                 Err(panic) => {
                     let text = crate::sync::panics::panic_message(&*panic).to_owned();
@@ -442,8 +475,8 @@ impl Run {
             return true;
         }
         while let Some(top) = self.stack.last_mut() {
-            top.next += 1;
-            if top.next < top.branches.len() {
+            top.current += 1;
+            if top.current < top.branches.len() {
                 return false;
             }
             self.stack.pop();
@@ -451,23 +484,25 @@ impl Run {
         true
     }
 
-    fn returned(&mut self, graph: &Graph, answer: &Ret) {
-        // Before the answers of the start are known, a call without an access needs them too.
+    /// Checks an answer and the state of the call at its return in every configuration.
+    fn check_answer(&mut self, graph: &Graph, answer: &Ret) {
+        // A call without an access has never closed its set, so the answers of the present memory
+        // are added here.
         let number = self.number(answer.clone());
         for (&configuration, &answers) in &self.set.clone() {
             let memory = graph.memory(configuration.memory());
             let explained = union(answers, self.answers_in(graph, configuration.memory()));
             let is_explained = match configuration.effect() {
-                0 => has(explained, number),
+                0 => contains(explained, number),
                 effect => effect - 1 == number,
             };
-            let wrong = if !is_explained {
+            let violation = if !is_explained {
                 match configuration.effect() {
                     0 => "no instant of the call explains its answer".to_owned(),
                     effect => format!("its effect was that of {:?}", self.answers[effect - 1]),
                 }
-            } else if configuration.owes() {
-                "it has cleared the watched bit and woken nobody".to_owned()
+            } else if configuration.wake_pending() {
+                "it has cleared the watched bit and woken no watcher".to_owned()
             } else if memory.lock == Some(OWN) {
                 "it has kept the lock".to_owned()
             } else if memory.claim == Some(OWN) {
@@ -475,15 +510,16 @@ impl Run {
             } else {
                 continue;
             };
-            self.fail(&format!("{answer:?}: {wrong}, at {memory:?}"));
+            self.fail(&format!("{answer:?}: {violation}, at {memory:?}"));
             return;
         }
         let name = answer_name(answer);
         *self.report.answers.entry(name).or_default() += 1;
     }
 
+    /// Records a failure with the trace of the execution. The rest of the call is not checked.
     fn fail(&mut self, why: &str) {
-        let mut text = format!("{:?}: {why}\n", self.question.call);
+        let mut text = format!("{:?}: {why}\n", self.checked.call);
         for step in &self.trace {
             let _ = match *step {
                 Step::Access(object, access, seen) => {
@@ -494,65 +530,65 @@ impl Run {
                         _ => bits.to_string(),
                     };
                     let access = match access {
-                        Access::Is(to) => format!("is it still {}", show(to)),
+                        Access::Is(to) => format!("compare with {}", show(to)),
                         Access::Store(to) => format!("store {}", show(to)),
                         Access::Swap(to) => format!("swap to {}", show(to)),
                         Access::Exchange(from, to) => {
-                            format!("exchange from {} to {}", show(from), show(to))
+                            format!("compare-exchange from {} to {}", show(from), show(to))
                         }
                         other => format!("{other:?}"),
                     };
                     writeln!(text, "  {object_name}: {access}, sees {}", show(seen))
                 }
-                Step::Again(place, _) => writeln!(text, "  again at {place}"),
+                Step::Again(place, _) => writeln!(text, "  repeats from {place}"),
             };
         }
         self.failure.get_or_insert(text);
         self.mode = Mode::Off;
     }
 
+    /// Returns the number of an answer.
     fn number(&mut self, answer: Ret) -> usize {
         if let Some(number) = self.answers.iter().position(|known| *known == answer) {
             return number;
         }
-        assert!(
-            self.answers.len() < 250,
-            "more answers than there is room for"
-        );
+        assert!(self.answers.len() < 250, "at most 250 answers fit in a set");
         self.answers.push(answer);
         self.answers.len() - 1
     }
 
-    /// Answers that change nothing, and that the specification gives in this memory.
+    /// Returns the answers that the specification gives in this memory without a change of the
+    /// state.
     fn answers_in(&mut self, graph: &Graph, number: u32) -> Answers {
         if let Some(known) = self.by_memory.get(&number) {
             return *known;
         }
         let memory = graph.memory(number);
-        let call = self.question.call.clone();
+        let call = self.checked.call.clone();
         let mut answers = NO_ANSWERS;
         let mut add = |run: &mut Self, answer: Ret| {
             let number = run.number(answer);
             answers[number / 64] |= 1 << (number % 64);
         };
-        if let Some((ret, false)) = judge::answer_in(&memory, &call, self.question.now) {
-            if judge::has_a_view(&memory) || !judge::shows_a_beat(&ret) {
+        if let Some((ret, false)) = judge::answer_in(&memory, &call, self.checked.now) {
+            if judge::has_consistent_pair(&memory) || !judge::shows_heartbeat(&ret) {
                 add(self, ret);
             }
         }
-        for excuse in judge::excuses(&memory, &call) {
-            add(self, excuse);
+        for answer in judge::concurrent_answers(&memory, &call) {
+            add(self, answer);
         }
         self.by_memory.insert(number, answers);
         answers
     }
 
+    /// Adds a configuration to the set. Answers stay explained only if they are on every path.
     fn add(&mut self, configuration: Configuration, answers: Answers) {
         let known = self.set.entry(configuration).or_insert(answers);
-        *known = meet(*known, answers);
+        *known = intersection(*known, answers);
     }
 
-    /// Adds all that the environment can make of the set.
+    /// Closes the set under the environment's steps.
     fn close(&mut self, graph: &Graph) {
         let mut work: Vec<_> = self.set.keys().copied().collect();
         for configuration in &work {
@@ -567,7 +603,7 @@ impl Run {
             let answers = self.set[&configuration];
             for &(next, rule) in &*graph.steps(configuration.memory()) {
                 self.report.environment.insert(rule);
-                let after = configuration.with_memory(next).loud();
+                let after = configuration.with_memory(next).changed();
                 let answers = match configuration.effect() {
                     0 => union(answers, self.answers_in(graph, next)),
                     _ => NO_ANSWERS,
@@ -578,7 +614,7 @@ impl Run {
                         work.push(after);
                     }
                     std::collections::hash_map::Entry::Occupied(mut entry) => {
-                        let both = meet(*entry.get(), answers);
+                        let both = intersection(*entry.get(), answers);
                         if both != *entry.get() {
                             entry.insert(both);
                             work.push(after);
@@ -590,7 +626,7 @@ impl Run {
         self.report.configurations += self.set.len() as u64;
     }
 
-    /// Returns the value that an access sees. `None` where the execution is over.
+    /// Returns the value that an access sees, or `None` after a failure.
     fn access(&mut self, graph: &Graph, object: usize, access: Access) -> Option<u64> {
         if let Some(passed) = self.passed.take() {
             let cut = self.cuts.entry(passed).or_default();
@@ -598,7 +634,7 @@ impl Run {
             if next != (object, access) {
                 let known = (object, access);
                 self.fail(&format!(
-                    "a cut point hides a local: {next:?} and {known:?}"
+                    "a cut point omits a local: {next:?} and {known:?} follow it"
                 ));
                 return None;
             }
@@ -608,18 +644,21 @@ impl Run {
             let branches = self.branches(graph, object, access)?;
             if branches.is_empty() {
                 let why = match access {
-                    Access::Lock => "the call waits for itself",
-                    _ => "no environment lets the call go on",
+                    Access::Lock => "the call waits for a lock that it holds",
+                    _ => "the access is impossible in every configuration",
                 };
                 self.fail(&format!("{access:?}: {why}"));
                 return None;
             }
-            self.stack.push(Node { branches, next: 0 });
+            self.stack.push(Node {
+                branches,
+                current: 0,
+            });
         }
         self.position += 1;
         let is_last = self.position == self.stack.len();
         let node = &mut self.stack[self.position - 1];
-        let branch = &mut node.branches[node.next];
+        let branch = &mut node.branches[node.current];
         if is_last {
             self.set = std::mem::take(&mut branch.set);
         }
@@ -629,7 +668,8 @@ impl Run {
         Some(branch.seen)
     }
 
-    /// The values that an access can see, each with the set of those in which it does.
+    /// Returns the values that an access can see, each with the configurations after it, or `None`
+    /// after a failure.
     fn branches(&mut self, graph: &Graph, object: usize, access: Access) -> Option<Vec<Branch>> {
         let mut branches: BTreeMap<u64, Set> = BTreeMap::new();
         let set = std::mem::take(&mut self.set);
@@ -642,10 +682,10 @@ impl Run {
                 Access::Store(to) => (0, Some(to)),
                 Access::Swap(to) => (value, Some(to)),
                 Access::Exchange(from, to) => (value, (value == from).then_some(to)),
-                // Waits until the lock is free, which the set has as well.
+                // The call waits. The closed set also has the memory in which the lock is free.
                 Access::Lock if memory.lock.is_some() => continue,
                 Access::TryLock if memory.lock.is_some() => (0, None),
-                // By the body behind it.
+                // The value seen is the class of the body behind the lock.
                 Access::Lock | Access::TryLock => {
                     (1 + u64::from(BodyClass::of(&memory).0), Some(0))
                 }
@@ -665,22 +705,23 @@ impl Run {
                 .or_default()
                 .entry(after)
                 .or_insert(answers);
-            *known = meet(*known, answers);
+            *known = intersection(*known, answers);
         }
         let branch = |(seen, set)| Branch { seen, set };
         Some(branches.into_iter().map(branch).collect())
     }
 
+    /// Returns the bits of an object in a memory.
     fn value(&self, memory: &Memory, object: usize) -> u64 {
         match object {
-            0 => word_of(memory.state).bits(),
-            1 => beat_of(memory.heartbeat).bits(),
-            2 => self.question.nonces[memory.nonce as usize],
+            0 => state_word(memory.state).bits(),
+            1 => heartbeat_word(memory.heartbeat).bits(),
+            2 => self.checked.nonces[memory.nonce as usize],
             _ => 0,
         }
     }
 
-    /// Returns the configuration after the call's own write. `None` where the execution is over.
+    /// Returns the configuration after the call's own write, or `None` after a failure.
     fn own_step(
         &mut self,
         graph: &Graph,
@@ -702,8 +743,10 @@ impl Run {
             }
             (1, _) => after.heartbeat = Heartbeat::of(HeartbeatWord::from_bits(to)),
             (2, _) => {
-                let known = self.question.nonces.iter().position(|nonce| *nonce == to);
-                after.nonce = known.map_or(u32::MAX, |known| u32::try_from(known).expect("few"));
+                let known = self.checked.nonces.iter().position(|nonce| *nonce == to);
+                after.nonce = known.map_or(u32::MAX, |known| {
+                    u32::try_from(known).expect("few generations")
+                });
             }
             (_, Access::Unlock) => after.lock = None,
             (_, Access::Take) => after.claim = Some(OWN),
@@ -719,13 +762,14 @@ impl Run {
             return None;
         };
         self.report.own.insert(rule);
-        let owes = configuration.owes() || (before.state.watched && !after.state.watched);
+        let wake_pending =
+            configuration.wake_pending() || (before.state.watched && !after.state.watched);
         let mut next = configuration
             .with_memory(graph.number(after))
-            .with_owes(owes)
-            .loud();
-        if let Some(seen_as) = effect_of(rule, &before, &after) {
-            let Ok(answer) = self.committed(&before, &seen_as, configuration) else {
+            .with_wake_pending(wake_pending)
+            .changed();
+        if let Some(effect) = effect_of(rule, &before, &after) {
+            let Ok(answer) = self.required_answer(&before, &effect, configuration) else {
                 self.trace
                     .push(Step::Access(object, access, self.value(&before, object)));
                 self.fail(&format!(
@@ -740,9 +784,9 @@ impl Run {
         Some(next)
     }
 
-    /// The answer that an effect of the call commits it to, and `None` for its silent part. An error if the
-    /// specification has no such effect, or the call has had its own.
-    fn committed(
+    /// Returns the answer that an effect of the call requires, or `None` for its silent part. It is
+    /// an error if the specification has no such effect, or if the call has already had its own.
+    fn required_answer(
         &mut self,
         before: &Memory,
         after: &Memory,
@@ -751,76 +795,78 @@ impl Run {
         if configuration.effect() != 0 {
             return Err(());
         }
-        let now = self.question.now;
+        let now = self.checked.now;
         let is_silent = |call: &Call| judge::leads_to(before, after, call, now).is_some();
-        if self.question.silent.as_ref().is_some_and(is_silent) {
+        if self.checked.silent_part.as_ref().is_some_and(is_silent) {
             return Ok(None);
         }
-        let answer = judge::leads_to(before, after, &self.question.call, now).ok_or(())?;
+        let answer = judge::leads_to(before, after, &self.checked.call, now).ok_or(())?;
         Ok(Some(self.number(answer)))
     }
 
+    /// Handles a cut point: detects an iteration without progress, and drops the configurations
+    /// that were explored from here before.
     fn again(&mut self, graph: &Graph, position: usize, place: &'static str, locals: u64) {
         self.history.truncate(position);
         self.history.push(Step::Again(place, locals));
         self.trace.push(Step::Again(place, locals));
-        self.rounds.retain(|round| round.position <= position);
-        let round = Round {
+        self.iterations.retain(|known| known.position <= position);
+        let iteration = Iteration {
             position,
             place,
             locals,
         };
-        let is_same = |known: &Round| (known.position, known.place) == (position, place);
-        let known = self.rounds.iter().position(is_same);
-        let depth = known.unwrap_or(self.rounds.len());
-        let was_here = known.is_some_and(|depth| self.rounds[depth] == round);
-        self.rounds.truncate(depth);
-        self.rounds.push(round);
-        assert!(depth < 16, "more loops within loops than there is room for");
+        let is_same = |known: &Iteration| (known.position, known.place) == (position, place);
+        let known = self.iterations.iter().position(is_same);
+        let depth = known.unwrap_or(self.iterations.len());
+        let is_repeated = known.is_some_and(|depth| self.iterations[depth] == iteration);
+        self.iterations.truncate(depth);
+        self.iterations.push(iteration);
+        assert!(depth < 16, "loops are nested at most 16 deep");
         if self.position < self.stack.len() {
             return;
         }
         let mut hasher = DefaultHasher::new();
         (&self.history, crate::sync::deferred::lock_state()).hash(&mut hasher);
         let key = hasher.finish();
-        let spins = |configuration: &&Configuration| configuration.is_quiet(depth);
-        if let Some(spinning) = self.set.keys().find(spins).filter(|_| was_here) {
+        let is_unchanged = |configuration: &&Configuration| configuration.is_unchanged(depth);
+        if let Some(spinning) = self.set.keys().find(is_unchanged).filter(|_| is_repeated) {
             let memory = graph.memory(spinning.memory());
             self.fail(&format!(
-                "it comes back to {place} although nothing has changed: {memory:?}"
+                "it repeats from {place} although nothing has changed: {memory:?}"
             ));
             return;
         }
         self.close(graph);
         let set = std::mem::take(&mut self.set);
-        let mut left = Set::default();
+        let mut unexplored = Set::default();
         let cut = self.cuts.entry(key).or_default();
         for (configuration, answers) in set {
-            let configuration = configuration.with_quiet(depth);
+            let configuration = configuration.with_unchanged(depth);
             let mut answers = answers;
             match cut.explored.get_mut(&configuration) {
-                Some(known) if meet(*known, answers) == *known => continue,
+                Some(known) if intersection(*known, answers) == *known => continue,
                 Some(known) => {
-                    answers = meet(*known, answers);
+                    answers = intersection(*known, answers);
                     *known = answers;
                 }
                 None => drop(cut.explored.insert(configuration, answers)),
             }
-            left.insert(configuration, answers);
+            unexplored.insert(configuration, answers);
         }
         self.passed = Some(key);
-        if left.is_empty() {
+        if unexplored.is_empty() {
             self.mode = Mode::Off;
         }
-        self.set = left;
+        self.set = unexplored;
     }
 
-    /// Each answer that the specification has for the call must have been seen.
+    /// Reports the answers that the specification has for the call and that no execution gave.
     fn find_missing(&mut self, graph: &Graph) {
-        let call = self.question.call.clone();
-        let now = self.question.now;
-        let mut memories: BTreeSet<u32> = self.question.from.iter().copied().collect();
-        let mut work: Vec<u32> = self.question.from.clone();
+        let call = self.checked.call.clone();
+        let now = self.checked.now;
+        let mut memories: BTreeSet<u32> = self.checked.from.iter().copied().collect();
+        let mut work: Vec<u32> = self.checked.from.clone();
         while let Some(memory) = work.pop() {
             for &(next, _) in &*graph.steps(memory) {
                 if memories.insert(next) {
@@ -828,28 +874,35 @@ impl Run {
                 }
             }
         }
-        let mut allowed = BTreeSet::new();
+        let mut specified = BTreeSet::new();
         for number in memories {
             let memory = graph.memory(number);
             if let Some((ret, _)) = judge::answer_in(&memory, &call, now) {
-                if judge::has_a_view(&memory) || !judge::shows_a_beat(&ret) {
-                    allowed.insert(answer_name(&ret));
+                if judge::has_consistent_pair(&memory) || !judge::shows_heartbeat(&ret) {
+                    specified.insert(answer_name(&ret));
                 }
             }
-            allowed.extend(judge::excuses(&memory, &call).iter().map(answer_name));
+            specified.extend(
+                judge::concurrent_answers(&memory, &call)
+                    .iter()
+                    .map(answer_name),
+            );
         }
         let seen = &self.report.answers;
-        let missing = allowed.into_iter().filter(|name| !seen.contains_key(name));
+        let missing = specified
+            .into_iter()
+            .filter(|name| !seen.contains_key(name));
         self.report.missing = missing.collect();
     }
 }
 
-/// A view is named in full: each of them has to be seen.
+/// Returns the name of an answer in the report. Each view is an answer of its own.
 fn answer_name(answer: &Ret) -> String {
     format!("{answer:?}")
 }
 
-/// The memory that shows what a write of the call has done to the job, if it has: a decision counts as settled.
+/// Returns the memory in which a write's effect on the job is settled, or `None` if the write has
+/// no such effect.
 fn effect_of(rule: Rule, before: &Memory, after: &Memory) -> Option<Memory> {
     let status = match rule {
         Rule::Advance | Rule::Heartbeat | Rule::Remove | Rule::Publish => return Some(*after),

@@ -1,4 +1,5 @@
-//! The memories that the guarantee reaches in a small domain, and the steps of the environment between them.
+//! The memories that the guarantee reaches in a bounded domain, and the environment's steps between
+//! them.
 
 use crate::Progress;
 use crate::Status;
@@ -9,26 +10,30 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The call that is checked.
+/// Thread of the checked call.
 pub(super) const OWN: Thread = 0;
-/// All other threads. The guarantee asks who holds the lock or the slot, and never which of the others.
+/// All other threads, merged into one that may make any step that one of them may make.
 pub(super) const ENVIRONMENT: Thread = 1;
 
-/// How far the environment goes. A call of its own may go one step further.
+/// Bounds of the environment. The checked call may exceed each by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Domain {
-    /// The environment publishes jobs of the generations 1 to this one.
+    /// Last generation of which the environment publishes a job. The first is 1.
     pub(super) generations: u32,
-    /// It retries a job up to this attempt.
+    /// Last attempt that a retry of the environment begins.
     pub(super) attempts: u16,
-    /// It opens a slot, beats and starts at the milliseconds below this one.
+    /// Exclusive limit, in milliseconds, of the times at which the environment opens a slot, starts
+    /// a job or records a heartbeat.
     pub(super) times: u64,
 }
 
-/// Progress to which the checked call advances. The environment advances to this and to the end.
+/// Progress to which the checked call advances, in parts per million. The environment advances to
+/// it and to 100 %.
 pub(super) const HALF: u32 = 500_000;
 
 impl Domain {
+    /// Returns the states of the present and the next generation. The attempts include one beyond
+    /// the bounds, which the checked call may begin.
     fn states(self, around: State) -> Vec<State> {
         let mut all = Vec::new();
         for generation in around.generation..=around.generation + 1 {
@@ -63,7 +68,8 @@ impl Domain {
         all
     }
 
-    /// A retry may need one more millisecond than the attempt before.
+    /// Returns the heartbeats of a generation. Each retry may need one more millisecond beyond the
+    /// limit of the times.
     fn heartbeats(self, generation: u32) -> Vec<Heartbeat> {
         let verdicts = [
             None,
@@ -85,8 +91,8 @@ impl Domain {
         all
     }
 
-    /// Whether the environment goes so far.
-    fn has(self, before: &Memory, after: &Memory, rule: Rule) -> bool {
+    /// Returns whether a step of the environment stays within the bounds.
+    fn contains(self, before: &Memory, after: &Memory, rule: Rule) -> bool {
         match rule {
             Rule::Take | Rule::Open | Rule::Name | Rule::Publish => {
                 before.state.generation <= self.generations
@@ -104,7 +110,8 @@ impl Domain {
         }
     }
 
-    /// All steps of the environment from a memory.
+    /// Returns the environment's steps from a memory. The guarantee selects them from candidates
+    /// that change one part of it.
     fn steps(self, from: &Memory) -> Vec<(Memory, Rule)> {
         let claims = [None, Some(ENVIRONMENT)];
         let mut candidates = Vec::new();
@@ -128,7 +135,7 @@ impl Domain {
             let Some(rule) = rule(from, &after, ENVIRONMENT) else {
                 continue;
             };
-            if self.has(from, &after, rule) && !steps.contains(&(after, rule)) {
+            if self.contains(from, &after, rule) && !steps.contains(&(after, rule)) {
                 steps.push((after, rule));
             }
         }
@@ -136,10 +143,10 @@ impl Domain {
     }
 }
 
-/// Where the environment goes from a memory, and by which rule.
+/// The environment's steps from a memory: the number of the next memory, and the rule.
 type Steps = Rc<[(u32, Rule)]>;
 
-/// Memories by number, with the environment's steps, found when they are first asked for.
+/// Numbered memories and the environment's steps from each, computed on first use.
 #[derive(Default)]
 struct Known {
     memories: Vec<Memory>,
@@ -152,7 +159,7 @@ impl Known {
         if let Some(number) = self.numbers.get(&memory) {
             return *number;
         }
-        let number = u32::try_from(self.memories.len()).expect("few memories");
+        let number = u32::try_from(self.memories.len()).expect("fewer than 2^32 memories");
         self.memories.push(memory);
         self.numbers.insert(memory, number);
         self.steps.push(None);
@@ -160,10 +167,11 @@ impl Known {
     }
 }
 
+/// The memories as nodes, and the environment's steps as edges.
 pub(super) struct Graph {
     pub(super) domain: Domain,
     known: RefCell<Known>,
-    /// All that the environment reaches from a slot before its first job.
+    /// Numbers of the memories that the environment reaches from a slot before its first job.
     pub(super) reachable: Vec<u32>,
 }
 
@@ -176,14 +184,14 @@ impl Graph {
         };
         let first = graph.number(Memory::new(StateWord::vacant(1), HeartbeatWord::vacant()));
         let mut reachable = vec![first];
-        let mut place = 0;
-        while let Some(&number) = reachable.get(place) {
+        let mut position = 0;
+        while let Some(&number) = reachable.get(position) {
             for &(next, _) in &*graph.steps(number) {
                 if !reachable.contains(&next) {
                     reachable.push(next);
                 }
             }
-            place += 1;
+            position += 1;
         }
         graph.reachable = reachable;
         graph
@@ -214,43 +222,48 @@ impl Graph {
     }
 }
 
-/// The state word of a state.
-pub(super) fn word_of(state: State) -> StateWord {
+/// Returns the state word of a state, by the steps that lead to it.
+pub(super) fn state_word(state: State) -> StateWord {
     let mut word = StateWord::vacant(state.generation);
     let Some(status) = state.status else {
         return word;
     };
-    let step = "the step is legal";
-    word = word.register().expect(step);
+    let legal = "the step is legal";
+    word = word.register().expect(legal);
     for _ in 1..state.attempt {
         word = word
             .end(Ending::Failed)
             .and_then(StateWord::retry)
-            .expect(step);
+            .expect(legal);
     }
     if status == Status::Running || status == Status::Completed || state.progress > 0 {
-        word = word.start().expect(step);
-        let progress = Progress::from_ppm(state.progress).expect("it is one");
+        word = word.start().expect(legal);
+        let progress = Progress::from_ppm(state.progress).expect("a progress in range");
         word = word.advance(progress).unwrap_or(word);
     }
     if let Some(ending) = ending_of(status) {
-        word = word.end(ending).expect(step);
+        word = word.end(ending).expect(legal);
     }
     if state.watched {
         word = word.watched();
     }
-    assert_eq!(State::of(word), state, "the state is one of a word");
+    assert_eq!(
+        State::of(word),
+        state,
+        "a state word should represent the state"
+    );
     word
 }
 
-pub(super) fn beat_of(heartbeat: Heartbeat) -> HeartbeatWord {
-    let mut beat = HeartbeatWord::open(heartbeat.generation, heartbeat.millis);
+/// Returns the heartbeat word of a heartbeat.
+pub(super) fn heartbeat_word(heartbeat: Heartbeat) -> HeartbeatWord {
+    let mut word = HeartbeatWord::open(heartbeat.generation, heartbeat.millis);
     if heartbeat.started {
-        beat = beat.started(heartbeat.millis);
+        word = word.started(heartbeat.millis);
     }
     match heartbeat.verdict.and_then(ending_of) {
-        Some(ending) => beat.sealed(ending),
-        None => beat,
+        Some(ending) => word.sealed(ending),
+        None => word,
     }
 }
 

@@ -1,18 +1,18 @@
-//! Answers of the specification to a call in a memory.
+//! The specification's answers to a call in a given memory.
 
 use super::spec::{Call, Job, Limits, Refusal, Ret, Spec, View, Who};
 use crate::guarantee::{Memory, State};
 use crate::{Progress, Status};
 use std::time::Duration;
 
-/// No job has this name.
-pub(super) const NOBODY: u32 = 99;
+/// Name that no job has.
+pub(super) const UNKNOWN: u32 = 99;
 
-/// A silence of any length is a stall: the clock stands still, so that a beat of now is none.
+/// Zero: a running job is stalled if its last heartbeat is earlier than the present time.
 pub(super) const STALL_AFTER: Duration = Duration::ZERO;
 
-/// The specification's registry that a memory stands for: each generation of the slot is a job of that
-/// name. What only the body has is not in it.
+/// Returns the specification's registry for a memory. Each generation of the slot is a job of that
+/// name. Data that only the body holds is left out.
 pub(super) fn spec_of(memory: &Memory, now: u64) -> Spec {
     let mut spec = Spec::new(Limits {
         capacity: usize::MAX,
@@ -30,14 +30,14 @@ pub(super) fn spec_of(memory: &Memory, now: u64) -> Spec {
         let generation = memory.state.generation;
         let mut job = Job::register(generation, 0, u64::from(generation));
         job.record.view = view;
-        // A job whose removal is due, for the sweeps. No other call asks.
+        // An ended job is due at once, so that a sweep removes it. No other call reads this time.
         job.record.removal = view.version.1.is_ended().then_some(now);
         spec.jobs.insert(generation, job);
     }
     spec
 }
 
-/// The job that a slot shows.
+/// Returns the view of the slot's job, or `None` if the slot is vacant.
 fn view_of(memory: &Memory) -> Option<View> {
     let State {
         generation,
@@ -46,7 +46,7 @@ fn view_of(memory: &Memory) -> Option<View> {
         progress,
         ..
     } = memory.state;
-    let progress = Progress::from_ppm(progress).expect("it is one");
+    let progress = Progress::from_ppm(progress).expect("a progress in range");
     Some(View {
         job: generation,
         version: (attempt.into(), status?, progress),
@@ -54,15 +54,15 @@ fn view_of(memory: &Memory) -> Option<View> {
     })
 }
 
-/// Everything that can be observed: each job, or that it is gone.
-pub(super) fn visible(spec: &Spec) -> Vec<(u32, Option<View>)> {
+/// Returns the state that calls can observe: each job's view, or `None` for a removed job.
+pub(super) fn visible_state(spec: &Spec) -> Vec<(u32, Option<View>)> {
     let jobs = spec.jobs.iter();
     jobs.map(|(name, job)| (*name, (!job.removed).then_some(job.record.view)))
         .collect()
 }
 
-/// A call of the specification in a memory: its answer, and whether it changes anything that can be seen.
-/// `None` where the call cannot happen there.
+/// Returns the specification's answer to a call in a memory, and whether the call changes the
+/// visible state. `None` if the call cannot happen in that memory.
 pub(super) fn answer_in(memory: &Memory, call: &Call, now: u64) -> Option<(Ret, bool)> {
     if let Call::Poll(_) = call {
         let (ret, _) = answer_in(memory, &Call::Snapshot(Who::Id(POLLED)), now)?;
@@ -71,32 +71,33 @@ pub(super) fn answer_in(memory: &Memory, call: &Call, now: u64) -> Option<(Ret, 
             _ => None,
         };
     }
-    let call = &in_this(memory, call)?;
+    let call = &specified(memory, call)?;
     let mut spec = spec_of(memory, now);
-    let before = visible(&spec);
+    let before = visible_state(&spec);
     let ret = spec.apply(call);
     if ret == Ret::Refused(Refusal::Impossible) {
         return None;
     }
-    let has_changed = visible(&spec) != before;
-    Some((plain(call, ret), has_changed))
+    let has_changed = visible_state(&spec) != before;
+    Some((comparable(call, ret), has_changed))
 }
 
-/// Whether a call of the specification leads from one memory to the next one, and its answer.
+/// Returns the specification's answer if the call leads from `before` to `after`.
 pub(super) fn leads_to(before: &Memory, after: &Memory, call: &Call, now: u64) -> Option<Ret> {
-    let call = &in_this(before, call)?;
+    let call = &specified(before, call)?;
     let mut spec = spec_of(before, now);
     let ret = spec.apply(call);
-    (visible(&spec) == visible(&spec_of(after, now))).then(|| plain(call, ret))
+    (visible_state(&spec) == visible_state(&spec_of(after, now))).then(|| comparable(call, ret))
 }
 
-/// The job that is polled.
+/// Name of the job that is polled.
 pub(super) const POLLED: u32 = 1;
-/// The version that the watch has seen.
+/// Version that the watch has seen.
 pub(super) const SEEN: (u32, Status, Progress) = (1, Status::Running, Progress::ZERO);
 
-/// A registration publishes the job whose generation the slot has, if the slot is free.
-fn in_this(memory: &Memory, call: &Call) -> Option<Call> {
+/// Returns the call as the specification makes it in a memory. A registration publishes the job of
+/// the slot's generation, and is impossible unless the slot is vacant.
+fn specified(memory: &Memory, call: &Call) -> Option<Call> {
     let generation = memory.state.generation;
     match call {
         Call::Register(..) if memory.state.status.is_some() => None,
@@ -105,9 +106,9 @@ fn in_this(memory: &Memory, call: &Call) -> Option<Call> {
     }
 }
 
-/// Without what only the body has, and of a verdict without the progress, which may still grow while it is
-/// carried out.
-pub(super) fn plain(call: &Call, ret: Ret) -> Ret {
+/// Removes the data that only the body holds from an answer. The progress of a verdict is removed
+/// too, because it may still grow until the verdict is settled.
+pub(super) fn comparable(call: &Call, ret: Ret) -> Ret {
     match (call, ret) {
         (_, Ret::Record(record)) => Ret::View(record.view),
         (Call::FailStalled, Ret::Views(mut views)) => {
@@ -120,14 +121,16 @@ pub(super) fn plain(call: &Call, ret: Ret) -> Ret {
     }
 }
 
-/// Whether the heartbeat word has lost the beat that the job still shows: a start or a retry has
-/// been decided, and the state does not say so yet. Every reader of beats settles it first.
-pub(super) fn has_a_view(memory: &Memory) -> bool {
+/// Returns whether the two words together show a state of the job.
+///
+/// Between the decision of a start or a retry and its settlement, the heartbeat already belongs to
+/// the next state. Every call that reads heartbeats settles the state first.
+pub(super) fn has_consistent_pair(memory: &Memory) -> bool {
     memory.is_settled() || memory.heartbeat.verdict.is_some()
 }
 
-/// Whether an answer shows a beat.
-pub(super) fn shows_a_beat(ret: &Ret) -> bool {
+/// Returns whether an answer includes a heartbeat.
+pub(super) fn shows_heartbeat(ret: &Ret) -> bool {
     match ret {
         Ret::View(_) | Ret::Next(Some(_)) => true,
         Ret::Views(views) => !views.is_empty(),
@@ -135,7 +138,7 @@ pub(super) fn shows_a_beat(ret: &Ret) -> bool {
     }
 }
 
-/// Whether the job that a call means is live.
+/// Returns whether the slot holds the subject of a call, and the job is live.
 pub(super) fn is_live(memory: &Memory, who: Who) -> bool {
     let State {
         generation,
@@ -145,28 +148,29 @@ pub(super) fn is_live(memory: &Memory, who: Who) -> bool {
     memory.state.is_live()
         && match who {
             Who::Id(name) => name == generation,
-            Who::Handle(name, of) => name == generation && of == u32::from(attempt),
+            Who::Handle(name, fence) => name == generation && fence == u32::from(attempt),
             Who::Guard => false,
         }
 }
 
-/// Answers that a call may give although the specification, in which every call is alone, does not have them.
-pub(super) fn excuses(memory: &Memory, call: &Call) -> Vec<Ret> {
+/// Returns the answers that only a concurrent call may give. The specification runs each call alone
+/// and does not have them.
+pub(super) fn concurrent_answers(memory: &Memory, call: &Call) -> Vec<Ret> {
     let is_locked = memory.lock == Some(super::graph::ENVIRONMENT);
     match call {
         Call::TryLock(who) if is_locked && is_live(memory, *who) => {
             vec![Ret::Refused(Refusal::Busy)]
         }
-        // These leave a job alone that somebody has locked at the moment.
+        // Both skip a job that another thread has locked.
         Call::Sweep if is_locked => vec![Ret::Count(0)],
         Call::FailStalled if is_locked => vec![Ret::Views(Vec::new())],
-        // The watch waits for a step that clears the bit, or for the remover, who has still to come.
-        Call::Poll(_) if is_awaited(memory) => vec![Ret::Waits],
+        // The watch waits for a step that clears the watched bit, or for the wake after a removal.
+        Call::Poll(_) if is_poll_pending(memory) => vec![Ret::Waits],
         _ => Vec::new(),
     }
 }
 
-fn is_awaited(memory: &Memory) -> bool {
+fn is_poll_pending(memory: &Memory) -> bool {
     let is_gone = memory.state.generation > POLLED;
     let shows = view_of(memory).map(|view| (view.job, view.version));
     is_gone || (memory.state.watched && shows == Some((POLLED, SEEN)))

@@ -1,12 +1,12 @@
-//! A line of JSON for each call, to the file that `JOB_REGISTRY_ENVIRONMENT` names.
+//! The ledger: a line of JSON for each call, in the file that `JOB_REGISTRY_ENVIRONMENT` names.
 
 use super::checker::Report;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-/// Writes what came of a call and returns it, summed up.
+/// Prints the totals of a call's reports as one line, and appends the line to the ledger.
 pub(super) fn write(name: &str, reports: &[Report]) {
-    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>();
     let executions = sum(|report| report.executions);
     let configurations = sum(|report| report.configurations);
     let seconds: f64 = reports.iter().map(|report| report.seconds).sum();
@@ -21,7 +21,8 @@ pub(super) fn write(name: &str, reports: &[Report]) {
     let own: BTreeSet<_> = reports.iter().flat_map(|report| &report.own).collect();
     let own: Vec<_> = own.iter().map(|rule| format!("{rule:?}")).collect();
     let line = format!(
-        "{{\"call\":\"{name}\",\"aims\":{},\"rules\":{},\"own\":{own:?},\"configurations\":{configurations},\
+        "{{\"call\":\"{name}\",\"aims\":{},\"rules\":{},\"own\":{own:?},\
+         \"configurations\":{configurations},\
          \"executions\":{executions},\"answers\":{},\"seconds\":{seconds:.3}}}\n",
         reports.len(),
         environment.len(),
@@ -35,7 +36,7 @@ pub(super) fn write(name: &str, reports: &[Report]) {
         .create(true)
         .append(true)
         .open(path);
-    // One write, so that tests that run beside each other do not mix their lines.
+    // Concurrent tests append to the same file. A single write keeps each line whole.
     file.and_then(|mut file| file.write_all(line.as_bytes()))
-        .expect("the file can be written");
+        .expect("the ledger should be writable");
 }

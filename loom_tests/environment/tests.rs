@@ -1,29 +1,30 @@
-//! The calls, each in a test of its own.
+//! One test for each call.
 
-use super::{Aim, Domain, HANDLES, IDS, Kind, LONGER, OBSERVED, explore, ledger};
+use super::{Domain, HANDLES, IDS, Kind, LARGE, SMALL, Subject, explore, ledger};
 use crate::guarantee::Rule;
 
-/// Explores a call as each of `aims` and records what came of it.
+/// Explores a call on each of `subjects` and writes the results to the ledger.
 ///
 /// # Panics
 ///
-/// If a check fails, if an answer that the specification has was never seen, or if the environment never used some
-/// rule.
-fn check(name: &str, kind: Kind, aims: &[Aim]) {
-    let domain = if kind.observes() { OBSERVED } else { LONGER };
-    let reports = explore(kind, aims, domain, true);
+/// Panics if a check fails, if the call never gave an answer of the specification, or if the
+/// environment never used some rule.
+fn check(name: &str, kind: Kind, subjects: &[Subject]) {
+    let domain = if kind.loads_pair() { SMALL } else { LARGE };
+    let reports = explore(kind, subjects, domain, true);
     ledger::write(name, &reports);
-    for (aim, report) in aims.iter().zip(&reports) {
+    for (subject, report) in subjects.iter().zip(&reports) {
         if let Some(failure) = &report.failure {
             let executions: u64 = reports.iter().map(|report| report.executions).sum();
             panic!(
-                "{}: detected in execution {executions} under environment. As {aim:?}, {failure}",
+                "{}: detected in execution {executions} under environment. \
+                 As {subject:?}, {failure}",
                 std::thread::current().name().unwrap_or(name),
             );
         }
         assert!(
             report.missing.is_empty(),
-            "{name} as {aim:?}: the specification has answers that were never seen: {:?}",
+            "{name} as {subject:?}: the call never gave these answers of the specification: {:?}",
             report.missing
         );
     }
@@ -43,18 +44,18 @@ fn check(name: &str, kind: Kind, aims: &[Aim]) {
 }
 
 macro_rules! calls {
-    ($($test:ident: $name:literal, $kind:ident, $aims:expr;)*) => {
+    ($($test:ident: $name:literal, $kind:ident, $subjects:expr;)*) => {
         $(
             #[test]
             fn $test() {
-                check($name, Kind::$kind, $aims);
+                check($name, Kind::$kind, $subjects);
             }
         )*
     };
 }
 
-/// A call that is about no job in particular.
-const NO_JOB: &[Aim] = &[Aim::Id(1)];
+/// Subject of a call on the registry as a whole, which ignores it.
+const REGISTRY: &[Subject] = &[Subject::Id(1)];
 
 calls! {
     snapshot_by_id: "`snapshot` by id", Snapshot, IDS;
@@ -87,14 +88,14 @@ calls! {
     panic_by_handle: "`update` that panics, by handle", Panic, HANDLES;
     get: "`get`, `read`", Get, IDS;
     watch: "`watch`", Watch, IDS;
-    poll: "a poll of a `Watch`", Poll, &[Aim::Id(1)];
+    poll: "a poll of a `Watch`", Poll, &[Subject::Id(1)];
     drop_owner: "the drop of a `Job`", DropOwner, HANDLES;
-    register: "`register`", Register, NO_JOB;
-    sweep: "`sweep`", Sweep, NO_JOB;
-    iter: "`iter`", Iter, NO_JOB;
-    counts: "`counts`", Counts, NO_JOB;
-    stalled: "`stalled`", Stalled, NO_JOB;
-    fail_stalled: "`fail_stalled`", FailStalled, NO_JOB;
+    register: "`register`", Register, REGISTRY;
+    sweep: "`sweep`", Sweep, REGISTRY;
+    iter: "`iter`", Iter, REGISTRY;
+    counts: "`counts`", Counts, REGISTRY;
+    stalled: "`stalled`", Stalled, REGISTRY;
+    fail_stalled: "`fail_stalled`", FailStalled, REGISTRY;
     guard_start: "`lock`, `JobGuard::start`", GuardStart, IDS;
     guard_advance: "`lock`, `JobGuard::advance`", GuardAdvance, IDS;
     guard_heartbeat: "`lock`, `JobGuard::heartbeat`", GuardHeartbeat, IDS;
@@ -103,17 +104,18 @@ calls! {
     guard_cancel: "`lock`, `JobGuard::cancel`", GuardCancel, IDS;
 }
 
-/// The cut points change nothing: without them, a small domain gives the same answers.
+/// Checks that cut points change no result: in a tiny domain, four calls give the same answers with
+/// and without them.
 #[test]
 fn cut_points_hide_nothing() {
-    let small = Domain {
+    let tiny = Domain {
         generations: 1,
         attempts: 1,
         times: 1,
     };
     for kind in [Kind::Advance, Kind::Complete, Kind::Start, Kind::Remove] {
-        let aim = Aim::Handle(1, 1);
-        let [with, without] = [true, false].map(|cuts| explore(kind, &[aim], small, cuts));
+        let subject = Subject::Handle(1, 1);
+        let [with, without] = [true, false].map(|cuts| explore(kind, &[subject], tiny, cuts));
         assert_eq!(with[0].failure, None);
         assert_eq!(without[0].failure, None);
         let keys = |report: &super::Report| report.answers.keys().cloned().collect::<Vec<_>>();

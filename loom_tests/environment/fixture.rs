@@ -1,8 +1,8 @@
-//! The real registry that the calls are made on, and the calls.
+//! The real registry, and the calls that are made on it.
 
 use super::checker::{BodyClass, Environment};
 use super::graph::{Domain, HALF, OWN};
-use super::judge::{self, NOBODY, SEEN};
+use super::judge::{self, SEEN, UNKNOWN};
 use super::spec::{Call, Name, Ret, View, Who};
 use crate::api::watch::Watch;
 use crate::core::due_queue::Entry;
@@ -20,39 +20,43 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// The slot that is watched, the first of its registry.
+/// Index of the checked slot, which is the first of its registry.
 const SLOT: u32 = 0;
 
-pub(super) struct World {
+/// A registry whose first slot is under the checker's control.
+pub(super) struct Fixture {
     pub(super) jobs: JobRegistry<u64>,
     environment: Rc<Environment>,
     generations: u32,
 }
 
+type Current = Option<(JobRegistry<u64>, Rc<Environment>)>;
+
 thread_local! {
-    static CURRENT: RefCell<Option<(JobRegistry<u64>, Rc<Environment>)>> = const { RefCell::new(None) };
+    /// Registry and checker of the thread's fixture, which its wakers use.
+    static CURRENT: RefCell<Current> = const { RefCell::new(None) };
 }
 
-/// Drops the world of this thread.
-pub(super) fn forget() {
+/// Drops the thread's reference to its fixture.
+pub(super) fn clear_current() {
     drop(CURRENT.take());
 }
 
-/// Waits for every change of the slot. Whoever has the duty to wake calls it.
-struct Bell(Registration);
+/// A waker that notes each wake and then waits again.
+struct RearmingWaker(Registration);
 
-impl Wake for Bell {
+impl Wake for RearmingWaker {
     fn wake(self: Arc<Self>) {
         let Some((jobs, environment)) = CURRENT.with_borrow(Clone::clone) else {
             return;
         };
-        environment.woken();
+        environment.note_wake();
         let (registration, waker) = (self.0, Waker::from(self));
-        environment.aside(|| jobs.state.table.watchers().wait(registration, &waker));
+        environment.unchecked(|| jobs.state.table.watchers().wait(registration, &waker));
     }
 }
 
-impl World {
+impl Fixture {
     pub(super) fn new(environment: &Rc<Environment>, now: u64) -> Self {
         let clock = ManualClock::new();
         let jobs = JobRegistry::builder()
@@ -62,13 +66,13 @@ impl World {
             .stall_after(judge::STALL_AFTER)
             .build();
         clock.advance(Duration::from_millis(now));
-        // The table has its first chunk, and the slot is free and vacant in the real memory.
+        // This allocates the first chunk and leaves the slot free and vacant in the real memory.
         let id = jobs.register(0).expect("there is room").detach();
         jobs.cancel(id).expect("it is live");
         jobs.remove(id).expect("it has ended");
         let Domain { generations, .. } = environment.graph().domain;
         let slot = jobs.state.slot(SLOT);
-        let [state, beat, nonce] = slot.addresses();
+        let [state, heartbeat, nonce] = slot.addresses();
         let fill = {
             let jobs = jobs.clone();
             move |class: BodyClass| {
@@ -77,7 +81,7 @@ impl World {
                         payload: Some(generation.into()),
                         registered: 0,
                         queued_at: 0,
-                        // Due at once, for the sweeps. No other call asks.
+                        // A sweep must find the removal due. No other call reads this time.
                         removal: if class.is_ended() {
                             Removal::at(0)
                         } else {
@@ -89,13 +93,14 @@ impl World {
                 };
             }
         };
-        environment.watch([state, beat, nonce, slot.body.address()], Box::new(fill));
+        let addresses = [state, heartbeat, nonce, slot.body.address()];
+        environment.control(addresses, Box::new(fill));
         let current = Some((jobs.clone(), environment.clone()));
-        // The one before is dropped afterwards, and wakes its watches.
+        // The destructor of the previous fixture wakes its watchers, which use the current one.
         drop(CURRENT.replace(current));
         for generation in 1..=generations + 2 {
             let registration = jobs.state.table.watchers().enter(SLOT, generation);
-            let waker = Waker::from(Arc::new(Bell(registration)));
+            let waker = Waker::from(Arc::new(RearmingWaker(registration)));
             jobs.state.table.watchers().wait(registration, &waker);
         }
         Self {
@@ -105,8 +110,8 @@ impl World {
         }
     }
 
-    /// The real memory is as it was when the world was made, and so is the free list.
-    pub(super) fn is_clean(&self) -> bool {
+    /// Restores the free list, and returns whether the real slot is as it was in a new fixture.
+    pub(super) fn restore(&self) -> bool {
         let slot = self.jobs.state.slot(SLOT);
         let free = self.jobs.state.table.free();
         for _ in 0..self.environment.taken.get() {
@@ -120,6 +125,7 @@ impl World {
         state.is_vacant() && state.generation() == 2 && slot.heartbeat().generation() == 1
     }
 
+    /// Returns the nonces of the slot's generations, from 0.
     pub(super) fn nonces(&self) -> Vec<u64> {
         let nonce = |generation| match generation {
             0 => 0,
@@ -128,24 +134,24 @@ impl World {
         (0..=self.generations + 2).map(nonce).collect()
     }
 
-    fn id(&self, name: Aim) -> JobId {
+    fn id(&self, subject: Subject) -> JobId {
         let id = |generation| self.jobs.state.id_key.id(SLOT, generation);
-        match name {
-            Aim::Id(generation) | Aim::Handle(generation, _) => id(generation),
-            Aim::Forged { nonce, generation } => JobId {
+        match subject {
+            Subject::Id(generation) | Subject::Handle(generation, _) => id(generation),
+            Subject::Forged { nonce, generation } => JobId {
                 nonce: id(nonce).nonce,
                 ..id(generation)
             },
         }
     }
 
-    fn handle(&self, aim: Aim) -> Option<ManuallyDrop<Job<u64>>> {
-        let Aim::Handle(_, attempt) = aim else {
+    fn handle(&self, subject: Subject) -> Option<ManuallyDrop<Job<u64>>> {
+        let Subject::Handle(_, attempt) = subject else {
             return None;
         };
         let target = FencedId {
             attempt: Some(attempt),
-            ..FencedId::of(self.id(aim))
+            ..FencedId::of(self.id(subject))
         };
         Some(ManuallyDrop::new(Job::new(self.jobs.clone(), target)))
     }
@@ -153,7 +159,7 @@ impl World {
     fn view(&self, seen: &Snapshot) -> View {
         let id = seen.id();
         let is_issued = self.jobs.state.id_key.has_issued(id);
-        let job = if is_issued { id.generation } else { NOBODY };
+        let job = if is_issued { id.generation } else { UNKNOWN };
         View {
             job,
             version: (seen.attempt(), seen.status(), seen.progress()),
@@ -165,8 +171,10 @@ impl World {
         Ret::Views(seen.into_iter().map(|seen| self.view(&seen)).collect())
     }
 
-    fn section(&self, aim: Aim) {
-        let who = aim.who();
+    /// Checks that the call holds the lock of a live job, at a point where user code has the
+    /// payload.
+    fn check_critical_section(&self, subject: Subject) {
+        let who = subject.who();
         self.environment
             .assert_all("live and locked by the call", |memory: &Memory| {
                 memory.lock == Some(OWN) && judge::is_live(memory, who)
@@ -174,22 +182,22 @@ impl World {
     }
 }
 
-/// The job that a call is about.
+/// Id or handle by which a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aim {
-    /// The id of a generation's job, issued or not yet.
+pub(super) enum Subject {
+    /// Id of a generation's job, which may not be issued yet.
     Id(u32),
-    /// An id that is never issued: the nonce of one generation and the place of another.
+    /// An id that is never issued: the nonce of one generation with another generation.
     Forged { nonce: u32, generation: u32 },
-    /// The handle of an attempt.
+    /// Handle of a generation's job, for one attempt.
     Handle(u32, u16),
 }
 
-impl Aim {
+impl Subject {
     fn name(self) -> Name {
         match self {
             Self::Id(generation) | Self::Handle(generation, _) => generation,
-            Self::Forged { .. } => NOBODY,
+            Self::Forged { .. } => UNKNOWN,
         }
     }
 
@@ -200,9 +208,9 @@ impl Aim {
         }
     }
 
-    /// Whether somebody can have it in a memory. An id can be guessed at any time, and a handle is given once its
-    /// attempt has begun.
-    fn is_given(self, memory: &Memory) -> bool {
+    /// Returns whether a caller can have the id or handle in a memory. Ids can be guessed at any
+    /// time. A handle exists once its attempt has begun.
+    fn is_obtainable(self, memory: &Memory) -> bool {
         let Self::Handle(generation, attempt) = self else {
             return true;
         };
@@ -250,10 +258,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As the specification has it.
-    pub(super) fn call(self, aim: Aim) -> Call {
-        let (who, name) = (aim.who(), aim.name());
-        let half = Progress::from_ppm(HALF).expect("it is one");
+    /// Returns the call of the specification.
+    pub(super) fn call(self, subject: Subject) -> Call {
+        let (who, name) = (subject.who(), subject.name());
+        let half = Progress::from_ppm(HALF).expect("a progress in range");
         match self {
             Self::Snapshot => Call::Snapshot(who),
             Self::Advance | Self::GuardAdvance => Call::Advance(who, half),
@@ -272,9 +280,9 @@ impl Kind {
             Self::Get => Call::Get(name),
             Self::Watch => Call::Watch(name, 0),
             Self::Poll => Call::Poll(0),
-            Self::DropOwner => match aim {
-                Aim::Handle(generation, attempt) => Call::DropOwner(generation, attempt.into()),
-                _ => unreachable!("an owner has a handle"),
+            Self::DropOwner => match subject {
+                Subject::Handle(generation, attempt) => Call::DropOwner(generation, attempt.into()),
+                _ => unreachable!("an owner is a handle"),
             },
             Self::Register => Call::Register(0, 0),
             Self::Sweep => Call::Sweep,
@@ -285,8 +293,9 @@ impl Kind {
         }
     }
 
-    /// Whether the call can begin in a memory: somebody has what it is made with.
-    pub(super) fn can_begin(self, aim: Aim, memory: &Memory) -> bool {
+    /// Returns whether the call can begin in a memory: a caller has the id or handle, and the
+    /// poll's watch has seen its version.
+    pub(super) fn can_begin(self, subject: Subject, memory: &Memory) -> bool {
         let state = memory.state;
         let has_seen = || {
             let version = state
@@ -297,11 +306,11 @@ impl Kind {
                 || (state.generation == judge::POLLED
                     && version >= Some((attempt, status, progress.ppm())))
         };
-        aim.is_given(memory) && (self != Self::Poll || has_seen())
+        subject.is_obtainable(memory) && (self != Self::Poll || has_seen())
     }
 
-    /// Whether the call observes both words, and looks again where they change.
-    pub(super) fn observes(self) -> bool {
+    /// Returns whether the call loads both words as a pair, and repeats the loads if they change.
+    pub(super) fn loads_pair(self) -> bool {
         matches!(
             self,
             Self::Snapshot
@@ -315,22 +324,24 @@ impl Kind {
         )
     }
 
-    /// A retry fails a stalled job first.
-    pub(super) fn silent(self, aim: Aim) -> Option<Call> {
-        (self == Self::Retry).then(|| Call::Verdict(aim.who()))
+    /// Returns the part of a call that may take effect before it: a retry first fails a stalled
+    /// job.
+    pub(super) fn silent_part(self, subject: Subject) -> Option<Call> {
+        (self == Self::Retry).then(|| Call::Verdict(subject.who()))
     }
 }
 
 /// Makes a call by the handle if there is one, and by id otherwise.
 macro_rules! by {
-    ($world:ident, $aim:ident, $handle:ident, $call:ident($($arg:expr),*)) => {
+    ($fixture:ident, $subject:ident, $handle:ident, $call:ident($($arg:expr),*)) => {
         match &$handle {
             Some(handle) => handle.$call($($arg),*),
-            None => $world.jobs.$call($world.id($aim), $($arg),*),
+            None => $fixture.jobs.$call($fixture.id($subject), $($arg),*),
         }
     };
 }
 
+/// Converts the result of a call to an answer of the specification.
 macro_rules! answer {
     ($result:expr, $ok:pat => $ret:expr) => {
         match $result {
@@ -340,65 +351,71 @@ macro_rules! answer {
     };
 }
 
-impl World {
-    /// Makes the real call.
-    #[allow(clippy::too_many_lines)] // a line for each
-    pub(super) fn make(&self, kind: Kind, aim: Aim) -> Ret {
-        let handle = self.handle(aim);
-        let half = Progress::from_ppm(HALF).expect("it is one");
-        let (jobs, world) = (&self.jobs, self);
+impl Fixture {
+    /// Makes the real call and returns its answer.
+    #[allow(clippy::too_many_lines)] // an arm for each call
+    pub(super) fn make(&self, kind: Kind, subject: Subject) -> Ret {
+        let handle = self.handle(subject);
+        let half = Progress::from_ppm(HALF).expect("a progress in range");
+        let (jobs, fixture) = (&self.jobs, self);
         match kind {
             Kind::Snapshot => {
-                answer!(by!(world, aim, handle, snapshot()), seen => Ret::View(self.view(&seen)))
+                answer!(by!(fixture, subject, handle, snapshot()), seen => {
+                    Ret::View(self.view(&seen))
+                })
             }
             Kind::Advance => {
-                answer!(by!(world, aim, handle, advance(half)), reached => Ret::Progress(reached))
+                answer!(by!(fixture, subject, handle, advance(half)), reached => {
+                    Ret::Progress(reached)
+                })
             }
-            Kind::Heartbeat => answer!(by!(world, aim, handle, heartbeat()), () => Ret::Done),
-            Kind::Start => answer!(by!(world, aim, handle, start()), () => Ret::Done),
-            Kind::Complete => answer!(by!(world, aim, handle, complete()), () => Ret::Done),
-            Kind::Fail => answer!(by!(world, aim, handle, fail("why")), () => Ret::Done),
-            Kind::Cancel => answer!(by!(world, aim, handle, cancel()), () => Ret::Done),
-            Kind::Retry => answer!(by!(world, aim, handle, retry()), job => {
+            Kind::Heartbeat => answer!(by!(fixture, subject, handle, heartbeat()), () => Ret::Done),
+            Kind::Start => answer!(by!(fixture, subject, handle, start()), () => Ret::Done),
+            Kind::Complete => answer!(by!(fixture, subject, handle, complete()), () => Ret::Done),
+            Kind::Fail => answer!(by!(fixture, subject, handle, fail("why")), () => Ret::Done),
+            Kind::Cancel => answer!(by!(fixture, subject, handle, cancel()), () => Ret::Done),
+            Kind::Retry => answer!(by!(fixture, subject, handle, retry()), job => {
                 let job = ManuallyDrop::new(job);
                 Ret::Attempt(job.attempt())
             }),
             Kind::Remove => {
-                answer!(by!(world, aim, handle, remove()), payload => Ret::Payload(payload))
+                answer!(by!(fixture, subject, handle, remove()), payload => Ret::Payload(payload))
             }
             Kind::RemoveAfter => {
-                answer!(by!(world, aim, handle, remove_after(Duration::MAX)), () => Ret::Done)
+                answer!(by!(fixture, subject, handle, remove_after(Duration::MAX)), () => Ret::Done)
             }
-            Kind::Lock => answer!(by!(world, aim, handle, lock()), _guard => {
-                self.section(aim);
+            Kind::Lock => answer!(by!(fixture, subject, handle, lock()), _guard => {
+                self.check_critical_section(subject);
                 Ret::Done
             }),
-            Kind::TryLock => answer!(by!(world, aim, handle, try_lock()), _guard => {
-                self.section(aim);
+            Kind::TryLock => answer!(by!(fixture, subject, handle, try_lock()), _guard => {
+                self.check_critical_section(subject);
                 Ret::Done
             }),
             Kind::Update => {
-                let push = |payload: &mut u64| {
-                    self.section(aim);
+                let append = |payload: &mut u64| {
+                    self.check_critical_section(subject);
                     *payload = *payload * 10 + 7;
                     *payload
                 };
-                answer!(by!(world, aim, handle, update(push)), payload => Ret::Payload(payload))
+                answer!(by!(fixture, subject, handle, update(append)), payload => {
+                    Ret::Payload(payload)
+                })
             }
             Kind::Panic => {
-                let boom = |_: &mut u64| -> () { std::panic::panic_any(Boom) };
-                let update = || by!(world, aim, handle, update(boom));
+                let panic = |_: &mut u64| -> () { std::panic::panic_any(ClosurePanic) };
+                let update = || by!(fixture, subject, handle, update(panic));
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(update)) {
                     Ok(done) => answer!(done, () => Ret::Done),
-                    Err(panic) if panic.is::<Boom>() => Ret::Panicked,
+                    Err(panic) if panic.is::<ClosurePanic>() => Ret::Panicked,
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
             Kind::Get => {
-                answer!(jobs.get(self.id(aim)), seen => Ret::View(self.view(&seen.snapshot)))
+                answer!(jobs.get(self.id(subject)), seen => Ret::View(self.view(&seen.snapshot)))
             }
-            Kind::Watch => answer!(jobs.watch(self.id(aim)), _watch => Ret::Done),
-            Kind::Poll => self.poll(aim),
+            Kind::Watch => answer!(jobs.watch(self.id(subject)), _watch => Ret::Done),
+            Kind::Poll => self.poll(subject),
             Kind::DropOwner => {
                 drop(handle.map(ManuallyDrop::into_inner));
                 Ret::Done
@@ -408,14 +425,14 @@ impl World {
                     let job = ManuallyDrop::new(job);
                     assert!(
                         jobs.state.id_key.has_issued(job.id()),
-                        "its id is the mint's"
+                        "the id key should have issued the id"
                     );
                     Ret::Done
                 }
                 Err(error) => panic!("{error}"),
             },
             Kind::Sweep => {
-                // Nobody else sweeps: the queue has one entry for the slot.
+                // The due queue gets exactly one entry, which is for the slot and due.
                 while !jobs.state.due.take_due(0, 9).is_empty() {}
                 let (time, slot) = (0, SLOT);
                 jobs.state.due.insert([Entry { time, slot }]);
@@ -434,41 +451,41 @@ impl World {
             }
             Kind::Stalled => self.views(jobs.stalled()),
             Kind::FailStalled => self.views(jobs.fail_stalled()),
-            Kind::GuardStart => answer!(by!(world, aim, handle, lock()), mut guard => {
+            Kind::GuardStart => answer!(by!(fixture, subject, handle, lock()), mut guard => {
                 answer!(guard.start(), () => Ret::Done)
             }),
-            Kind::GuardAdvance => answer!(by!(world, aim, handle, lock()), guard => {
+            Kind::GuardAdvance => answer!(by!(fixture, subject, handle, lock()), guard => {
                 answer!(guard.advance(half), reached => Ret::Progress(reached))
             }),
-            Kind::GuardHeartbeat => answer!(by!(world, aim, handle, lock()), guard => {
+            Kind::GuardHeartbeat => answer!(by!(fixture, subject, handle, lock()), guard => {
                 answer!(guard.heartbeat(), () => Ret::Done)
             }),
-            Kind::GuardComplete => answer!(by!(world, aim, handle, lock()), guard => {
+            Kind::GuardComplete => answer!(by!(fixture, subject, handle, lock()), guard => {
                 answer!(guard.complete(), () => Ret::Done)
             }),
-            Kind::GuardFail => answer!(by!(world, aim, handle, lock()), guard => {
+            Kind::GuardFail => answer!(by!(fixture, subject, handle, lock()), guard => {
                 guard.fail("why");
                 Ret::Done
             }),
-            Kind::GuardCancel => answer!(by!(world, aim, handle, lock()), guard => {
+            Kind::GuardCancel => answer!(by!(fixture, subject, handle, lock()), guard => {
                 guard.cancel();
                 Ret::Done
             }),
         }
     }
 
-    /// A watch that has seen the job polls again.
-    fn poll(&self, aim: Aim) -> Ret {
+    /// Polls a watch that has seen the version `SEEN`.
+    fn poll(&self, subject: Subject) -> Ret {
         let (attempt, status, progress) = SEEN;
-        let version = super::graph::word_of(crate::guarantee::State {
+        let version = super::graph::state_word(crate::guarantee::State {
             generation: 0,
-            attempt: u16::try_from(attempt).expect("small"),
+            attempt: u16::try_from(attempt).expect("a small attempt"),
             status: Some(status),
             progress: progress.ppm(),
             watched: false,
         })
         .version();
-        let watch = Watch::at(&self.jobs.state, FencedId::of(self.id(aim)), version);
+        let watch = Watch::at(&self.jobs.state, FencedId::of(self.id(subject)), version);
         let mut watch = pin!(watch);
         match watch
             .as_mut()
@@ -480,5 +497,5 @@ impl World {
     }
 }
 
-/// Panic value of a closure.
-struct Boom;
+/// Panic value of the closure of an `update`.
+struct ClosurePanic;
