@@ -1,10 +1,10 @@
-//! `cargo verify instructions` counts the instructions of the hot calls by callgrind, which counts
-//! the same every time.
+//! Instruction counts of the hot calls, by callgrind, whose counts are repeatable.
 //!
-//! Each is made [`CALLS`] times, among a thousand other jobs, by a clock that stands still. A
-//! benchmark fails if a call takes more than 3 % above the count beside it.
+//! `cargo verify instructions` counts them. Each call is made [`CALLS`] times in a registry with
+//! 1,000 other jobs. A manual clock keeps the time constant unless a benchmark advances it. A
+//! benchmark fails if a call exceeds the count in its attribute by more than 3 %.
 
-// The macro expands a limit to functions without the attribute.
+// The macro generates functions without `#[must_use]`.
 #![allow(clippy::must_use_candidate)]
 
 use gungraun::{
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const CALLS: u32 = 100;
 
-/// Sets the limit for this count of instructions of one call.
+/// Returns a configuration that limits a call to this count of instructions.
 fn takes(instructions: u64) -> LibraryBenchmarkConfig {
     let limit = instructions * u64::from(CALLS) * 103 / 100;
     let mut callgrind = Callgrind::default();
@@ -30,7 +30,7 @@ fn takes(instructions: u64) -> LibraryBenchmarkConfig {
 
 type Jobs = JobRegistry<[u8; 16]>;
 
-/// A running job among others.
+/// A registry of running jobs, one of which the benchmark uses.
 struct Busy {
     jobs: Jobs,
     job: Job<[u8; 16]>,
@@ -51,7 +51,7 @@ fn busy() -> Busy {
     }
     let job = running(&jobs);
     let id = job.id();
-    // What is set up at the first call of a thread is not counted.
+    // The first call of a thread initializes its thread-locals, which is not counted.
     drop(jobs.lock(id).expect("free"));
     Busy {
         jobs,
@@ -71,7 +71,7 @@ fn progress(call: u32) -> Progress {
     Progress::from_ppm(call).expect("in range")
 }
 
-// What a benchmark returns is dropped uncounted.
+// Each benchmark returns its registry, so that the destructor is not counted.
 
 #[library_benchmark(setup = busy, config = takes(61))]
 fn advance(busy: Busy) -> Busy {
@@ -130,11 +130,11 @@ fn lock(busy: Busy) -> Busy {
     busy
 }
 
-// A step, the wake of its waiter, and the waiter's next poll.
+// Each call is a wait, an `advance` that wakes it, and the next poll.
 #[library_benchmark(setup = busy, config = takes(694))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
-    let mut watch = busy.job.watch().expect("there");
+    let mut watch = busy.job.watch().expect("registered");
     assert!(pin!(watch.changed()).poll(cx).is_ready());
     for call in 1..=CALLS {
         let mut changed = pin!(watch.changed());
@@ -156,7 +156,8 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
     busy
 }
 
-// The jobs are running. Their ends schedule the removals, and one sweep removes all of them.
+// Each call registers, starts and completes a job, which schedules its removal. One sweep removes
+// all of them.
 #[library_benchmark(setup = busy, config = takes(2225))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
@@ -167,7 +168,7 @@ fn complete_and_sweep(busy: Busy) -> Busy {
     busy
 }
 
-// Each call counts a thousand jobs.
+// Each call counts 1,001 jobs.
 #[library_benchmark(setup = busy, config = takes(28_600))]
 fn counts(busy: Busy) -> Busy {
     for _ in 0..CALLS {

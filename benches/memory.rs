@@ -1,6 +1,7 @@
-//! `cargo bench --bench memory`: bytes and allocations of a job, a watched job, a pending removal
-//! and a heartbeat, compared with peers. The allocator counts them, so that each run gives the same
-//! numbers.
+//! Bytes and allocations of a job, a watch, a pending removal and a heartbeat, compared with peers.
+//!
+//! `cargo bench --bench memory` measures them. An instrumented allocator counts, so the numbers do
+//! not depend on timing.
 
 use job_registry::{JobId, JobRegistry};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -23,7 +24,7 @@ type Payload = [u8; 16];
 struct Record {
     status: u8,
     progress: u32,
-    beat: Instant,
+    heartbeat: Instant,
     registered: Instant,
     started: Option<Instant>,
     ended: Option<Instant>,
@@ -36,7 +37,7 @@ fn record() -> Record {
     Record {
         status: 1,
         progress: 0,
-        beat: now,
+        heartbeat: now,
         registered: now,
         started: Some(now),
         ended: None,
@@ -50,7 +51,7 @@ fn cost<T>(jobs: usize, build: impl FnOnce() -> T) -> ((f64, f64), T) {
     let region = Region::new(ALLOCATOR);
     let kept = build();
     let change = region.change();
-    let each = |gone: usize, come: usize| (come as f64 - gone as f64) / jobs as f64;
+    let each = |freed: usize, allocated: usize| (allocated as f64 - freed as f64) / jobs as f64;
     let bytes = each(change.bytes_deallocated, change.bytes_allocated);
     (
         (bytes, each(change.deallocations, change.allocations)),
@@ -58,20 +59,20 @@ fn cost<T>(jobs: usize, build: impl FnOnce() -> T) -> ((f64, f64), T) {
     )
 }
 
-/// A goal limits the bytes.
-fn print(what: &str, jobs: usize, who: &str, (bytes, allocations): (f64, f64), goal: Option<f64>) {
+/// Prints a row. `goal` is the maximum number of bytes.
+fn print(row: &str, jobs: usize, name: &str, (bytes, allocations): (f64, f64), goal: Option<f64>) {
     let verdict = match goal {
         Some(goal) if bytes <= goal => format!("met: at most {goal}"),
         Some(goal) => format!("MISSED: at most {goal}"),
         None => String::new(),
     };
     println!(
-        "{what:16} {jobs:>8} {who:14} {bytes:8.1} bytes {allocations:6.3} allocations  {verdict}"
+        "{row:16} {jobs:>8} {name:14} {bytes:8.1} bytes {allocations:6.3} allocations  {verdict}"
     );
 }
 
 fn main() {
-    println!("Of each job, with a payload of 16 bytes.\n");
+    println!("Cost per job, with a payload of 16 bytes.\n");
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().expect("a runtime");
     let _inside = runtime.enter();
@@ -98,7 +99,7 @@ fn run(registry: &JobRegistry<Payload>) -> JobId {
     job.detach()
 }
 
-/// The caller keeps the ids of this crate's jobs and of the peers'.
+/// Measures a running job. The ids that callers keep are not counted.
 fn live(jobs: usize) {
     let ours = || {
         let registry = registry();
@@ -131,7 +132,7 @@ fn live(jobs: usize) {
     print("live", jobs, "tokio_watch", cost(jobs, channels).0, None);
 }
 
-/// In addition to the job: a task waits for its next change. The future belongs to the waiter.
+/// Measures a watch in addition to its job, while a task waits for the next change.
 fn watched(jobs: usize) {
     let cx = &mut Context::from_waker(Waker::noop());
     let registry = registry();
@@ -139,7 +140,7 @@ fn watched(jobs: usize) {
     let mut waiting = Vec::with_capacity(jobs);
     let wait = || {
         for id in &ids {
-            let mut watch = registry.watch(*id).expect("there");
+            let mut watch = registry.watch(*id).expect("registered");
             let mut changed = Box::pin(async move {
                 // The first item is the current state.
                 watch.changed().await;
@@ -150,7 +151,7 @@ fn watched(jobs: usize) {
         }
     };
     let ((bytes, allocations), ()) = cost(jobs, wait);
-    // The boxed future does not belong to the registry.
+    // The boxed future belongs to the waiting task, not to the registry.
     let own = waiting.first().map_or(0, |future| size_of_val(&**future)) as f64;
     print(
         "a watch",
@@ -161,19 +162,19 @@ fn watched(jobs: usize) {
     );
 }
 
-/// In addition to the ended job.
+/// Measures a pending removal in addition to its ended job.
 fn removals(jobs: usize) {
     let registry = registry();
     let ids: Vec<_> = (0..jobs).map(|_| run(&registry)).collect();
     for id in &ids {
         registry.complete(*id).expect("running");
     }
-    // The delays are spread over an hour like random ones.
+    // A multiplicative hash spreads the delays over 70 minutes.
     let delay =
         |i: usize| Duration::from_millis((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 42);
     let ours = || {
         let ids = ids.iter().enumerate();
-        ids.for_each(|(i, id)| registry.remove_after(*id, delay(i)).expect("there"));
+        ids.for_each(|(i, id)| registry.remove_after(*id, delay(i)).expect("registered"));
     };
     print(
         "pending removal",
@@ -210,18 +211,18 @@ fn removals(jobs: usize) {
     );
 }
 
-/// In addition to the job.
+/// Measures a periodic heartbeat in addition to its job.
 fn heartbeats(jobs: usize) {
     let registry = registry();
     let ids: Vec<_> = (0..jobs).map(|_| run(&registry)).collect();
-    let mut beats = Vec::with_capacity(jobs);
+    let mut handles = Vec::with_capacity(jobs);
     let every = || {
-        let beat = |id: &JobId| {
+        let heartbeat = |id: &JobId| {
             registry
                 .heartbeat_every(*id, Duration::from_secs(10))
-                .expect("there")
+                .expect("registered")
         };
-        beats.extend(ids.iter().map(beat));
+        handles.extend(ids.iter().map(heartbeat));
     };
     print("a heartbeat", jobs, "ours", cost(jobs, every).0, Some(32.0));
     let tasks = || {
@@ -243,7 +244,7 @@ fn heartbeats(jobs: usize) {
     );
 }
 
-/// Memory after all jobs have been removed: slots are kept for later jobs.
+/// Measures the memory after all jobs have been removed. The registry keeps slots for later jobs.
 fn after_a_spike(jobs: usize) {
     let spike = || {
         let registry = registry();

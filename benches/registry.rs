@@ -1,5 +1,7 @@
-//! `cargo bench --bench registry`: each public call alone, to detect regressions. Criterion
-//! compares with the last run, and with a saved one by `--baseline NAME`.
+//! Times of each public call alone, to detect regressions.
+//!
+//! `cargo bench --bench registry` runs them. Criterion compares with the last run, or with a saved
+//! one by `-- --baseline NAME`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use job_registry::{Job, JobId, JobRegistry, Progress};
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 type Payload = [u8; 16];
 
-/// Returns a registry in which a thousand other jobs run.
+/// Returns a registry in which 1,000 other jobs run.
 fn busy() -> JobRegistry<Payload> {
     let jobs = JobRegistry::builder()
         .stall_after(Duration::from_hours(1))
@@ -31,7 +33,7 @@ fn ended(jobs: &JobRegistry<Payload>) -> JobId {
     job.detach()
 }
 
-/// Calls that leave the job running.
+/// Measures calls that leave the job running.
 fn steady(c: &mut Criterion) {
     let jobs = busy();
     let job = running(&jobs);
@@ -63,14 +65,14 @@ fn steady(c: &mut Criterion) {
     group.finish();
 }
 
-/// Calls that need a new job each time.
+/// Measures calls that need a new job each time.
 fn once(c: &mut Criterion) {
     let jobs = JobRegistry::builder()
         .retention(Duration::MAX)
         .capacity(10_000_000)
         .build();
     let mut group = c.benchmark_group("once");
-    let leave = |id: JobId| {
+    let cancel_and_remove = |id: JobId| {
         let _ = jobs.cancel(id);
         let _ = jobs.remove(id);
     };
@@ -84,8 +86,8 @@ fn once(c: &mut Criterion) {
         b.iter(|| {
             let id = jobs.register([0; 16]).expect("room").detach();
             jobs.cancel(id).expect("live");
-            let again = jobs.retry(id).expect("cancelled").detach();
-            leave(again);
+            let retried = jobs.retry(id).expect("cancelled").detach();
+            cancel_and_remove(retried);
         });
     });
     group.bench_function("register, fail, remove", |b| {
@@ -98,7 +100,7 @@ fn once(c: &mut Criterion) {
     group.finish();
 }
 
-/// Calls that visit all jobs, measured for each of a thousand.
+/// Measures calls that visit all jobs. The throughput is in jobs.
 fn all(c: &mut Criterion) {
     let jobs = busy();
     let mut group = c.benchmark_group("all of 1000");

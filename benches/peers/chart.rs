@@ -1,4 +1,4 @@
-//! The chart: `advance` by id on one thread, relative to this crate.
+//! Chart of the ratios of `advance` by id on one thread.
 
 use crate::maps::SIZES;
 use crate::report::Report;
@@ -10,6 +10,7 @@ const COLOURS: [RGBColor; 3] = [
     RGBColor(208, 135, 112),
 ];
 
+/// Writes the chart, if its rows were measured.
 pub fn draw(report: &Report, path: &str) {
     if let Err(error) = try_draw(report, path) {
         eprintln!("{path}: {error}");
@@ -36,19 +37,19 @@ fn try_draw(report: &Report, path: &str) -> Result<(), Box<dyn std::error::Error
     let title = "Time of one advance, by id, one thread: ours = 1 (logarithmic)";
     root.draw(&Text::new(title, (20, 16), text(17)))?;
     let (left, width) = (150, 600.0);
-    // The axis begins at a quarter, because a limit is below 1.
+    // The axis begins at 0.25, because the ratio of the limit is below 1.
     let x = |ratio: f64| {
         left + ((ratio.max(0.25) / 0.25).ln() / (most / 0.25).ln() * width).round() as i32
     };
     for (at, name) in names.iter().enumerate() {
         let top = 56 + 42 * at as i32;
         root.draw(&Text::new(*name, (20, top + 9), text(14)))?;
-        for (of, row) in rows.iter().enumerate() {
+        for (size, row) in rows.iter().enumerate() {
             let ratio = row.ratios().nth(at).map_or(1.0, |(_, ratio)| ratio);
-            let y = top + 12 * of as i32;
+            let y = top + 12 * size as i32;
             root.draw(&Rectangle::new(
                 [(x(0.25), y), (x(ratio), y + 10)],
-                COLOURS[of].filled(),
+                COLOURS[size].filled(),
             ))?;
             let shown = format!("{ratio:.1}");
             root.draw(&Text::new(shown, (x(ratio) + 5, y - 1), text(11)))?;
@@ -59,11 +60,11 @@ fn try_draw(report: &Report, path: &str) -> Result<(), Box<dyn std::error::Error
         [(x(1.0), 48), (x(1.0), bottom)],
         BLACK.stroke_width(1),
     ))?;
-    for (of, jobs) in SIZES.iter().enumerate() {
-        let at = left + 150 * of as i32;
+    for (size, jobs) in SIZES.iter().enumerate() {
+        let at = left + 150 * size as i32;
         root.draw(&Rectangle::new(
             [(at, bottom + 8), (at + 12, bottom + 20)],
-            COLOURS[of].filled(),
+            COLOURS[size].filled(),
         ))?;
         root.draw(&Text::new(
             format!("{jobs} jobs"),

@@ -1,12 +1,14 @@
-//! Peers that lock or share in parts: concurrent maps, a slab, a cache, a channel; and the limit.
+//! Peers without one lock around all jobs: concurrent maps, a slab, a cache and a channel. The
+//! limit is here, too.
 
-use crate::peer::{Atomics, Keep, KeepMut, Record};
+use crate::peer::{Atomics, JobStore, JobStoreMut, Record};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// A hasher for `DashMap`, with the peer's name.
 pub trait Named: BuildHasher + Default + Clone + Send + Sync + 'static {
     const DASHMAP: &'static str;
 }
@@ -19,7 +21,7 @@ impl Named for foldhash::fast::RandomState {
 
 pub struct DashMap<S>(pub dashmap::DashMap<u64, Record, S>);
 
-impl<S: Named> Keep<Record> for DashMap<S> {
+impl<S: Named> JobStore<Record> for DashMap<S> {
     const NAME: &'static str = S::DASHMAP;
     type Key = u64;
 
@@ -39,7 +41,7 @@ impl<S: Named> Keep<Record> for DashMap<S> {
     }
 }
 
-impl<S: Named> KeepMut for DashMap<S> {
+impl<S: Named> JobStoreMut for DashMap<S> {
     fn write<R>(&self, key: &u64, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         self.0.get_mut(key).map(|mut job| f(&mut job))
     }
@@ -47,7 +49,7 @@ impl<S: Named> KeepMut for DashMap<S> {
 
 pub struct Scc(scc::HashMap<u64, Record, foldhash::fast::RandomState>);
 
-impl Keep<Record> for Scc {
+impl JobStore<Record> for Scc {
     const NAME: &'static str = "scc";
     type Key = u64;
 
@@ -67,16 +69,16 @@ impl Keep<Record> for Scc {
     }
 }
 
-impl KeepMut for Scc {
+impl JobStoreMut for Scc {
     fn write<R>(&self, key: &u64, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         self.0.update_sync(key, |_, job| f(job))
     }
 }
 
-/// Lends shared references only, so the jobs are atomic words.
+/// A lock-free map. It lends shared references only, so the jobs are atomic words.
 pub struct Papaya(papaya::HashMap<u64, Atomics, foldhash::fast::RandomState>);
 
-impl Keep<Atomics> for Papaya {
+impl JobStore<Atomics> for Papaya {
     const NAME: &'static str = "papaya";
     type Key = u64;
 
@@ -97,10 +99,11 @@ impl Keep<Atomics> for Papaya {
     }
 }
 
-/// Lends shared references only, too. Its keys can be guessed.
+/// A sharded slab. It lends shared references only, so the jobs are atomic words. Its keys can be
+/// guessed.
 pub struct Slab(sharded_slab::Slab<Atomics>);
 
-impl Keep<Atomics> for Slab {
+impl JobStore<Atomics> for Slab {
     const NAME: &'static str = "sharded_slab";
     type Key = usize;
 
@@ -118,11 +121,11 @@ impl Keep<Atomics> for Slab {
     }
 }
 
-/// Uses a time to live. As its documentation advises, a value that is written in place is kept in
-/// an `Arc`.
+/// A cache with a time to live. Its documentation advises an `Arc` for values that are written in
+/// place.
 pub struct Moka(moka::sync::Cache<u64, Arc<parking_lot::Mutex<Record>>>);
 
-impl Keep<Record> for Moka {
+impl JobStore<Record> for Moka {
     const NAME: &'static str = "moka";
     type Key = u64;
 
@@ -144,16 +147,16 @@ impl Keep<Record> for Moka {
     }
 }
 
-impl KeepMut for Moka {
+impl JobStoreMut for Moka {
     fn write<R>(&self, key: &u64, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         self.0.get(key).map(|job| f(&mut job.lock()))
     }
 }
 
-/// Uses a channel for each job, without a look-up.
+/// A channel for each job, without a look-up.
 pub struct Watch;
 
-impl Keep<Record> for Watch {
+impl JobStore<Record> for Watch {
     const NAME: &'static str = "tokio_watch";
     type Key = Arc<watch::Sender<Record>>;
 
@@ -171,7 +174,7 @@ impl Keep<Record> for Watch {
     }
 }
 
-impl KeepMut for Watch {
+impl JobStoreMut for Watch {
     fn write<R>(&self, key: &Self::Key, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         let mut result = None;
         key.send_modify(|job| result = Some(f(job)));
@@ -179,10 +182,10 @@ impl KeepMut for Watch {
     }
 }
 
-/// The limit: the words are at hand, without a look-up.
+/// The limit: each call has a reference to the job's words and needs no look-up.
 pub struct Limit;
 
-impl Keep<Atomics> for Limit {
+impl JobStore<Atomics> for Limit {
     const NAME: &'static str = "limit";
     const IS_LIMIT: bool = true;
     type Key = Arc<Atomics>;

@@ -1,4 +1,4 @@
-//! Rounds in which this crate and every peer alternate, and the medians of the rounds.
+//! Rounds in which this crate and its peers alternate, and the medians of the rounds.
 
 use crate::peer::Peer;
 use std::hint::black_box;
@@ -6,36 +6,39 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// A measured call, or mix of calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     Advance,
-    /// All threads on one job.
+    /// Advances one job from all threads.
     SameJob,
     Snapshot,
-    /// Nine reads to one step.
+    /// Reads nine times for each `advance`.
     Mix,
     Heartbeat,
     Update,
-    /// Register, start, complete and remove a job, while the other jobs stay.
-    Life,
+    /// Registers, starts, completes and removes a job, while the other jobs remain.
+    Cycle,
 }
 
 /// A peer with its jobs.
-pub struct Kept<P: Peer> {
+pub struct Populated<P: Peer> {
     pub peer: P,
-    /// Shuffled, so that iterating visits the jobs at random while the ids themselves are in the
-    /// cache.
+    /// Shuffled keys. An iteration visits the jobs in random order while it reads the keys in
+    /// sequence.
     pub keys: Vec<P::Key>,
-    turn: AtomicU64,
+    position: AtomicU64,
 }
 
+/// A populated peer of any type.
 pub trait Contender {
     fn name(&self) -> &'static str;
-    fn takes_part(&self, call: Call) -> bool;
-    /// Returns the nanoseconds of a call, as each of `threads` sees them.
+    fn supports(&self, call: Call) -> bool;
+    /// Returns the nanoseconds of a call. Each of `threads` makes `calls` calls.
     fn run(&self, call: Call, threads: usize, calls: usize) -> f64;
 }
 
+/// A xorshift generator.
 pub struct Random(pub u64);
 
 impl Random {
@@ -47,7 +50,7 @@ impl Random {
     }
 }
 
-impl<P: Peer> Kept<P> {
+impl<P: Peer> Populated<P> {
     pub fn new(jobs: usize) -> Self {
         let peer = P::new(jobs);
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -63,35 +66,35 @@ impl<P: Peer> Kept<P> {
         Self {
             peer,
             keys,
-            turn: AtomicU64::new(0),
+            position: AtomicU64::new(0),
         }
     }
 
-    fn work(&self, call: Call, from: usize, calls: usize, turn: u64) {
+    fn work(&self, call: Call, from: usize, calls: usize, position: u64) {
         let keys = self.keys[from..].iter().chain(self.keys.iter().cycle());
         let keys = keys.take(calls);
-        // The progress grows so slowly that it is never done, and so fast that each visit is a
-        // step.
-        let ppm = |i: usize| (((turn + i as u64) / 64) % 1_000_000) as u32;
+        // The progress grows slowly, so that it does not reach 100 %. It grows between two visits
+        // of a job, so that each is a step.
+        let ppm = |i: usize| (((position + i as u64) / 64) % 1_000_000) as u32;
         match call {
             Call::Advance => keys.enumerate().for_each(|(i, key)| {
                 black_box(self.peer.advance(key, ppm(i)).expect("live"));
             }),
-            Call::SameJob => unreachable!("has a job of its own"),
+            Call::SameJob => unreachable!("`same_job` makes this call"),
             Call::Snapshot => keys.for_each(|key| {
-                black_box(self.peer.snapshot(key).expect("there"));
+                black_box(self.peer.snapshot(key).expect("registered"));
             }),
             Call::Mix => keys.enumerate().for_each(|(i, key)| {
                 if i % 10 == 0 {
                     black_box(self.peer.advance(key, ppm(i)).expect("live"));
                 } else {
-                    black_box(self.peer.snapshot(key).expect("there"));
+                    black_box(self.peer.snapshot(key).expect("registered"));
                 }
             }),
             Call::Heartbeat => keys.for_each(|key| assert!(self.peer.heartbeat(key))),
             Call::Update => keys.for_each(|key| assert!(self.peer.update(key))),
-            Call::Life => {
-                let mut random = Random((turn + from as u64) | 1 << 63);
+            Call::Cycle => {
+                let mut random = Random((position + from as u64) | 1 << 63);
                 for _ in 0..calls {
                     let key = self.peer.register(random.next());
                     assert!(self.peer.start(&key));
@@ -111,13 +114,13 @@ impl<P: Peer> Kept<P> {
     }
 }
 
-impl<P: Peer> Contender for Kept<P> {
+impl<P: Peer> Contender for Populated<P> {
     fn name(&self) -> &'static str {
         P::NAME
     }
 
-    fn takes_part(&self, call: Call) -> bool {
-        !P::IS_LIMIT || !matches!(call, Call::Life | Call::Update)
+    fn supports(&self, call: Call) -> bool {
+        !P::IS_LIMIT || !matches!(call, Call::Cycle | Call::Update)
     }
 
     fn run(&self, call: Call, threads: usize, calls: usize) -> f64 {
@@ -126,20 +129,20 @@ impl<P: Peer> Contender for Kept<P> {
             assert!(self.peer.start(&key));
             key
         });
-        // Later turns continue where earlier ones ended, and other threads begin elsewhere.
-        let turn = self.turn.fetch_add(calls as u64, Ordering::Relaxed);
-        // Other contenders have filled the caches since. With a million jobs, no job is in the
-        // cache anyway.
+        // Later rounds continue where earlier ones ended. Threads begin at different jobs.
+        let position = self.position.fetch_add(calls as u64, Ordering::Relaxed);
+        // The other contenders have evicted these jobs from the caches. 1,000,000 jobs exceed the
+        // caches anyway.
         if self.keys.len() <= 100_000 {
             let mut seen = self.keys.iter().map(|key| self.peer.snapshot(key));
             assert!(seen.all(|seen| seen.is_some()));
         }
         let work = |thread: usize| {
-            let from = (turn as usize + thread * self.keys.len() / threads) % self.keys.len();
+            let from = (position as usize + thread * self.keys.len() / threads) % self.keys.len();
             let key = &key;
             move || match key {
                 Some(key) => self.same_job(key, calls),
-                None => self.work(call, from, calls, turn),
+                None => self.work(call, from, calls, position),
             }
         };
         let wall = together(threads, work);
@@ -177,15 +180,16 @@ fn together<F: FnOnce() + Send>(threads: usize, work: impl Fn(usize) -> F) -> Du
     })
 }
 
+/// Size of each measurement.
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub rounds: usize,
-    /// Calls in each round, for a thousand jobs. More jobs get five times as many. The threads
-    /// share them.
+    /// Calls in each round with 1,000 jobs, shared among the threads. With more jobs,
+    /// there are five times as many.
     pub calls: usize,
 }
 
-/// Longest time of a contender in one round.
+/// Approximate limit of a contender's time in one round.
 const LONGEST: Duration = Duration::from_millis(40);
 
 pub fn median(mut samples: Vec<f64>) -> f64 {
@@ -193,7 +197,7 @@ pub fn median(mut samples: Vec<f64>) -> f64 {
     samples[samples.len() / 2]
 }
 
-/// Returns the median of each contender, in their order.
+/// Returns the name and median of each contender that supports the call, in the given order.
 pub fn rounds(
     jobs: usize,
     contenders: &[Box<dyn Contender>],
@@ -201,9 +205,9 @@ pub fn rounds(
     threads: usize,
     effort: Effort,
 ) -> Vec<(&'static str, f64)> {
-    let part: Vec<_> = contenders.iter().filter(|it| it.takes_part(call)).collect();
+    let entrants: Vec<_> = contenders.iter().filter(|it| it.supports(call)).collect();
     let all = if jobs > 1000 { 5 } else { 1 } * effort.calls;
-    let calls: Vec<_> = part
+    let calls: Vec<_> = entrants
         .iter()
         .map(|it| {
             let first = it.run(call, threads, 500).max(1.0);
@@ -211,14 +215,14 @@ pub fn rounds(
             (all / threads).min(most).max(500)
         })
         .collect();
-    let mut samples = vec![Vec::new(); part.len()];
+    let mut samples = vec![Vec::new(); entrants.len()];
     for round in 0..effort.rounds {
-        // The order rotates, so that none is always first.
-        for turn in 0..part.len() {
-            let it = (turn + round) % part.len();
-            samples[it].push(part[it].run(call, threads, calls[it]));
+        // The order rotates, so that no contender is always first.
+        for place in 0..entrants.len() {
+            let it = (place + round) % entrants.len();
+            samples[it].push(entrants[it].run(call, threads, calls[it]));
         }
     }
     let medians = samples.into_iter().map(median);
-    part.iter().map(|it| it.name()).zip(medians).collect()
+    entrants.iter().map(|it| it.name()).zip(medians).collect()
 }

@@ -1,14 +1,15 @@
-//! The goals, one in each line: met or missed, and by how much.
+//! Goals for the ratios, and whether a run met them.
 
 use crate::maps::{SIZES, THREADS};
 use crate::report::Report;
 
+/// A goal for the ratios of some rows.
 struct Goal {
     call: &'static str,
     sizes: &'static [usize],
     threads: &'static [usize],
     other: &'static str,
-    /// The smallest permitted ratio of the other's value to this crate's.
+    /// Smallest permitted ratio of the other's value to this crate's.
     least: f64,
 }
 
@@ -33,7 +34,7 @@ const MILLION: &[usize] = &[1_000_000];
 const LIMIT: &str = "limit";
 const SIP: &str = "dashmap_sip";
 
-/// "At most twice the limit" is a ratio of at least a half.
+/// All goals. "At most twice the limit" is a ratio of at least 0.5.
 const GOALS: &[Goal] = &[
     goal("advance_by_id", &SIZES, &THREADS, LIMIT, 0.5),
     goal("advance_by_id", &SIZES, &THREADS, SIP, 3.0),
@@ -66,7 +67,7 @@ const GOALS: &[Goal] = &[
     goal("snapshot", &SIZES, &THREADS, SIP, 3.0),
     goal("mix_90_10", &SIZES, &THREADS, LIMIT, 0.5),
     goal("mix_90_10", &SIZES, &THREADS, SIP, 3.0),
-    // In this row, the limit is the goal: a clock reading and three compare-exchanges.
+    // The limit of this row is a clock reading and three compare-exchanges.
     goal("heartbeat", &SIZES, &THREADS, LIMIT, 1.0),
     goal("update", &[1000], &[1, 2], SIP, 1.0 / 1.5),
     goal("update", LARGE, &[1, 2], SIP, 1.0),
@@ -74,7 +75,7 @@ const GOALS: &[Goal] = &[
     goal("life", &SIZES, &THREADS, "guide", 5.0),
 ];
 
-/// The result for one goal.
+/// Result for one goal in one row.
 pub struct Verdict {
     pub place: String,
     pub ratio: f64,
@@ -87,8 +88,8 @@ impl Verdict {
     }
 }
 
-/// Judges the goals whose rows were measured.
-pub fn judge(report: &Report) -> Vec<Verdict> {
+/// Returns the results of the goals whose rows were measured.
+pub fn evaluate(report: &Report) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for goal in GOALS {
         for &jobs in goal.sizes {
@@ -107,13 +108,14 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
     verdicts
 }
 
-/// Compares a million jobs with a thousand, relative to the limit's own growth.
+/// Compares the time with 1,000,000 jobs to the time with 1,000, relative to the limit's own
+/// growth.
 fn growth(report: &Report) -> Option<Verdict> {
     let growth = |name: &str| {
         let value = |jobs| {
             let row = report.row("advance_by_id", jobs, 1)?;
-            let found = row.values.iter().find(|(it, _)| *it == name);
-            found.map(|(_, value)| *value)
+            let value = row.values.iter().find(|(it, _)| *it == name);
+            value.map(|(_, value)| *value)
         };
         Some(value(SIZES[2])? / value(SIZES[0])?)
     };
@@ -124,9 +126,10 @@ fn growth(report: &Report) -> Option<Verdict> {
     })
 }
 
+/// Prints each goal with its ratio, and the number of goals that were met.
 pub fn print(report: &Report) {
     println!("\nGoals (a ratio is the other's divided by ours)\n");
-    let verdicts = judge(report);
+    let verdicts = evaluate(report);
     for verdict in &verdicts {
         let Verdict {
             place,

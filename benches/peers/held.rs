@@ -1,5 +1,7 @@
-//! Calls on a job whose lock another thread holds. They do not wait. A peer that keeps the job
-//! under the lock waits as long as the lock is held, and has no number.
+//! Times of calls on a job whose lock another thread holds.
+//!
+//! These calls of this crate do not take the lock. A peer whose jobs are under the lock would wait
+//! for its holder, so no peer is measured.
 
 use crate::Plan;
 use crate::contest::median;
@@ -30,7 +32,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
 }
 
 fn snapshot(ours: &Ours, job: &JobId, _: u32) {
-    black_box(ours.snapshot(job).expect("there"));
+    black_box(ours.snapshot(job).expect("registered"));
 }
 
 fn advance(ours: &Ours, job: &JobId, i: u32) {
@@ -43,28 +45,28 @@ fn heartbeat(ours: &Ours, job: &JobId, _: u32) {
 
 /// Returns the nanoseconds of a call with the lock held and without, measured alternately.
 fn both(plan: &Plan, ours: &Ours, job: &JobId, call: fn(&Ours, &JobId, u32)) -> (f64, f64) {
-    let (orders, inbox) = channel::<bool>();
-    let (done, outbox) = channel();
+    let (commands, received) = channel::<bool>();
+    let (done, confirmed) = channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let mut guard = None;
-            for hold in inbox {
+            for hold in received {
                 guard = hold.then(|| ours.0.lock(*job).expect("live"));
-                done.send(guard.is_some()).expect("somebody waits");
+                done.send(guard.is_some()).expect("the main thread waits");
             }
             drop(guard);
         });
         let mut samples = [Vec::new(), Vec::new()];
         for _ in 0..plan.effort.rounds {
             for (hold, samples) in [true, false].into_iter().zip(&mut samples) {
-                orders.send(hold).expect("the holder lives");
-                assert_eq!(outbox.recv(), Ok(hold));
+                commands.send(hold).expect("the holder is running");
+                assert_eq!(confirmed.recv(), Ok(hold));
                 let start = Instant::now();
                 (0..CALLS).for_each(|i| call(ours, job, i));
                 samples.push(start.elapsed().as_nanos() as f64 / f64::from(CALLS));
             }
         }
-        drop(orders);
+        drop(commands);
         let [held, free] = samples.map(median);
         (held, free)
     })

@@ -1,4 +1,4 @@
-//! Latency of one updater during an iteration over a million jobs.
+//! Latency of one updater during a concurrent operation on 1,000,000 jobs.
 
 use crate::Plan;
 use crate::contest::{Random, median};
@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const JOBS: usize = 1_000_000;
-/// The longest permitted latency, for the rows of this crate alone.
+/// Longest permitted latency in nanoseconds, for the rows of this crate alone.
 const MILLISECOND: f64 = 1e6;
-/// Number of buckets in the histogram, of ten nanoseconds each.
+/// Number of buckets in the histogram. Each spans 10 ns.
 const BUCKETS: usize = 10_000;
 
-/// Latencies of calls.
-struct Waits {
+/// Histogram of the latencies of calls.
+struct Latencies {
     buckets: Vec<u64>,
     longest: u64,
 }
 
-impl Waits {
+impl Latencies {
     fn new() -> Self {
         Self {
             buckets: vec![0; BUCKETS],
@@ -34,8 +34,8 @@ impl Waits {
         self.buckets[(nanos as usize / 10).min(BUCKETS - 1)] += 1;
     }
 
-    /// The latency in nanoseconds that all but one of 10,000 calls stay below.
-    fn rare(&self) -> f64 {
+    /// Returns the 99.99th percentile in nanoseconds.
+    fn p9999(&self) -> f64 {
         let all: u64 = self.buckets.iter().sum();
         let mut left = all / 10_000;
         for (bucket, count) in self.buckets.iter().enumerate().rev() {
@@ -52,9 +52,10 @@ impl Waits {
     }
 }
 
-/// Runs `work` on its own thread, and repeats `step` here until it has ended.
-fn beside(work: impl FnOnce() + Send, mut step: impl FnMut(u64)) -> Waits {
-    let mut waits = Waits::new();
+/// Runs `work` on another thread, and returns the latencies of `step`, which is repeated until
+/// `work` ends.
+fn measure_during(work: impl FnOnce() + Send, mut step: impl FnMut(u64)) -> Latencies {
+    let mut latencies = Latencies::new();
     let is_over = &AtomicBool::new(false);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     std::thread::scope(|scope| {
@@ -66,10 +67,10 @@ fn beside(work: impl FnOnce() + Send, mut step: impl FnMut(u64)) -> Waits {
             let job = random.next();
             let start = Instant::now();
             step(job);
-            waits.add(start.elapsed());
+            latencies.add(start.elapsed());
         }
     });
-    waits
+    latencies
 }
 
 pub fn run(plan: &Plan, report: &mut Report) {
@@ -80,7 +81,7 @@ pub fn run(plan: &Plan, report: &mut Report) {
         scan(plan, report);
     }
     if plan.wants("pause") {
-        pauses(plan, report);
+        bulk_calls(plan, report);
     }
 }
 
@@ -100,7 +101,7 @@ fn advance(registry: &JobRegistry<Payload>, ids: &[JobId], random: u64, step: u6
         .expect("live");
 }
 
-/// A sweeper repeatedly sends a heartbeat to every job.
+/// Measures the latency of `advance` while another thread records a heartbeat for every job.
 fn sweeps(plan: &Plan, report: &mut Report) {
     let registry = JobRegistry::builder().capacity(JOBS).build();
     let ids = running(&registry);
@@ -114,16 +115,16 @@ fn sweeps(plan: &Plan, report: &mut Report) {
         map.insert(id, record.clone());
         locked.lock().insert(id, record);
     }
-    let (mut longest, mut rare) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    let (mut longest, mut p9999) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
     let mut step = 0;
     for _ in 0..plan.effort.rounds {
-        let beat_ours = || {
+        let sweep_ours = || {
             for seen in registry.iter() {
                 registry.heartbeat(seen.id()).expect("live");
             }
         };
-        let beat_map = || map.iter_mut().for_each(|mut job| assert!(job.heartbeat()));
-        let beat_locked = || {
+        let sweep_map = || map.iter_mut().for_each(|mut job| assert!(job.heartbeat()));
+        let sweep_locked = || {
             locked
                 .lock()
                 .values_mut()
@@ -134,25 +135,25 @@ fn sweeps(plan: &Plan, report: &mut Report) {
             (step / 64 % 1_000_000) as u32
         };
         let all = [
-            beside(beat_ours, |job| {
+            measure_during(sweep_ours, |job| {
                 advance(&registry, &ids, job, u64::from(next()) * 64);
             }),
-            beside(beat_map, |job| {
-                let mut job = map.get_mut(&(job % JOBS as u64)).expect("there");
+            measure_during(sweep_map, |job| {
+                let mut job = map.get_mut(&(job % JOBS as u64)).expect("registered");
                 job.advance(next()).expect("live");
             }),
-            beside(beat_locked, |job| {
+            measure_during(sweep_locked, |job| {
                 let mut jobs = locked.lock();
-                let job = jobs.get_mut(&(job % JOBS as u64)).expect("there");
+                let job = jobs.get_mut(&(job % JOBS as u64)).expect("registered");
                 job.advance(next()).expect("live");
             }),
         ];
-        for (at, waits) in all.iter().enumerate() {
-            longest[at].push(waits.longest as f64);
-            rare[at].push(waits.rare());
+        for (at, latencies) in all.iter().enumerate() {
+            longest[at].push(latencies.longest as f64);
+            p9999[at].push(latencies.p9999());
         }
     }
-    for (row, samples) in [("longest_in_sweep", longest), ("p9999_in_sweep", rare)] {
+    for (row, samples) in [("longest_in_sweep", longest), ("p9999_in_sweep", p9999)] {
         let [ours, map, locked] = samples.map(median);
         let values = [
             ("ours", ours),
@@ -163,7 +164,7 @@ fn sweeps(plan: &Plan, report: &mut Report) {
     }
 }
 
-/// Detects stalled jobs. The limit loads as many words and does nothing with them.
+/// Measures the detection of stalled jobs. The limit loads three words per job from an array.
 fn scan(plan: &Plan, report: &mut Report) {
     let builder = JobRegistry::builder().capacity(JOBS);
     let registry = builder.stall_after(Duration::from_hours(1)).build();
@@ -189,10 +190,11 @@ fn scan(plan: &Plan, report: &mut Report) {
     );
 }
 
-/// The longest latency of a concurrent step during a million registrations, removals and verdicts,
-/// in the best round. Latency that the code causes is in every round. Latency that the machine
-/// causes, such as preemption for some milliseconds, is not.
-fn pauses(plan: &Plan, report: &mut Report) {
+/// Measures the longest latency of a step during 1,000,000 registrations, verdicts and removals.
+///
+/// The best round counts. Latency caused by the code is in every round. Latency caused by the
+/// machine, such as preemption, is not.
+fn bulk_calls(plan: &Plan, report: &mut Report) {
     let clock = job_registry::ManualClock::new();
     let mut longest = [const { Vec::new() }; 3];
     for _ in 0..plan.effort.rounds.min(5) {
@@ -209,15 +211,15 @@ fn pauses(plan: &Plan, report: &mut Report) {
             job.heartbeat().expect("live");
             advance(&registry, &[job.id()], 0, step);
         };
-        let waits = beside(|| drop(running(&registry)), &mut one);
-        longest[0].push(waits.longest as f64);
+        let latencies = measure_during(|| drop(running(&registry)), &mut one);
+        longest[0].push(latencies.longest as f64);
         clock.advance(Duration::from_secs(2));
         job.heartbeat().expect("live");
         let verdicts = || assert_eq!(registry.fail_stalled().len(), JOBS);
-        longest[1].push(beside(verdicts, &mut one).longest as f64);
+        longest[1].push(measure_during(verdicts, &mut one).longest as f64);
         clock.advance(Duration::from_secs(2));
         let sweep = || assert_eq!(registry.sweep().removed, JOBS);
-        longest[2].push(beside(sweep, &mut one).longest as f64);
+        longest[2].push(measure_during(sweep, &mut one).longest as f64);
     }
     for (row, samples) in [
         "pause_of_register",

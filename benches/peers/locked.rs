@@ -1,6 +1,6 @@
-//! Peers with one lock around all jobs: the guide's design, and maps in a mutex.
+//! Peers with mutexes: the guide's design, maps in one mutex, and a mutex for each job.
 
-use crate::peer::{Keep, KeepMut, Record};
+use crate::peer::{JobStore, JobStoreMut, Record};
 use slotmap::{DefaultKey, SlotMap};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -8,12 +8,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// The guide's design: one asynchronous lock around a dictionary by name.
+/// The guide's design: one async mutex around a map by textual id.
 pub struct Guide(tokio::sync::Mutex<HashMap<String, Record>>);
 
 impl Guide {
-    /// Measures `.await` without a scheduler, where the lock is free. A waiting task is polled
-    /// until it gets the lock, as by an idle runtime, which is far cheaper than parking the thread.
+    /// Acquires the lock without a scheduler, by polling until it is free. This favours the peer,
+    /// because polling is far cheaper than parking the thread.
     fn lock(&self) -> tokio::sync::MutexGuard<'_, HashMap<String, Record>> {
         let mut cx = Context::from_waker(Waker::noop());
         let mut lock = pin!(self.0.lock());
@@ -24,13 +24,13 @@ impl Guide {
                 }
                 std::hint::spin_loop();
             }
-            // The thread that holds the lock may have no processor.
+            // The holder of the lock may be waiting for a processor.
             std::thread::yield_now();
         }
     }
 }
 
-impl Keep<Record> for Guide {
+impl JobStore<Record> for Guide {
     const NAME: &'static str = "guide";
     type Key = Arc<str>;
 
@@ -38,7 +38,7 @@ impl Keep<Record> for Guide {
         Self(tokio::sync::Mutex::new(HashMap::with_capacity(jobs)))
     }
     fn insert(&self, item: Record, random: u64) -> Arc<str> {
-        // As long as a UUID in text form.
+        // The name is as long as a UUID in text form.
         let mut name = String::with_capacity(36);
         let _ = write!(name, "{random:016x}-{:019x}", !random);
         let key = name.as_str().into();
@@ -54,7 +54,7 @@ impl Keep<Record> for Guide {
     }
 }
 
-impl KeepMut for Guide {
+impl JobStoreMut for Guide {
     fn write<R>(&self, key: &Arc<str>, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         self.lock().get_mut(&**key).map(f)
     }
@@ -64,7 +64,7 @@ macro_rules! mutexed_map {
     ($name:ident, $shown:literal, $mutex:ty, $lock:expr) => {
         pub struct $name($mutex);
 
-        impl Keep<Record> for $name {
+        impl JobStore<Record> for $name {
             const NAME: &'static str = $shown;
             type Key = u64;
 
@@ -84,7 +84,7 @@ macro_rules! mutexed_map {
             }
         }
 
-        impl KeepMut for $name {
+        impl JobStoreMut for $name {
             fn write<R>(&self, key: &u64, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
                 $lock(&self.0).get_mut(key).map(f)
             }
@@ -95,7 +95,8 @@ macro_rules! mutexed_map {
 type Map = HashMap<u64, Record>;
 
 fn lock_std(map: &std::sync::Mutex<Map>) -> std::sync::MutexGuard<'_, Map> {
-    map.lock().expect("no panic under it")
+    map.lock()
+        .expect("no thread panics while it holds the lock")
 }
 
 mutexed_map!(StdMutex, "std_mutex_map", std::sync::Mutex<Map>, lock_std);
@@ -106,10 +107,10 @@ mutexed_map!(
     parking_lot::Mutex::lock
 );
 
-/// The fastest peer on one thread: an index and a generation, as in this crate.
+/// A slot map in a mutex. Its keys are an index and a generation, as in this crate.
 pub struct Slots(parking_lot::Mutex<SlotMap<DefaultKey, Record>>);
 
-impl Keep<Record> for Slots {
+impl JobStore<Record> for Slots {
     const NAME: &'static str = "mutex_slotmap";
     type Key = DefaultKey;
 
@@ -128,16 +129,16 @@ impl Keep<Record> for Slots {
     }
 }
 
-impl KeepMut for Slots {
+impl JobStoreMut for Slots {
     fn write<R>(&self, key: &DefaultKey, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         self.0.lock().get_mut(*key).map(f)
     }
 }
 
-/// One job in a mutex, without a look-up: for `same_job` and `advance_by_handle`.
-pub struct MutexInHand;
+/// A mutex for each job, without a look-up: for `same_job` and `advance_by_handle`.
+pub struct MutexPerJob;
 
-impl Keep<Record> for MutexInHand {
+impl JobStore<Record> for MutexPerJob {
     const NAME: &'static str = "parking_lot_job";
     type Key = Arc<parking_lot::Mutex<Record>>;
 
@@ -155,7 +156,7 @@ impl Keep<Record> for MutexInHand {
     }
 }
 
-impl KeepMut for MutexInHand {
+impl JobStoreMut for MutexPerJob {
     fn write<R>(&self, key: &Self::Key, f: impl FnOnce(&mut Record) -> R) -> Option<R> {
         Some(f(&mut key.lock()))
     }

@@ -1,23 +1,22 @@
-//! `cargo bench --bench peers`: this crate compared with its peers and the limits of the machine,
-//! as ratios.
+//! Ratios of this crate to its peers and to the limits of the machine.
 //!
-//! It does not use criterion, which measures one contender after the other, minutes apart. The load
-//! of the machine changes meanwhile, and a ratio of two such numbers is worthless. Here this crate
-//! and all peers alternate in turns of about a millisecond in one process, and each number is the
-//! median of its turns. Only the ratios matter; the nanoseconds show the order of magnitude.
+//! `cargo bench --bench peers` runs the comparison. `-- --quick` runs fewer rounds, and all rows.
+//! `-- --only NAME` runs the rows whose name contains NAME.
 //!
-//! `-- --quick` takes fewer turns, and omits no goal. `-- --only NAME` takes the rows whose name
-//! contains NAME.
+//! Criterion would measure the contenders one after the other, minutes apart. The load of the
+//! machine changes meanwhile, and distorts the ratio of two such numbers. Here, this crate and its
+//! peers alternate in short rounds within one process. Most rows report the median of the rounds.
+//! Only the ratios are meaningful. The times show the order of magnitude.
 
 mod chart;
 mod concurrent;
 mod contest;
 mod goals;
 mod held;
+mod latency;
 mod locked;
 mod maps;
 mod ours;
-mod pauses;
 mod peer;
 mod report;
 mod timers;
@@ -27,7 +26,7 @@ use contest::Effort;
 use report::Report;
 use std::time::Instant;
 
-/// The rows to measure, and the number of turns.
+/// Rows to measure, and the size of each measurement.
 pub struct Plan {
     effort: Effort,
     only: Option<String>,
@@ -55,7 +54,7 @@ fn main() {
     held::run(&plan, &mut report);
     wakes::run(&plan, &mut report);
     timers::run(&plan, &mut report);
-    pauses::run(&plan, &mut report);
+    latency::run(&plan, &mut report);
     report.print();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     report.write(&format!("{root}/target/peers.json"));

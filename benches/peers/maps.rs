@@ -1,11 +1,11 @@
-//! The calls on one of many jobs, compared with every map that could keep them.
+//! Calls on one of many jobs, compared with maps and slabs that could store the jobs.
 
 use crate::Plan;
 use crate::concurrent::{DashMap, Limit, Moka, Papaya, Scc, Slab, Watch};
-use crate::contest::{Call, Contender, Kept, rounds};
-use crate::locked::{Guide, MutexInHand, ParkingLot, Slots, StdMutex};
+use crate::contest::{Call, Contender, Populated, rounds};
+use crate::locked::{Guide, MutexPerJob, ParkingLot, Slots, StdMutex};
 use crate::ours::{Handle, Ours};
-use crate::peer::{InWords, Peer, Plain};
+use crate::peer::{InAtomics, InRecords, Peer};
 use crate::report::Report;
 use std::collections::hash_map::RandomState;
 
@@ -18,39 +18,39 @@ const BY_ID: [(&str, Call); 6] = [
     ("mix_90_10", Call::Mix),
     ("heartbeat", Call::Heartbeat),
     ("update", Call::Update),
-    ("life", Call::Life),
+    ("life", Call::Cycle),
 ];
 
-fn kept<P: Peer>(jobs: usize) -> Box<dyn Contender>
+fn populated<P: Peer>(jobs: usize) -> Box<dyn Contender>
 where
     P::Key: 'static,
 {
-    Box::new(Kept::<P>::new(jobs))
+    Box::new(Populated::<P>::new(jobs))
 }
 
 fn by_id(jobs: usize) -> Vec<Box<dyn Contender>> {
     vec![
-        kept::<Ours>(jobs),
-        kept::<Plain<Guide>>(jobs),
-        kept::<Plain<StdMutex>>(jobs),
-        kept::<Plain<ParkingLot>>(jobs),
-        kept::<Plain<Slots>>(jobs),
-        kept::<Plain<DashMap<RandomState>>>(jobs),
-        kept::<Plain<DashMap<foldhash::fast::RandomState>>>(jobs),
-        kept::<Plain<Scc>>(jobs),
-        kept::<InWords<Papaya>>(jobs),
-        kept::<InWords<Slab>>(jobs),
-        kept::<Plain<Moka>>(jobs),
-        kept::<InWords<Limit>>(jobs),
+        populated::<Ours>(jobs),
+        populated::<InRecords<Guide>>(jobs),
+        populated::<InRecords<StdMutex>>(jobs),
+        populated::<InRecords<ParkingLot>>(jobs),
+        populated::<InRecords<Slots>>(jobs),
+        populated::<InRecords<DashMap<RandomState>>>(jobs),
+        populated::<InRecords<DashMap<foldhash::fast::RandomState>>>(jobs),
+        populated::<InRecords<Scc>>(jobs),
+        populated::<InAtomics<Papaya>>(jobs),
+        populated::<InAtomics<Slab>>(jobs),
+        populated::<InRecords<Moka>>(jobs),
+        populated::<InAtomics<Limit>>(jobs),
     ]
 }
 
 fn by_handle(jobs: usize) -> Vec<Box<dyn Contender>> {
     vec![
-        kept::<Handle>(jobs),
-        kept::<Plain<MutexInHand>>(jobs),
-        kept::<Plain<Watch>>(jobs),
-        kept::<InWords<Limit>>(jobs),
+        populated::<Handle>(jobs),
+        populated::<InRecords<MutexPerJob>>(jobs),
+        populated::<InRecords<Watch>>(jobs),
+        populated::<InAtomics<Limit>>(jobs),
     ]
 }
 
@@ -74,7 +74,7 @@ fn contest(
 ) {
     let wanted = calls.iter().filter(|(row, _)| plan.wants(row));
     let wanted: Vec<_> = wanted
-        // The size of the registry does not affect the calls on one job.
+        // The size of the registry does not affect calls on one job, so they run once.
         .filter(|(_, call)| *call != Call::SameJob || jobs == SIZES[0])
         .collect();
     if wanted.is_empty() {

@@ -1,10 +1,11 @@
-//! This crate, by id and by handle.
+//! This crate as a contender, by id and by handle.
 
 use crate::peer::{Peer, RUNNING};
 use job_registry::{Job, JobId, JobRegistry, Progress, Status};
 
 pub type Payload = crate::peer::Payload;
 
+/// This crate by id.
 pub struct Ours(pub JobRegistry<Payload>);
 
 fn status(status: Status) -> u8 {
@@ -51,8 +52,7 @@ impl Peer for Ours {
     }
 }
 
-/// The owner's handle, which corresponds to the peers' `Arc`: the registry, and the job's slot in
-/// it.
+/// This crate by the owner's handle, which corresponds to the peers' `Arc`.
 pub struct Handle(JobRegistry<Payload>);
 
 impl Peer for Handle {

@@ -1,47 +1,49 @@
-//! The work of every peer, each in its own best form.
+//! The calls that are compared, and their implementations for peers.
 //!
-//! A peer is a way to *keep* jobs ([`Keep`]). It keeps either a plain [`Record`] that it lends for
-//! writing, or [`Atomics`] that are written through a shared reference. The steps are written once
-//! for each.
+//! A peer is a [`JobStore`]. If it lends its jobs for writing, they are plain [`Record`]s.
+//! Otherwise they are [`Atomics`], which are written through a shared reference. The calls are
+//! implemented once for each of the two.
 
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-pub const MOST: u32 = 1_000_000;
+pub const MAX_PPM: u32 = 1_000_000;
 pub const PENDING: u8 = 0;
 pub const RUNNING: u8 = 1;
 pub const COMPLETED: u8 = 2;
 pub type Payload = [u8; 16];
 
-/// Every step returns whether it was accepted, or its result: there are no blind stores.
+/// The calls of a contender. Each step is checked, and returns its result or whether it was
+/// accepted.
 pub trait Peer: Send + Sync + Sized + 'static {
     const NAME: &'static str;
-    /// A limit has no look-up and is not a registry, so not every call has a meaning there.
+    /// Whether this is the limit, which has no look-up and does not support every call.
     const IS_LIMIT: bool = false;
     type Key: Send + Sync;
 
     fn new(jobs: usize) -> Self;
-    /// `random` determines the id.
+    /// Registers a job. `random` determines its id.
     fn register(&self, random: u64) -> Self::Key;
     fn start(&self, key: &Self::Key) -> bool;
     fn advance(&self, key: &Self::Key, ppm: u32) -> Option<u32>;
-    /// Status, progress and whether there was a heartbeat.
+    /// Returns the status, the progress and whether there was a heartbeat.
     fn snapshot(&self, key: &Self::Key) -> Option<(u8, u32, bool)>;
     fn heartbeat(&self, key: &Self::Key) -> bool;
-    /// Counts in the payload.
+    /// Increments a counter in the payload.
     fn update(&self, key: &Self::Key) -> bool;
     fn complete(&self, key: &Self::Key) -> bool;
-    /// Removes an ended job only.
+    /// Removes the job if it has ended.
     fn remove(&self, key: &Self::Key) -> bool;
 }
 
+/// A job as plain data.
 #[derive(Clone, Debug)]
 pub struct Record {
     pub status: u8,
     pub progress: u32,
-    pub beat: Instant,
-    /// When it was registered, started and ended, as every peer keeps it.
+    pub heartbeat_at: Instant,
+    /// Times of registration, start and end.
     pub times: [Instant; 3],
     pub payload: Payload,
 }
@@ -52,7 +54,7 @@ impl Record {
         Self {
             status: PENDING,
             progress: 0,
-            beat: now,
+            heartbeat_at: now,
             times: [now; 3],
             payload: [0; 16],
         }
@@ -71,25 +73,25 @@ impl Record {
         if self.status != RUNNING {
             return None;
         }
-        self.progress = self.progress.max(ppm.min(MOST));
+        self.progress = self.progress.max(ppm.min(MAX_PPM));
         Some(self.progress)
     }
 
     pub fn heartbeat(&mut self) -> bool {
         let is_live = self.status <= RUNNING;
         if is_live {
-            self.beat = Instant::now();
+            self.heartbeat_at = Instant::now();
         }
         is_live
     }
 }
 
-/// The record in atomic words: `status | progress` in the first, nanoseconds in the second.
+/// A job in atomic words. The status is in the upper half of `state`, the progress in the lower.
 #[derive(Debug)]
 pub struct Atomics {
     state: AtomicU64,
-    beat: AtomicU64,
-    /// When it was registered, started and ended, in nanoseconds.
+    heartbeat_at: AtomicU64,
+    /// Times of registration, start and end, in nanoseconds.
     times: [AtomicU64; 3],
     pub payload: Mutex<Payload>,
     origin: Instant,
@@ -100,7 +102,7 @@ impl Atomics {
         let now = origin.elapsed().as_nanos() as u64;
         Self {
             state: AtomicU64::new(0),
-            beat: AtomicU64::new(now.max(1)),
+            heartbeat_at: AtomicU64::new(now.max(1)),
             times: [now, 0, 0].map(AtomicU64::new),
             payload: Mutex::new([0; 16]),
             origin,
@@ -132,7 +134,7 @@ impl Atomics {
     }
 
     pub fn advance(&self, ppm: u32) -> Option<u32> {
-        let ppm = ppm.min(MOST);
+        let ppm = ppm.min(MAX_PPM);
         let mut word = self.state.load(Ordering::Acquire);
         loop {
             if (word >> 32) as u8 != RUNNING {
@@ -154,45 +156,51 @@ impl Atomics {
 
     pub fn snapshot(&self) -> (u8, u32, bool) {
         let (status, progress) = self.state();
-        (status, progress, self.beat.load(Ordering::Acquire) > 0)
+        (
+            status,
+            progress,
+            self.heartbeat_at.load(Ordering::Acquire) > 0,
+        )
     }
 
-    /// Makes `exchanges` compare-exchanges. A registry needs one, and the goal allows three.
+    /// Makes the given number of compare-exchanges. A peer needs one, and the limit makes three.
     pub fn heartbeat(&self, exchanges: usize) -> bool {
         if self.state().0 > RUNNING {
             return false;
         }
         let now = self.origin.elapsed().as_nanos() as u64;
-        for more in 0..exchanges as u64 {
-            let last = self.beat.load(Ordering::Acquire);
-            let to = last.max(now) + more;
-            let _ = self
-                .beat
-                .compare_exchange(last, to, Ordering::AcqRel, Ordering::Acquire);
+        for offset in 0..exchanges as u64 {
+            let last = self.heartbeat_at.load(Ordering::Acquire);
+            let to = last.max(now) + offset;
+            let _ =
+                self.heartbeat_at
+                    .compare_exchange(last, to, Ordering::AcqRel, Ordering::Acquire);
         }
         true
     }
 }
 
-/// A way to keep jobs and find them again.
-pub trait Keep<I>: Send + Sync + Sized + 'static {
+/// A container of jobs, with look-up by key.
+pub trait JobStore<I>: Send + Sync + Sized + 'static {
     const NAME: &'static str;
     const IS_LIMIT: bool = false;
     type Key: Send + Sync;
     fn new(jobs: usize) -> Self;
     fn insert(&self, item: I, random: u64) -> Self::Key;
     fn read<R>(&self, key: &Self::Key, f: impl FnOnce(&I) -> R) -> Option<R>;
-    /// Returns whether the job was there and `f` agreed.
+    /// Removes the job if it exists and `f` returns true. Returns whether it was removed.
     fn remove_if(&self, key: &Self::Key, f: impl FnOnce(&I) -> bool) -> bool;
 }
 
-pub trait KeepMut: Keep<Record> {
+/// A container that lends its records for writing.
+pub trait JobStoreMut: JobStore<Record> {
     fn write<R>(&self, key: &Self::Key, f: impl FnOnce(&mut Record) -> R) -> Option<R>;
 }
 
-pub struct Plain<K>(pub K);
+/// A peer whose jobs are records.
+pub struct InRecords<K>(pub K);
 
-impl<K: KeepMut> Peer for Plain<K> {
+impl<K: JobStoreMut> Peer for InRecords<K> {
     const NAME: &'static str = K::NAME;
     const IS_LIMIT: bool = K::IS_LIMIT;
     type Key = K::Key;
@@ -225,7 +233,7 @@ impl<K: KeepMut> Peer for Plain<K> {
     }
     fn complete(&self, key: &K::Key) -> bool {
         let complete = |job: &mut Record| {
-            job.progress = MOST;
+            job.progress = MAX_PPM;
             job.step(RUNNING, COMPLETED)
         };
         self.0.write(key, complete).unwrap_or(false)
@@ -235,39 +243,40 @@ impl<K: KeepMut> Peer for Plain<K> {
     }
 }
 
-pub struct InWords<K> {
-    pub keep: K,
+/// A peer whose jobs are atomic words.
+pub struct InAtomics<K> {
+    pub store: K,
     origin: Instant,
 }
 
-impl<K: Keep<Atomics>> Peer for InWords<K> {
+impl<K: JobStore<Atomics>> Peer for InAtomics<K> {
     const NAME: &'static str = K::NAME;
     const IS_LIMIT: bool = K::IS_LIMIT;
     type Key = K::Key;
 
     fn new(jobs: usize) -> Self {
         Self {
-            keep: K::new(jobs),
+            store: K::new(jobs),
             origin: Instant::now(),
         }
     }
     fn register(&self, random: u64) -> K::Key {
-        self.keep.insert(Atomics::new(self.origin), random)
+        self.store.insert(Atomics::new(self.origin), random)
     }
     fn start(&self, key: &K::Key) -> bool {
-        let step = self.keep.read(key, |job| job.step(PENDING, RUNNING));
+        let step = self.store.read(key, |job| job.step(PENDING, RUNNING));
         step.unwrap_or(false)
     }
     fn advance(&self, key: &K::Key, ppm: u32) -> Option<u32> {
-        self.keep.read(key, |job| job.advance(ppm))?
+        self.store.read(key, |job| job.advance(ppm))?
     }
     fn snapshot(&self, key: &K::Key) -> Option<(u8, u32, bool)> {
-        self.keep.read(key, Atomics::snapshot)
+        self.store.read(key, Atomics::snapshot)
     }
     fn heartbeat(&self, key: &K::Key) -> bool {
         let exchanges = if K::IS_LIMIT { 3 } else { 1 };
-        let beat = self.keep.read(key, |job| job.heartbeat(exchanges));
-        beat.unwrap_or(false)
+        let is_recorded = self.store.read(key, |job| job.heartbeat(exchanges));
+        is_recorded.unwrap_or(false)
     }
     fn update(&self, key: &K::Key) -> bool {
         let count = |job: &Atomics| {
@@ -275,13 +284,13 @@ impl<K: Keep<Atomics>> Peer for InWords<K> {
             payload[0] = payload[0].wrapping_add(1);
             job.state().0 <= RUNNING
         };
-        self.keep.read(key, count).unwrap_or(false)
+        self.store.read(key, count).unwrap_or(false)
     }
     fn complete(&self, key: &K::Key) -> bool {
-        let step = self.keep.read(key, |job| job.step(RUNNING, COMPLETED));
+        let step = self.store.read(key, |job| job.step(RUNNING, COMPLETED));
         step.unwrap_or(false)
     }
     fn remove(&self, key: &K::Key) -> bool {
-        self.keep.remove_if(key, |job| job.state().0 > RUNNING)
+        self.store.remove_if(key, |job| job.state().0 > RUNNING)
     }
 }

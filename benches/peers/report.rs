@@ -1,14 +1,15 @@
-//! What was measured, as a table and as JSON.
+//! The measured rows, as text, as a Markdown table and as JSON.
 
 use crate::goals;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// A measurement of every contender.
 pub struct Row {
     pub call: &'static str,
     pub jobs: usize,
     pub threads: usize,
-    /// Of a unit that is the row's own affair: nanoseconds, mostly. Ours first.
+    /// Value of each contender, this crate first. Most rows are in nanoseconds.
     pub values: Vec<(&'static str, f64)>,
 }
 
@@ -18,7 +19,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Ours comes first.
+    /// Prints and adds a row. The first of `values` is this crate's.
     pub fn add(
         &mut self,
         call: &'static str,
@@ -36,12 +37,13 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Returns a row, if it was measured.
     pub fn row(&self, call: &str, jobs: usize, threads: usize) -> Option<&Row> {
         let mut rows = self.rows.iter();
         rows.find(|row| (row.call, row.jobs, row.threads) == (call, jobs, threads))
     }
 
-    /// The other's value divided by ours.
+    /// Returns the other's value divided by this crate's, if the row was measured.
     pub fn ratio(&self, call: &str, jobs: usize, threads: usize, other: &str) -> Option<f64> {
         let mut ratios = self.row(call, jobs, threads)?.ratios();
         ratios
@@ -49,6 +51,7 @@ impl Report {
             .map(|(_, ratio)| ratio)
     }
 
+    /// Prints the ratios of all rows.
     pub fn print(&self) {
         println!("\nEach number is the other's divided by ours: above 1, ours is better.\n");
         for row in &self.rows {
@@ -61,7 +64,7 @@ impl Report {
         }
     }
 
-    /// Writes every row, and every goal that is missed.
+    /// Writes every row and every missed goal to the document of measured ratios.
     pub fn write_markdown(&self, path: &str) {
         let mut text = String::from(include_str!("header.md"));
         text +=
@@ -79,11 +82,11 @@ impl Report {
             } = row;
             let _ = writeln!(text, "| {call} | {jobs} | {threads} | {shown} |");
         }
-        let verdicts = goals::judge(self);
+        let verdicts = goals::evaluate(self);
         let met = verdicts.iter().filter(|verdict| verdict.is_met()).count();
         let _ = write!(
             text,
-            "\nOf {} goals, {met} are met. The others:\n\n",
+            "\n{met} of {} goals are met. The missed goals:\n\n",
             verdicts.len()
         );
         text += "| call, jobs, threads, other | ratio | goal |\n|---|---:|---:|\n";
@@ -95,9 +98,10 @@ impl Report {
             } = missed;
             let _ = writeln!(text, "| {place} | {ratio:.2} | {least:.2} |");
         }
-        std::fs::write(path, text).expect("docs are writable");
+        std::fs::write(path, text).expect("docs should be writable");
     }
 
+    /// Writes all ratios as JSON.
     pub fn write(&self, path: &str) {
         let ratios = self.rows.iter().flat_map(|row| {
             let key = format!("{}/{}/{}", row.call, row.jobs, row.threads);
@@ -106,13 +110,13 @@ impl Report {
                 .map(move |(name, ratio)| (format!("{key}/{name}"), rounded(ratio)))
         });
         let ratios: BTreeMap<_, _> = ratios.collect();
-        let text = serde_json::to_string_pretty(&ratios).expect("numbers");
+        let text = serde_json::to_string_pretty(&ratios).expect("numbers are valid JSON");
         std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")).unwrap();
-        std::fs::write(path, text + "\n").expect("target is writable");
+        std::fs::write(path, text + "\n").expect("target should be writable");
     }
 }
 
-/// Three digits, or as many as it has.
+/// Formats a ratio with three significant digits, or as an integer from 100.
 fn short(ratio: f64) -> String {
     match ratio {
         ratio if ratio < 10.0 => format!("{ratio:.2}"),
@@ -122,6 +126,7 @@ fn short(ratio: f64) -> String {
 }
 
 impl Row {
+    /// Returns each other contender's value divided by this crate's.
     pub fn ratios(&self) -> impl Iterator<Item = (&'static str, f64)> + '_ {
         let ours = self.values[0].1;
         self.values[1..]

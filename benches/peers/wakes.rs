@@ -1,4 +1,4 @@
-//! A step, and the wake of one task that waits for it.
+//! Time of a step that wakes one waiting task.
 
 use crate::Plan;
 use crate::contest::median;
@@ -13,10 +13,11 @@ use std::time::Instant;
 
 const STEPS: u32 = 20_000;
 
+/// A waker that counts its wakes.
 #[derive(Default)]
-struct Bell(AtomicU32);
+struct CountingWaker(AtomicU32);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -44,11 +45,11 @@ fn ours() -> f64 {
     let jobs = JobRegistry::new();
     let job = jobs.register([0_u8; 16]).expect("room");
     job.start().expect("pending");
-    let mut watch = job.watch().expect("there");
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(bell.clone());
+    let mut watch = job.watch().expect("registered");
+    let counter = Arc::new(CountingWaker::default());
+    let waker = Waker::from(counter.clone());
     let cx = &mut Context::from_waker(&waker);
-    // The first item is the current state.
+    // The first item is the current state, for which a watch does not wait.
     assert!(pin!(watch.changed()).poll(cx).is_ready());
     let start = Instant::now();
     for step in 1..=STEPS {
@@ -57,12 +58,12 @@ fn ours() -> f64 {
         job.advance(Progress::from_ppm(step).expect("in range"))
             .expect("live");
         let Poll::Ready(Some(seen)) = changed.as_mut().poll(cx) else {
-            panic!("was woken for nothing");
+            panic!("the watch was woken without a change");
         };
         assert_eq!(seen.progress().ppm(), step);
     }
     let took = start.elapsed();
-    assert_eq!(bell.0.load(Ordering::Relaxed), STEPS);
+    assert_eq!(counter.0.load(Ordering::Relaxed), STEPS);
     took.as_nanos() as f64 / f64::from(STEPS)
 }
 
@@ -70,8 +71,8 @@ fn tokio_watch() -> f64 {
     let mut record = Record::new();
     record.status = RUNNING;
     let (job, mut watch) = tokio::sync::watch::channel(record);
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(bell.clone());
+    let counter = Arc::new(CountingWaker::default());
+    let waker = Waker::from(counter.clone());
     let cx = &mut Context::from_waker(&waker);
     let start = Instant::now();
     for step in 1..=STEPS {
@@ -84,6 +85,6 @@ fn tokio_watch() -> f64 {
         assert_eq!(watch.borrow_and_update().progress, step);
     }
     let took = start.elapsed();
-    assert_eq!(bell.0.load(Ordering::Relaxed), STEPS);
+    assert_eq!(counter.0.load(Ordering::Relaxed), STEPS);
     took.as_nanos() as f64 / f64::from(STEPS)
 }
