@@ -71,44 +71,6 @@ fn changes_in_a_row_lead_to_the_end() {
     );
 }
 
-/// Through retries, a watcher that has seen the failed attempt waits for the next one. Neither the
-/// retry nor the completion after it is missed.
-#[test]
-fn a_watch_through_retries_never_misses_the_completion() {
-    let claim = claim!(
-        a_watch_through_retries_never_misses_the_completion,
-        [P9],
-        [29]
-    );
-    check(&claim, &[1, 2, 3], &[], || {
-        let (jobs, job) = running(());
-        job.fail("disk full").unwrap();
-        let id = job.id();
-        let mut watch = jobs.watch(id).unwrap().through_retries();
-        let failed = block_on(watch.changed()).unwrap();
-        assert_eq!(failed.status(), Status::Failed);
-        let (items, ()) = race(
-            move || {
-                let mut items = 0;
-                let mut last = failed;
-                while let Some(seen) = block_on(watch.changed()) {
-                    assert!(last.version() < seen.version(), "an item that is not newer");
-                    items += 1;
-                    last = seen;
-                }
-                assert_eq!((last.attempt(), last.status()), (2, Status::Completed));
-                items
-            },
-            move || {
-                let next = call!(jobs.retry(id)).unwrap();
-                call!(next.start()).unwrap();
-                call!(next.complete()).unwrap();
-            },
-        );
-        items
-    });
-}
-
 /// A watcher that polls after the removal still learns how the job ended.
 #[test]
 fn the_end_is_learned_after_the_removal() {

@@ -7,7 +7,6 @@ use crate::slots::watchers::Registration;
 use crate::sync::{Arc, Mark, Weak};
 use crate::types::error::LookupError;
 use crate::types::snapshot::Snapshot;
-use crate::types::status::Status;
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -55,7 +54,6 @@ pub struct Watch<T> {
     id: FencedId,
     registration: Registration,
     seen: Option<u64>,
-    through_retries: bool,
     finished: bool,
 }
 
@@ -76,7 +74,6 @@ impl<T> Watch<T> {
             id,
             registration: registry.table.watchers().enter(id.slot, id.generation),
             seen,
-            through_retries: false,
             finished: false,
         }
     }
@@ -85,41 +82,6 @@ impl<T> Watch<T> {
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn at(registry: &Arc<RegistryState<T>>, id: FencedId, version: u64) -> Self {
         Self::registered(registry, id, Some(version))
-    }
-
-    /// Returns the watch, which then also follows later attempts: a failed or cancelled attempt is an
-    /// item, and not the last. The watch finishes when the job completes or is removed.
-    ///
-    /// ```
-    /// use job_registry::{JobRegistry, Status};
-    ///
-    /// let jobs = JobRegistry::new();
-    /// let first = jobs.register("deck")?;
-    /// let mut watch = jobs.watch(first.id())?.through_retries();
-    /// first.fail("the renderer crashed")?;
-    /// let failed = pollster::block_on(watch.changed()).map(|seen| seen.status());
-    /// assert_eq!(failed, Some(Status::Failed));
-    ///
-    /// let second = jobs.retry(first.id())?;
-    /// second.start()?;
-    /// second.complete()?;
-    /// let completed = pollster::block_on(watch.changed()).map(|seen| seen.status());
-    /// assert_eq!(completed, Some(Status::Completed));
-    /// assert_eq!(pollster::block_on(watch.changed()), None);
-    /// # Ok::<(), job_registry::Error>(())
-    /// ```
-    pub fn through_retries(mut self) -> Self {
-        self.through_retries = true;
-        self
-    }
-
-    /// Returns whether an item of this status is the last.
-    fn is_last(&self, status: Status) -> bool {
-        if self.through_retries {
-            status == Status::Completed
-        } else {
-            status.is_ended()
-        }
     }
 
     /// Returns the next snapshot: at once if there is one that has not been returned, otherwise
@@ -153,7 +115,7 @@ impl<T> Watch<T> {
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());
-                    self.finished = self.is_last(snapshot.status());
+                    self.finished = snapshot.status().is_ended();
                     return Poll::Ready(Some(snapshot));
                 }
                 // Seen already, and the waker is registered: wait, unless the job has moved on.
@@ -167,10 +129,7 @@ impl<T> Watch<T> {
                 _ => {
                     if let Some(last) = slot.watchers.wait(self.registration, cx.waker()) {
                         self.finished = true;
-                        // A watch through retries has seen a failed job's last state already.
-                        return Poll::Ready(
-                            Some(last).filter(|last| self.seen != Some(last.version())),
-                        );
+                        return Poll::Ready(Some(last));
                     }
                     waiting = true;
                 }

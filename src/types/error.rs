@@ -285,7 +285,7 @@ errors! {
     /// ```
     /// use job_registry::{Error, JobRegistry, Progress};
     ///
-    /// fn start_half_done(jobs: &JobRegistry<&str>) -> Result<(), Error> {
+    /// fn start_half_done(jobs: &JobRegistry<&'static str>) -> Result<(), Error> {
     ///     let job = jobs.register("deck")?;
     ///     job.start()?;
     ///     job.advance(Progress::percent(50.0)?)?;
