@@ -27,7 +27,7 @@ fn main() {
     // Then it hangs.
     clock.advance(Duration::from_secs(31));
     let failed = jobs.fail_stalled();
-    let error = jobs.get(first.id()).unwrap().error.unwrap();
+    let error = jobs.get(first.id()).unwrap().reason.unwrap();
     println!(
         "attempt {}: {} ({error})",
         failed[0].attempt(),

@@ -131,9 +131,11 @@ pub use types::error::{
     Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
 pub use types::id::{JobId, ParseIdError};
+pub use types::options::Options;
 pub use types::progress::{Progress, ProgressError};
-pub use types::snapshot::{Counts, Record, Snapshot, Times};
+pub use types::snapshot::{Counts, Details, Record, Snapshot, Times};
 pub use types::status::Status;
+pub use types::version::{ParseVersionError, Version};
 
 /// The guarantee for the checkers: the changes of a slot that any thread may make.
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(super) fn spec_of(memory: &Memory, now: u64) -> Spec {
         capacity: usize::MAX,
         retention: Duration::MAX,
         stall_after: STALL_AFTER,
+        stop_grace: Duration::ZERO,
     });
     spec.now = now;
     for generation in 1..memory.state.generation {

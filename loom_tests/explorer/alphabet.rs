@@ -382,6 +382,7 @@ impl Start {
         capacity: 1,
         retention: Duration::ZERO,
         stall_after: Duration::from_millis(5),
+        stop_grace: Duration::from_millis(4),
     };
 
     /// Returns the watches of [`JOB`] that wait, or have been woken and not polled.

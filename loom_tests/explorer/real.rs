@@ -1,7 +1,7 @@
 //! Execution of a program on the registry.
 
 use super::super::harness::{self, Bell, ModelClock, note, nothing_is_left, registry};
-use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who};
+use super::super::spec::{Call, Name, Record, Refusal, Ret, View, Who, revision};
 use super::alphabet::{EARLIER, EARLIER_WATCH, JOB, Letter, NOW, Start};
 use super::history::{self, Stamps};
 use super::judge::{Answers, Outcome, RealTime, ends_the_call, final_calls, place};
@@ -130,6 +130,7 @@ fn begin(start: Start) -> Shared {
             .capacity(limits.capacity)
             .retention(limits.retention)
             .stall_after(limits.stall_after)
+            .stop_grace(limits.stop_grace)
     });
     let mut watches = Watches::new();
     let earlier = (start == Start::Reused).then(|| {
@@ -391,6 +392,23 @@ fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, R
         Call::Complete(_) => by!(by.complete()).map(done)?,
         Call::Fail(_, why) => by!(by.fail(why)).map(done)?,
         Call::Cancel(_) => by!(by.cancel()).map(done)?,
+        Call::CancelBecause(_, why) => by!(by.cancel_because(why)).map(done)?,
+        Call::RequestStop(_, why) => Ret::Status(by!(by.request_stop(why))?),
+        Call::Note(_, note) => by!(by.note(note)).map(done)?,
+        Call::Report(_, progress, note) => Ret::Progress(by!(by.report(progress, note))?),
+        Call::Details(_) => {
+            let seen = by!(by.details())?;
+            Ret::Details(Box::new(Record {
+                view: view(name, &seen.snapshot),
+                registered: millis(seen.times.registered),
+                started: seen.times.started.map(millis),
+                ended: seen.times.ended.map(millis),
+                removal: seen.times.removal.map(millis),
+                note: seen.note.as_deref().map(str::to_owned),
+                reason: seen.reason.as_deref().map(str::to_owned),
+                payload: 0,
+            }))
+        }
         Call::Snapshot(_) => Ret::View(view(name, &by!(by.snapshot())?)),
         Call::Get(_) => Ret::Record(Box::new(record_of(&jobs.get(id)?))),
         Call::RemoveAfter(_, delay) => by!(by.remove_after(delay)).map(done)?,
@@ -404,6 +422,7 @@ fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, R
             Ret::Counts([
                 counts.pending,
                 counts.running,
+                counts.stopping,
                 counts.completed,
                 counts.failed,
                 counts.cancelled,
@@ -484,6 +503,7 @@ fn view(job: Name, seen: &Snapshot) -> View {
     View {
         job,
         version: (seen.attempt(), seen.status(), seen.progress()),
+        revision: revision(&seen.version()),
         beat: millis(seen.last_heartbeat()),
     }
 }
@@ -496,7 +516,8 @@ fn record_of<P: Borrow<u64>>(seen: &crate::Record<P>) -> Record {
         started: seen.times.started.map(millis),
         ended: seen.times.ended.map(millis),
         removal: seen.times.removal.map(millis),
-        error: seen.error.as_deref().map(str::to_owned),
+        note: seen.note.as_deref().map(str::to_owned),
+        reason: seen.reason.as_deref().map(str::to_owned),
         payload: *seen.payload.borrow(),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A checker runs all threads of a model on one OS thread, so plain thread-locals suffice.
 
-use crate::guarantee::{Heartbeat, Memory, State, rule};
+use crate::guarantee::{Heartbeat, Memory, State, revision_of, rule};
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::state_word::StateWord;
 use std::cell::RefCell;
@@ -145,6 +145,11 @@ pub(crate) fn given_back(slot: Slot) {
 /// Records that this thread has stored the nonce of the slot's next job.
 pub(crate) fn named(slot: Slot) {
     step(slot, |memory, _| memory.nonce = memory.state.generation);
+}
+
+/// Records that this thread has changed the revision of a slot.
+pub(crate) fn revised(slot: Slot, to: u64) {
+    step(slot, |memory, _| memory.revision = revision_of(to));
 }
 
 /// Recorded possession of a job's lock by this thread.

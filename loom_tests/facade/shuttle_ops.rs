@@ -129,6 +129,26 @@ impl AtomicWord {
     }
 }
 
+/// The revision of a slot. The record of an execution checks its changes.
+#[derive(Debug)]
+pub(crate) struct AtomicRevision(AtomicU64, record::Slot);
+
+impl AtomicRevision {
+    pub(crate) fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value), record::last_slot())
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
+
+    pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
+        let from = self.0.swap(to, order);
+        record::revised(self.1, to);
+        from
+    }
+}
+
 /// The nonce of a slot. The record of an execution checks its stores.
 #[derive(Debug)]
 pub(crate) struct AtomicNonce(AtomicU64, record::Slot);

@@ -15,6 +15,8 @@
 //! | `Advance`      | anybody  | running                       | the progress grows                            |
 //! | `Heartbeat`    | anybody  | live, settled                 | the heartbeat's time grows                    |
 //! | `Start`        | holder   | pending, settled              | the heartbeat says started                    |
+//! | `Stop`         | holder   | running, settled              | the state is stopping                         |
+//! | `Revise`       | holder   | not vacant                    | the revision grows by one                     |
 //! | `End`          | holder   | live, settled                 | the heartbeat says how the job ended          |
 //! | `Retry`        | holder   | failed or cancelled, settled  | the heartbeat is open again, at a later time  |
 //! | `SettleStart`  | anybody  | pending, a start decided      | the state is running                          |
@@ -23,6 +25,7 @@
 //! | `Remove`       | holder   | ended, settled                | the state is vacant, of the next generation   |
 //! | `Take`         | anybody  | vacant, claimed by nobody     | the slot is claimed                           |
 //! | `Open`         | claimant | vacant, not opened            | the heartbeat is open, of this generation     |
+//! | `Renumber`     | claimant | vacant                        | the revision is the first of this generation  |
 //! | `Name`         | claimant | vacant, opened                | the nonce is that of this generation          |
 //! | `Publish`      | claimant | vacant, opened and named      | the state is pending, of the first attempt    |
 //! | `GiveBack`     | claimant | vacant, not opened            | the slot is claimed by nobody                 |
@@ -30,8 +33,9 @@
 //! | `Unlock`       | holder   | settled                       | the lock is held by nobody                    |
 //!
 //! The holder is the thread that holds the job's lock. The claimant is the thread that took the
-//! slot from the free list or that removed its last job. `Advance` and the three `Settle` rules
-//! clear the watched bit. A thread that clears it has to wake the watchers.
+//! slot from the free list or that removed its last job. `Advance`, `Stop` and the three `Settle`
+//! rules clear the watched bit. A thread that clears it has to wake the watchers, and so has a thread that
+//! revises a watched job.
 
 use crate::Status;
 use crate::types::heartbeat_word::HeartbeatWord;
@@ -67,6 +71,8 @@ pub(crate) struct Heartbeat {
 pub(crate) struct Memory {
     pub(crate) state: State,
     pub(crate) heartbeat: Heartbeat,
+    /// Generation whose revisions the slot counts, and their number.
+    pub(crate) revision: (u32, u64),
     /// Generation whose nonce the slot stores.
     pub(crate) nonce: u32,
     /// The thread that holds the job's lock.
@@ -82,6 +88,8 @@ pub(crate) enum Rule {
     Advance,
     Heartbeat,
     Start,
+    Stop,
+    Revise,
     End,
     Retry,
     SettleStart,
@@ -90,6 +98,7 @@ pub(crate) enum Rule {
     Remove,
     Take,
     Open,
+    Renumber,
     Name,
     Publish,
     GiveBack,
@@ -98,11 +107,13 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Watch,
         Self::Advance,
         Self::Heartbeat,
         Self::Start,
+        Self::Stop,
+        Self::Revise,
         Self::End,
         Self::Retry,
         Self::SettleStart,
@@ -111,6 +122,7 @@ impl Rule {
         Self::Remove,
         Self::Take,
         Self::Open,
+        Self::Renumber,
         Self::Name,
         Self::Publish,
         Self::GiveBack,
@@ -150,12 +162,21 @@ impl Heartbeat {
     }
 }
 
+/// Returns the generation of a revision, and the count in it.
+#[cfg(any(loom, shuttle, environment))]
+pub(crate) fn revision_of(revision: u64) -> (u32, u64) {
+    let generation = revision >> 40;
+    let generation = u32::try_from(generation).expect("a generation has 24 bits");
+    (generation, revision & ((1 << 40) - 1))
+}
+
 impl Memory {
     /// Returns a slot before its first job.
     pub(crate) fn new(word: StateWord, heartbeat: HeartbeatWord) -> Self {
         Self {
             state: State::of(word),
             heartbeat: Heartbeat::of(heartbeat),
+            revision: (word.generation(), 0),
             nonce: 0,
             lock: None,
             claim: None,
@@ -170,7 +191,7 @@ impl Memory {
         match self.state.status {
             None => true,
             Some(Status::Pending) => !started && verdict.is_none(),
-            Some(Status::Running) => started && verdict.is_none(),
+            Some(Status::Running | Status::Stopping) => started && verdict.is_none(),
             Some(ended) => verdict == Some(ended),
         }
     }
@@ -246,10 +267,30 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
                     ..heartbeat
                 })
         }
+        Rule::Stop => {
+            let status = Some(Status::Stopping);
+            holds
+                && state.status == Some(Status::Running)
+                && is_settled
+                && state_to(State { status, ..state })
+        }
+        Rule::Revise => {
+            let (generation, count) = before.revision;
+            let revision = (generation, count + 1);
+            holds
+                && state.status.is_some()
+                && *after
+                    == Memory {
+                        revision,
+                        ..*before
+                    }
+        }
         Rule::End => {
             let verdict = after.heartbeat.verdict;
             let is_possible = match verdict {
-                Some(Status::Completed) => state.status == Some(Status::Running),
+                Some(Status::Completed) => {
+                    matches!(state.status, Some(Status::Running | Status::Stopping))
+                }
                 Some(_) => state.is_live(),
                 None => false,
             };
@@ -345,6 +386,17 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
                     verdict: None,
                 })
         }
+        Rule::Renumber => {
+            let revision = (state.generation, 0);
+            claims
+                && state.status.is_none()
+                && before.revision.0 <= state.generation
+                && *after
+                    == Memory {
+                        revision,
+                        ..*before
+                    }
+        }
         Rule::Name => {
             let nonce = state.generation;
             claims
@@ -366,6 +418,7 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
                 && before.state.status.is_none()
                 && before.is_opened()
                 && before.nonce == state.generation
+                && before.revision == (state.generation, 0)
                 && *after
                     == Memory {
                         state,

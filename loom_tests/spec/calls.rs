@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) type Name = u32;
 /// Time of the registry, in milliseconds.
 pub(crate) type Millis = u64;
-/// Version of a snapshot, ordered by attempt, status and progress.
+/// Attempt, status and progress of a snapshot, which grow in this order.
 pub(crate) type Version = (u32, Status, Progress);
 
 /// Subject of a call: an id, the owner's handle of one attempt, or the thread's guard.
@@ -29,6 +29,10 @@ pub(crate) enum Call {
     Complete(Who),
     Fail(Who, &'static str),
     Cancel(Who),
+    CancelBecause(Who, &'static str),
+    RequestStop(Who, &'static str),
+    Note(Who, &'static str),
+    Report(Who, Progress, &'static str),
     Lock(Who),
     TryLock(Who),
     Unlock,
@@ -41,6 +45,7 @@ pub(crate) enum Call {
     Panic(Who),
     Snapshot(Who),
     Get(Name),
+    Details(Who),
     RemoveAfter(Who, Duration),
     Remove(Who),
     Sweep,
@@ -71,17 +76,21 @@ pub(crate) enum Ret {
     /// The registry is full, and the payload is returned.
     Full(u64),
     Progress(Progress),
+    /// Status after a requested stop.
+    Status(Status),
     Payload(u64),
     /// Number of the attempt that a retry began.
     Attempt(u32),
     Panicked,
     Count(usize),
     /// Numbers of jobs by status, in the order of the statuses.
-    Counts([usize; 5]),
+    Counts([usize; 6]),
     View(View),
     /// Snapshots sorted by name.
     Views(Vec<View>),
     Record(Box<Record>),
+    /// A record without the payload, which is 0.
+    Details(Box<Record>),
     /// Item of a watch: a state, or the end of the stream.
     Next(Option<View>),
     /// The watch has nothing new, and its waker waits.
@@ -95,6 +104,7 @@ pub(crate) enum Refusal {
     Superseded,
     NotStarted,
     AlreadyStarted,
+    Stopping,
     Ended(Status),
     Live,
     NotRetryable(Status),
@@ -111,6 +121,8 @@ pub(crate) enum Refusal {
 pub(crate) struct View {
     pub(crate) job: Name,
     pub(crate) version: Version,
+    /// Number of changes that attempt, status and progress do not show.
+    pub(crate) revision: u64,
     pub(crate) beat: Millis,
 }
 
@@ -123,7 +135,8 @@ pub(crate) struct Record {
     pub(crate) ended: Option<Millis>,
     /// Time from which an ended job may be removed; `None` is never.
     pub(crate) removal: Option<Millis>,
-    pub(crate) error: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) reason: Option<String>,
     pub(crate) payload: u64,
 }
 
@@ -139,6 +152,8 @@ impl Call {
         match *self {
             Self::Start(who) | Self::Advance(who, _) | Self::Heartbeat(who) => Some(who),
             Self::Complete(who) | Self::Fail(who, _) | Self::Cancel(who) => Some(who),
+            Self::CancelBecause(who, _) | Self::RequestStop(who, _) => Some(who),
+            Self::Note(who, _) | Self::Report(who, ..) | Self::Details(who) => Some(who),
             Self::Retry(who) | Self::Verdict(who) => Some(who),
             Self::Lock(who) | Self::TryLock(who) | Self::Update(who, _) | Self::Panic(who) => {
                 Some(who)

@@ -7,6 +7,8 @@ use super::{Job, Name, Refusal, Ret, Spec, Status, Who, done};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Held {
     pub(super) job: Name,
+    /// Whether the payload has been written through the guard.
+    pub(super) written: bool,
     abandoned: Vec<(Name, u32)>,
 }
 
@@ -51,6 +53,7 @@ impl Spec {
             thread,
             Held {
                 job,
+                written: false,
                 abandoned: Vec::new(),
             },
         );
@@ -65,12 +68,28 @@ impl Spec {
     /// Takes the lock for a reader, which may also lock an ended job.
     pub(super) fn read(&mut self, thread: u32, name: Name) -> Result<Ret, Refusal> {
         let record = self.lock(thread, Who::Id(name))?.record.clone();
-        let (job, abandoned) = (name, Vec::new());
-        self.held.insert(thread, Held { job, abandoned });
+        let held = Held {
+            job: name,
+            written: false,
+            abandoned: Vec::new(),
+        };
+        self.held.insert(thread, held);
         Ok(Ret::Record(Box::new(record)))
     }
 
+    /// Counts the change of a payload that has been written through the guard.
+    fn revise_if_written(&mut self, thread: u32) {
+        let Some(held) = self.held.get_mut(&thread) else {
+            return;
+        };
+        if std::mem::take(&mut held.written) {
+            let job = self.jobs.get_mut(&held.job);
+            job.expect("a locked job exists").revise();
+        }
+    }
+
     pub(super) fn unlock(&mut self, thread: u32) -> Ret {
+        self.revise_if_written(thread);
         for (name, attempt) in self
             .held
             .remove(&thread)
@@ -92,6 +111,9 @@ impl Spec {
     ) -> Result<Ret, Refusal> {
         let (now, limits) = (self.now, self.limits);
         let ending = (status, why.map(str::to_owned));
+        if who == Who::Guard {
+            self.revise_if_written(thread);
+        }
         let ended = self
             .lock(thread, who)
             .and_then(|job| job.end(now, &limits, ending));

@@ -11,6 +11,8 @@ pub(crate) struct Job {
     /// Delay that `remove_after` set while the job was live. Without it, the registry's retention
     /// applies.
     keep: Option<Duration>,
+    /// Time from which a sweep cancels the job, if it is stopping.
+    stop_by: Option<Millis>,
 }
 
 impl Job {
@@ -18,6 +20,7 @@ impl Job {
         let view = View {
             job,
             version: (1, Status::Pending, Progress::ZERO),
+            revision: 0,
             beat: now,
         };
         let record = Record {
@@ -26,13 +29,15 @@ impl Job {
             started: None,
             ended: None,
             removal: None,
-            error: None,
+            note: None,
+            reason: None,
             payload,
         };
         Self {
             record,
             removed: false,
             keep: None,
+            stop_by: None,
         }
     }
 
@@ -64,8 +69,10 @@ impl Job {
     /// Raises the progress, which never decreases, and returns its present value.
     pub(crate) fn advance(&mut self, to: Progress) -> Result<Progress, Refusal> {
         let (_, status, progress) = &mut self.live()?.record.view.version;
-        if *status == Status::Pending {
-            return Err(Refusal::NotStarted);
+        match *status {
+            Status::Pending => return Err(Refusal::NotStarted),
+            Status::Stopping => return Err(Refusal::Stopping),
+            _ => {}
         }
         *progress = to.max(*progress);
         Ok(*progress)
@@ -82,7 +89,7 @@ impl Job {
         &mut self,
         now: Millis,
         limits: &Limits,
-        (ending, error): (Status, Option<String>),
+        (ending, reason): (Status, Option<String>),
     ) -> Result<(), Refusal> {
         let (_, status, progress) = &mut self.live()?.record.view.version;
         if ending == Status::Completed {
@@ -92,17 +99,60 @@ impl Job {
             *progress = Progress::DONE;
         }
         *status = ending;
-        self.record.error = error;
+        // A cancelled job without a reason keeps that of the requested stop.
+        if reason.is_some() || ending != Status::Cancelled {
+            self.record.reason = reason;
+        }
+        self.stop_by = None;
         self.record.ended = Some(now);
         self.record.removal = after(now, self.keep.unwrap_or(limits.retention));
         Ok(())
     }
 
-    /// Whether the job is stalled. Only a running job is, and only once its silence exceeds the
-    /// limit.
+    /// Asks a running job to stop, and cancels a pending one.
+    pub(crate) fn request_stop(
+        &mut self,
+        now: Millis,
+        limits: &Limits,
+        why: &str,
+    ) -> Result<Status, Refusal> {
+        let why = Some(why.to_owned());
+        match self.live()?.status() {
+            Status::Pending => self.end(now, limits, (Status::Cancelled, why))?,
+            Status::Running => {
+                self.record.view.version.1 = Status::Stopping;
+                self.record.reason = why;
+                self.stop_by = after(now, limits.stop_grace);
+            }
+            _ => return Err(Refusal::Stopping),
+        }
+        Ok(self.status())
+    }
+
+    /// Cancels a stopping job whose grace is over, as part of a sweep.
+    pub(crate) fn cancel_if_overdue(&mut self, now: Millis, limits: &Limits) -> bool {
+        let is_overdue =
+            self.status() == Status::Stopping && self.stop_by.is_some_and(|by| by <= now);
+        is_overdue && self.end(now, limits, (Status::Cancelled, None)).is_ok()
+    }
+
+    /// Counts a change that attempt, status and progress do not show.
+    pub(crate) fn revise(&mut self) {
+        self.record.view.revision += 1;
+    }
+
+    pub(crate) fn note(&mut self, note: &str) -> Result<(), Refusal> {
+        self.live()?.record.note = Some(note.to_owned());
+        self.revise();
+        Ok(())
+    }
+
+    /// Whether the job is stalled. Only a running or stopping job is, and only once its silence
+    /// exceeds the limit.
     pub(crate) fn is_stalled(&self, now: Millis, limits: &Limits) -> bool {
         let limit = after(self.record.view.beat, limits.stall_after);
-        self.status() == Status::Running && limit.is_some_and(|limit| now > limit)
+        matches!(self.status(), Status::Running | Status::Stopping)
+            && limit.is_some_and(|limit| now > limit)
     }
 
     pub(crate) fn fail_if_stalled(&mut self, now: Millis, limits: &Limits) -> bool {
@@ -125,6 +175,7 @@ impl Job {
         let mut next = Self::register(last.view.job, last.registered, last.payload);
         next.record.view.version.0 = self.attempt() + 1;
         next.record.view.beat = now.max(last.view.beat + 1);
+        next.record.view.revision = last.view.revision;
         *self = next;
         Ok(self.attempt())
     }
@@ -137,6 +188,7 @@ impl Job {
         } else {
             self.keep = Some(delay);
         }
+        self.revise();
     }
 
     pub(crate) fn is_due(&self, now: Millis) -> bool {

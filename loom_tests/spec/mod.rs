@@ -31,6 +31,7 @@ pub(crate) struct Limits {
     pub(crate) capacity: usize,
     pub(crate) retention: Duration,
     pub(crate) stall_after: Duration,
+    pub(crate) stop_grace: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +48,8 @@ pub(crate) struct Spec {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Watch {
     pub(crate) job: Name,
-    seen: Option<Version>,
+    /// Version and revision.
+    seen: Option<(Version, u64)>,
     finished: bool,
 }
 
@@ -98,6 +100,14 @@ impl Spec {
                 Ret::View(self.reach(thread, Who::Id(name))?.record.view)
             }
             Call::Snapshot(who) => Ret::View(self.reach(thread, who)?.record.view),
+            Call::Details(Who::Id(name) | Who::Handle(name, _)) => {
+                let record = self.reach(thread, Who::Id(name))?.record.clone();
+                Ret::Details(Box::new(Record {
+                    payload: 0,
+                    ..record
+                }))
+            }
+            Call::Details(Who::Guard) => return Err(Refusal::Impossible),
             Call::Watch(name, watch) => self.watch(name, watch)?,
             Call::Poll(watch) | Call::PollAnew(watch) => self.poll(watch)?,
             Call::Unwatch(watch) => {
@@ -119,13 +129,31 @@ impl Spec {
             Call::Unlock => self.unlock(thread),
             Call::Start(who) => self.lock(thread, who)?.start(now).map(done)?,
             Call::Update(who, digit) => {
-                let payload = &mut self.lock(thread, who)?.live()?.record.payload;
+                let job = self.lock(thread, who)?.live()?;
+                let payload = &mut job.record.payload;
                 *payload = payload.wrapping_mul(10).wrapping_add(digit.into());
-                Ret::Payload(*payload)
+                let payload = *payload;
+                match self.held.get_mut(&thread) {
+                    // A guard counts the change when it is dropped.
+                    Some(held) if who == Who::Guard => held.written = true,
+                    _ => self.lock(thread, who)?.revise(),
+                }
+                Ret::Payload(payload)
             }
             Call::Complete(who) => self.end(thread, who, Status::Completed, None)?,
             Call::Fail(who, why) => self.end(thread, who, Status::Failed, Some(why))?,
             Call::Cancel(who) => self.end(thread, who, Status::Cancelled, None)?,
+            Call::CancelBecause(who, why) => self.end(thread, who, Status::Cancelled, Some(why))?,
+            Call::RequestStop(who, why) => {
+                Ret::Status(self.lock(thread, who)?.request_stop(now, &limits, why)?)
+            }
+            Call::Note(who, note) => self.lock(thread, who)?.note(note).map(done)?,
+            Call::Report(who, progress, note) => {
+                let job = self.lock(thread, who)?;
+                let reached = job.advance(progress)?;
+                job.note(note)?;
+                Ret::Progress(reached)
+            }
             Call::Panic(who) => {
                 let why = match who {
                     Who::Guard => "panicked: while the job's lock was held",
@@ -168,12 +196,22 @@ impl Spec {
         Ret::Done
     }
 
-    /// Removes the due jobs that `which` selects. A job that a reader has locked is left for later.
+    /// Cancels the overdue and removes the due jobs that `which` selects. A job that another thread
+    /// has locked is left for later.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
-            now, jobs, held, ..
+            limits,
+            now,
+            jobs,
+            held,
+            ..
         } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
+        for job in jobs.values_mut().filter(|job| !job.removed && which(job)) {
+            if free(&job) {
+                job.cancel_if_overdue(*now, limits);
+            }
+        }
         let due = jobs
             .values_mut()
             .filter(|job| job.is_due(*now) && which(job));
@@ -219,10 +257,11 @@ impl Spec {
             return Ok(Ret::Next(None));
         }
         let view = self.jobs[&watch.job].record.view;
-        if watch.seen == Some(view.version) {
+        let version = (view.version, view.revision);
+        if watch.seen == Some(version) {
             return Ok(Ret::Waits);
         }
-        watch.seen = Some(view.version);
+        watch.seen = Some(version);
         watch.finished = view.version.1.is_ended();
         Ok(Ret::Next(Some(view)))
     }
@@ -248,6 +287,14 @@ impl Spec {
         };
         Ret::Counts(std::array::from_fn(of))
     }
+}
+
+/// Returns the second number of a version's text, which counts the changes that attempt, status and
+/// progress do not show.
+pub(crate) fn revision(version: &impl ToString) -> u64 {
+    let text = version.to_string();
+    let (_, revision) = text.split_once('-').expect("two numbers");
+    u64::from_str_radix(revision, 16).expect("a number")
 }
 
 fn done((): ()) -> Ret {

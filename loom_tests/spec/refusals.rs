@@ -21,7 +21,7 @@ macro_rules! refusals {
 refusals! {
     LookupError: NotFound Gone;
     ReadError: NotFound Gone WouldDeadlock;
-    StepError: NotFound Gone Superseded NotStarted AlreadyStarted Ended(status) WouldDeadlock;
+    StepError: NotFound Gone Superseded NotStarted AlreadyStarted Stopping Ended(status) WouldDeadlock;
     LockError: NotFound Gone Superseded Ended(status) Busy WouldDeadlock;
     RemoveError: NotFound Gone Superseded Live WouldDeadlock;
     RetryError: NotFound Gone Superseded NotRetryable(status) AttemptsExhausted WouldDeadlock;

@@ -14,6 +14,7 @@ pub struct Builder<T> {
     capacity: usize,
     retention: Duration,
     stall_after: Option<Duration>,
+    stop_grace: Duration,
     clock: Option<Box<dyn Clock>>,
     on_remove: Option<Hook<T>>,
     first_generation: u32,
@@ -25,6 +26,7 @@ impl<T: Send + 'static> Builder<T> {
             capacity: 1 << 20,
             retention: Duration::from_secs(3600),
             stall_after: None,
+            stop_grace: Duration::from_secs(30),
             clock: None,
             on_remove: None,
             first_generation: 1, // 0 is the generation of a slot's heartbeat word before its first job
@@ -46,10 +48,18 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Age of the last heartbeat above which a running job counts as stalled. By default no job
-    /// does.
+    /// Age of the last heartbeat above which a running or stopping job counts as stalled. By
+    /// default no job does.
     pub fn stall_after(mut self, silence: Duration) -> Self {
         self.stall_after = Some(silence);
+        self
+    }
+
+    /// Time that a job has to stop after [`request_stop`](JobRegistry::request_stop). A sweep after
+    /// it cancels the job. Default 30 seconds. Rounded up to milliseconds; `Duration::MAX` means for
+    /// ever.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
         self
     }
 
@@ -88,6 +98,7 @@ impl<T: Send + 'static> Builder<T> {
         let settings = Settings {
             retention: millis_up(self.retention),
             stall_after: self.stall_after.map_or(NEVER, millis_up),
+            stop_grace: millis_up(self.stop_grace),
             on_remove: self.on_remove,
         };
         let state = RegistryState::new(self.capacity, self.first_generation, clock, settings);
@@ -103,6 +114,7 @@ impl<T> fmt::Debug for Builder<T> {
             .field("capacity", &self.capacity)
             .field("retention", &self.retention)
             .field("stall_after", &self.stall_after)
+            .field("stop_grace", &self.stop_grace)
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@ use crate::sync::panics::contain;
 use crate::telemetry::refused;
 use crate::types::error::StepError;
 use crate::types::id::JobId;
+use crate::types::note::Note;
 use crate::types::progress::Progress;
 use crate::types::snapshot::Snapshot;
 use crate::types::state_word::Ending;
@@ -43,6 +44,8 @@ use std::ops::{Deref, DerefMut};
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct JobGuard<'a, T> {
     job: LockedJob<'a, T>,
+    /// Whether the payload may have been changed since the last revision.
+    written: bool,
     was_panicking: bool,
 }
 
@@ -52,6 +55,7 @@ impl<'a, T> JobGuard<'a, T> {
     pub(crate) fn new(job: LockedJob<'a, T>) -> Self {
         Self {
             job,
+            written: false,
             was_panicking: std::thread::panicking(),
         }
     }
@@ -74,7 +78,7 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::AlreadyStarted`] if the job is running.
+    /// Returns [`StepError::AlreadyStarted`] if the job is running or stopping.
     pub fn start(&mut self) -> Result<(), StepError> {
         let started = self.job.start();
         refused("start", self.id(), started)
@@ -84,7 +88,8 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::NotStarted`] if the job is pending.
+    /// Returns [`StepError::NotStarted`] if the job is pending, and [`StepError::Stopping`] if a
+    /// stop was requested.
     pub fn advance(&self, progress: Progress) -> Result<Progress, StepError> {
         let advanced = self.job.job_ref().advance(progress);
         refused("advance", self.id(), advanced)
@@ -100,6 +105,33 @@ impl<'a, T> JobGuard<'a, T> {
         self.job.job_ref().heartbeat()
     }
 
+    /// Replaces the job's note; see [`JobRegistry::note`](crate::JobRegistry::note).
+    ///
+    /// # Errors
+    ///
+    /// Returns no error while the guard is held. The type is that of
+    /// [`JobRegistry::note`](crate::JobRegistry::note).
+    pub fn note(&mut self, text: impl Into<String>) -> Result<(), StepError> {
+        let noted = self.job.note(Note::new(text));
+        refused("note", self.id(), noted)
+    }
+
+    /// Raises the progress and replaces the note, at one instant; see
+    /// [`JobRegistry::report`](crate::JobRegistry::report).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StepError::NotStarted`] if the job is pending, and [`StepError::Stopping`] if a
+    /// stop was requested.
+    pub fn report(
+        &mut self,
+        progress: Progress,
+        text: impl Into<String>,
+    ) -> Result<Progress, StepError> {
+        let reported = self.job.report(progress, Note::new(text));
+        refused("report", self.id(), reported)
+    }
+
     /// Completes the job, at 100 %, and releases the lock.
     ///
     /// # Errors
@@ -107,6 +139,7 @@ impl<'a, T> JobGuard<'a, T> {
     /// Returns [`StepError::NotStarted`] if the job is pending. It stays pending, and the lock is
     /// released.
     pub fn complete(mut self) -> Result<(), StepError> {
+        self.revise();
         let completed = self.job.end(Ending::Completed, None);
         refused("complete", self.id(), completed)
     }
@@ -115,14 +148,36 @@ impl<'a, T> JobGuard<'a, T> {
     pub fn fail(mut self, reason: impl Into<String>) {
         // Before anything is changed: `into` is user code.
         let reason = reason.into();
+        self.revise();
         let ended = self.job.end(Ending::Failed, Some(reason));
         debug_assert!(ended.is_ok(), "a locked live job can be failed");
     }
 
     /// Cancels the job and releases the lock.
-    pub fn cancel(mut self) {
-        let ended = self.job.end(Ending::Cancelled, None);
+    pub fn cancel(self) {
+        self.cancel_for(None);
+    }
+
+    /// Cancels the job for a reason and releases the lock.
+    pub fn cancel_because(self, reason: impl Into<String>) {
+        // Before anything is changed: `into` is user code.
+        let reason = reason.into();
+        self.cancel_for(Some(reason));
+    }
+
+    fn cancel_for(mut self, reason: Option<String>) {
+        self.revise();
+        let ended = self.job.end(Ending::Cancelled, reason);
         debug_assert!(ended.is_ok(), "a locked live job can be cancelled");
+    }
+
+    /// Counts the change of a payload that has been written. An ending does so before it: a watcher
+    /// that has seen the end has seen the last version.
+    #[inline]
+    fn revise(&mut self) {
+        if std::mem::take(&mut self.written) {
+            drop(self.job.slot.revise());
+        }
     }
 
     #[cold]
@@ -138,14 +193,15 @@ impl<T> Deref for JobGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        let payload = self.job.body.payload.as_ref();
+        let payload = self.job.payload.as_ref();
         payload.expect("a live job has a payload")
     }
 }
 
 impl<T> DerefMut for JobGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        let payload = self.job.body.payload.as_mut();
+        self.written = true;
+        let payload = self.job.payload.as_mut();
         payload.expect("a live job has a payload")
     }
 }
@@ -153,6 +209,7 @@ impl<T> DerefMut for JobGuard<'_, T> {
 impl<T> Drop for JobGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        self.revise();
         if std::thread::panicking() && !self.was_panicking {
             self.fail_unwound();
         }

@@ -10,9 +10,11 @@ use crate::sync::panics::contain;
 use crate::telemetry::{Refusal, refused};
 use crate::types::error::{LockError, LookupError, RemoveError, RetryError, StepError};
 use crate::types::id::JobId;
+use crate::types::note::Note;
 use crate::types::progress::Progress;
-use crate::types::snapshot::Snapshot;
+use crate::types::snapshot::{Details, Snapshot};
 use crate::types::state_word::Ending;
+use crate::types::status::Status;
 use std::fmt;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ use std::time::Duration;
 /// drop(job);
 /// let record = jobs.get(id)?;
 /// assert_eq!(record.snapshot.status(), Status::Failed);
-/// assert_eq!(record.error.as_deref(), Some("abandoned"));
+/// assert_eq!(record.reason.as_deref(), Some("abandoned"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "the job fails as abandoned when its owner is dropped"]
@@ -109,6 +111,81 @@ impl<T: Send + 'static> Job<T> {
         self.call("heartbeat", JobRef::heartbeat)
     }
 
+    /// Calls [`JobRegistry::note`], fenced.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::note`], and [`StepError::Superseded`].
+    pub fn note(&self, text: impl Into<String>) -> Result<(), StepError> {
+        self.call("note", |job| {
+            let note = Note::new(text);
+            job.lock()?.note(note)
+        })
+    }
+
+    /// Calls [`JobRegistry::report`], fenced.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::report`], and [`StepError::Superseded`].
+    pub fn report(
+        &self,
+        progress: Progress,
+        text: impl Into<String>,
+    ) -> Result<Progress, StepError> {
+        self.call("report", |job| {
+            let note = Note::new(text);
+            job.lock()?.report(progress, note)
+        })
+    }
+
+    /// Returns whether the work on this attempt should stop: a stop has been requested, the attempt
+    /// has ended, or a later one has begun. Takes no lock.
+    #[must_use]
+    pub fn is_stop_requested(&self) -> bool {
+        !self.job().is_at_work()
+    }
+
+    /// Waits until the work on this attempt should stop, as
+    /// [`is_stop_requested`](Self::is_stop_requested) says. Takes no lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe. The next call returns at once if a stop has been requested meanwhile.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// job.start()?;
+    /// assert!(!job.is_stop_requested());
+    /// jobs.request_stop(job.id(), "the user left")?;
+    /// pollster::block_on(job.stop_requested());
+    /// assert!(job.is_stop_requested());
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub async fn stop_requested(&self) {
+        // Without a job there is nothing to wait for.
+        let Ok(mut watch) = Watch::new(&self.registry.state, self.job()) else {
+            return;
+        };
+        while !self.is_stop_requested() && watch.changed().await.is_some() {}
+    }
+
+    /// Calls [`JobRegistry::request_stop`], fenced.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::request_stop`], and [`StepError::Superseded`].
+    pub fn request_stop(&self, reason: impl Into<String>) -> Result<Status, StepError> {
+        self.call("request_stop", |job| {
+            // Before the lock: `into` is user code.
+            let reason = reason.into();
+            job.lock()?.request_stop(reason)
+        })
+    }
+
     /// Calls [`JobRegistry::complete`], fenced.
     ///
     /// # Errors
@@ -138,6 +215,19 @@ impl<T: Send + 'static> Job<T> {
     /// As [`JobRegistry::cancel`], and [`StepError::Superseded`].
     pub fn cancel(&self) -> Result<(), StepError> {
         self.call("cancel", |job| job.lock()?.end(Ending::Cancelled, None))
+    }
+
+    /// Calls [`JobRegistry::cancel_because`], fenced.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::cancel_because`], and [`StepError::Superseded`].
+    pub fn cancel_because(&self, reason: impl Into<String>) -> Result<(), StepError> {
+        self.call("cancel_because", |job| {
+            // Before the lock: `into` is user code.
+            let reason = reason.into();
+            job.lock()?.end(Ending::Cancelled, Some(reason))
+        })
     }
 
     /// Calls [`JobRegistry::lock`], fenced.
@@ -179,6 +269,15 @@ impl<T: Send + 'static> Job<T> {
     /// Returns [`LookupError::Gone`] once the job has been removed.
     pub fn snapshot(&self) -> Result<Snapshot, LookupError> {
         self.call("snapshot", JobRef::snapshot)
+    }
+
+    /// Calls [`JobRegistry::details`]. It is not fenced: it shows a later attempt, too.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`LookupError::Gone`] once the job has been removed.
+    pub fn details(&self) -> Result<Details, LookupError> {
+        self.call("details", |job| job.slot.details(job.id))
     }
 
     /// Calls [`JobRegistry::watch`]. It is not fenced: the watch goes on into a later attempt.

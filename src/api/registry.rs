@@ -15,9 +15,12 @@ use crate::types::error::{
     WouldDeadlock,
 };
 use crate::types::id::JobId;
+use crate::types::note::Note;
+use crate::types::options::Options;
 use crate::types::progress::Progress;
-use crate::types::snapshot::{Counts, Record, Snapshot};
+use crate::types::snapshot::{Counts, Details, Record, Snapshot};
 use crate::types::state_word::Ending;
+use crate::types::status::Status;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::{Duration, SystemTime};
@@ -99,7 +102,20 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # Ok::<(), RegisterError<&str>>(())
     /// ```
     pub fn register(&self, payload: T) -> Result<Job<T>, RegisterError<T>> {
-        let id = refused("register", None, self.state.register(payload))?;
+        self.register_with(payload, Options::new())
+    }
+
+    /// Registers a pending job with limits of its own, as [`register`](Self::register) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    ///
+    /// # Locking
+    ///
+    /// As [`register`](Self::register).
+    pub fn register_with(&self, payload: T, options: Options) -> Result<Job<T>, RegisterError<T>> {
+        let id = refused("register", None, self.state.register(payload, options))?;
         let job = Job::new(self.clone(), id);
         // If this panics, the job has an owner, whose drop fails it.
         emit(|| Event::Registered { id: id.id() });
@@ -214,8 +230,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::AlreadyStarted`] for a running job and [`StepError::Ended`] for an
-    /// ended one. Like every call by id, it returns [`NotFound`](StepError::NotFound) or
+    /// Returns [`StepError::AlreadyStarted`] for a running or stopping job and
+    /// [`StepError::Ended`] for an ended one. Like every call by id, it returns [`NotFound`](StepError::NotFound) or
     /// [`Gone`](StepError::Gone) if there is no such job.
     ///
     /// # Locking
@@ -231,8 +247,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Errors
     ///
-    /// Returns [`StepError::NotStarted`] for a pending job and [`StepError::Ended`] for an ended
-    /// one.
+    /// Returns [`StepError::NotStarted`] for a pending job, [`StepError::Stopping`] once a stop has
+    /// been requested, and [`StepError::Ended`] for an ended job.
     ///
     /// # Locking
     ///
@@ -271,6 +287,70 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused("heartbeat", id, self.state.heartbeat_by_id(id))
     }
 
+    /// Replaces the note of a live job: a text for clients, such as `rendering slide 3 of 12`. A
+    /// note longer than 1 KiB is cut at a character and ends in `…`. [`details`](Self::details) and
+    /// [`get`](Self::get) return it, until a retry.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StepError::Ended`] once the job has ended.
+    ///
+    /// # Locking
+    ///
+    /// As [`complete`](Self::complete); use the guard's [`note`](JobGuard::note) under a guard.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// job.note("waiting for a renderer")?;
+    /// let details = jobs.details(job.id())?;
+    /// assert_eq!(details.note.as_deref(), Some("waiting for a renderer"));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn note(&self, id: JobId, text: impl Into<String>) -> Result<(), StepError> {
+        self.call_to_lock("note", id, |job| {
+            let note = Note::new(text);
+            job.lock()?.note(note)
+        })
+    }
+
+    /// Raises the progress of a running job as [`advance`](Self::advance) does, and replaces its
+    /// note, both at one instant. Returns the progress that it has then. A smaller progress leaves
+    /// the progress as it is, and the note is replaced all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`advance`](Self::advance). A refused report changes neither.
+    ///
+    /// # Locking
+    ///
+    /// As [`note`](Self::note).
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Progress};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// job.start()?;
+    /// for slide in 1..=12 {
+    ///     job.report(Progress::of(slide, 12), format!("rendering slide {slide} of 12"))?;
+    /// }
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn report(
+        &self,
+        id: JobId,
+        progress: Progress,
+        text: impl Into<String>,
+    ) -> Result<Progress, StepError> {
+        self.call_to_lock("report", id, |job| {
+            let note = Note::new(text);
+            job.lock()?.report(progress, note)
+        })
+    }
+
     /// Completes a running job, at 100 %. Exactly the first of several endings wins.
     ///
     /// # Errors
@@ -305,7 +385,48 @@ impl<T: Send + 'static> JobRegistry<T> {
         })
     }
 
-    /// Cancels a pending or running job. Its worker learns of it from the `Ended` error of its next
+    /// Asks a job to stop, for a reason. A pending job is cancelled. A running one becomes
+    /// [`Stopping`](Status::Stopping): `advance` is refused from then on, so that its worker's loop
+    /// ends, while `update`, `note`, `heartbeat`, `complete` and `fail` still work, to clean up.
+    /// Returns the status that the job has then.
+    ///
+    /// The worker ends the job. A [`sweep`](Self::sweep) cancels a job that still lives when the
+    /// [`stop_grace`](crate::Builder::stop_grace) is over. An ending that came first stands.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StepError::Stopping`] if a stop was requested before, and [`StepError::Ended`] for
+    /// an ended job.
+    ///
+    /// # Locking
+    ///
+    /// As [`complete`](Self::complete).
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Progress, Status, StepError};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register(vec!["intro.png"])?;
+    /// job.start()?;
+    /// assert_eq!(jobs.request_stop(job.id(), "the user left")?, Status::Stopping);
+    /// // The worker's next step is refused. It cleans up and ends the job.
+    /// assert_eq!(job.advance(Progress::of(1, 2)), Err(StepError::Stopping));
+    /// job.update(|files| files.clear())?;
+    /// job.cancel()?;
+    /// let details = jobs.details(job.id())?;
+    /// assert_eq!(details.reason.as_deref(), Some("the user left"));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn request_stop(&self, id: JobId, reason: impl Into<String>) -> Result<Status, StepError> {
+        self.call_to_lock("request_stop", id, |job| {
+            // Before the lock: `into` is user code.
+            let reason = reason.into();
+            job.lock()?.request_stop(reason)
+        })
+    }
+
+    /// Cancels a live job at once, without a reason; a stopping job keeps the reason of its stop.
+    /// Its worker learns of it from the `Ended` error of its next
     /// step. A task of [`spawn`](Self::spawn) is dropped at its next `await`.
     ///
     /// # Errors
@@ -317,6 +438,23 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// As [`complete`](Self::complete).
     pub fn cancel(&self, id: JobId) -> Result<(), StepError> {
         self.call_to_lock("cancel", id, |job| job.lock()?.end(Ending::Cancelled, None))
+    }
+
+    /// Cancels a live job as [`cancel`](Self::cancel) does, for a reason.
+    ///
+    /// # Errors
+    ///
+    /// As [`cancel`](Self::cancel).
+    ///
+    /// # Locking
+    ///
+    /// As [`complete`](Self::complete).
+    pub fn cancel_because(&self, id: JobId, reason: impl Into<String>) -> Result<(), StepError> {
+        self.call_to_lock("cancel_because", id, |job| {
+            // Before the lock: `into` is user code.
+            let reason = reason.into();
+            job.lock()?.end(Ending::Cancelled, Some(reason))
+        })
     }
 
     /// Takes the lock of a live job, for exclusive access to its payload. No other call ends,
@@ -406,6 +544,32 @@ impl<T: Send + 'static> JobRegistry<T> {
         refused("snapshot", id, self.state.snapshot_by_id(id))
     }
 
+    /// Returns the job with its times and texts, all of one instant, without the payload.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    ///
+    /// # Locking
+    ///
+    /// Takes no job's lock, and waits for no user code: it works while a worker holds the job's
+    /// lock, and under a guard.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// let guard = job.lock()?;
+    /// let details = jobs.details(job.id())?;
+    /// assert_eq!((details.note, details.times.started), (None, None));
+    /// # drop(guard);
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn details(&self, id: JobId) -> Result<Details, LookupError> {
+        self.call("details", id, |job| job.slot.details(job.id))
+    }
+
     /// Returns the job with a clone of its payload, all of one instant.
     ///
     /// # Errors
@@ -425,7 +589,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// job.fail("renderer crashed")?;
     /// let record = jobs.get(job.id())?;
     /// assert_eq!(record.snapshot.status(), Status::Failed);
-    /// assert_eq!(record.error.as_deref(), Some("renderer crashed"));
+    /// assert_eq!(record.reason.as_deref(), Some("renderer crashed"));
     /// assert!(record.times.ended.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

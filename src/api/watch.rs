@@ -7,6 +7,7 @@ use crate::slots::watchers::Registration;
 use crate::sync::{Arc, Mark, Weak};
 use crate::types::error::LookupError;
 use crate::types::snapshot::Snapshot;
+use crate::types::version::Version;
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -53,7 +54,7 @@ pub struct Watch<T> {
     registry: Weak<RegistryState<T>>,
     id: FencedId,
     registration: Registration,
-    seen: Option<u64>,
+    seen: Option<Version>,
     finished: bool,
 }
 
@@ -68,7 +69,7 @@ impl<T> Watch<T> {
         Ok(watch)
     }
 
-    fn registered(registry: &Arc<RegistryState<T>>, id: FencedId, seen: Option<u64>) -> Self {
+    fn registered(registry: &Arc<RegistryState<T>>, id: FencedId, seen: Option<Version>) -> Self {
         Self {
             registry: Arc::downgrade(registry),
             id,
@@ -80,7 +81,7 @@ impl<T> Watch<T> {
 
     /// Returns a watch that has seen a version.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
-    pub(crate) fn at(registry: &Arc<RegistryState<T>>, id: FencedId, version: u64) -> Self {
+    pub(crate) fn at(registry: &Arc<RegistryState<T>>, id: FencedId, version: Version) -> Self {
         Self::registered(registry, id, Some(version))
     }
 
@@ -120,7 +121,8 @@ impl<T> Watch<T> {
                 }
                 // Seen already, and the waker is registered: wait, unless the job has moved on.
                 Ok(snapshot) if waiting => {
-                    if slot.watch_from(snapshot.word()) {
+                    // The revision is loaded after the watched bit has been set.
+                    if slot.watch_from(snapshot.word()) && slot.is_revision(snapshot.revision()) {
                         return Poll::Pending;
                     }
                 }

@@ -1,22 +1,25 @@
-//! A job's life within one attempt: start, advance, heartbeat, the three endings, and the payload's
-//! update.
+//! A job's life within one attempt: start, advance, heartbeat, notes, a requested stop, the three
+//! endings, and the payload's update.
 
 use crate::core::due_queue::{Entry, coarse_deadline};
 use crate::core::lookup::{JobRef, LockedJob};
 use crate::core::registry_state::RegistryState;
-use crate::slots::body::Removal;
+use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::{FencedId, admit};
 use crate::slots::slot::Slot;
-use crate::sync::Mark;
+use crate::slots::watchers::WakeDuty;
 use crate::sync::panics::{Panics, contain, panic_message};
+use crate::sync::{Mark, MutexGuard};
 use crate::telemetry::{self, Event, emit};
 use crate::types::clock::{NEVER, millis, millis_up};
 use crate::types::error::{LockError, StepError};
 use crate::types::id::JobId;
+use crate::types::note::Note;
 use crate::types::progress::Progress;
 use crate::types::state_word::{Ending, StateWord};
 use crate::types::status::Status;
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,14 +75,20 @@ impl<T> RegistryState<T> {
 impl<'a, T> JobRef<'a, T> {
     #[inline(always)]
     pub(crate) fn advance(self, progress: Progress) -> Result<Progress, StepError> {
-        let (before, after) = self.slot.step(|word| {
+        let (before, after) = self.raise(progress)?;
+        Ok(self.advanced(before, after))
+    }
+
+    /// Raises the progress of a running job. Returns the word before and after.
+    #[inline(always)]
+    fn raise(self, progress: Progress) -> Result<(StateWord, StateWord), StepError> {
+        self.slot.step(|word| {
             if self.id.runs(word) {
                 Ok(word.advance(progress))
             } else {
                 Err(not_running(self.id.generation, self.id.attempt, word))
             }
-        })?;
-        Ok(self.advanced(before, after))
+        })
     }
 
     #[inline(always)]
@@ -99,7 +108,14 @@ impl<'a, T> JobRef<'a, T> {
         }
     }
 
-    /// Returns whether the job is pending or running on the attempt of its fenced id.
+    /// Returns whether the attempt of the fenced id is pending or running, and not asked to stop.
+    pub(crate) fn is_at_work(self) -> bool {
+        let word = self.slot.state();
+        let is_at_work = matches!(word.status(), Some(Status::Pending | Status::Running));
+        self.id.admit(word).is_ok() && is_at_work
+    }
+
+    /// Returns whether the job is live on the attempt of its fenced id.
     pub(crate) fn is_live(self) -> bool {
         let word = self.slot.state();
         self.id.admit(word).is_ok() && word.status().is_some_and(|status| !status.is_ended())
@@ -132,6 +148,21 @@ impl<'a, T> JobRef<'a, T> {
             Some(ended) => Err(LockError::Ended(ended)),
             None => Ok(()),
         }
+    }
+
+    /// Queues the slot at or before the time at which a sweep has to act on the job.
+    pub(crate) fn schedule(self, info: &mut Info, now: u64) {
+        let due = info.due(self.slot.state().status());
+        // An earlier entry is enough: a sweep queues a job again if it is not due.
+        if due == NEVER || due >= info.queued_at {
+            return;
+        }
+        let time = coarse_deadline(now, due);
+        info.queued_at = time;
+        self.registry.due.insert([Entry {
+            time,
+            slot: self.slot.index,
+        }]);
     }
 
     /// Emits the event of an advance and wakes the watchers. Returns the progress reached.
@@ -176,6 +207,7 @@ fn not_running(generation: u32, attempt: Option<u16>, word: StateWord) -> StepEr
     match (admit(generation, attempt, word), word.status()) {
         (Err(fenced), _) => fenced.into(),
         (Ok(()), Some(status)) if status.is_ended() => StepError::Ended(status),
+        (Ok(()), Some(Status::Stopping)) => StepError::Stopping,
         (Ok(()), _) => StepError::NotStarted,
     }
 }
@@ -189,15 +221,17 @@ impl<T> LockedJob<'_, T> {
         self.id.admit(word)?;
         match word.status() {
             Some(Status::Pending) => {}
-            Some(Status::Running) => return Err(StepError::AlreadyStarted),
+            Some(Status::Running | Status::Stopping) => return Err(StepError::AlreadyStarted),
             Some(ended) => return Err(StepError::Ended(ended)),
             None => return Err(StepError::Gone),
         }
         let now = self.registry.now();
-        let pending = telemetry::ON.then(|| self.pending(now));
-        self.body.started = now;
+        let mut info = self.info();
+        let pending = telemetry::ON.then(|| pending(&info, now));
+        info.started = now;
         let started = self.slot.decide_start(now);
         let _duty = self.slot.settle(started);
+        drop(info);
         emit(|| Event::Started {
             id: self.id.id(),
             attempt: word.attempt(),
@@ -206,7 +240,7 @@ impl<T> LockedJob<'_, T> {
         Ok(())
     }
 
-    /// Ends a live job.
+    /// Ends a live job. Without a reason, a cancelled job keeps that of the requested stop.
     pub(crate) fn end(&mut self, ending: Ending, reason: Option<String>) -> Result<(), StepError> {
         let word = self.word();
         self.id.admit(word)?;
@@ -218,47 +252,111 @@ impl<T> LockedJob<'_, T> {
             _ => {}
         }
         let now = self.registry.timeline.elapsed();
-        let before = telemetry::ON.then(|| self.in_status(word, millis(now)));
+        let mut info = self.info();
+        let reason = match reason {
+            Some(reason) => Some(Arc::from(reason)),
+            None if ending == Ending::Cancelled => info.reason(),
+            None => None,
+        };
+        let before = telemetry::ON.then(|| in_status(&info, word, millis(now)));
         // The text is written first: a reader that sees the ending finds it.
-        self.write_ending(now, reason);
+        self.write_ending(&mut info, now, reason);
         let sealed = self.slot.decide_end(ending);
         let _duty = self.slot.settle(sealed);
-        if let Some(before) = before {
-            self.emit_ended(before, false);
-        }
+        self.conclude_ending(info, before, false);
         Ok(())
     }
 
-    /// Writes the body's part of an ending: its reason, its time, and the time of the removal.
-    pub(crate) fn write_ending(&mut self, now: Duration, reason: Option<String>) {
-        if self.word().status() == Some(Status::Pending) {
-            // The attempt was never started. Until now, the field held the time of the retry.
-            self.body.started = NEVER;
+    /// Fails a live job for an error of its work. If a stop was requested, the job is cancelled
+    /// instead, and keeps the reason of the stop.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn end_for_error(&mut self, reason: String) -> Result<(), StepError> {
+        match self.word().status() {
+            Some(Status::Stopping) => self.end(Ending::Cancelled, None),
+            _ => self.end(Ending::Failed, Some(reason)),
         }
-        let retention = self.registry.settings.retention;
-        let body = &mut *self.body;
-        body.error = reason.map(|reason| Box::new(Arc::from(reason)));
-        body.ended = millis(now);
-        let delay = body.removal.delay().unwrap_or(retention);
-        body.removal = Removal::at(millis_up(now).saturating_add(delay));
-        self.schedule(millis(now));
     }
 
-    /// Queues the slot at or before the time of the job's removal.
-    pub(crate) fn schedule(&mut self, now: u64) {
-        let Some(due) = self.body.removal.due() else {
-            return;
-        };
-        // An earlier entry is enough: a sweep queues a job again if it is not due.
-        if due == NEVER || due >= self.body.queued_at {
-            return;
+    /// Asks a running job to stop, and cancels a pending one. Returns the status that follows.
+    pub(crate) fn request_stop(&mut self, reason: String) -> Result<Status, StepError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        match word.status() {
+            Some(Status::Running) => {}
+            Some(Status::Pending) => {
+                return self
+                    .end(Ending::Cancelled, Some(reason))
+                    .map(|()| Status::Cancelled);
+            }
+            Some(Status::Stopping) => return Err(StepError::Stopping),
+            Some(ended) => return Err(StepError::Ended(ended)),
+            None => return Err(StepError::Gone),
         }
-        let time = coarse_deadline(now, due);
-        self.body.queued_at = time;
-        self.registry.due.insert([Entry {
-            time,
-            slot: self.slot.index,
-        }]);
+        let now = self.registry.timeline.elapsed();
+        let mut info = self.info();
+        let reason: Arc<str> = Arc::from(reason);
+        let rare = info.rare();
+        rare.reason = Some(reason.clone());
+        rare.stop_by = millis_up(now).saturating_add(self.registry.settings.stop_grace);
+        let stopped = self.slot.step::<Infallible>(|word| Ok(word.stop()));
+        let Ok((before, after)) = stopped;
+        let _duty = self.slot.wake_duty(before.is_watched());
+        self.job_ref().schedule(&mut info, millis(now));
+        drop(info);
+        emit(|| Event::StopRequested {
+            id: self.id.id(),
+            attempt: after.attempt(),
+            reason,
+        });
+        Ok(Status::Stopping)
+    }
+
+    /// Replaces the note of a live job.
+    pub(crate) fn note(&mut self, note: Note) -> Result<(), StepError> {
+        let word = self.word();
+        self.id.admit(word)?;
+        match word.status() {
+            Some(ended) if ended.is_ended() => return Err(StepError::Ended(ended)),
+            None => return Err(StepError::Gone),
+            _ => {}
+        }
+        drop(self.write_note(&mut self.info(), note));
+        Ok(())
+    }
+
+    /// Raises the progress of a running job and replaces its note, at one instant.
+    pub(crate) fn report(&mut self, progress: Progress, note: Note) -> Result<Progress, StepError> {
+        let mut info = self.info();
+        let (before, after) = self.job_ref().raise(progress)?;
+        let duty = self.write_note(&mut info, note);
+        drop((info, duty));
+        Ok(self.job_ref().advanced(before, after))
+    }
+
+    /// Writes the note of a live job. The caller holds the lock of the info.
+    fn write_note(&self, info: &mut Info, note: Note) -> WakeDuty<'_> {
+        let note = note.into_text();
+        info.rare().note = Some(note.clone());
+        emit(|| Event::Noted {
+            id: self.id.id(),
+            attempt: self.word().attempt(),
+            note,
+        });
+        self.slot.revise()
+    }
+
+    /// Writes the info of an ending: its reason, its time, and the time of the removal.
+    pub(crate) fn write_ending(&self, info: &mut Info, now: Duration, reason: Option<Arc<str>>) {
+        if self.word().status() == Some(Status::Pending) {
+            // The attempt was never started. Until now, the field held the time of the retry.
+            info.started = NEVER;
+        }
+        let retention = info.options().own_retention();
+        let retention = retention.unwrap_or(self.registry.settings.retention);
+        info.set_reason(reason);
+        info.ended = millis(now);
+        let delay = info.removal.delay().unwrap_or(retention);
+        info.removal = Removal::at(millis_up(now).saturating_add(delay));
     }
 
     /// Checks that the job is live, and fixes the fenced id to its attempt, which cannot change
@@ -284,14 +382,13 @@ impl<T> LockedJob<'_, T> {
     #[inline]
     pub(crate) fn update<R>(mut self, f: impl FnOnce(&mut T) -> R) -> R {
         let mut panics = Panics::default();
-        let payload = self
-            .body
-            .payload
-            .as_mut()
-            .expect("a live job has a payload");
+        let payload = self.payload.as_mut().expect("a live job has a payload");
         let value = panics.catch(|| f(payload));
         match (value, panics.take()) {
-            (Some(value), _) => value,
+            (Some(value), _) => {
+                drop(self.slot.revise());
+                value
+            }
             (None, panic) => {
                 self.fail_for(panic.expect("`catch` returns no value only after a panic"))
             }
@@ -309,36 +406,47 @@ impl<T> LockedJob<'_, T> {
         resume_unwind(panic)
     }
 
-    /// Returns the status of a live job, and the time that it has spent in it.
-    pub(crate) fn in_status(&self, word: StateWord, now: u64) -> (Status, Duration) {
-        match word.status() {
-            Some(Status::Pending) => (Status::Pending, self.pending(now)),
-            status => {
-                let since = now.saturating_sub(self.body.started);
-                (
-                    status.unwrap_or(Status::Running),
-                    Duration::from_millis(since),
-                )
-            }
-        }
-    }
-
-    /// Returns the time for which the attempt has been pending.
-    fn pending(&self, now: u64) -> Duration {
-        Duration::from_millis(now.saturating_sub(self.body.pending_since()))
-    }
-
-    /// Emits the event of an ending.
-    pub(crate) fn emit_ended(&self, before: (Status, Duration), stalled: bool) {
+    /// Releases the lock of the info, queues an ended job for its removal and emits the event of the
+    /// ending. `before` is the status before the ending, and the time in it.
+    pub(crate) fn conclude_ending(
+        &self,
+        mut info: MutexGuard<'_, Info>,
+        before: Option<(Status, Duration)>,
+        stalled: bool,
+    ) {
+        let now = info.ended;
+        self.job_ref().schedule(&mut info, now);
+        let reason = info.reason();
+        drop(info);
+        let Some(before) = before else { return };
         let word = self.word();
         emit(|| Event::Ended {
             id: self.id.id(),
             attempt: word.attempt(),
             status: word.status().unwrap_or(Status::Failed),
             progress: word.progress(),
-            error: self.body.error.as_deref().cloned(),
+            reason,
             before,
             stalled,
         });
     }
+}
+
+/// Returns the status of a live job, and the time that it has spent in it.
+pub(crate) fn in_status(info: &Info, word: StateWord, now: u64) -> (Status, Duration) {
+    match word.status() {
+        Some(Status::Pending) => (Status::Pending, pending(info, now)),
+        status => {
+            let since = now.saturating_sub(info.started);
+            (
+                status.unwrap_or(Status::Running),
+                Duration::from_millis(since),
+            )
+        }
+    }
+}
+
+/// Returns the time for which the attempt has been pending.
+fn pending(info: &Info, now: u64) -> Duration {
+    Duration::from_millis(now.saturating_sub(info.pending_since()))
 }

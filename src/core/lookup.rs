@@ -146,8 +146,10 @@ impl<T> RegistryState<T> {
     pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
         let job = self.addressed(id)?;
         let mark = Mark::here();
+        let revision = job.slot.revision();
         let pair = job.slot.load_pair_of(job.id);
-        match pair.and_then(|(word, heartbeat)| Snapshot::new(id, word, heartbeat)) {
+        let pair = pair.filter(|_| job.slot.is_revision(revision));
+        match pair.and_then(|(word, heartbeat)| Snapshot::new(id, word, heartbeat, revision)) {
             Some(snapshot) => Ok(snapshot),
             None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
         }
@@ -211,17 +213,11 @@ impl<'a, T> LockedJob<'a, T> {
         }
     }
 
-    /// Returns the job and its payload, as of the instant at which the two words were loaded.
+    /// Returns the job and its payload, as they are at one instant.
     pub(crate) fn record(&self) -> Result<Record<&T>, LookupError> {
-        let snapshot = self.slot.snapshot(self.id)?;
-        let body = &self.body;
-        let payload = body.payload.as_ref().ok_or(LookupError::Gone)?;
-        Ok(Record {
-            snapshot,
-            times: body.times(snapshot.status()),
-            error: body.error.as_deref().cloned(),
-            payload,
-        })
+        let details = self.slot.details(self.id)?;
+        let payload = self.payload.as_ref().ok_or(LookupError::Gone)?;
+        Ok(Record::new(details, payload))
     }
 }
 

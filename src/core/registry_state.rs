@@ -1,6 +1,7 @@
 //! [`RegistryState`]: the state that all handles of one registry share.
 
 use crate::core::due_queue::DueQueue;
+use crate::core::lookup::JobRef;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::free_list::NoSlot;
 use crate::slots::slot::Slot;
@@ -13,6 +14,7 @@ use crate::types::clock::{Clock, Timeline, millis};
 use crate::types::error::RegisterError;
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::id::IdKey;
+use crate::types::options::Options;
 use crate::types::snapshot::{Record, Snapshot};
 use crate::types::state_word::StateWord;
 use std::convert::Infallible;
@@ -27,6 +29,8 @@ pub(crate) struct RegistryState<T> {
     pub(crate) removal_panics: AtomicU64,
     /// Number of running reapers. Without one, `register` sweeps up to two entries.
     pub(crate) reapers: AtomicUsize,
+    /// 1 once a job with a stall limit of its own has been registered.
+    pub(crate) own_stall_limits: AtomicU64,
     #[cfg(feature = "tokio")]
     pub(crate) tasks: crate::core::tasks::Tasks,
 }
@@ -37,6 +41,8 @@ pub(crate) struct Settings<T> {
     pub(crate) retention: u64,
     /// Milliseconds; `NEVER` if no job counts as stalled.
     pub(crate) stall_after: u64,
+    /// Milliseconds; `NEVER` if a stopping job is not cancelled.
+    pub(crate) stop_grace: u64,
     pub(crate) on_remove: Option<Hook<T>>,
 }
 
@@ -58,6 +64,7 @@ impl<T> RegistryState<T> {
             settings,
             removal_panics: AtomicU64::new(0),
             reapers: AtomicUsize::new(0),
+            own_stall_limits: AtomicU64::new(0),
             #[cfg(feature = "tokio")]
             tasks: crate::core::tasks::Tasks::default(),
         }
@@ -69,18 +76,24 @@ impl<T> RegistryState<T> {
 
     /// Registers a pending job: puts the payload into a free slot and publishes the job. Without a
     /// reaper, it first sweeps up to two entries, and it removes a due job if the registry is full.
-    pub(crate) fn register(&self, payload: T) -> Result<FencedId, RegisterError<T>> {
-        let mut now = self.now();
+    pub(crate) fn register(
+        &self,
+        payload: T,
+        options: Options,
+    ) -> Result<FencedId, RegisterError<T>> {
+        let mut elapsed = self.timeline.elapsed();
         // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
         let has_reaper = self.reapers.load(Ordering::Relaxed) > 0;
-        if !has_reaper && self.sweep_incrementally(now) {
+        if !has_reaper && self.sweep_incrementally(millis(elapsed)) {
             // Hooks and destructors may have taken long.
-            now = self.now();
+            elapsed = self.timeline.elapsed();
         }
         let slot = loop {
             match self.table.take() {
                 Ok(slot) => break slot,
-                Err(NoSlot::Full) if !has_reaper && self.make_room(now) => now = self.now(),
+                Err(NoSlot::Full) if !has_reaper && self.make_room(millis(elapsed)) => {
+                    elapsed = self.timeline.elapsed();
+                }
                 Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
                 Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
             }
@@ -88,14 +101,16 @@ impl<T> RegistryState<T> {
         let generation = slot.state().generation();
         // This lock needs no permit: the slot is empty, and a thread that holds its lock releases
         // it immediately. Registering therefore works under a guard.
-        let mut body = slot.body.lock();
-        debug_assert!(body.payload.is_none());
-        body.payload = Some(payload);
-        body.registered = now;
-        drop(body);
+        let empty = slot.body.payload.lock().replace(payload);
+        debug_assert!(empty.is_none());
+        slot.body.info.lock().register(elapsed, options);
+        if options.own_stall_after().is_some() {
+            // ORDERING: Relaxed. The publication of the job below releases it.
+            self.own_stall_limits.store(1, Ordering::Relaxed);
+        }
         // The heartbeat word is opened before the nonce is stored. A thread that loads this nonce
         // therefore sees the new heartbeat word, and no word of the previous job.
-        slot.open(generation, now);
+        slot.open(generation, millis(elapsed));
         // ORDERING: Release pairs with the Acquire in `has_nonce_of`.
         let nonce = self.id_key.id(slot.index, generation).nonce;
         slot.nonce.store(nonce, Ordering::Release);
@@ -104,27 +119,41 @@ impl<T> RegistryState<T> {
             published.is_ok_and(|(before, after)| before != after),
             "the slot was not empty"
         );
-        Ok(FencedId {
+        let id = FencedId {
             slot: slot.index,
             generation,
             nonce,
             attempt: Some(1),
-        })
+        };
+        if options != Options::new() {
+            self.schedule_deadline(self.job(id), millis(elapsed));
+        }
+        Ok(id)
+    }
+
+    /// Queues a job that has just been published for its deadline, if it has one. An entry before
+    /// the publication would be lost to a sweep that finds the slot vacant.
+    fn schedule_deadline(&self, job: JobRef<'_, T>, now: u64) {
+        let mut info = job.slot.body.info.lock();
+        if job.slot.state().generation() == job.id.generation {
+            job.schedule(&mut info, now);
+        }
     }
 
     /// Returns all jobs, each as it is when the iterator reaches it.
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
-        self.snapshots_where(|word, _| word.status().is_some())
+        self.snapshots_where(|_, word, _| word.status().is_some())
     }
 
     /// Returns the jobs whose words are `wanted`.
     pub(crate) fn snapshots_where(
         &self,
-        wanted: impl Fn(StateWord, HeartbeatWord) -> bool,
+        wanted: impl Fn(Slot<'_, T>, StateWord, HeartbeatWord) -> bool,
     ) -> impl Iterator<Item = Snapshot> {
-        self.pairs().filter_map(move |(slot, word, heartbeat)| {
+        self.table.iter().filter_map(move |slot| {
+            let (word, heartbeat, revision) = slot.load_all();
             let id = || self.id_in(slot, word.generation());
-            wanted(word, heartbeat).then(|| Snapshot::new(id(), word, heartbeat))?
+            wanted(slot, word, heartbeat).then(|| Snapshot::new(id(), word, heartbeat, revision))?
         })
     }
 
@@ -145,7 +174,7 @@ impl<T> Drop for RegistryState<T> {
         let mut panics = Panics::default();
         if std::mem::needs_drop::<T>() {
             for slot in self.table.iter() {
-                let payload = slot.body.lock().payload.take();
+                let payload = slot.body.payload.lock().take();
                 panics.catch(|| drop(payload));
             }
         }

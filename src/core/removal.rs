@@ -1,4 +1,5 @@
-//! Removal: `remove_after`, `remove` and `sweep`.
+//! Removal: `remove_after`, `remove` and `sweep`, which also carries out deadlines and the ends of
+//! stops.
 //!
 //! A removal has six steps, in this order:
 //!
@@ -17,7 +18,7 @@
 use crate::core::due_queue::{BATCH, DueQueue, Entry};
 use crate::core::lookup::LockedJob;
 use crate::core::registry_state::RegistryState;
-use crate::slots::body::{Body, Removal};
+use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::FencedId;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
 #[cfg(feature = "tokio")]
@@ -28,7 +29,8 @@ use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
 use crate::types::id::JobId;
-use crate::types::snapshot::Snapshot;
+use crate::types::snapshot::{Record, Snapshot};
+use crate::types::state_word::Ending;
 use crate::types::status::Status;
 use std::any::Any;
 use std::cell::RefCell;
@@ -42,8 +44,12 @@ use std::time::Duration;
 pub struct Swept {
     /// Number of jobs removed.
     pub removed: usize,
-    /// Number of ended jobs that seem due but whose lock another thread holds. The next sweep tries
-    /// them again.
+    /// Number of live jobs failed because their deadline has passed.
+    pub expired: usize,
+    /// Number of stopping jobs cancelled because the grace of their stop is over.
+    pub cancelled: usize,
+    /// Number of jobs that are due but whose lock another thread holds. The next sweep tries them
+    /// again.
     pub busy: usize,
     /// Removed jobs for which the hook, the payload's destructor, a waker or a subscriber panicked,
     /// with the text of the first panic.
@@ -54,12 +60,14 @@ impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             removed,
+            expired,
+            cancelled,
             busy,
             panics,
         } = self;
         write!(
             f,
-            "{removed} removed, {busy} busy, {} panicked",
+            "{removed} removed, {expired} expired, {cancelled} cancelled, {busy} busy, {} panicked",
             panics.len()
         )
     }
@@ -71,7 +79,8 @@ struct Removed<'a, T> {
     registry: &'a RegistryState<T>,
     id: FencedId,
     last: Snapshot,
-    body: Body<T>,
+    payload: Option<T>,
+    info: Info,
     /// Panics of the user code that ran for the removal.
     panics: Panics,
 }
@@ -81,15 +90,16 @@ impl<T> Removed<'_, T> {
         let Some(hook) = &self.registry.settings.on_remove else {
             return;
         };
-        let Some(record) = self.body.take_record(self.last) else {
+        let Some(payload) = self.payload.take() else {
             return;
         };
+        let record = Record::new(self.info.details(self.last), payload);
         self.panics.catch(|| hook(&record));
-        self.body.payload = Some(record.payload);
+        self.payload = Some(record.payload);
     }
 
     fn drop_payload(&mut self) {
-        let payload = self.body.payload.take();
+        let payload = self.payload.take();
         if std::mem::needs_drop::<T>() {
             self.panics.catch(|| drop(payload));
         }
@@ -157,8 +167,9 @@ impl<'a, T> LockedJob<'a, T> {
         self.id.admit(word)?;
         let delay = millis_up(delay);
         let now = millis_up(self.registry.timeline.elapsed());
-        let ended = self.body.ended;
-        self.body.removal = match word.status() {
+        let mut info = self.info();
+        let ended = info.ended;
+        info.removal = match word.status() {
             Some(status) if status.is_ended() => {
                 // If the clock has jumped back, the delay counts from the end, which was rounded
                 // down.
@@ -171,7 +182,8 @@ impl<'a, T> LockedJob<'a, T> {
             }
             _ => Removal::after(delay),
         };
-        self.schedule(now);
+        self.job_ref().schedule(&mut info, now);
+        drop((self.slot.revise(), info));
         Ok(())
     }
 
@@ -194,28 +206,30 @@ impl<'a, T> LockedJob<'a, T> {
             registry.count_panic(id, &*panic);
             resume_unwind(panic);
         }
-        removed.body.payload.take().ok_or(RemoveError::Gone)
+        removed.payload.take().ok_or(RemoveError::Gone)
     }
 
     /// Moves an ended job out of its slot, releases the lock and notifies the watchers.
     #[inline(always)] // avoids two copies of the job
     fn vacate(mut self, now: u64) -> Option<Removed<'a, T>> {
         let (registry, id) = (self.registry, self.id);
+        let mut info = self.info();
         let last = self.slot.snapshot(id).ok()?;
         // While the lock of an ended job is held, only the watched bit changes.
         self.slot
             .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
             .ok()?;
-        let body = std::mem::replace(&mut *self.body, Body::empty());
-        // The entry stays in the due queue, and is early enough for most of the slot's next jobs.
-        self.body.queued_at = body.queued_at;
+        let last_info = info.take();
+        drop(info);
+        let payload = self.payload.take();
         drop(self);
-        let ended = body.ended;
+        let ended = last_info.ended;
         let mut removed = Removed {
             registry,
             id,
             last,
-            body,
+            payload,
+            info: last_info,
             panics: Panics::default(),
         };
         let watchers = registry.table.watchers();
@@ -253,22 +267,38 @@ impl<'a, T> LockedJob<'a, T> {
         }
     }
 
-    /// Removes the job if it is due, and queues it again if it is not.
+    /// Carries out what is due for the job, and queues it again for what is not. An ended job is
+    /// removed. A live one fails at its deadline, and is cancelled when the grace of its stop is
+    /// over.
     fn sweep(mut self, entry: Entry, now: u64, swept: &mut Swept) {
-        if self.body.queued_at != entry.time {
+        let mut info = self.info();
+        if info.queued_at != entry.time {
             return;
         }
-        self.body.queued_at = NEVER;
+        info.queued_at = NEVER;
         let word = self.word();
-        let is_due = self.body.removal.due().is_some_and(|due| due <= now);
-        if !is_due || !word.status().is_some_and(Status::is_ended) {
-            return self.schedule(now);
+        if info.due(word.status()) > now {
+            return self.job_ref().schedule(&mut info, now);
         }
+        let is_ended = word.status().is_some_and(Status::is_ended);
+        let (stop_by, deadline) = (info.stop_by(), info.options().deadline_or_zero());
+        drop(info);
         self.id.generation = word.generation();
         // ORDERING: Relaxed. The state word was stored after the nonce, and the lock keeps the job
         // in the slot.
         self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
-        self.remove_into(now, swept);
+        if is_ended {
+            return self.remove_into(now, swept);
+        }
+        let ended = if word.status() == Some(Status::Stopping) && stop_by <= now {
+            swept.cancelled += 1;
+            self.end(Ending::Cancelled, None)
+        } else {
+            swept.expired += 1;
+            let reason = format!("deadline exceeded after {deadline:?}");
+            self.end(Ending::Failed, Some(reason))
+        };
+        debug_assert!(ended.is_ok(), "a locked live job can be ended");
     }
 }
 
@@ -362,12 +392,12 @@ impl<T> RegistryState<T> {
             // them.
             entries -= taken.busy.len() - busy_before;
         }
-        // A live job is not due: its entry is left over from before a retry.
-        let seems_due = |entry: &&Entry| {
-            let status = self.slot(entry.slot).state().status();
-            status.is_some_and(Status::is_ended)
+        // An entry may be left over from before a retry.
+        let is_due = |entry: &&Entry| {
+            let slot = self.slot(entry.slot);
+            slot.body.info.lock().due(slot.state().status()) <= now
         };
-        swept.busy = taken.busy.iter().filter(seems_due).count();
+        swept.busy = taken.busy.iter().filter(is_due).count();
         if let Some(began) = began.filter(|_| swept != Swept::default()) {
             emit(|| Event::Swept {
                 removed: swept.removed,

@@ -3,6 +3,7 @@
 use crate::core::lookup::LockedJob;
 use crate::slots::fenced_id::FencedId;
 use crate::telemetry::{Event, emit};
+use crate::types::clock::millis;
 use crate::types::error::RetryError;
 use crate::types::state_word::LAST_ATTEMPT;
 use crate::types::status::Status;
@@ -21,25 +22,31 @@ impl<T> LockedJob<'_, T> {
             return Err(RetryError::Closed);
         }
         // The clock is read before anything is changed: if it panics, the call is refused.
-        let now = self.registry.now();
+        let elapsed = self.registry.timeline.elapsed();
+        let now = millis(elapsed);
         let is_last = word.attempt() == LAST_ATTEMPT;
         match word.status() {
             Some(Status::Failed | Status::Cancelled) if is_last => {
                 return Err(RetryError::AttemptsExhausted);
             }
             // This arm precedes the verdict: a refused call changes nothing.
-            Some(Status::Running) if is_last && self.judge(now).is_some() => {
+            Some(Status::Running | Status::Stopping)
+                if is_last && self.judge(&self.info(), now).is_some() =>
+            {
                 return Err(RetryError::AttemptsExhausted);
             }
             Some(Status::Failed | Status::Cancelled) => {}
-            Some(Status::Running) if self.fail_if_stalled().is_some() => {}
+            Some(Status::Running | Status::Stopping) if self.fail_if_stalled().is_some() => {}
             Some(status) => return Err(RetryError::NotRetryable(status)),
             None => return Err(RetryError::Gone),
         }
-        let ended = Duration::from_millis(now.saturating_sub(self.body.ended));
-        self.body.retry(now);
+        let mut info = self.info();
+        let ended = Duration::from_millis(now.saturating_sub(info.ended));
+        info.retry(elapsed);
         let open = self.slot.decide_retry(now);
         let duty = self.slot.settle(open);
+        self.job_ref().schedule(&mut info, now);
+        drop(info);
         let id = self.id;
         emit(|| Event::Retried {
             id: id.id(),

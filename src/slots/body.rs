@@ -1,20 +1,38 @@
-//! The body: the part of a job that is behind the slot's lock.
+//! [`Body`]: the part of a job that does not fit into the words: its payload, and its [`Info`].
 
-use crate::types::clock::NEVER;
-use crate::types::snapshot::Snapshot;
-use crate::types::snapshot::{Record, Times};
+use crate::sync::Mutex;
+use crate::types::clock::{NEVER, millis};
+use crate::types::options::Options;
+use crate::types::snapshot::{Details, Snapshot, Times};
 use crate::types::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The part of a job that does not fit into the two words. All times are milliseconds of the
-/// registry.
+/// The part of a job behind locks.
+///
+/// The lock of the payload is the job's lock: the holder of it may run user code. The lock of the
+/// info is a leaf, under which no user code runs and no other job's lock is taken. Whoever changes
+/// the info holds the job's lock as well, and keeps the info's lock until the words say the same.
+/// A thread that holds the info's lock therefore sees the job at one instant.
 #[derive(Debug)]
 pub(crate) struct Body<T> {
     /// `None` in an empty slot.
-    pub(crate) payload: Option<T>,
-    /// Boxed, because few jobs have a text: this halves the field's size.
-    pub(crate) error: Option<Box<Arc<str>>>,
+    pub(crate) payload: Mutex<Option<T>>,
+    pub(crate) info: Mutex<Info>,
+}
+
+impl<T> Body<T> {
+    pub(crate) fn empty() -> Self {
+        Self {
+            payload: Mutex::new(None),
+            info: Mutex::new(Info::empty()),
+        }
+    }
+}
+
+/// Times, texts and limits of a job. All times are milliseconds of the registry.
+#[derive(Debug)]
+pub(crate) struct Info {
     pub(crate) registered: u64,
     /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` if
     /// the job ended without a start.
@@ -23,6 +41,20 @@ pub(crate) struct Body<T> {
     pub(crate) removal: Removal,
     /// Time of this slot's entry in the due queue, or `NEVER`. The entry outlives the job.
     pub(crate) queued_at: u64,
+    /// Boxed, because few jobs have a text or limits of their own.
+    rare: Option<Box<Rare>>,
+}
+
+/// Texts and limits.
+#[derive(Debug)]
+pub(crate) struct Rare {
+    pub(crate) note: Option<Arc<str>>,
+    pub(crate) reason: Option<Arc<str>>,
+    pub(crate) options: Options,
+    /// Time at which a live attempt fails, or `NEVER`.
+    pub(crate) deadline: u64,
+    /// Time at which a stopping job is cancelled, or `NEVER`.
+    pub(crate) stop_by: u64,
 }
 
 /// Time of a job's removal. It is the registry's default, a delay after the end of a live job, or
@@ -35,7 +67,7 @@ const AT: u64 = 1 << 62;
 const MILLIS: u64 = AT - 1;
 
 impl Removal {
-    /// The registry's retention decides.
+    /// The job's retention decides.
     pub(crate) const DEFAULT: Self = Self(0);
 
     /// Removes `delay` after the job's end, or never if `delay` does not fit the field.
@@ -66,25 +98,109 @@ impl Removal {
     }
 }
 
-impl<T> Body<T> {
-    pub(crate) fn empty() -> Self {
+impl Info {
+    pub(crate) const fn empty() -> Self {
         Self {
-            payload: None,
-            error: None,
             registered: NEVER,
             started: NEVER,
             ended: NEVER,
             removal: Removal::DEFAULT,
             queued_at: NEVER,
+            rare: None,
         }
     }
 
-    /// Resets the body for the next attempt, pending since `now`.
-    pub(crate) fn retry(&mut self, now: u64) {
-        self.error = None;
-        self.started = now.min(NEVER - 1);
+    /// Fills the info of a job that is about to be published.
+    pub(crate) fn register(&mut self, now: Duration, options: Options) {
+        self.registered = millis(now);
+        self.set_options(now, options);
+    }
+
+    /// Stores the options of an attempt that begins at `now`.
+    fn set_options(&mut self, now: Duration, options: Options) {
+        if options != Options::new() {
+            let rare = self.rare();
+            rare.options = options;
+            rare.deadline = options.deadline_from(now);
+        }
+    }
+
+    /// Resets the info for the next attempt, pending since `now`.
+    pub(crate) fn retry(&mut self, now: Duration) {
+        let options = self.options();
+        self.started = millis(now).min(NEVER - 1);
         self.ended = NEVER;
         self.removal = Removal::DEFAULT;
+        self.rare = None;
+        self.set_options(now, options);
+    }
+
+    /// Returns whether it is as in an empty slot, apart from the entry in the due queue.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn is_empty(&self) -> bool {
+        let times = [self.registered, self.started, self.ended];
+        times == [NEVER; 3] && self.removal == Removal::DEFAULT && self.rare.is_none()
+    }
+
+    /// Returns the texts and limits, to be changed.
+    pub(crate) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| {
+            Box::new(Rare {
+                note: None,
+                reason: None,
+                options: Options::new(),
+                deadline: NEVER,
+                stop_by: NEVER,
+            })
+        })
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        self.rare
+            .as_ref()
+            .map_or(Options::new(), |rare| rare.options)
+    }
+
+    pub(crate) fn reason(&self) -> Option<Arc<str>> {
+        self.rare.as_ref()?.reason.clone()
+    }
+
+    pub(crate) fn set_reason(&mut self, reason: Option<Arc<str>>) {
+        if reason.is_some() || self.rare.is_some() {
+            self.rare().reason = reason;
+        }
+    }
+
+    /// Returns the time at which a stopping job is cancelled, or `NEVER`.
+    pub(crate) fn stop_by(&self) -> u64 {
+        self.rare.as_ref().map_or(NEVER, |rare| rare.stop_by)
+    }
+
+    /// Returns the time at which a live job fails, or `NEVER`.
+    pub(crate) fn deadline(&self) -> u64 {
+        self.rare.as_ref().map_or(NEVER, |rare| rare.deadline)
+    }
+
+    /// Returns the time from which a sweep has to act on a job of this status, or `NEVER`.
+    pub(crate) fn due(&self, status: Option<Status>) -> u64 {
+        match status {
+            None => NEVER,
+            Some(Status::Pending | Status::Running) => self.deadline(),
+            Some(Status::Stopping) => self.deadline().min(self.stop_by()),
+            Some(Status::Completed | Status::Failed | Status::Cancelled) => {
+                self.removal.due().unwrap_or(NEVER)
+            }
+        }
+    }
+
+    /// Empties the info and returns that of the removed job. The slot's entry stays in the due
+    /// queue, and is early enough for most of the slot's next jobs.
+    pub(crate) fn take(&mut self) -> Self {
+        let empty = Self {
+            queued_at: self.queued_at,
+            ..Self::empty()
+        };
+        std::mem::replace(self, empty)
     }
 
     /// Returns the time since which a pending job has been pending.
@@ -95,18 +211,18 @@ impl<T> Body<T> {
         }
     }
 
-    /// Returns the record of a job that was last seen as `snapshot`, with its payload, which the
-    /// caller puts back. Returns `None` for an empty slot.
-    pub(crate) fn take_record(&mut self, snapshot: Snapshot) -> Option<Record<T>> {
-        Some(Record {
+    /// Returns the details of a job that was seen as `snapshot`.
+    pub(crate) fn details(&self, snapshot: Snapshot) -> Details {
+        let rare = self.rare.as_ref();
+        Details {
             snapshot,
             times: self.times(snapshot.status()),
-            error: self.error.as_deref().cloned(),
-            payload: self.payload.take()?,
-        })
+            note: rare.and_then(|rare| rare.note.clone()),
+            reason: rare.and_then(|rare| rare.reason.clone()),
+        }
     }
 
-    pub(crate) fn times(&self, status: Status) -> Times {
+    fn times(&self, status: Status) -> Times {
         let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
         Times {
             registered: Duration::from_millis(self.registered),
@@ -124,16 +240,16 @@ mod tests {
     /// A later attempt is pending since its retry and has no start, at every time.
     #[test]
     fn a_retry_does_not_count_as_a_start() {
-        let mut body = Body::<()>::empty();
-        body.registered = 3;
-        let started = |body: &Body<()>| body.times(Status::Pending).started;
-        assert_eq!((body.pending_since(), started(&body)), (3, None));
+        let mut info = Info::empty();
+        info.registered = 3;
+        let started = |info: &Info| info.times(Status::Pending).started;
+        assert_eq!((info.pending_since(), started(&info)), (3, None));
         for (now, since) in [(0, 0), (7, 7), (NEVER, NEVER - 1)] {
-            body.retry(now);
-            assert_eq!((body.pending_since(), started(&body)), (since, None));
+            info.retry(Duration::from_millis(now));
+            assert_eq!((info.pending_since(), started(&info)), (since, None));
         }
-        body.started = 8;
-        let started = body.times(Status::Running).started;
+        info.started = 8;
+        let started = info.times(Status::Running).started;
         assert_eq!(started, Some(Duration::from_millis(8)));
     }
 

@@ -1,6 +1,6 @@
 //! [`LockedSlot`]: a slot whose lock this thread holds.
 
-use crate::slots::body::Body;
+use crate::slots::body::Info;
 use crate::slots::slot::Slot;
 use crate::sync::MutexGuard;
 use crate::sync::deferred::LockPermit;
@@ -15,7 +15,7 @@ pub(crate) struct LockedSlot<'a, T> {
     #[cfg(all(loom, test))]
     _last_turn: LastTurn<'a>,
     // Dropped in this order: the lock, then the permission to take it.
-    pub(crate) body: MutexGuard<'a, Body<T>>,
+    pub(crate) payload: MutexGuard<'a, Option<T>>,
     pub(crate) slot: Slot<'a, T>,
     _permit: LockPermit,
 }
@@ -26,7 +26,7 @@ impl<'a, T> Slot<'a, T> {
     #[inline(always)]
     pub(crate) fn lock(self) -> Result<LockedSlot<'a, T>, WouldDeadlock> {
         let permit = LockPermit::enter().ok_or(WouldDeadlock)?;
-        Ok(self.locked(self.body.lock(), permit))
+        Ok(self.locked(self.body.payload.lock(), permit))
     }
 
     /// Takes the lock. Returns `None` if another thread holds it.
@@ -35,15 +35,16 @@ impl<'a, T> Slot<'a, T> {
         let permit = LockPermit::enter().ok_or(WouldDeadlock)?;
         #[cfg(all(loom, test))]
         self.take_turns();
-        Ok(self.body.try_lock().map(|body| self.locked(body, permit)))
+        let payload = self.body.payload.try_lock();
+        Ok(payload.map(|payload| self.locked(payload, permit)))
     }
 
     #[inline(always)]
-    fn locked(self, body: MutexGuard<'a, Body<T>>, permit: LockPermit) -> LockedSlot<'a, T> {
+    fn locked(self, payload: MutexGuard<'a, Option<T>>, permit: LockPermit) -> LockedSlot<'a, T> {
         LockedSlot {
             #[cfg(all(test, any(loom, shuttle)))]
             _recorded: crate::sync::facade::record::Holding::new(self.recorded()),
-            body,
+            payload,
             #[cfg(all(loom, test))]
             _last_turn: LastTurn(self.slot_state()),
             slot: self,
@@ -65,7 +66,13 @@ impl Drop for LastTurn<'_> {
     }
 }
 
-impl<T> LockedSlot<'_, T> {
+impl<'a, T> LockedSlot<'a, T> {
+    /// Takes the leaf lock of the times and texts.
+    #[inline]
+    pub(crate) fn info(&self) -> MutexGuard<'a, Info> {
+        self.slot.body.info.lock()
+    }
+
     pub(crate) fn word(&self) -> StateWord {
         self.slot.state()
     }

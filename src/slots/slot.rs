@@ -1,13 +1,13 @@
-//! [`Slot`]: a job's two words, its body behind the slot's lock, and its watchers.
+//! [`Slot`]: a job's words, its body behind locks, and its watchers.
 
 use crate::slots::body::Body;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::slot_state::{SlotState, is_settled};
 use crate::slots::watchers::{WakeDuty, Watchers};
-use crate::sync::{Mark, Mutex};
+use crate::sync::Mark;
 use crate::types::error::{Fenced, LookupError};
 use crate::types::heartbeat_word::HeartbeatWord;
-use crate::types::snapshot::Snapshot;
+use crate::types::snapshot::{Details, Snapshot};
 use crate::types::state_word::StateWord;
 use std::ops::Deref;
 
@@ -16,7 +16,7 @@ use std::ops::Deref;
 pub(crate) struct Slot<'a, T> {
     pub(crate) index: u32,
     state: &'a SlotState,
-    pub(crate) body: &'a Mutex<Body<T>>,
+    pub(crate) body: &'a Body<T>,
     pub(crate) watchers: &'a Watchers,
 }
 
@@ -42,7 +42,7 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn new(
         index: u32,
         state: &'a SlotState,
-        body: &'a Mutex<Body<T>>,
+        body: &'a Body<T>,
         watchers: &'a Watchers,
     ) -> Self {
         Self {
@@ -68,9 +68,31 @@ impl<'a, T> Slot<'a, T> {
     /// Returns the job as it is at one instant.
     #[inline(always)]
     pub(crate) fn snapshot(self, id: FencedId) -> Result<Snapshot, LookupError> {
-        let (word, heartbeat) = self.load_pair();
+        let (word, heartbeat, revision) = self.load_all();
         id.admit_reader(word)?;
-        Snapshot::new(id.id(), word, heartbeat).ok_or(LookupError::Gone)
+        Snapshot::new(id.id(), word, heartbeat, revision).ok_or(LookupError::Gone)
+    }
+
+    /// Returns the job with its times and texts, as they are at one instant. It waits for no user
+    /// code.
+    pub(crate) fn details(self, id: FencedId) -> Result<Details, LookupError> {
+        let info = self.body.info.lock();
+        Ok(info.details(self.snapshot(id)?))
+    }
+
+    /// Loads both words and the revision as they were at one instant. The revision never holds a
+    /// value twice: if it is the same before and after the pair, all three are of one instant.
+    #[inline(always)]
+    pub(crate) fn load_all(self) -> (StateWord, HeartbeatWord, u64) {
+        let mark = Mark::here();
+        loop {
+            mark.again("load_all", 0);
+            let revision = self.revision();
+            let (word, heartbeat) = self.load_pair();
+            if self.is_revision(revision) {
+                return (word, heartbeat, revision);
+            }
+        }
     }
 
     /// Loads both words as they were at one instant. A decision that is not yet settled is settled
@@ -92,6 +114,13 @@ impl<'a, T> Slot<'a, T> {
     #[inline(always)]
     pub(crate) fn settle(self, heartbeat: HeartbeatWord) -> WakeDuty<'a> {
         let watched = self.state.settle(heartbeat);
+        self.wake_duty(watched)
+    }
+
+    /// Counts a visible change that the two words do not show. The caller holds the lock.
+    #[inline]
+    pub(crate) fn revise(self) -> WakeDuty<'a> {
+        let watched = self.state.revise();
         self.wake_duty(watched)
     }
 
@@ -127,7 +156,7 @@ impl<'a, T> Slot<'a, T> {
     /// Informs the environment checker that the slot is about to be taken or given back.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn ask_for(&self, access: crate::sync::facade::environment::Access) {
-        crate::sync::facade::environment::ask(self.body.address(), access);
+        crate::sync::facade::environment::ask(self.body.payload.address(), access);
     }
 }
 

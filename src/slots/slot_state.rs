@@ -1,4 +1,4 @@
-//! [`SlotState`]: the state word and the heartbeat word of a slot, and the protocol between them.
+//! [`SlotState`]: the words of a slot, and the protocol between them.
 //!
 //! The heartbeat word leads and the state word follows. A start, an ending and a retry are
 //! *decided* on the heartbeat word by the holder of the slot's lock. They are then *settled* on the
@@ -10,6 +10,7 @@
 //! |-----------------|---------|-------------------------------------------------------------|
 //! | open, unstarted | pending | a pending job                                               |
 //! | open, started   | running | a running job                                               |
+//! | open, started   | stopping | a job that is asked to stop                                |
 //! | sealed          | ended   | an ended job                                                |
 //! | open, started   | pending | a start has been decided: the state word becomes running    |
 //! | sealed          | live    | an ending has been decided: the state word becomes ended    |
@@ -19,11 +20,19 @@
 //! The holder of the lock settles before it releases the lock. At most one decision is therefore
 //! outstanding. A heartbeat word never holds a value twice. If it is the same before and after a
 //! load of the state word, the two words are of one instant.
+//!
+//! A third word, the *revision*, counts the visible changes that the two words do not show: of the
+//! payload, of a note, of the time of the removal. Each job of a slot counts from the value of its
+//! generation, so that the word never holds a value twice. The holder of the lock increases it before it
+//! releases the lock, and then wakes the watchers if the state word is watched. A watcher sets the
+//! watched bit before it loads the revision for the last time. In the order of all accesses, one
+//! of the two sees the other.
 
 use crate::slots::fenced_id::FencedId;
-use crate::sync::{AtomicNonce, AtomicWord, MODELLED, Mark, Ordering};
+use crate::sync::{AtomicNonce, AtomicRevision, AtomicWord, MODELLED, Mark, Ordering};
 use crate::types::heartbeat_word::{DECISION_BITS, HeartbeatWord};
 use crate::types::state_word::{Ending, StateWord};
+use crate::types::version::first_revision;
 
 /// Number of spins after a failed compare-exchange: a few hundred cycles.
 const SPINS: u32 = 16;
@@ -34,6 +43,7 @@ const SPINS: u32 = 16;
 pub(crate) struct SlotState {
     state: AtomicWord,
     heartbeat: AtomicWord,
+    revision: AtomicRevision,
     /// The unguessable part of the present job's id. It is a filter only: an id that does not match
     /// is checked against the registry's key.
     pub(crate) nonce: AtomicNonce,
@@ -48,6 +58,7 @@ impl SlotState {
         Self {
             state: AtomicWord::new(StateWord::vacant(generation).bits()),
             heartbeat: AtomicWord::new(HeartbeatWord::vacant().bits()),
+            revision: AtomicRevision::new(first_revision(generation)),
             nonce: AtomicNonce::new(0),
             #[cfg(feature = "tracing")]
             heartbeats: std::sync::atomic::AtomicU32::new(0),
@@ -60,11 +71,12 @@ impl SlotState {
         self.state.slot()
     }
 
-    /// Returns the addresses under which the environment checker knows state word, heartbeat word
-    /// and nonce.
+    /// Returns the addresses under which the environment checker knows state word, heartbeat word,
+    /// nonce and revision.
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
-    pub(crate) fn addresses(&self) -> [usize; 3] {
-        [&self.state, &self.heartbeat, &self.nonce].map(crate::sync::AtomicU64::address)
+    pub(crate) fn addresses(&self) -> [usize; 4] {
+        [&self.state, &self.heartbeat, &self.nonce, &self.revision]
+            .map(crate::sync::AtomicU64::address)
     }
 
     #[cfg(all(loom, test))]
@@ -77,7 +89,7 @@ impl SlotState {
         self.state.take_turns();
     }
 
-    // ORDERING: every access to the two words is SeqCst, which puts them all in one order. With
+    // ORDERING: every access to the three words is SeqCst, which puts them all in one order. With
     // Acquire and Release alone, one observer could see only a step, and another only a concurrent
     // heartbeat. No order of the two would explain both. The instructions are the same on x86-64
     // and AArch64.
@@ -90,6 +102,32 @@ impl SlotState {
     #[inline]
     pub(crate) fn heartbeat(&self) -> HeartbeatWord {
         HeartbeatWord::from_bits(self.heartbeat.load(Ordering::SeqCst))
+    }
+
+    #[inline]
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    /// Returns whether the revision still has this value.
+    #[inline(always)]
+    pub(crate) fn is_revision(&self, revision: u64) -> bool {
+        #[cfg(all(test, environment, not(any(loom, shuttle))))]
+        if let Some(is_revision) = self.revision.is(revision) {
+            return is_revision;
+        }
+        self.revision() == revision
+    }
+
+    /// Increases the revision. The caller holds the lock. Returns whether there are watchers to
+    /// wake.
+    #[must_use]
+    pub(super) fn revise(&self) -> bool {
+        // The holder of the lock is the only writer.
+        let revision = self.revision();
+        self.revision
+            .swap(revision.wrapping_add(1), Ordering::SeqCst);
+        self.state().is_watched()
     }
 
     /// Returns whether the heartbeat word still has this value.
@@ -291,9 +329,12 @@ impl SlotState {
         open
     }
 
-    /// Prepares the heartbeat word of a vacant slot for the job that is about to be published.
+    /// Prepares the heartbeat word and the revision of a vacant slot for the job that is about to be
+    /// published.
     pub(crate) fn open(&self, generation: u32, now: u64) {
         self.reset_heartbeat_count();
+        self.revision
+            .swap(first_revision(generation), Ordering::SeqCst);
         self.heartbeat.swap(
             HeartbeatWord::open(generation, now).bits(),
             Ordering::SeqCst,
@@ -335,7 +376,7 @@ const SETTLED: u64 = {
         let agree = match status {
             0 => true,
             1 => !sealed && !started,
-            2 => !sealed && started,
+            2 | 3 => !sealed && started,
             _ => sealed,
         };
         settled |= (agree as u64) << pair;

@@ -5,7 +5,7 @@ use crate::Status;
 use crate::slots::body::Body;
 use crate::slots::slot::Slot;
 use crate::slots::watchers::Watchers;
-use crate::sync::{Arc, Mutex};
+use crate::sync::Arc;
 use crate::types::error::Fenced;
 use crate::types::state_word::Ending;
 use std::convert::Infallible;
@@ -50,7 +50,7 @@ fn wait(slot: Slot<'static, ()>) -> Arc<Wakes> {
 fn watched_pending() -> Slot<'static, ()> {
     // The leaks are few: each test of this process makes a handful of slots.
     let state = Box::leak(Box::new(SlotState::new(GENERATION)));
-    let body = Box::leak(Box::new(Mutex::new(Body::empty())));
+    let body = Box::leak(Box::new(Body::empty()));
     let slot = Slot::new(0, state, body, Box::leak(Box::new(Watchers::new())));
     slot.open(GENERATION, 1);
     slot.step::<Infallible>(|word| Ok(word.register())).unwrap();

@@ -11,7 +11,7 @@ use crate::slots::layout::{
 use crate::slots::slot::Slot;
 use crate::slots::slot_state::SlotState;
 use crate::slots::watchers::Watchers;
-use crate::sync::{MODELLED, Mutex, Published};
+use crate::sync::{MODELLED, Published};
 use crate::types::state_word::RETIRED;
 use std::hint::black_box;
 
@@ -36,14 +36,14 @@ type Group<T> = Box<[Published<Chunk<T>>; CHUNKS]>;
 #[derive(Debug)]
 struct Chunk<T> {
     states: Box<[SlotState; SLOTS]>,
-    bodies: Box<[Mutex<Body<T>>; SLOTS]>,
+    bodies: Box<[Body<T>; SLOTS]>,
 }
 
 impl<T> Chunk<T> {
     fn new(generation: u32) -> Self {
         Self {
             states: boxed(|| SlotState::new(generation)),
-            bodies: boxed(|| Mutex::new(Body::empty())),
+            bodies: boxed(Body::empty),
         }
     }
 
@@ -113,9 +113,10 @@ impl<T> Table<T> {
         }
         if let Some((chunk, position)) = self.chunk(index) {
             black_box(chunk.states[position].state());
-            chunk.bodies[position].prefetch();
+            chunk.bodies[position].payload.prefetch();
+            chunk.bodies[position].info.prefetch();
             // A body usually ends on the first cache line of the next one.
-            chunk.bodies[(position + 1) % SLOTS].prefetch();
+            chunk.bodies[(position + 1) % SLOTS].payload.prefetch();
         }
     }
 
@@ -221,11 +222,11 @@ mod tests {
         let table = Table::<u32>::new(usize::MAX, 0);
         for _ in 0..5_000 {
             let slot = table.take().unwrap();
-            slot.body.lock().payload = Some(slot.index);
+            *slot.body.payload.lock() = Some(slot.index);
         }
         let mut seen: Vec<_> = table
             .iter()
-            .filter_map(|slot| Some((slot.index, slot.body.lock().payload?)))
+            .filter_map(|slot| Some((slot.index, (*slot.body.payload.lock())?)))
             .collect();
         seen.sort_unstable();
         let expected: Vec<_> = (0..5_000).map(|index| (index, index)).collect();

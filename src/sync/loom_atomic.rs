@@ -60,18 +60,43 @@ enum Form {
     },
 }
 
-impl AtomicWord {
-    pub(crate) fn new(value: u64) -> Self {
-        let form = if WEAK.get() {
-            Form::Weak(AtomicU64::new(value))
+impl Form {
+    fn new(value: u64) -> Self {
+        if WEAK.get() {
+            Self::Weak(AtomicU64::new(value))
         } else {
-            Form::Ordered {
+            Self::Ordered {
                 value: std::sync::atomic::AtomicU64::new(value),
                 turns: std::array::from_fn(|_| AtomicUsize::new(0)),
             }
-        };
+        }
+    }
+
+    fn load(&self, order: Ordering) -> u64 {
+        match self {
+            Self::Weak(value) => value.load(order),
+            Self::Ordered { value, turns } => {
+                take_own_turn(turns);
+                value.load(Ordering::SeqCst)
+            }
+        }
+    }
+
+    fn swap(&self, to: u64, order: Ordering) -> u64 {
+        match self {
+            Self::Weak(value) => value.swap(to, order),
+            Self::Ordered { value, turns } => {
+                take_all_turns(turns);
+                value.swap(to, Ordering::SeqCst)
+            }
+        }
+    }
+}
+
+impl AtomicWord {
+    pub(crate) fn new(value: u64) -> Self {
         Self {
-            form,
+            form: Form::new(value),
             #[cfg(test)]
             name: super::facade::record::word(value),
         }
@@ -83,13 +108,7 @@ impl AtomicWord {
     }
 
     pub(crate) fn load(&self, order: Ordering) -> u64 {
-        let loaded = match &self.form {
-            Form::Weak(value) => value.load(order),
-            Form::Ordered { value, turns } => {
-                take_own_turn(turns);
-                value.load(Ordering::SeqCst)
-            }
-        };
+        let loaded = self.form.load(order);
         #[cfg(test)]
         super::facade::record::saw(self.name, loaded);
         loaded
@@ -112,13 +131,7 @@ impl AtomicWord {
     }
 
     pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
-        let from = match &self.form {
-            Form::Weak(value) => value.swap(to, order),
-            Form::Ordered { value, turns } => {
-                take_all_turns(turns);
-                value.swap(to, Ordering::SeqCst)
-            }
-        };
+        let from = self.form.swap(to, order);
         #[cfg(test)]
         super::facade::record::changed(self.name, from, to);
         from
@@ -144,6 +157,35 @@ impl AtomicWord {
             Err(found) => super::facade::record::saw(self.name, found),
         }
         result
+    }
+}
+
+/// The revision of a slot, in the same two forms. The record of an execution checks its changes.
+#[derive(Debug)]
+pub(crate) struct AtomicRevision {
+    form: Form,
+    #[cfg(test)]
+    slot: super::facade::record::Slot,
+}
+
+impl AtomicRevision {
+    pub(crate) fn new(value: u64) -> Self {
+        Self {
+            form: Form::new(value),
+            #[cfg(test)]
+            slot: super::facade::record::last_slot(),
+        }
+    }
+
+    pub(crate) fn load(&self, order: Ordering) -> u64 {
+        self.form.load(order)
+    }
+
+    pub(crate) fn swap(&self, to: u64, order: Ordering) -> u64 {
+        let from = self.form.swap(to, order);
+        #[cfg(test)]
+        super::facade::record::revised(self.slot, to);
+        from
     }
 }
 

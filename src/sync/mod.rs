@@ -20,7 +20,7 @@ pub(crate) mod thread_number;
 mod imp {
     #[cfg(test)]
     pub(crate) use super::loom_atomic::AtomicNonce;
-    pub(crate) use super::loom_atomic::AtomicWord;
+    pub(crate) use super::loom_atomic::{AtomicRevision, AtomicWord};
     #[cfg(not(test))]
     pub(crate) use loom::sync::atomic::AtomicU64 as AtomicNonce;
     pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize};
@@ -36,7 +36,7 @@ pub(crate) mod facade;
 #[cfg(all(test, shuttle, not(loom)))]
 mod imp {
     pub(crate) use super::facade::shuttle_ops::{
-        AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard,
+        AtomicNonce, AtomicRevision, AtomicU64, AtomicUsize, AtomicWord, Mutex, MutexGuard,
     };
     pub(crate) use shuttle::thread_local;
 }
@@ -44,7 +44,8 @@ mod imp {
 #[cfg(all(shuttle, not(loom), not(test), feature = "shuttle"))]
 mod imp {
     pub(crate) use shuttle::sync::atomic::{
-        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicRevision, AtomicU64 as AtomicWord,
+        AtomicUsize,
     };
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
     pub(crate) use shuttle::thread_local;
@@ -53,7 +54,8 @@ mod imp {
 #[cfg(all(test, environment, not(any(loom, shuttle))))]
 mod imp {
     pub(crate) use super::facade::environment::{
-        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, Mutex, MutexGuard,
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicRevision, AtomicU64 as AtomicWord,
+        Mutex, MutexGuard,
     };
     pub(crate) use std::sync::atomic::AtomicUsize;
     pub(crate) use std::thread_local;
@@ -66,7 +68,8 @@ mod imp {
 )))]
 mod imp {
     pub(crate) use std::sync::atomic::{
-        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicWord, AtomicUsize,
+        AtomicU64, AtomicU64 as AtomicNonce, AtomicU64 as AtomicRevision, AtomicU64 as AtomicWord,
+        AtomicUsize,
     };
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread_local;
@@ -105,7 +108,9 @@ impl Mark {
 
 use std::sync::{PoisonError, TryLockError};
 
-pub(crate) use imp::{AtomicNonce, AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local};
+pub(crate) use imp::{
+    AtomicNonce, AtomicRevision, AtomicU64, AtomicUsize, AtomicWord, MutexGuard, thread_local,
+};
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
 

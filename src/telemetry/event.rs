@@ -42,12 +42,22 @@ pub(crate) enum Event {
         /// Number of heartbeats of this attempt, including this one.
         count: u32,
     },
+    Noted {
+        id: JobId,
+        attempt: u16,
+        note: Arc<str>,
+    },
+    StopRequested {
+        id: JobId,
+        attempt: u16,
+        reason: Arc<str>,
+    },
     Ended {
         id: JobId,
         attempt: u16,
         status: Status,
         progress: Progress,
-        error: Option<Arc<str>>,
+        reason: Option<Arc<str>>,
         /// The previous status, and the time in it.
         before: (Status, Duration),
         /// Whether the stall verdict ended the job.

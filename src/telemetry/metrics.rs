@@ -57,6 +57,7 @@ pub(crate) fn set_jobs(counts: &Counts) {
     let by_status = [
         (Status::Pending, counts.pending),
         (Status::Running, counts.running),
+        (Status::Stopping, counts.stopping),
         (Status::Completed, counts.completed),
         (Status::Failed, counts.failed),
         (Status::Cancelled, counts.cancelled),
@@ -87,7 +88,8 @@ pub(super) fn emit(event: &Event) {
             count_transition(Status::Running);
             time_in(Status::Pending).record(*pending);
         }
-        Event::Advanced { .. } => {}
+        Event::Advanced { .. } | Event::Noted { .. } => {}
+        Event::StopRequested { .. } => count_transition(Status::Stopping),
         Event::Heartbeat { .. } => counter!(HEARTBEATS).increment(1),
         Event::Ended {
             status,

@@ -2,6 +2,7 @@
 
 use super::Event;
 use crate::types::status::Status;
+use tracing::field::display;
 use tracing::{debug, info, trace, warn};
 
 pub(crate) const TARGET: &str = "job_registry";
@@ -27,6 +28,17 @@ pub(super) fn emit(event: &Event) {
             let percent = progress.as_percent();
             debug!(target: TARGET, %id, attempt, percent, "status update");
         }
+        Event::Noted { id, attempt, note } => {
+            debug!(target: TARGET, %id, attempt, %note, "note");
+        }
+        Event::StopRequested {
+            id,
+            attempt,
+            reason,
+        } => {
+            let status = Status::Stopping;
+            info!(target: TARGET, %id, attempt, %status, %reason, "status update");
+        }
         Event::Heartbeat { id, attempt, count } => {
             trace!(target: TARGET, %id, attempt, count, "heartbeat");
         }
@@ -35,24 +47,16 @@ pub(super) fn emit(event: &Event) {
             attempt,
             status,
             progress,
-            error: Some(error),
+            reason,
             before: (_, took),
             stalled,
         } => {
-            let percent = progress.as_percent();
-            warn!(target: TARGET, %id, attempt, %status, percent, %error, ?took, stalled, "status update");
-        }
-        Event::Ended {
-            id,
-            attempt,
-            status,
-            progress,
-            error: None,
-            before: (_, took),
-            ..
-        } => {
-            let percent = progress.as_percent();
-            info!(target: TARGET, %id, attempt, %status, percent, ?took, "status update");
+            let (percent, reason) = (progress.as_percent(), reason.as_deref().map(display));
+            if *status == Status::Failed {
+                warn!(target: TARGET, %id, attempt, %status, percent, reason, ?took, stalled, "status update");
+            } else {
+                info!(target: TARGET, %id, attempt, %status, percent, reason, ?took, "status update");
+            }
         }
         Event::Retried { id, attempt, .. } => {
             info!(target: TARGET, %id, attempt, status = %Status::Pending, "status update");

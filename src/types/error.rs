@@ -4,6 +4,7 @@
 use crate::types::id::ParseIdError;
 use crate::types::progress::ProgressError;
 use crate::types::status::Status;
+use crate::types::version::ParseVersionError;
 use std::fmt;
 
 /// Declares an error enum, its messages, and the conversions from the errors of a look-up.
@@ -155,6 +156,8 @@ errors! {
         NotStarted = "not_started" => "the job has not been started",
         /// Another call has started the job.
         AlreadyStarted = "already_started" => "the job has been started already",
+        /// A stop has been requested: a stopping job does not advance, and is asked once.
+        Stopping = "stopping" => "the job has been asked to stop",
         /// The job ended before this call, with this status.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// This thread already holds a job's lock.
@@ -305,6 +308,8 @@ errors! {
         NotStarted = "not_started" => "the job has not been started",
         /// Another call has started the job.
         AlreadyStarted = "already_started" => "the job has been started already",
+        /// A stop has been requested: a stopping job does not advance, and is asked once.
+        Stopping = "stopping" => "the job has been asked to stop",
         /// The job ended before this call, with this status.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// Another thread holds the lock. Returned by `try_lock` only.
@@ -323,6 +328,8 @@ errors! {
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
         /// The text is not a job id.
         NotAnId = "not_an_id" => "not a job id: expected 22 letters and digits",
+        /// The text is not a version.
+        NotAVersion = "not_a_version" => "not a version of a job",
         /// The progress is NaN.
         NotANumber = "not_a_number" => "progress is not a number",
         /// The progress is below 0 % or above 100 %, or infinite.
@@ -344,7 +351,7 @@ macro_rules! conversions {
 }
 
 conversions! {
-    StepError { NotFound, Gone, Superseded, NotStarted, AlreadyStarted, Ended(status), WouldDeadlock }
+    StepError { NotFound, Gone, Superseded, NotStarted, AlreadyStarted, Stopping, Ended(status), WouldDeadlock }
     LockError { NotFound, Gone, Superseded, Ended(status), Busy, WouldDeadlock }
     ReadError { NotFound, Gone, WouldDeadlock }
     RemoveError { NotFound, Gone, Superseded, Live, WouldDeadlock }
@@ -365,5 +372,11 @@ impl<T> From<RegisterError<T>> for Error {
 impl From<ParseIdError> for Error {
     fn from(_: ParseIdError) -> Self {
         Self::NotAnId
+    }
+}
+
+impl From<ParseVersionError> for Error {
+    fn from(_: ParseVersionError) -> Self {
+        Self::NotAVersion
     }
 }

@@ -4,9 +4,12 @@ pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod heartbeat_word;
 pub(crate) mod id;
+pub(crate) mod note;
+pub(crate) mod options;
 pub(crate) mod progress;
 #[cfg(feature = "serde")]
 mod serde;
 pub(crate) mod snapshot;
 pub(crate) mod state_word;
 pub(crate) mod status;
+pub(crate) mod version;

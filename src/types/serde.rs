@@ -1,4 +1,4 @@
-//! The serde forms of ids, statuses, progress, snapshots and errors. They are part of the API:
+//! The serde forms of ids, versions, statuses, progress, snapshots and errors. They are part of the API:
 //! `docs/guide/observability.md` documents them, and `tests/api/serde.rs` checks them.
 
 use crate::types::error::{
@@ -6,39 +6,50 @@ use crate::types::error::{
 };
 use crate::types::id::{JobId, ParseIdError};
 use crate::types::progress::{Progress, ProgressError};
-use crate::types::snapshot::{Counts, Record, Snapshot, Times};
+use crate::types::snapshot::{Counts, Details, Record, Snapshot, Times};
 use crate::types::status::Status;
+use crate::types::version::{ParseVersionError, Version};
 use serde_core::de::{Deserialize, Deserializer, Error as _, Unexpected, Visitor};
 use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;
 use std::time::Duration;
 
-/// Serializes as the id's 22 letters and digits.
-impl Serialize for JobId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for JobId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = JobId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a job id of 22 letters and digits")
-            }
-
-            fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<JobId, E> {
-                text.parse()
-                    .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+/// Serializes as the text that `Display` prints, and deserializes it by `FromStr`.
+macro_rules! texts {
+    ($($type:ident: $expecting:literal;)*) => {$(
+        /// Serializes as its text.
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
 
-        deserializer.deserialize_str(Text)
-    }
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+
+                    fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse()
+                            .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
+            }
+        }
+    )*};
+}
+
+texts! {
+    JobId: "a job id of 22 letters and digits";
+    Version: "a version of a job";
 }
 
 /// Serializes as [`Status::as_str`].
@@ -56,13 +67,14 @@ impl<'de> Deserialize<'de> for Status {
             type Value = Status;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("pending, running, completed, failed or cancelled")
+                f.write_str("pending, running, stopping, completed, failed or cancelled")
             }
 
             fn visit_str<E: serde_core::de::Error>(self, name: &str) -> Result<Status, E> {
                 let all = [
                     Status::Pending,
                     Status::Running,
+                    Status::Stopping,
                     Status::Completed,
                     Status::Failed,
                     Status::Cancelled,
@@ -119,13 +131,26 @@ impl Serialize for Times {
     }
 }
 
-/// Serializes `snapshot`, `times`, `error` and `payload`.
-impl<P: Serialize> Serialize for Record<P> {
+/// Serializes `snapshot`, `times`, `note` and `reason`.
+impl Serialize for Details {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Record", 4)?;
+        let mut fields = serializer.serialize_struct("Details", 4)?;
         fields.serialize_field("snapshot", &self.snapshot)?;
         fields.serialize_field("times", &self.times)?;
-        fields.serialize_field("error", &self.error.as_deref())?;
+        fields.serialize_field("note", &self.note.as_deref())?;
+        fields.serialize_field("reason", &self.reason.as_deref())?;
+        fields.end()
+    }
+}
+
+/// Serializes `snapshot`, `times`, `note`, `reason` and `payload`.
+impl<P: Serialize> Serialize for Record<P> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Record", 5)?;
+        fields.serialize_field("snapshot", &self.snapshot)?;
+        fields.serialize_field("times", &self.times)?;
+        fields.serialize_field("note", &self.note.as_deref())?;
+        fields.serialize_field("reason", &self.reason.as_deref())?;
         fields.serialize_field("payload", &self.payload)?;
         fields.end()
     }
@@ -134,9 +159,10 @@ impl<P: Serialize> Serialize for Record<P> {
 /// Serializes the number of jobs of each status.
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Counts", 5)?;
+        let mut fields = serializer.serialize_struct("Counts", 6)?;
         fields.serialize_field("pending", &self.pending)?;
         fields.serialize_field("running", &self.running)?;
+        fields.serialize_field("stopping", &self.stopping)?;
         fields.serialize_field("completed", &self.completed)?;
         fields.serialize_field("failed", &self.failed)?;
         fields.serialize_field("cancelled", &self.cancelled)?;
@@ -184,6 +210,7 @@ errors! {
     Error: |this| this.name(), this.status();
     ProgressError: |this| this.name(), None;
     ParseIdError: |this| this.name(), None;
+    ParseVersionError: |this| this.name(), None;
 }
 
 /// Serializes like the other errors, without the payload, which belongs to the caller.

@@ -1,10 +1,11 @@
-//! The observable state of a job: [`Snapshot`], [`Times`], [`Record`] and [`Counts`].
+//! The observable state of a job: [`Snapshot`], [`Times`], [`Details`], [`Record`] and [`Counts`].
 
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::id::JobId;
 use crate::types::progress::Progress;
 use crate::types::state_word::StateWord;
 use crate::types::status::Status;
+use crate::types::version::Version;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,13 +32,19 @@ pub struct Snapshot {
     id: JobId,
     word: StateWord,
     heartbeat: HeartbeatWord,
+    revision: u64,
     status: Status,
 }
 
 impl Snapshot {
     /// Returns `None` for a vacant slot.
     #[inline]
-    pub(crate) fn new(id: JobId, word: StateWord, heartbeat: HeartbeatWord) -> Option<Self> {
+    pub(crate) fn new(
+        id: JobId,
+        word: StateWord,
+        heartbeat: HeartbeatWord,
+        revision: u64,
+    ) -> Option<Self> {
         let status = word.status()?;
         // The watched bit is not part of the job's state.
         let word = StateWord::from_bits(word.bits() & !1);
@@ -45,6 +52,7 @@ impl Snapshot {
             id,
             word,
             heartbeat,
+            revision,
             status,
         })
     }
@@ -78,16 +86,11 @@ impl Snapshot {
         self.word.attempt().into()
     }
 
-    /// Returns attempt, status and progress as one number, for an `ETag` or an event id. It grows
-    /// with every change and never falls. Two snapshots of one job with the same version differ at
-    /// most in the heartbeat.
-    ///
-    /// The number is below 2³⁹, so that it survives in a JSON number. Versions of different jobs
-    /// are not comparable.
+    /// Returns the job's version, which grows with every change that a client can see.
     #[inline]
     #[must_use]
-    pub fn version(&self) -> u64 {
-        self.word.version()
+    pub fn version(&self) -> Version {
+        Version::new(self.word, self.revision)
     }
 
     /// Returns the time of the job's last heartbeat: the latest of its registration (or retry), its
@@ -127,6 +130,11 @@ impl Snapshot {
     pub(crate) fn word(&self) -> StateWord {
         self.word
     }
+
+    #[inline]
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
 }
 
 impl fmt::Debug for Snapshot {
@@ -160,6 +168,22 @@ pub struct Times {
     pub removal: Option<Duration>,
 }
 
+/// A job at one instant, without its payload. Returned by [`details`].
+///
+/// [`details`]: crate::JobRegistry::details
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Details {
+    /// Id, status, progress, attempt, version and last heartbeat.
+    pub snapshot: Snapshot,
+    /// Times of the job's changes.
+    pub times: Times,
+    /// The worker's latest note on the present attempt.
+    pub note: Option<Arc<str>>,
+    /// Reason why the job failed, was cancelled, or is asked to stop.
+    pub reason: Option<Arc<str>>,
+}
+
 /// A job at one instant, with its payload. It owns the payload if [`get`] returned it, and borrows
 /// it (`Record<&T>`) in [`read`].
 ///
@@ -172,18 +196,37 @@ pub struct Record<P> {
     pub snapshot: Snapshot,
     /// Times of the job's changes.
     pub times: Times,
-    /// Reason why the job failed.
-    pub error: Option<Arc<str>>,
+    /// The worker's latest note on the present attempt.
+    pub note: Option<Arc<str>>,
+    /// Reason why the job failed, was cancelled, or is asked to stop.
+    pub reason: Option<Arc<str>>,
     /// The payload that the caller registered.
     pub payload: P,
 }
 
 impl<P> Record<P> {
+    pub(crate) fn new(details: Details, payload: P) -> Self {
+        let Details {
+            snapshot,
+            times,
+            note,
+            reason,
+        } = details;
+        Self {
+            snapshot,
+            times,
+            note,
+            reason,
+            payload,
+        }
+    }
+
     pub(crate) fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Record<Q> {
         Record {
             snapshot: self.snapshot,
             times: self.times,
-            error: self.error,
+            note: self.note,
+            reason: self.reason,
             payload: f(self.payload),
         }
     }
@@ -195,8 +238,10 @@ impl<P> Record<P> {
 pub struct Counts {
     /// Registered, not started.
     pub pending: usize,
-    /// Started, not ended.
+    /// Started, not asked to stop and not ended.
     pub running: usize,
+    /// Asked to stop, not ended.
+    pub stopping: usize,
     /// Ended successfully.
     pub completed: usize,
     /// Ended by an error.
@@ -209,7 +254,7 @@ impl Counts {
     /// Returns the number of all jobs.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.pending + self.running + self.completed + self.failed + self.cancelled
+        self.pending + self.running + self.stopping + self.completed + self.failed + self.cancelled
     }
 
     #[inline]
@@ -217,6 +262,7 @@ impl Counts {
         *match status {
             Status::Pending => &mut self.pending,
             Status::Running => &mut self.running,
+            Status::Stopping => &mut self.stopping,
             Status::Completed => &mut self.completed,
             Status::Failed => &mut self.failed,
             Status::Cancelled => &mut self.cancelled,

@@ -11,7 +11,7 @@
 //! * *generation*: distinguishes the jobs that a slot holds one after the other. The last value
 //!   means that the slot is retired.
 //! * *attempt*: 1 for the first attempt of a job, 0 in an empty slot.
-//! * *status*: `0` vacant, then `Pending < Running < Completed < Failed < Cancelled`.
+//! * *status*: `0` vacant, then `Pending < Running < Stopping < Completed < Failed < Cancelled`.
 //! * *progress*: parts per million.
 //! * *w*: the watched bit: a watcher waits for the next change. It is the only bit that may fall.
 //!
@@ -98,8 +98,8 @@ impl StateWord {
         (self.0 >> ATTEMPT_SHIFT & ATTEMPT_MASK) as u16
     }
 
-    /// Returns 0 for a vacant slot, 1 for a pending job, 2 for a running one, and more for an ended
-    /// one.
+    /// Returns 0 for a vacant slot, 1 for a pending job, 2 for a running one, 3 for a stopping one,
+    /// and more for an ended one.
     #[inline]
     pub(crate) fn status_bits(self) -> u64 {
         self.0 >> STATUS_SHIFT & STATUS_MASK
@@ -111,9 +111,10 @@ impl StateWord {
         match self.status_bits() {
             1 => Some(Status::Pending),
             2 => Some(Status::Running),
-            3 => Some(Status::Completed),
-            4 => Some(Status::Failed),
-            5 => Some(Status::Cancelled),
+            3 => Some(Status::Stopping),
+            4 => Some(Status::Completed),
+            5 => Some(Status::Failed),
+            6 => Some(Status::Cancelled),
             _ => None,
         }
     }
@@ -147,8 +148,19 @@ impl StateWord {
     }
 
     /// Returns attempt, status and progress as one number of 39 bits.
-    pub(crate) fn version(self) -> u64 {
+    #[inline]
+    pub(crate) fn step_number(self) -> u64 {
         (self.0 & ((1 << GENERATION_SHIFT) - 1)) >> PROGRESS_SHIFT
+    }
+
+    /// Returns whether a number is the [`step_number`](Self::step_number) of a job's word.
+    pub(crate) fn has_step_number(number: u64) -> bool {
+        let word = Self(number << PROGRESS_SHIFT);
+        let progress = word.0 >> PROGRESS_SHIFT & PROGRESS_MASK;
+        number >> (GENERATION_SHIFT - PROGRESS_SHIFT) == 0
+            && word.attempt() != 0
+            && word.status().is_some()
+            && progress <= u64::from(Progress::DONE.ppm())
     }
 
     /// Returns whether `next` follows `self` in a step: it is larger without the watched bit.
@@ -172,6 +184,12 @@ impl StateWord {
     pub(crate) fn start(self) -> Option<Self> {
         (self.status() == Some(Status::Pending))
             .then(|| self.with(Status::Running, self.progress()))
+    }
+
+    /// Returns the word of a running job that is asked to stop.
+    pub(crate) fn stop(self) -> Option<Self> {
+        (self.status() == Some(Status::Running))
+            .then(|| self.with(Status::Stopping, self.progress()))
     }
 
     /// Returns the next word of a running job, or `None` if `progress` is not larger than the

@@ -106,15 +106,15 @@ proptest! {
             prop_assert_eq!(StateWord::from_bits(word.bits()), word);
         }
         prop_assert!(word.watched().is_watched() && !word.is_watched());
-        prop_assert_eq!(word.watched().version(), word.version());
+        prop_assert_eq!(word.watched().step_number(), word.step_number());
     }
 
     /// The version orders words of one generation as the word does, and fits into a JSON number.
     #[test]
     fn versions_order_as_words_do(a in words(), b in words()) {
-        prop_assert!(a.version() < 1 << 39);
+        prop_assert!(a.step_number() < 1 << 39);
         if a.generation() == b.generation() {
-            prop_assert_eq!(a.version() < b.version(), a.grows_to(b));
+            prop_assert_eq!(a.step_number() < b.step_number(), a.grows_to(b));
         }
     }
 

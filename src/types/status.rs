@@ -7,18 +7,23 @@ use std::fmt;
 ///
 /// [`retry`]: crate::JobRegistry::retry
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Status {
     /// Registered, not started.
     Pending = 0,
     /// Started.
     Running = 1,
+    /// Started, and asked to stop by [`request_stop`](crate::JobRegistry::request_stop). The job is
+    /// live until its worker ends it, or until the grace is over.
+    Stopping = 2,
     /// Ended successfully, at 100 %.
-    Completed = 2,
-    /// Ended by an error, a panic, a dropped owner, or a stall verdict.
-    Failed = 3,
-    /// Ended by a call of [`cancel`](crate::JobRegistry::cancel) or
+    Completed = 3,
+    /// Ended by an error, a panic, a dropped owner, a deadline, or a stall verdict.
+    Failed = 4,
+    /// Ended by [`cancel`](crate::JobRegistry::cancel), by
+    /// [`request_stop`](crate::JobRegistry::request_stop), or by
     /// [`shutdown`](crate::JobRegistry::shutdown).
-    Cancelled = 4,
+    Cancelled = 5,
 }
 
 impl Status {
@@ -35,12 +40,13 @@ impl Status {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Returns `pending`, `running`, `completed`, `failed` or `cancelled`.
+    /// Returns `pending`, `running`, `stopping`, `completed`, `failed` or `cancelled`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
+            Self::Stopping => "stopping",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",

@@ -167,7 +167,7 @@ fn owner_dropped_under_a_guard_abandons_its_job_afterwards() {
         drop(guard);
         let record = jobs.get(id).unwrap();
         assert_eq!(record.snapshot.status(), Status::Failed);
-        assert_eq!(record.error.as_deref(), Some("abandoned"));
+        assert_eq!(record.reason.as_deref(), Some("abandoned"));
     });
 }
 
@@ -221,7 +221,7 @@ fn owner_dropped_in_a_closure_abandons_its_job_afterwards() {
         assert!(panic.is_err());
         let record = jobs.get(second_id).unwrap();
         assert_eq!(record.snapshot.status(), Status::Failed);
-        assert!(record.error.unwrap().starts_with("panicked"));
+        assert!(record.reason.unwrap().starts_with("panicked"));
     });
 }
 

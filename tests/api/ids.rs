@@ -65,7 +65,10 @@ fn id_of_a_removed_job_is_gone_for_every_call() {
 
     new.fail("reason").unwrap();
     assert_all_say(&jobs, old, "Gone");
-    assert_eq!(jobs.get(new.id()).unwrap().error.as_deref(), Some("reason"));
+    assert_eq!(
+        jobs.get(new.id()).unwrap().reason.as_deref(),
+        Some("reason")
+    );
     new.remove().unwrap();
     assert_all_say(&jobs, old, "Gone");
     assert!(jobs.is_empty());

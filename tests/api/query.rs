@@ -58,6 +58,9 @@ fn reasons_of_any_length_are_kept() {
     for reason in [String::new(), "é".repeat(1 << 20)] {
         let job = jobs.register(()).unwrap();
         job.fail(reason.clone()).unwrap();
-        assert_eq!(jobs.get(job.id()).unwrap().error.as_deref(), Some(&*reason));
+        assert_eq!(
+            jobs.get(job.id()).unwrap().reason.as_deref(),
+            Some(&*reason)
+        );
     }
 }

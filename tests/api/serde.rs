@@ -117,7 +117,7 @@ fn progress_serializes_as_percent() {
 }
 
 #[test]
-fn record_has_snapshot_times_error_and_payload() {
+fn record_has_snapshot_times_texts_and_payload() {
     let clock = ManualClock::new();
     let jobs = JobRegistry::builder()
         .clock(clock.clone())
@@ -138,11 +138,12 @@ fn record_has_snapshot_times_error_and_payload() {
                 "status": "failed",
                 "progress": 40.0,
                 "attempt": 1,
-                "version": record.snapshot.version(),
+                "version": record.snapshot.version().to_string(),
                 "last_heartbeat_ms": 10,
             },
             "times": {"registered_ms": 0, "started_ms": 10, "ended_ms": 30, "removal_ms": 60_030},
-            "error": "out of paper",
+            "note": null,
+            "reason": "out of paper",
             "payload": [1, 2],
         })
     );

@@ -298,11 +298,11 @@ impl Emitted {
             ("percent", &*percent),
             ("took", &*text),
         ];
-        let error = after.record.error.clone();
-        if let Some(error) = &error {
-            fields.extend([("error", &**error), ("stalled", &*stalled_text)]);
-        }
-        let level = if error.is_some() { "WARN" } else { "INFO" };
+        let reason = after.record.reason.clone();
+        fields.extend(reason.iter().map(|reason| ("reason", &**reason)));
+        let has_failed = after.status() == Status::Failed;
+        fields.extend(has_failed.then_some(("stalled", &*stalled_text)));
+        let level = if has_failed { "WARN" } else { "INFO" };
         let mut group = vec![
             line(level, "status update", &fields),
             count("transitions_total", &[("status", &status)]),
@@ -352,7 +352,7 @@ impl Emitted {
     /// before the guard was released.
     fn abandoned(&self, seen: &Transition<'_>, name: Name, attempt: u32) -> Option<Group> {
         let job = &seen.after.jobs[&name];
-        let is_abandoned = job.record.error.as_deref() == Some("abandoned");
+        let is_abandoned = job.record.reason.as_deref() == Some("abandoned");
         self.ended(seen, name, false)
             .filter(|_| is_abandoned && job.attempt() == attempt)
     }
@@ -409,6 +409,7 @@ fn refused(seen: &Transition<'_>, refusal: Refusal) -> Option<Group> {
         Refusal::Superseded => "superseded",
         Refusal::NotStarted => "not_started",
         Refusal::AlreadyStarted => "already_started",
+        Refusal::Stopping => "stopping",
         Refusal::Ended(_) => "ended",
         Refusal::Live => "live",
         Refusal::NotRetryable(_) => "not_retryable",

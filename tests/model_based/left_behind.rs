@@ -22,7 +22,6 @@ mod spec;
 mod waiting;
 
 use crate::core::due_queue::Entry;
-use crate::slots::body::{Body, Removal};
 use crate::types::clock::NEVER;
 use crate::{JobId, JobRegistry, ManualClock};
 use not_emitted as emitted; // `main.rs` compares the events
@@ -88,8 +87,10 @@ impl Counted {
         for slot in free {
             let slot = inner.slot(slot);
             assert!(slot.state().is_vacant(), "a job is in a free slot");
-            let body = slot.body.lock();
-            assert!(is_empty(&body), "a free slot keeps {body:?}");
+            let payload = slot.body.payload.lock();
+            assert!(payload.is_none(), "a free slot keeps {payload:?}");
+            let info = slot.body.info.lock();
+            assert!(info.is_empty(), "a free slot keeps {info:?}");
         }
     }
 
@@ -112,18 +113,18 @@ impl Counted {
         let (mut entries, empty) = inner.due.census();
         assert_eq!(empty, 0, "a time without entries is listed");
         for slot in inner.table.iter() {
-            let body = slot.body.lock();
-            let due = body.removal.due().filter(|due| *due != NEVER);
-            if let (Some(due), true) = (due, body.payload.is_some()) {
+            let info = slot.body.info.lock();
+            let due = info.due(slot.state().status());
+            if due != NEVER {
                 assert!(
-                    body.queued_at <= due,
+                    info.queued_at <= due,
                     "slot {} is queued too late",
                     slot.index
                 );
             }
-            if body.queued_at != NEVER {
+            if info.queued_at != NEVER {
                 let entry = Entry {
-                    time: body.queued_at,
+                    time: info.queued_at,
                     slot: slot.index,
                 };
                 let place = entries.iter().position(|other| *other == entry);
@@ -185,14 +186,6 @@ impl Counted {
         self.pair.play(&step);
         self.check(&step);
     }
-}
-
-fn is_empty<T>(body: &Body<T>) -> bool {
-    let times = [body.registered, body.started, body.ended];
-    body.payload.is_none()
-        && body.error.is_none()
-        && times == [NEVER; 3]
-        && body.removal == Removal::DEFAULT
 }
 
 /// Returns how many removals a call may have planned, each of which may leave an entry behind.

@@ -409,8 +409,9 @@ impl Pair {
                 self.check(now.version() >= was.version(), || {
                     format!("the version fell: {was:?}, {now:?}")
                 });
+                let version = |view: &View| (view.version, view.revision);
                 self.check(
-                    now.version().cmp(&was.version()) == view.version.cmp(&was_view.version),
+                    now.version().cmp(&was.version()) == version(&view).cmp(&version(&was_view)),
                     || format!("the version does not grow with each change: {was:?}, {now:?}"),
                 );
                 self.check(now.last_heartbeat() >= was.last_heartbeat(), || {

@@ -97,12 +97,19 @@ impl ReferenceStateMachine for Machine {
             ms(10),
             Duration::from_micros(14_500),
         ]);
-        (1usize..=6, retention, stall_after)
-            .prop_map(|(capacity, retention, stall_after)| Plan {
+        let stop_grace = select(vec![
+            Duration::MAX,
+            ms(0),
+            ms(7),
+            Duration::from_micros(3_500),
+        ]);
+        (1usize..=6, retention, stall_after, stop_grace)
+            .prop_map(|(capacity, retention, stall_after, stop_grace)| Plan {
                 spec: Spec::new(Limits {
                     capacity,
                     retention,
                     stall_after,
+                    stop_grace,
                 }),
                 owners: BTreeSet::new(),
                 next: 0,

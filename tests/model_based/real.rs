@@ -4,11 +4,11 @@
 // A call without a value answers with `Ret::from(())`.
 #![allow(clippy::unit_arg)]
 
-use super::api::{Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
+use super::api::{Details, Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
 use super::forge::flip;
 use super::payload::{Bell, Payload};
 use super::script::{By, Pace, Script};
-use super::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who};
+use super::spec::{Call, Limits, Name, Record, Refusal, Ret, View, Who, revision};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -51,6 +51,7 @@ impl Real {
             .capacity(limits.capacity)
             .retention(limits.retention)
             .stall_after(limits.stall_after)
+            .stop_grace(limits.stop_grace)
             .clock(script.clock.clone())
             .on_remove(move |record| hook.hook(record))
             .build();
@@ -95,6 +96,14 @@ impl Real {
             Call::Complete(who) => by!(who, complete).into(),
             Call::Fail(who, why) => by!(who, fail, why).into(),
             Call::Cancel(who) => by!(who, cancel).into(),
+            Call::CancelBecause(who, why) => by!(who, cancel_because, why).into(),
+            Call::RequestStop(who, why) => Ret::Status(by!(who, request_stop, why)),
+            Call::Note(who, note) => by!(who, note, note).into(),
+            Call::Report(who, progress, note) => Ret::Progress(by!(who, report, progress, note)),
+            Call::Details(who) => {
+                let seen = by!(who, details);
+                Ret::Details(Box::new(self.details(&seen)))
+            }
             Call::Lock(who) => drop(by!(who, lock)).into(),
             Call::TryLock(who) => drop(by!(who, try_lock)).into(),
             Call::Update(who, digit) => by!(who, update, |payload| {
@@ -154,6 +163,7 @@ impl Real {
                 Ret::Counts([
                     seen.pending,
                     seen.running,
+                    seen.stopping,
                     seen.completed,
                     seen.failed,
                     seen.cancelled,
@@ -247,6 +257,7 @@ impl Real {
         View {
             job: self.names[&seen.id()],
             version,
+            revision: revision(&seen.version()),
             beat: millis(seen.last_heartbeat()),
         }
     }
@@ -264,8 +275,22 @@ impl Real {
             started: seen.times.started.map(millis),
             ended: seen.times.ended.map(millis),
             removal: seen.times.removal.map(millis),
-            error: seen.error.as_deref().map(str::to_owned),
+            note: seen.note.as_deref().map(str::to_owned),
+            reason: seen.reason.as_deref().map(str::to_owned),
             payload: seen.payload.digits,
+        }
+    }
+
+    fn details(&self, seen: &Details) -> Record {
+        Record {
+            view: self.view(&seen.snapshot),
+            registered: millis(seen.times.registered),
+            started: seen.times.started.map(millis),
+            ended: seen.times.ended.map(millis),
+            removal: seen.times.removal.map(millis),
+            note: seen.note.as_deref().map(str::to_owned),
+            reason: seen.reason.as_deref().map(str::to_owned),
+            payload: 0,
         }
     }
 

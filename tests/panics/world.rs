@@ -297,7 +297,7 @@ impl World {
                     let (snapshot, times) = (record.snapshot, &record.times);
                     let version = (snapshot.attempt(), snapshot.status(), snapshot.progress());
                     let beat = snapshot.last_heartbeat();
-                    let error = record.error.as_deref().unwrap_or("no error");
+                    let error = record.reason.as_deref().unwrap_or("no error");
                     let error = error.replace("panicked: the job's owner was unwound", "abandoned");
                     let state = format!("{version:?} {beat:?} {times:?} {error}");
                     (record.payload.name, state)

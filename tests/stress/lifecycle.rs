@@ -52,7 +52,7 @@ fn exactly_one_ending_wins_among_many() {
                     .iter()
                     .all(|(_, result)| result.is_ok() || *result == refusal)
             );
-            assert_eq!(end.error.is_some(), status == Status::Failed);
+            assert_eq!(end.reason.is_some(), status == Status::Failed);
         }
     });
 }

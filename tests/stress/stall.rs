@@ -73,7 +73,7 @@ fn monitor_with_an_outdated_list_does_not_touch_a_completed_job() {
     assert_eq!(jobs.fail_stalled(), []);
     let now = jobs.get(id).unwrap();
     assert_eq!((now.snapshot, now.times), (end.snapshot, end.times));
-    assert_eq!(now.error, None);
+    assert_eq!(now.reason, None);
 }
 
 /// P8, scenarios 14 and 21: a heartbeat that returned `Ok` prevents an older verdict. A failed job

@@ -66,11 +66,11 @@ fn no_observer_sees_the_version_fall() {
         thread::scope(|s| {
             for _ in 0..2 {
                 s.spawn(|| {
-                    let mut seen = 0;
+                    let mut seen = None;
                     while !over.load(Ordering::SeqCst) {
                         let version = jobs.snapshot(id).unwrap().version();
-                        assert!(version >= seen, "{version:x} after {seen:x}");
-                        seen = version;
+                        assert!(Some(version) >= seen, "{version} after {seen:?}");
+                        seen = Some(version);
                     }
                 });
             }

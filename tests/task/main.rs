@@ -62,7 +62,7 @@ async fn end_of<T: Send + 'static>(jobs: &JobRegistry<T>, id: JobId) -> Snapshot
 }
 
 fn error_of<T: Send + 'static>(jobs: &JobRegistry<T>, id: JobId) -> Option<String> {
-    jobs.read(id, |record| record.error.as_deref().map(str::to_owned))
+    jobs.read(id, |record| record.reason.as_deref().map(str::to_owned))
         .unwrap()
 }
 

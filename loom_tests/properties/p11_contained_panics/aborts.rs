@@ -68,7 +68,7 @@ fn an_aborted_task_leaves_no_job_running() {
         let status = record.snapshot.status();
         assert_eq!(aborted, status == Status::Failed);
         let text = aborted.then_some("abandoned");
-        assert_eq!(record.error.as_deref(), text);
+        assert_eq!(record.reason.as_deref(), text);
         let percent = record.snapshot.progress().ppm() / 10_000;
         (status, record.payload, percent)
     });

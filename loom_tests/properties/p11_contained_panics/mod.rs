@@ -167,7 +167,7 @@ fn a_panic_under_a_guard_reaches_the_watcher() {
             },
         );
         assert!(fell);
-        let text = jobs.get(id).unwrap().error.unwrap();
+        let text = jobs.get(id).unwrap().reason.unwrap();
         assert_eq!(&*text, "panicked: while the job's lock was held");
         seen
     });

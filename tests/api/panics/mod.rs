@@ -41,7 +41,7 @@ fn panic_in_update_fails_the_job_and_nothing_else() {
 
         let record = jobs.get(broken.id()).unwrap();
         assert_eq!(record.snapshot.status(), Status::Failed);
-        assert_eq!(record.error.as_deref(), Some("panicked: no such font"));
+        assert_eq!(record.reason.as_deref(), Some("panicked: no such font"));
         assert_eq!(record.payload, [1, 3], "what was done stays to be read");
         assert_eq!(
             broken.lock().unwrap_err(),
@@ -62,7 +62,7 @@ fn panic_message_is_the_reason_of_the_failure() {
         let job = jobs.register(()).unwrap();
         let result = catch_unwind(AssertUnwindSafe(|| job.update(|()| f())));
         assert!(result.is_err());
-        jobs.get(job.id()).unwrap().error.unwrap().to_string()
+        jobs.get(job.id()).unwrap().reason.unwrap().to_string()
     };
     assert_eq!(reason_of(|| panic!("literal")), "panicked: literal");
     assert_eq!(
@@ -86,7 +86,7 @@ fn panic_while_a_guard_is_held_fails_the_job_and_frees_the_lock() {
         assert!(result.is_err());
         let record = jobs.get(job.id()).unwrap();
         assert_eq!(record.snapshot.status(), Status::Failed);
-        assert!(record.error.unwrap().starts_with("panicked"));
+        assert!(record.reason.unwrap().starts_with("panicked"));
         assert_eq!(record.payload, 1);
         // This thread and others may lock again.
         let next = jobs.register(2).unwrap();
@@ -194,7 +194,7 @@ fn panic_of_the_owning_thread_fails_the_job() {
     let record = jobs.get(id).unwrap();
     assert_eq!(record.snapshot.status(), Status::Failed);
     assert_eq!(record.snapshot.progress(), Progress::percent(40.0).unwrap());
-    assert!(record.error.unwrap().starts_with("panicked"));
+    assert!(record.reason.unwrap().starts_with("panicked"));
 }
 
 /// P11: threads that share an owner keep the job alive until the last of them drops it.

@@ -140,7 +140,7 @@ fn hook_sees_the_last_state() {
     let last = last.lock().unwrap().take().expect("the hook ran");
     assert_eq!(last, expected);
     assert_eq!(
-        (last.snapshot.attempt(), last.error.as_deref()),
+        (last.snapshot.attempt(), last.reason.as_deref()),
         (2, Some("second"))
     );
 }

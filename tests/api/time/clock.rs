@@ -215,7 +215,7 @@ fn check_one_instant(
         prop_assert!(within(ended), "{after:?} since {began:?}");
         prop_assert_eq!(after.times.removal, Some(ended + keep.unwrap_or(RETENTION)));
         let stalled = after
-            .error
+            .reason
             .as_deref()
             .and_then(|why| why.strip_prefix("stalled: no heartbeat for "));
         if let Some(silence) = stalled {

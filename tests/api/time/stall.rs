@@ -103,7 +103,7 @@ proptest! {
         let record = jobs.get(job.id()).unwrap();
         prop_assert_eq!(record.times.ended, Some(ms(stalls)));
         let why = format!("stalled: no heartbeat for {:?}", ms(stalls - heartbeat));
-        prop_assert_eq!(record.error.as_deref(), Some(&*why));
+        prop_assert_eq!(record.reason.as_deref(), Some(&*why));
     }
 
     /// P8: however far the clock leaps, the verdict states the silence that it was judged by.
@@ -116,7 +116,7 @@ proptest! {
         clock.advance(leap);
         let silence = ms(u64::try_from(leap.as_millis()).unwrap_or(u64::MAX).min(LATEST));
         prop_assert_eq!(jobs.fail_stalled().len(), usize::from(silence > ms(10)));
-        if let Some(why) = jobs.get(job.id()).unwrap().error {
+        if let Some(why) = jobs.get(job.id()).unwrap().reason {
             prop_assert_eq!(&*why, &*format!("stalled: no heartbeat for {silence:?}"));
         }
     }

@@ -1,0 +1,189 @@
+//! [`Version`]: a number that grows with every visible change of a job.
+
+use crate::types::state_word::StateWord;
+use std::fmt;
+use std::str::FromStr;
+
+/// A job's version, for an `ETag`, an event id, or a poll that asks for news.
+///
+/// It grows with every change that a client can see: each step, each `update` and each guard that
+/// was written through, each note, and each new time of removal. A heartbeat changes no version.
+/// Two snapshots of one job with equal versions differ at most in the heartbeat. Versions of
+/// different jobs are not comparable.
+///
+/// Its text is short and safe in URLs and headers. Treat it as opaque.
+///
+/// ```
+/// use job_registry::{JobRegistry, Version};
+///
+/// let jobs = JobRegistry::new();
+/// let job = jobs.register(vec!["intro.png"])?;
+/// let before = job.snapshot()?.version();
+/// job.update(|pages| pages.push("summary.png"))?;
+/// let after = job.snapshot()?.version();
+/// assert!(before < after);
+/// assert_eq!(after.to_string().parse::<Version>()?, after);
+/// # Ok::<(), job_registry::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Attempt, status and progress. It never falls, and neither does the revision: in any order
+    /// of the two, a later version is greater.
+    step: u64,
+    revision: u64,
+}
+
+/// Returns the value from which the revision of a generation's job counts. Two jobs of a slot share
+/// a value only if one of them changes a trillion times.
+pub(crate) fn first_revision(generation: u32) -> u64 {
+    u64::from(generation) << 40
+}
+
+impl Version {
+    /// Returns the version of a job that has this state word and this revision.
+    #[inline]
+    pub(crate) fn new(word: StateWord, revision: u64) -> Self {
+        Self {
+            step: word.step_number(),
+            revision: revision.wrapping_sub(first_revision(word.generation())),
+        }
+    }
+}
+
+/// Prints two hexadecimal numbers, joined by a hyphen.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.step, self.revision)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+impl FromStr for Version {
+    type Err = ParseVersionError;
+
+    /// Parses what `Display` prints, and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ParseVersionError`] for every other text.
+    fn from_str(text: &str) -> Result<Self, ParseVersionError> {
+        let parse = || {
+            let (step, revision) = text.split_once('-')?;
+            let step = u64::from_str_radix(step, 16).ok()?;
+            let revision = u64::from_str_radix(revision, 16).ok()?;
+            let version = Self { step, revision };
+            // One version has one text. A step that no job can have is not a version.
+            (StateWord::has_step_number(step) && version.to_string() == text).then_some(version)
+        };
+        parse().ok_or(ParseVersionError(()))
+    }
+}
+
+/// Error of a text that is not a [`Version`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseVersionError(());
+
+impl ParseVersionError {
+    /// Returns the error's name in lower case, for logs and labels. It never changes.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        "not_a_version"
+    }
+}
+
+impl fmt::Display for ParseVersionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a version of a job")
+    }
+}
+
+impl std::error::Error for ParseVersionError {}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::types::progress::Progress;
+    use crate::types::state_word::Ending;
+    use proptest::prelude::*;
+
+    fn word(attempt: u16, progress: u32, steps: u8) -> StateWord {
+        let mut word = StateWord::vacant(3).register().unwrap();
+        for _ in 1..attempt {
+            word = word.end(Ending::Failed).and_then(StateWord::retry).unwrap();
+        }
+        if steps == 0 {
+            return word;
+        }
+        word = word.start().unwrap();
+        word = word
+            .advance(Progress::from_ppm(progress).unwrap())
+            .unwrap_or(word);
+        match steps {
+            1 => word,
+            2 => word.stop().unwrap(),
+            3 => word.end(Ending::Completed).unwrap(),
+            _ => word.end(Ending::Cancelled).unwrap(),
+        }
+    }
+
+    proptest! {
+        /// A version's text leads back to it, and versions are ordered as the changes are.
+        #[test]
+        fn texts_lead_back_and_order_follows_the_changes(
+            attempt in 1u16..40,
+            progress in 0u32..=1_000_000,
+            steps in 0u8..5,
+            revision in any::<u64>(),
+        ) {
+            let revision = first_revision(3) + (revision >> 1);
+            let version = Version::new(word(attempt, progress, steps), revision);
+            prop_assert_eq!(version.to_string().parse(), Ok(version));
+            prop_assert!(version < Version::new(word(attempt, progress, steps), revision + 1));
+            prop_assert!(version < Version::new(word(attempt + 1, 0, 0), revision));
+        }
+
+        /// No other text is a version, whatever its characters.
+        #[test]
+        fn other_texts_are_refused(text in "[0-9a-fA-F+-]{0,24}|.*") {
+            if let Ok(version) = text.parse::<Version>() {
+                prop_assert_eq!(version.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn texts_that_no_job_can_have_are_refused() {
+        let known = Version::new(word(1, 0, 1), first_revision(3) + 7).to_string();
+        assert!(known.parse::<Version>().is_ok());
+        let near = [
+            "",
+            "-",
+            "0-0",
+            "1-",
+            "-1",
+            "1-1",
+            "ffffffffff-1",
+            "+1-1",
+            "1200000-7 ",
+            " 1200000-7",
+            "1200000-07",
+            "01200000-7",
+            "1200000-7-7",
+            "1200000",
+            "1200000-10000000000000000",
+        ];
+        for text in near {
+            assert_eq!(
+                text.parse::<Version>(),
+                Err(ParseVersionError(())),
+                "{text:?}"
+            );
+        }
+        assert_eq!(ParseVersionError(()).name(), "not_a_version");
+    }
+}
