@@ -12,10 +12,11 @@
 use super::graph::{Graph, OWN, heartbeat_word, state_word};
 use super::judge;
 use super::spec::{Call, Ret};
-use crate::guarantee::{Heartbeat, Memory, Rule, State, rule};
+use crate::guarantee::{Heartbeat, Memory, Rule, State, revision_of, rule};
 use crate::sync::facade::environment::{Access, Checker};
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::state_word::StateWord;
+use crate::types::version::first_revision;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -43,7 +44,7 @@ fn intersection(a: Answers, b: Answers) -> Answers {
 /// |-------|----------------------------------------------------------------------|
 /// | 0–31  | number of the memory                                                 |
 /// | 32–39 | 1 + number of the answer that the call's effect requires; 0 is none  |
-/// | 40    | the call has cleared the watched bit and not yet woken the watchers  |
+/// | 40    | the call has to wake the watchers and has not yet done so            |
 /// | 48–63 | by depth of the loop: nothing has changed since the last iteration   |
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Configuration(u64);
@@ -130,8 +131,8 @@ impl Hasher for FibonacciHasher {
 /// Configurations, each with the answers that an instant explains on every path to it.
 type Set = HashMap<Configuration, Answers, BuildHasherDefault<FibonacciHasher>>;
 
-/// Addresses of the checked slot's state word, heartbeat word, nonce and lock.
-pub(super) type Addresses = [usize; 4];
+/// Addresses of the checked slot's state word, heartbeat word, nonce, lock and revision.
+pub(super) type Addresses = [usize; 5];
 
 /// A call to check.
 pub(super) struct CheckedCall {
@@ -502,7 +503,7 @@ impl Run {
                     effect => format!("its effect was that of {:?}", self.answers[effect - 1]),
                 }
             } else if configuration.wake_pending() {
-                "it has cleared the watched bit and woken no watcher".to_owned()
+                "it has changed a watched job and woken no watcher".to_owned()
             } else if memory.lock == Some(OWN) {
                 "it has kept the lock".to_owned()
             } else if memory.claim == Some(OWN) {
@@ -523,7 +524,7 @@ impl Run {
         for step in &self.trace {
             let _ = match *step {
                 Step::Access(object, access, seen) => {
-                    let object_name = ["state", "heartbeat", "nonce", "lock"][object];
+                    let object_name = ["state", "heartbeat", "nonce", "lock", "revision"][object];
                     let show = |bits: u64| match object {
                         0 => format!("{:?}", StateWord::from_bits(bits)),
                         1 => format!("{:?}", HeartbeatWord::from_bits(bits)),
@@ -603,7 +604,12 @@ impl Run {
             let answers = self.set[&configuration];
             for &(next, rule) in &*graph.steps(configuration.memory()) {
                 self.report.environment.insert(rule);
-                let after = configuration.with_memory(next).changed();
+                let mut after = configuration.with_memory(next).changed();
+                // A thread that clears the watched bit wakes the watchers, also those that the call
+                // has to wake.
+                if configuration.wake_pending() && clears_watched(graph, configuration, next) {
+                    after = after.with_wake_pending(false);
+                }
                 let answers = match configuration.effect() {
                     0 => union(answers, self.answers_in(graph, next)),
                     _ => NO_ANSWERS,
@@ -717,6 +723,7 @@ impl Run {
             0 => state_word(memory.state).bits(),
             1 => heartbeat_word(memory.heartbeat).bits(),
             2 => self.checked.nonces[memory.nonce as usize],
+            4 => first_revision(memory.revision.0) + memory.revision.1,
             _ => 0,
         }
     }
@@ -741,6 +748,7 @@ impl Run {
                     after.claim = None;
                 }
             }
+            (4, _) => after.revision = revision_of(to),
             (1, _) => after.heartbeat = Heartbeat::of(HeartbeatWord::from_bits(to)),
             (2, _) => {
                 let known = self.checked.nonces.iter().position(|nonce| *nonce == to);
@@ -762,8 +770,11 @@ impl Run {
             return None;
         };
         self.report.own.insert(rule);
-        let wake_pending =
-            configuration.wake_pending() || (before.state.watched && !after.state.watched);
+        let owes_wake = match rule {
+            Rule::Revise => before.state.watched,
+            _ => before.state.watched && !after.state.watched,
+        };
+        let wake_pending = configuration.wake_pending() || owes_wake;
         let mut next = configuration
             .with_memory(graph.number(after))
             .with_wake_pending(wake_pending)
@@ -901,11 +912,22 @@ fn answer_name(answer: &Ret) -> String {
     format!("{answer:?}")
 }
 
+/// Returns whether a step of the environment clears the watched bit.
+fn clears_watched(graph: &Graph, configuration: Configuration, next: u32) -> bool {
+    let is_watched = |number| graph.memory(number).state.watched;
+    is_watched(configuration.memory()) && !is_watched(next)
+}
+
 /// Returns the memory in which a write's effect on the job is settled, or `None` if the write has
 /// no such effect.
 fn effect_of(rule: Rule, before: &Memory, after: &Memory) -> Option<Memory> {
     let status = match rule {
-        Rule::Advance | Rule::Heartbeat | Rule::Remove | Rule::Publish => return Some(*after),
+        Rule::Advance
+        | Rule::Heartbeat
+        | Rule::Stop
+        | Rule::Revise
+        | Rule::Remove
+        | Rule::Publish => return Some(*after),
         Rule::Start => Some(crate::Status::Running),
         Rule::End => after.heartbeat.verdict,
         Rule::Retry => Some(crate::Status::Pending),

@@ -3,13 +3,14 @@
 use super::checker::{BodyClass, Environment};
 use super::graph::{Domain, HALF, OWN};
 use super::judge::{self, SEEN, UNKNOWN};
-use super::spec::{Call, Name, Ret, View, Who};
+use super::spec::{Call, Name, Ret, View, Who, revision};
 use crate::api::watch::Watch;
 use crate::core::due_queue::Entry;
 use crate::guarantee::Memory;
-use crate::slots::body::{Body, Removal};
+use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::FencedId;
 use crate::slots::watchers::Registration;
+use crate::types::version::{Version, first_revision};
 use crate::{Job, JobId, JobRegistry, ManualClock, Progress, Snapshot};
 use futures_core::Stream;
 use std::cell::RefCell;
@@ -72,28 +73,26 @@ impl Fixture {
         jobs.remove(id).expect("it has ended");
         let Domain { generations, .. } = environment.graph().domain;
         let slot = jobs.state.slot(SLOT);
-        let [state, heartbeat, nonce] = slot.addresses();
+        let [state, heartbeat, nonce, revision] = slot.addresses();
         let fill = {
             let jobs = jobs.clone();
             move |class: BodyClass| {
-                *jobs.state.slot(SLOT).body.lock() = match class.generation() {
-                    Some(generation) => Body {
-                        payload: Some(generation.into()),
-                        registered: 0,
-                        queued_at: 0,
-                        // A sweep must find the removal due. No other call reads this time.
-                        removal: if class.is_ended() {
-                            Removal::at(0)
-                        } else {
-                            Removal::DEFAULT
-                        },
-                        ..Body::empty()
-                    },
-                    None => Body::empty(),
-                };
+                let body = jobs.state.slot(SLOT).body;
+                let mut info = body.info.lock();
+                *info = Info::empty();
+                *body.payload.lock() = class.generation().map(u64::from);
+                if class.generation().is_some() {
+                    info.registered = 0;
+                    info.queued_at = 0;
+                    // A sweep must find the removal due. No other call reads this time.
+                    if class.is_ended() {
+                        info.removal = Removal::at(0);
+                    }
+                }
             }
         };
-        let addresses = [state, heartbeat, nonce, slot.body.address()];
+        let lock = slot.body.payload.address();
+        let addresses = [state, heartbeat, nonce, lock, revision];
         environment.control(addresses, Box::new(fill));
         let current = Some((jobs.clone(), environment.clone()));
         // The destructor of the previous fixture wakes its watchers, which use the current one.
@@ -163,6 +162,7 @@ impl Fixture {
         View {
             job,
             version: (seen.attempt(), seen.status(), seen.progress()),
+            revision: revision(&seen.version()),
             beat: u64::try_from(seen.last_heartbeat().as_millis()).expect("a short time"),
         }
     }
@@ -232,6 +232,10 @@ pub(super) enum Kind {
     Complete,
     Fail,
     Cancel,
+    RequestStop,
+    Note,
+    Report,
+    Details,
     Retry,
     Remove,
     RemoveAfter,
@@ -252,6 +256,7 @@ pub(super) enum Kind {
     GuardStart,
     GuardAdvance,
     GuardHeartbeat,
+    GuardUpdate,
     GuardComplete,
     GuardFail,
     GuardCancel,
@@ -270,12 +275,16 @@ impl Kind {
             Self::Complete | Self::GuardComplete => Call::Complete(who),
             Self::Fail | Self::GuardFail => Call::Fail(who, "why"),
             Self::Cancel | Self::GuardCancel => Call::Cancel(who),
+            Self::RequestStop => Call::RequestStop(who, "why"),
+            Self::Note => Call::Note(who, "note"),
+            Self::Report => Call::Report(who, half, "note"),
+            Self::Details => Call::Details(who),
             Self::Retry => Call::Retry(who),
             Self::Remove => Call::Remove(who),
             Self::RemoveAfter => Call::RemoveAfter(who, Duration::MAX),
             Self::Lock => Call::Lock(who),
             Self::TryLock => Call::TryLock(who),
-            Self::Update => Call::Update(who, 7),
+            Self::Update | Self::GuardUpdate => Call::Update(who, 7),
             Self::Panic => Call::Panic(who),
             Self::Get => Call::Get(name),
             Self::Watch => Call::Watch(name, 0),
@@ -314,6 +323,7 @@ impl Kind {
         matches!(
             self,
             Self::Snapshot
+                | Self::Details
                 | Self::Heartbeat
                 | Self::Poll
                 | Self::Iter
@@ -374,6 +384,22 @@ impl Fixture {
             Kind::Complete => answer!(by!(fixture, subject, handle, complete()), () => Ret::Done),
             Kind::Fail => answer!(by!(fixture, subject, handle, fail("why")), () => Ret::Done),
             Kind::Cancel => answer!(by!(fixture, subject, handle, cancel()), () => Ret::Done),
+            Kind::RequestStop => {
+                answer!(by!(fixture, subject, handle, request_stop("why")), status => {
+                    Ret::Status(status)
+                })
+            }
+            Kind::Note => answer!(by!(fixture, subject, handle, note("note")), () => Ret::Done),
+            Kind::Report => {
+                answer!(by!(fixture, subject, handle, report(half, "note")), reached => {
+                    Ret::Progress(reached)
+                })
+            }
+            Kind::Details => {
+                answer!(by!(fixture, subject, handle, details()), seen => {
+                    Ret::View(self.view(&seen.snapshot))
+                })
+            }
             Kind::Retry => answer!(by!(fixture, subject, handle, retry()), job => {
                 let job = ManuallyDrop::new(job);
                 Ret::Attempt(job.attempt())
@@ -444,6 +470,7 @@ impl Fixture {
                 Ret::Counts([
                     counts.pending,
                     counts.running,
+                    counts.stopping,
                     counts.completed,
                     counts.failed,
                     counts.cancelled,
@@ -459,6 +486,11 @@ impl Fixture {
             }),
             Kind::GuardHeartbeat => answer!(by!(fixture, subject, handle, lock()), guard => {
                 answer!(guard.heartbeat(), () => Ret::Done)
+            }),
+            Kind::GuardUpdate => answer!(by!(fixture, subject, handle, lock()), mut guard => {
+                self.check_critical_section(subject);
+                *guard = *guard * 10 + 7;
+                Ret::Payload(*guard)
             }),
             Kind::GuardComplete => answer!(by!(fixture, subject, handle, lock()), guard => {
                 answer!(guard.complete(), () => Ret::Done)
@@ -477,14 +509,14 @@ impl Fixture {
     /// Polls a watch that has seen the version `SEEN`.
     fn poll(&self, subject: Subject) -> Ret {
         let (attempt, status, progress) = SEEN;
-        let version = super::graph::state_word(crate::guarantee::State {
+        let word = super::graph::state_word(crate::guarantee::State {
             generation: 0,
             attempt: u16::try_from(attempt).expect("a small attempt"),
             status: Some(status),
             progress: progress.ppm(),
             watched: false,
-        })
-        .version();
+        });
+        let version = Version::new(word, first_revision(word.generation()));
         let watch = Watch::at(&self.jobs.state, FencedId::of(self.id(subject)), version);
         let mut watch = pin!(watch);
         match watch

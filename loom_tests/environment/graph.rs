@@ -7,7 +7,7 @@ use crate::guarantee::{Heartbeat, Memory, Rule, State, Thread, rule};
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::state_word::{Ending, StateWord};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Thread of the checked call.
@@ -25,6 +25,8 @@ pub(super) struct Domain {
     /// Exclusive limit, in milliseconds, of the times at which the environment opens a slot, starts
     /// a job or records a heartbeat.
     pub(super) times: u64,
+    /// Number of revisions of a job by the environment.
+    pub(super) revisions: u64,
 }
 
 /// Progress to which the checked call advances, in parts per million. The environment advances to
@@ -49,6 +51,7 @@ impl Domain {
                 for status in [
                     Status::Pending,
                     Status::Running,
+                    Status::Stopping,
                     Status::Completed,
                     Status::Failed,
                     Status::Cancelled,
@@ -94,7 +97,8 @@ impl Domain {
     /// Returns whether a step of the environment stays within the bounds.
     fn contains(self, before: &Memory, after: &Memory, rule: Rule) -> bool {
         match rule {
-            Rule::Take | Rule::Open | Rule::Name | Rule::Publish => {
+            Rule::Revise => after.revision.1 <= self.revisions,
+            Rule::Take | Rule::Open | Rule::Renumber | Rule::Name | Rule::Publish => {
                 before.state.generation <= self.generations
                     && (rule != Rule::Open || after.heartbeat.millis < self.times)
             }
@@ -128,6 +132,10 @@ impl Domain {
         }
         let nonce = from.state.generation;
         candidates.push(Memory { nonce, ..*from });
+        let (generation, count) = from.revision;
+        for revision in [(generation, count + 1), (from.state.generation, 0)] {
+            candidates.push(Memory { revision, ..*from });
+        }
         candidates.extend(claims.map(|claim| Memory { claim, ..*from }));
         candidates.extend(claims.map(|lock| Memory { lock, ..*from }));
         let mut steps: Vec<(Memory, Rule)> = Vec::new();
@@ -184,10 +192,11 @@ impl Graph {
         };
         let first = graph.number(Memory::new(StateWord::vacant(1), HeartbeatWord::vacant()));
         let mut reachable = vec![first];
+        let mut known = HashSet::from([first]);
         let mut position = 0;
         while let Some(&number) = reachable.get(position) {
             for &(next, _) in &*graph.steps(number) {
-                if !reachable.contains(&next) {
+                if known.insert(next) {
                     reachable.push(next);
                 }
             }
@@ -236,10 +245,17 @@ pub(super) fn state_word(state: State) -> StateWord {
             .and_then(StateWord::retry)
             .expect(legal);
     }
-    if status == Status::Running || status == Status::Completed || state.progress > 0 {
+    let is_started = matches!(
+        status,
+        Status::Running | Status::Stopping | Status::Completed
+    );
+    if is_started || state.progress > 0 {
         word = word.start().expect(legal);
         let progress = Progress::from_ppm(state.progress).expect("a progress in range");
         word = word.advance(progress).unwrap_or(word);
+    }
+    if status == Status::Stopping {
+        word = word.stop().expect(legal);
     }
     if let Some(ending) = ending_of(status) {
         word = word.end(ending).expect(legal);
@@ -272,6 +288,6 @@ fn ending_of(status: Status) -> Option<Ending> {
         Status::Completed => Some(Ending::Completed),
         Status::Failed => Some(Ending::Failed),
         Status::Cancelled => Some(Ending::Cancelled),
-        Status::Pending | Status::Running => None,
+        Status::Pending | Status::Running | Status::Stopping => None,
     }
 }

@@ -51,6 +51,7 @@ fn view_of(memory: &Memory) -> Option<View> {
     Some(View {
         job: generation,
         version: (attempt.into(), status?, progress),
+        revision: memory.revision.1,
         beat: memory.heartbeat.millis,
     })
 }
@@ -68,7 +69,9 @@ pub(super) fn answer_in(memory: &Memory, call: &Call, now: u64) -> Option<(Ret, 
     if let Call::Poll(_) = call {
         let (ret, _) = answer_in(memory, &Call::Snapshot(Who::Id(POLLED)), now)?;
         return match ret {
-            Ret::View(view) if view.version != SEEN => Some((Ret::Next(Some(view)), false)),
+            Ret::View(view) if (view.version, view.revision) != (SEEN, 0) => {
+                Some((Ret::Next(Some(view)), false))
+            }
             _ => None,
         };
     }
@@ -111,7 +114,7 @@ fn specified(memory: &Memory, call: &Call) -> Option<Call> {
 /// too, because it may still grow until the verdict is settled.
 pub(super) fn comparable(call: &Call, ret: Ret) -> Ret {
     match (call, ret) {
-        (_, Ret::Record(record)) => Ret::View(record.view),
+        (_, Ret::Record(record) | Ret::Details(record)) => Ret::View(record.view),
         (Call::FailStalled, Ret::Views(mut views)) => {
             for view in &mut views {
                 view.version.2 = Progress::ZERO;
@@ -173,6 +176,6 @@ pub(super) fn concurrent_answers(memory: &Memory, call: &Call) -> Vec<Ret> {
 
 fn is_poll_pending(memory: &Memory) -> bool {
     let is_gone = memory.state.generation > POLLED;
-    let shows = view_of(memory).map(|view| (view.job, view.version));
-    is_gone || (memory.state.watched && shows == Some((POLLED, SEEN)))
+    let shows = view_of(memory).map(|view| (view.job, view.version, view.revision));
+    is_gone || (memory.state.watched && shows == Some((POLLED, SEEN, 0)))
 }

@@ -44,6 +44,7 @@ const SMALL: Domain = Domain {
     generations: 2,
     attempts: 2,
     times: 2,
+    revisions: 1,
 };
 
 /// Domain of all other calls. With more attempts and times, more steps fit between two accesses.

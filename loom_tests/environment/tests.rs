@@ -72,6 +72,14 @@ calls! {
     fail_by_handle: "`fail` by handle", Fail, HANDLES;
     cancel_by_id: "`cancel` by id", Cancel, IDS;
     cancel_by_handle: "`cancel` by handle", Cancel, HANDLES;
+    request_stop_by_id: "`request_stop` by id", RequestStop, IDS;
+    request_stop_by_handle: "`request_stop` by handle", RequestStop, HANDLES;
+    note_by_id: "`note` by id", Note, IDS;
+    note_by_handle: "`note` by handle", Note, HANDLES;
+    report_by_id: "`report` by id", Report, IDS;
+    report_by_handle: "`report` by handle", Report, HANDLES;
+    details_by_id: "`details` by id", Details, IDS;
+    details_by_handle: "`details` by handle", Details, HANDLES;
     retry_by_id: "`retry` by id", Retry, IDS;
     retry_by_handle: "`retry` by handle", Retry, HANDLES;
     remove_by_id: "`remove` by id", Remove, IDS;
@@ -99,6 +107,7 @@ calls! {
     guard_start: "`lock`, `JobGuard::start`", GuardStart, IDS;
     guard_advance: "`lock`, `JobGuard::advance`", GuardAdvance, IDS;
     guard_heartbeat: "`lock`, `JobGuard::heartbeat`", GuardHeartbeat, IDS;
+    guard_update: "`lock`, a write through the guard", GuardUpdate, IDS;
     guard_complete: "`lock`, `JobGuard::complete`", GuardComplete, IDS;
     guard_fail: "`lock`, `JobGuard::fail`", GuardFail, IDS;
     guard_cancel: "`lock`, `JobGuard::cancel`", GuardCancel, IDS;
@@ -112,6 +121,7 @@ fn cut_points_hide_nothing() {
         generations: 1,
         attempts: 1,
         times: 1,
+        revisions: 1,
     };
     for kind in [Kind::Advance, Kind::Complete, Kind::Start, Kind::Remove] {
         let subject = Subject::Handle(1, 1);

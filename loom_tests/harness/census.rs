@@ -31,7 +31,7 @@ pub(in crate::loom_tests) fn nothing_is_left<T: Send + 'static>(jobs: &JobRegist
     let (entries, empty) = inner.due.census();
     assert_eq!(empty, 0, "the due queue has a time without entries");
     for slot in inner.table.iter() {
-        let (time, slot) = (slot.body.lock().queued_at, slot.index);
+        let (time, slot) = (slot.body.info.lock().queued_at, slot.index);
         let is_listed = entries.contains(&Entry { time, slot });
         assert!(
             time == NEVER || is_listed,

@@ -55,7 +55,7 @@ fn a_dropped_owner_and_a_completion_make_one_ending() {
             );
             let record = call!(jobs.get(id)).unwrap();
             assert_eq!(record.snapshot.status() == Status::Completed, completed);
-            (completed, record.error.map(|text| text.to_string()))
+            (completed, record.reason.map(|text| text.to_string()))
         },
     );
 }
@@ -132,7 +132,7 @@ fn a_rescuer_never_reverts_a_completion() {
             }
         };
         assert_eq!(record.snapshot.status(), expected);
-        assert_eq!(record.error.is_some(), completed.is_err());
+        assert_eq!(record.reason.is_some(), completed.is_err());
         (completed.is_ok(), failed)
     });
 }

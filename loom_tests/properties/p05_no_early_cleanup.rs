@@ -41,7 +41,7 @@ fn a_sweep_never_takes_a_retried_attempt() {
                     (seen.snapshot.status(), seen.payload),
                     (Status::Pending, "deck")
                 );
-                assert_eq!((seen.error, seen.times.removal), (None, None));
+                assert_eq!((seen.reason, seen.times.removal), (None, None));
                 // The sweep's leftover entry in the queue does not remove the new attempt either.
                 assert_eq!(call!(jobs.sweep()).removed, 0);
             }

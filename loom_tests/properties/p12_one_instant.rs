@@ -149,11 +149,11 @@ fn a_failure_comes_with_its_text() {
             },
         );
         assert_eq!(
-            seen.error.is_some(),
+            seen.reason.is_some(),
             seen.snapshot.status() == Status::Failed
         );
-        assert_eq!(seen.times.ended.is_some(), seen.error.is_some());
-        seen.error.map(|text| text.to_string())
+        assert_eq!(seen.times.ended.is_some(), seen.reason.is_some());
+        seen.reason.map(|text| text.to_string())
     });
 }
 

@@ -141,6 +141,17 @@ impl Job {
         self.record.view.revision += 1;
     }
 
+    /// Raises the progress and replaces the note. Without a step, the note alone is a change.
+    pub(crate) fn report(&mut self, to: Progress, note: &str) -> Result<Progress, Refusal> {
+        let before = self.record.view.version;
+        let reached = self.advance(to)?;
+        self.record.note = Some(note.to_owned());
+        if self.record.view.version == before {
+            self.revise();
+        }
+        Ok(reached)
+    }
+
     pub(crate) fn note(&mut self, note: &str) -> Result<(), Refusal> {
         self.live()?.record.note = Some(note.to_owned());
         self.revise();

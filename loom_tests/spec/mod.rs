@@ -149,10 +149,7 @@ impl Spec {
             }
             Call::Note(who, note) => self.lock(thread, who)?.note(note).map(done)?,
             Call::Report(who, progress, note) => {
-                let job = self.lock(thread, who)?;
-                let reached = job.advance(progress)?;
-                job.note(note)?;
-                Ret::Progress(reached)
+                Ret::Progress(self.lock(thread, who)?.report(progress, note)?)
             }
             Call::Panic(who) => {
                 let why = match who {

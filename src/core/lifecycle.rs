@@ -7,7 +7,6 @@ use crate::core::registry_state::RegistryState;
 use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::{FencedId, admit};
 use crate::slots::slot::Slot;
-use crate::slots::watchers::WakeDuty;
 use crate::sync::panics::{Panics, contain, panic_message};
 use crate::sync::{Mark, MutexGuard};
 use crate::telemetry::{self, Event, emit};
@@ -320,7 +319,10 @@ impl<T> LockedJob<'_, T> {
             None => return Err(StepError::Gone),
             _ => {}
         }
-        drop(self.write_note(&mut self.info(), note));
+        let mut info = self.info();
+        self.write_note(&mut info, note);
+        let duty = self.slot.revise();
+        drop((info, duty));
         Ok(())
     }
 
@@ -328,13 +330,15 @@ impl<T> LockedJob<'_, T> {
     pub(crate) fn report(&mut self, progress: Progress, note: Note) -> Result<Progress, StepError> {
         let mut info = self.info();
         let (before, after) = self.job_ref().raise(progress)?;
-        let duty = self.write_note(&mut info, note);
+        self.write_note(&mut info, note);
+        // A step is a new version, which readers of the note see together with it.
+        let duty = (before == after).then(|| self.slot.revise());
         drop((info, duty));
         Ok(self.job_ref().advanced(before, after))
     }
 
     /// Writes the note of a live job. The caller holds the lock of the info.
-    fn write_note(&self, info: &mut Info, note: Note) -> WakeDuty<'_> {
+    fn write_note(&self, info: &mut Info, note: Note) {
         let note = note.into_text();
         info.rare().note = Some(note.clone());
         emit(|| Event::Noted {
@@ -342,7 +346,6 @@ impl<T> LockedJob<'_, T> {
             attempt: self.word().attempt(),
             note,
         });
-        self.slot.revise()
     }
 
     /// Writes the info of an ending: its reason, its time, and the time of the removal.

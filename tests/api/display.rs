@@ -109,7 +109,10 @@ fn sweeps_print_their_counts() {
         jobs.cancel(id).unwrap();
     }
     // The second registration has removed the first job.
-    assert_eq!(jobs.sweep().to_string(), "1 removed, 0 expired, 0 cancelled, 0 busy, 1 panicked");
+    assert_eq!(
+        jobs.sweep().to_string(),
+        "1 removed, 0 expired, 0 cancelled, 0 busy, 1 panicked"
+    );
 }
 
 /// A status prints as its word, and respects the width of a column.

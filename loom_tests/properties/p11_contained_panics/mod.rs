@@ -97,7 +97,7 @@ fn a_panic_in_an_update_is_one_ending() {
             (Ok(()), 0)
         };
         assert_eq!((completed, record.payload), (expected, payload));
-        (fell, record.error.map(|text| text.to_string()))
+        (fell, record.reason.map(|text| text.to_string()))
     });
 }
 
