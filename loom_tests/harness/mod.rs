@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Claim {
     /// Name of the test, which states the claim.
     pub(super) name: &'static str,
-    /// Properties that the model checks, `P1` to `P12`.
+    /// Properties that the model checks, `P1` to `P13`.
     pub(super) properties: &'static [&'static str],
     /// Numbers of the scenarios that the model covers.
     pub(super) scenarios: &'static [u32],

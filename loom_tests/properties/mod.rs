@@ -1,4 +1,4 @@
-//! Models by hand: a module for each property, P1 to P12.
+//! Models by hand: a module for each property, P1 to P13.
 
 use super::harness;
 
@@ -14,3 +14,4 @@ mod p09_no_lost_wakeup;
 mod p10_fencing;
 mod p11_contained_panics;
 mod p12_one_instant;
+mod p13_requested_stop;

@@ -5,7 +5,7 @@
 //! due, one sweeps. A violation looks like a retry that succeeded on a job that is gone.
 
 use super::harness::{ModelClock, call, check, claim, percent, race, registry, spawn};
-use crate::{JobId, JobRegistry, RetryError, Status};
+use crate::{JobId, JobRegistry, Options, RetryError, Status};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -255,5 +255,98 @@ fn a_verdict_on_a_late_heartbeat_leaves_the_delay() {
         }
         is_kept(&jobs, id);
         (heartbeat, failed)
+    });
+}
+
+/// A deadline beside the completion: exactly one ends the job, and a completion that was accepted
+/// stands.
+#[test]
+fn a_deadline_never_reverts_a_completion() {
+    let claim = claim!(a_deadline_never_reverts_a_completion, [P2, P5], []);
+    check(&claim, &[(true, 0), (false, 1)], &[], || {
+        let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+        let options = Options::new().deadline(Duration::from_millis(3));
+        let id = jobs.register_with((), options).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        clock.advance(Duration::from_millis(3));
+        let (expired, completed) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).expired
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.complete(id)).is_ok()
+            },
+        );
+        // A sweep leaves a locked job for the next one.
+        let expired = expired + call!(jobs.sweep()).expired;
+        let status = call!(jobs.snapshot(id)).unwrap().status();
+        assert_eq!(completed, status == Status::Completed);
+        (completed, expired)
+    });
+}
+
+/// A job is registered with a deadline in the slot that a sweep visits for its last job. The
+/// deadline is not lost.
+#[test]
+fn a_deadline_is_queued_in_a_reused_slot() {
+    let claim = claim!(a_deadline_is_queued_in_a_reused_slot, [P5, P6], []);
+    check(&claim, &[1], &[], || {
+        let (jobs, clock) = registry(|builder| builder.capacity(1).retention(Duration::ZERO));
+        let first = jobs.register(()).unwrap().detach();
+        call!(jobs.cancel(first)).unwrap();
+        let options = Options::new().deadline(Duration::ZERO);
+        let (swept, registered) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).expired
+            },
+            {
+                let jobs = jobs.clone();
+                // Refused while the sweep has not removed the first job.
+                move || {
+                    jobs.register_with((), options)
+                        .map(crate::Job::detach)
+                        .is_ok()
+                }
+            },
+        );
+        if !registered {
+            let _ = jobs.register_with((), options).unwrap().detach();
+        }
+        clock.advance(Duration::from_millis(1));
+        let swept = swept + call!(jobs.sweep()).expired;
+        assert!(
+            jobs.iter().all(|seen| seen.status().is_ended()),
+            "it lives on"
+        );
+        swept
+    });
+}
+
+/// A deadline counts from the retry: a sweep for the first attempt does not end the second.
+#[test]
+fn a_deadline_belongs_to_its_attempt() {
+    let claim = claim!(a_deadline_belongs_to_its_attempt, [P5, P10], []);
+    check(&claim, &[(0, Status::Pending)], &[], || {
+        let (jobs, clock) = registry(|builder| builder.retention(Duration::MAX));
+        let options = Options::new().deadline(Duration::from_millis(3));
+        let id = jobs.register_with((), options).unwrap().detach();
+        call!(jobs.fail(id, "disk full")).unwrap();
+        clock.advance(Duration::from_millis(3));
+        let (expired, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.sweep()).expired
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let _ = jobs.retry(id).unwrap().detach();
+                }
+            },
+        );
+        (expired, call!(jobs.snapshot(id)).unwrap().status())
     });
 }

@@ -325,3 +325,119 @@ fn the_watched_bit_of_another_word_is_no_promise() {
         },
     );
 }
+
+/// A change of the payload wakes a watcher that waits, and shows it a new version. A step beside it
+/// may clear the watched bit first.
+#[test]
+fn a_write_wakes_the_watchers() {
+    let claim = claim!(a_write_wakes_the_watchers, [P9], []);
+    check(&claim, &[()], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let (mut watch, bell) = waiting(jobs.watch(id).unwrap());
+        race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.update(id, |number| *number += 1)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.advance(id, percent(40.0))).unwrap()
+            },
+        );
+        assert!(bell.has_rung(), "a wake was lost");
+        let now = call!(jobs.snapshot(id)).unwrap();
+        assert_eq!(Bell::default().poll(&mut watch), Poll::Ready(Some(now)));
+    });
+}
+
+/// A watcher that begins to wait while the payload changes has seen the change or is woken.
+#[test]
+fn a_write_is_seen_or_wakes() {
+    let claim = claim!(a_write_is_seen_or_wakes, [P9], []);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let before = call!(jobs.snapshot(id)).unwrap().version();
+        let watch = jobs.watch(id).unwrap();
+        let ((mut watch, bell, waited), ()) = race(
+            move || {
+                let (mut watch, bell) = (watch, Bell::default());
+                let _ = bell.poll(&mut watch);
+                bell.reset();
+                let waited = bell.poll(&mut watch).is_pending();
+                (watch, bell, waited)
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.update(id, |number| *number += 1)).unwrap()
+            },
+        );
+        let now = call!(jobs.snapshot(id)).unwrap();
+        assert!(before < now.version(), "the write made no new version");
+        let rang = bell.has_rung();
+        let last = Bell::default().poll(&mut watch);
+        assert!(
+            !waited || rang || last.is_pending(),
+            "a wake was lost: {last:?}"
+        );
+        rang
+    });
+}
+
+/// A guard that was written through, and a note, wake as an `update` does.
+#[test]
+fn a_written_guard_and_a_note_wake_the_watchers() {
+    let claim = claim!(a_written_guard_and_a_note_wake_the_watchers, [P9], []);
+    check(&claim, &[()], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let (mut watch, bell) = waiting(jobs.watch(id).unwrap());
+        race(
+            {
+                let jobs = jobs.clone();
+                move || *call!(jobs.lock(id).map_err(|_| ())).unwrap() += 1
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.note(id, "half done")).unwrap()
+            },
+        );
+        assert!(bell.has_rung(), "a wake was lost");
+        let now = call!(jobs.snapshot(id)).unwrap();
+        assert_eq!(Bell::default().poll(&mut watch), Poll::Ready(Some(now)));
+    });
+}
+
+/// A worker's last write under a guard and its ending: a watcher that has finished has seen the
+/// last version.
+#[test]
+fn the_end_has_the_last_version() {
+    let claim = claim!(the_end_has_the_last_version, [P9, P12], []);
+    check(&claim, &[true, false], &[(false)], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let watch = jobs.watch(id).unwrap();
+        let (last, ()) = race(
+            move || {
+                let (mut watch, bell, mut last) = (watch, Bell::default(), None);
+                while let Poll::Ready(Some(seen)) = bell.poll(&mut watch) {
+                    last = Some(seen);
+                }
+                last
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let mut guard = jobs.lock(id).unwrap();
+                    *guard += 1;
+                    guard.complete().unwrap();
+                }
+            },
+        );
+        let now = call!(jobs.snapshot(id)).unwrap();
+        let last = last.expect("the first item is the job as it is");
+        assert!(!last.status().is_ended() || last == now, "the end changed");
+        last.status().is_ended()
+    });
+}

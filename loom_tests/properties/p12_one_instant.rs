@@ -4,7 +4,7 @@
 //! job, or fails and retries it. A violation looks like the progress of one instant with the
 //! heartbeat of another.
 
-use super::harness::{Claim, call, check, claim, percent, race, registry};
+use super::harness::{Claim, call, check, claim, percent, race, registry, running};
 use crate::{Job, JobRegistry, ReadError, Snapshot, Status};
 use std::time::Duration;
 
@@ -235,5 +235,152 @@ fn two_jobs_grow_the_table_once() {
         assert_eq!(call!(jobs.get(first)).unwrap().payload, 1);
         assert_eq!(call!(jobs.get(second)).unwrap().payload, 2);
         (first.slot, second.slot)
+    });
+}
+
+/// A client that polls with its last version keeps no stale picture: equal versions have equal
+/// payloads.
+#[test]
+fn equal_versions_have_equal_payloads() {
+    let claim = claim!(equal_versions_have_equal_payloads, [P12], []);
+    check(&claim, &[0, 1], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let version = call!(jobs.snapshot(id)).unwrap().version();
+                    let record = call!(jobs.get(id)).unwrap();
+                    assert!(version <= record.snapshot.version(), "the version fell");
+                    (version, record)
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.update(id, |number| *number += 1)).unwrap();
+                }
+            },
+        );
+        let (polled, read) = seen;
+        let now = call!(jobs.get(id)).unwrap();
+        if read.snapshot.version() == now.snapshot.version() {
+            assert_eq!(read.payload, now.payload, "a stale payload");
+        }
+        assert!(polled < now.snapshot.version() || read.payload == 1);
+        read.payload
+    });
+}
+
+/// Two writers: each write is a version of its own, also beside a step that takes no lock.
+#[test]
+fn every_write_is_a_version() {
+    let claim = claim!(every_write_is_a_version, [P3, P12], []);
+    check(&claim, &[()], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        let write = |jobs: JobRegistry<i32>| {
+            move || {
+                let before = call!(jobs.snapshot(id)).unwrap().version();
+                call!(jobs.update(id, |number| *number += 1)).unwrap();
+                assert!(before < call!(jobs.snapshot(id)).unwrap().version());
+            }
+        };
+        let before = call!(jobs.snapshot(id)).unwrap().version().to_string();
+        race(write(jobs.clone()), write(jobs.clone()));
+        let now = call!(jobs.snapshot(id)).unwrap().version().to_string();
+        let count = |text: &str| u64::from_str_radix(text.split_once('-').unwrap().1, 16);
+        assert_eq!(count(&now).unwrap(), count(&before).unwrap() + 2);
+    });
+}
+
+/// Progress and note of one report are seen together.
+#[test]
+fn a_report_is_one_change() {
+    let claim = claim!(a_report_is_one_change, [P12], []);
+    check(&claim, &[false, true], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.details(id)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.report(id, percent(40.0), "half done")).unwrap();
+                }
+            },
+        );
+        let has_advanced = seen.snapshot.progress() == percent(40.0);
+        assert_eq!(seen.note.is_some(), has_advanced, "a report in two parts");
+        has_advanced
+    });
+}
+
+/// Details show the reason and the time of an ending exactly when they show the ending, and nothing
+/// of the attempt before once a retry has begun.
+#[test]
+fn details_are_of_one_instant() {
+    let claim = claim!(details_are_of_one_instant, [P12, P10], []);
+    let outcomes = [
+        (1, Status::Running, false),
+        (1, Status::Failed, true),
+        (2, Status::Pending, false),
+    ];
+    check(&claim, &outcomes, &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.details(id)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.fail(id, "disk full")).unwrap();
+                    let _ = jobs.retry(id).unwrap().detach();
+                }
+            },
+        );
+        let status = seen.snapshot.status();
+        assert_eq!(seen.times.ended.is_some(), status.is_ended());
+        assert_eq!(seen.times.started.is_some(), status != Status::Pending);
+        (seen.snapshot.attempt(), status, seen.reason.is_some())
+    });
+}
+
+/// Details in the slot of a job that is removed, beside the registration of the next job.
+#[test]
+fn details_never_mix_two_jobs() {
+    let claim = claim!(details_never_mix_two_jobs, [P4, P12], []);
+    check(&claim, &[Some("first".to_owned()), None], &[], || {
+        let (jobs, _) = registry(|builder| builder.capacity(1).retention(Duration::MAX));
+        let id = jobs.register(()).unwrap().detach();
+        call!(jobs.fail(id, "first")).unwrap();
+        let (seen, ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.details(id))
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.remove(id)).unwrap();
+                    let next = jobs.register(()).unwrap().detach();
+                    call!(jobs.fail(next, "second")).unwrap();
+                }
+            },
+        );
+        match seen {
+            Ok(seen) => seen.reason.map(|reason| reason.to_string()),
+            Err(gone) => {
+                assert_eq!(gone, crate::LookupError::Gone);
+                None
+            }
+        }
     });
 }
