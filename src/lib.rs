@@ -7,25 +7,25 @@
 //! error and not a hang. Ended jobs are removed with everything they own.
 //!
 //! ```
-//! use job_registry::{JobRegistry, Progress, Status};
+//! use job_registry::{Error, JobRegistry, Progress, Status};
 //!
 //! let jobs = JobRegistry::new(); // clones are the same registry
 //! let job = jobs.register(Vec::new())?; // the payload is yours; `job` owns the job
 //! let id = job.id(); // for the client: 22 letters and digits that cannot be guessed
-//! std::thread::spawn(move || {
-//!     job.start().unwrap();
+//! std::thread::spawn(move || -> Result<(), Error> {
+//!     job.start()?;
 //!     for page in 0..8 {
-//!         job.update(|pages| pages.push(page)).unwrap(); // under this job's lock
-//!         job.advance(Progress::ratio(page + 1, 8).unwrap()).unwrap(); // without a lock
+//!         job.update(|pages| pages.push(page))?; // under this job's lock
+//!         job.advance(Progress::ratio(page + 1, 8)?)?; // without a lock
 //!     }
-//!     job.complete().unwrap(); // dropped without an ending, the job would fail as abandoned
+//!     Ok(job.complete()?) // dropped without an ending, the job would fail as abandoned
 //! });
 //! # let mut watch = jobs.watch(id)?;
 //! # while pollster::block_on(watch.changed()).is_some() {}
 //! let seen = jobs.snapshot(id)?; // never waits
 //! println!("{}: {}", seen.status(), seen.progress());
 //! # assert_eq!(seen.status(), Status::Completed);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), Error>(())
 //! ```
 //!
 //! The [guide] has recipes, the [times](guide::choosing_times) to choose, and the
@@ -130,6 +130,8 @@ pub use types::clock::{Clock, ManualClock, SystemClock};
 pub use types::error::{
     Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
+#[cfg(feature = "tokio")]
+pub use types::failure::Failure;
 pub use types::id::{JobId, ParseIdError};
 pub use types::options::Options;
 pub use types::progress::{Progress, ProgressError};

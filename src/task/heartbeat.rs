@@ -138,7 +138,7 @@ impl<T: Send + 'static> Job<T> {
     /// tokio::time::sleep(Duration::from_millis(50)).await;
     /// assert!(job.snapshot()?.last_heartbeat() > before);
     /// drop(heartbeat);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), job_registry::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -36,7 +36,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// while !jobs.is_empty() {
     ///     tokio::time::sleep(Duration::from_millis(1)).await;
     /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), job_registry::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -78,11 +78,11 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
-    /// jobs.spawn("deck", async |_job| std::future::pending::<Result<(), String>>().await)?;
+    /// jobs.spawn("deck", async |_job| std::future::pending().await)?;
     /// let report = jobs.shutdown(Duration::from_secs(5)).await;
     /// assert!(report.is_clean() && report.cancelled == 1);
     /// assert!(jobs.register("another").is_err() && jobs.is_empty());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), job_registry::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -4,8 +4,8 @@ use crate::api::job::Job;
 use crate::api::registry::JobRegistry;
 use crate::sync::panics::Panics;
 use crate::types::error::RegisterError;
+use crate::types::failure::Failure;
 use crate::types::id::JobId;
-use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// completes if the future returns `Ok`, and fails with the error's text if it returns `Err`.
     /// It fails with `panicked: …` if the future panics, and as `abandoned` if the runtime shuts
     /// down first.
+    ///
+    /// `?` converts every error that is `Send` and `Sync` to a [`Failure`], whose text includes the
+    /// error's causes.
     ///
     /// If another call ends the job, for example [`cancel`](Self::cancel), the future is dropped at
     /// its next `await`.
@@ -42,7 +45,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// let id = jobs.spawn("deck", async |job| {
     ///     job.advance(Progress::percent(50.0)?)?;
     ///     tokio::task::yield_now().await;
-    ///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    ///     Ok(())
     /// })?;
     ///
     /// let mut watch = jobs.watch(id)?;
@@ -50,15 +53,14 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///     println!("{}: {}", seen.status(), seen.progress());
     /// }
     /// assert_eq!(jobs.snapshot(id)?.status(), Status::Completed);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), job_registry::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn spawn<F, Fut, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
+    pub fn spawn<F, Fut>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
         F: FnOnce(Arc<Job<T>>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<(), E>> + Send,
-        E: Display,
+        Fut: Future<Output = Result<(), Failure>> + Send,
     {
         let runtime = Handle::current();
         // The task is counted before the job is registered, so that a shutdown never finds the job
@@ -105,19 +107,18 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///         job.update(|pages| pages.push(page))?;
     ///         job.advance(Progress::ratio(page + 1, 10)?)?;
     ///     }
-    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    ///     Ok(())
     /// })?;
     /// # let mut watch = jobs.watch(id)?;
     /// # while watch.changed().await.is_some() {}
     /// # assert_eq!(jobs.get(id)?.payload.len(), 10);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok::<(), job_registry::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn spawn_blocking<F, E>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
+    pub fn spawn_blocking<F>(&self, payload: T, f: F) -> Result<JobId, RegisterError<T>>
     where
-        F: FnOnce(&Job<T>) -> Result<(), E> + Send + 'static,
-        E: Display,
+        F: FnOnce(&Job<T>) -> Result<(), Failure> + Send + 'static,
     {
         let runtime = Handle::current();
         let running = self.state.tasks.enter();
@@ -139,12 +140,11 @@ impl<T: Send + 'static> JobRegistry<T> {
 }
 
 /// Works on the job until the work or the job ends.
-async fn run<T, F, Fut, E>(job: Arc<Job<T>>, f: F)
+async fn run<T, F, Fut>(job: Arc<Job<T>>, f: F)
 where
     T: Send + 'static,
     F: FnOnce(Arc<Job<T>>) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Display,
+    Fut: Future<Output = Result<(), Failure>>,
 {
     let Ok(mut watch) = job.watch() else { return };
     if job.start().is_err() {
@@ -176,10 +176,10 @@ where
 
 /// Ends the job with the outcome of its work. Refused if the job has been ended by another call, or
 /// retried.
-fn finish<T: Send + 'static, E: Display>(job: &Job<T>, outcome: Result<Result<(), E>, Panics>) {
+fn finish<T: Send + 'static>(job: &Job<T>, outcome: Result<Result<(), Failure>, Panics>) {
     let _ = match outcome {
         Ok(Ok(())) => job.complete(),
-        Ok(Err(error)) => job.fail(error.to_string()),
+        Ok(Err(failure)) => job.fail(failure.to_string()),
         Err(panics) => job.fail(format!("panicked: {}", panics.message())),
     };
 }

@@ -2,6 +2,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod error;
+#[cfg(feature = "tokio")]
+pub(crate) mod failure;
 pub(crate) mod heartbeat_word;
 pub(crate) mod id;
 pub(crate) mod note;

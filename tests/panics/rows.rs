@@ -2,7 +2,7 @@
 
 use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
 use crate::world::{A, B, Before, SECOND, World};
-use job_registry::{JobRegistry, Progress, StepError, describe_metrics};
+use job_registry::{JobRegistry, Progress, describe_metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -637,7 +637,7 @@ pub(crate) const ROWS: &[Row] = &[
             let work = async |job: std::sync::Arc<job_registry::Job<_>>| {
                 job.advance(half())?;
                 tokio::task::yield_now().await;
-                Ok::<(), StepError>(())
+                Ok(())
             };
             let spawned = jobs.spawn(w.payload(), work).map_err(drop);
             settle().await;
@@ -652,7 +652,7 @@ pub(crate) const ROWS: &[Row] = &[
         |w| {
             let jobs = w.jobs();
             w.runtime.block_on(async {
-                let work = |job: &job_registry::Job<_>| job.advance(half()).map(drop);
+                let work = |job: &job_registry::Job<_>| Ok(job.advance(half()).map(drop)?);
                 let spawned = jobs.spawn_blocking(w.payload(), work).map_err(drop);
                 // Paused time advances when no thread is at work.
                 sleep(Duration::from_millis(10)).await;

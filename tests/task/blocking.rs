@@ -2,7 +2,6 @@
 
 use crate::{Drops, end_of, error_of};
 use job_registry::{JobRegistry, LockError, Progress, Status, StepError};
-use std::convert::Infallible;
 use std::sync::mpsc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -13,13 +12,15 @@ use tokio::sync::oneshot;
 async fn blocking_task_ends_its_job_by_its_result() {
     let jobs = JobRegistry::new();
     let ids = [
-        jobs.spawn_blocking(0, |job| job.update(|n| *n += 1)),
-        jobs.spawn_blocking(0, |job| job.start().map_err(|error| error.to_string())),
-        jobs.spawn_blocking(0, |_| -> Result<(), Infallible> { panic!("no such font") }),
+        jobs.spawn_blocking(0, |job| Ok(job.update(|n| *n += 1)?)),
+        jobs.spawn_blocking(0, |job| Ok(job.start()?)),
+        jobs.spawn_blocking(0, |_| Err("no such font".into())),
+        jobs.spawn_blocking(0, |_| panic!("no such font")),
     ];
     let expected = [
         (Status::Completed, None),
         (Status::Failed, Some("the job has been started already")),
+        (Status::Failed, Some("no such font")),
         (Status::Failed, Some("panicked: no such font")),
     ];
     for (id, (status, reason)) in ids.into_iter().zip(expected) {
@@ -46,7 +47,7 @@ async fn blocking_task_learns_of_a_cancel_from_its_next_step() {
                 job.update(|()| ()),
             );
             report.send(answers).unwrap();
-            answers.0
+            Ok(answers.0?)
         })
         .unwrap();
     has_begun.await.unwrap();
@@ -79,7 +80,7 @@ fn blocking_task_cancelled_before_it_has_a_thread_never_runs() {
         let has_thread = jobs
             .spawn_blocking((), move |_| {
                 begun.send(()).unwrap();
-                may_go_on.recv()
+                Ok(may_go_on.recv()?)
             })
             .unwrap();
         has_begun.await.unwrap();
@@ -87,7 +88,7 @@ fn blocking_task_cancelled_before_it_has_a_thread_never_runs() {
         let waits = jobs
             .spawn_blocking((), move |_| {
                 run.send(()).unwrap();
-                Ok::<(), Infallible>(())
+                Ok(())
             })
             .unwrap();
         jobs.cancel(waits).unwrap();
@@ -109,11 +110,11 @@ fn tasks_for_a_dropped_runtime_abandon_their_jobs() {
     let drops = Drops::default();
     let (blocks, awaits) = (drops.token(), drops.token());
     let ids = [
-        jobs.spawn_blocking((), |_| -> Result<(), Infallible> {
+        jobs.spawn_blocking((), |_| {
             drop(blocks);
             panic!("ran")
         }),
-        jobs.spawn((), async |_| -> Result<(), Infallible> {
+        jobs.spawn((), async |_| {
             drop(awaits);
             panic!("ran")
         }),
@@ -137,7 +138,8 @@ async fn blocking_task_may_hold_its_lock_for_long() {
                 locked.send(()).unwrap();
                 may_go_on.recv().unwrap();
                 *n = 1;
-            })
+            })?;
+            Ok(())
         })
         .unwrap();
     is_locked.await.unwrap();

@@ -6,6 +6,7 @@
 #![cfg(feature = "tokio")]
 
 mod blocking;
+mod failure;
 mod heartbeat;
 mod reaper;
 mod retry;

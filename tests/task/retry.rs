@@ -2,7 +2,6 @@
 
 use crate::{Drops, SECOND, end_of, error_of, settle};
 use job_registry::{JobRegistry, RetryError, Status, StepError, TokioClock};
-use std::convert::Infallible;
 use std::future::pending;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,7 +24,7 @@ async fn silent_task_is_failed_and_dropped() {
     let silent = jobs
         .spawn((), async move |_| {
             let _token = token;
-            pending::<Result<(), Infallible>>().await
+            pending().await
         })
         .unwrap();
     let lively = jobs
@@ -34,7 +33,7 @@ async fn silent_task_is_failed_and_dropped() {
                 sleep(3 * SECOND).await;
                 job.heartbeat()?;
             }
-            Ok::<(), StepError>(())
+            Ok(())
         })
         .unwrap();
     settle().await;
@@ -70,7 +69,7 @@ async fn resumed_worker_is_superseded() {
             }
             let ends = [job.complete(), job.cancel(), job.fail("late")];
             report.send(ends).unwrap();
-            Ok::<(), Infallible>(())
+            Ok(())
         })
         .unwrap();
     has_begun.await.unwrap();
@@ -92,7 +91,7 @@ async fn retried_jobs_old_future_is_dropped() {
     let id = jobs
         .spawn((), async move |_| {
             let _token = token;
-            pending::<Result<(), Infallible>>().await
+            pending().await
         })
         .unwrap();
     settle().await;
@@ -113,7 +112,7 @@ async fn stalled_and_retried_jobs_old_future_is_dropped() {
     let id = jobs
         .spawn((), async move |_| {
             let _token = token;
-            pending::<Result<(), Infallible>>().await
+            pending().await
         })
         .unwrap();
     settle().await;

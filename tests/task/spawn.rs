@@ -2,9 +2,9 @@
 
 use crate::{Drops, end_of, error_of, settle};
 use job_registry::{JobRegistry, ManualClock, Progress, RegisterError, Status, StepError};
-use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
-use std::future::pending;
+use std::future::{Ready, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,8 @@ async fn task_that_returns_ok_completes_its_job() {
             assert_eq!(job.start(), Err(StepError::AlreadyStarted));
             job.update(|n| *n += 1).unwrap();
             yield_now().await;
-            job.advance(Progress::percent(10.0).unwrap()).map(drop)
+            job.advance(Progress::percent(10.0)?)?;
+            Ok(())
         })
         .unwrap();
     let end = end_of(&jobs, id).await;
@@ -40,7 +41,7 @@ async fn task_that_returns_an_error_fails_its_job() {
     let id = jobs
         .spawn((), async |_| {
             yield_now().await;
-            Err("no such font")
+            Err("no such font".into())
         })
         .unwrap();
     assert_eq!(end_of(&jobs, id).await.status(), Status::Failed);
@@ -53,14 +54,12 @@ async fn task_that_returns_an_error_fails_its_job() {
 async fn task_that_panics_fails_its_job() {
     let jobs = JobRegistry::new();
     let ids = [
-        jobs.spawn((), async |_| -> Result<(), Infallible> { panic!("first") }),
-        jobs.spawn((), async |_| -> Result<(), Infallible> {
+        jobs.spawn((), async |_| panic!("first")),
+        jobs.spawn((), async |_| {
             yield_now().await;
             panic!("later: {}", 7)
         }),
-        jobs.spawn((), |_| -> std::future::Ready<Result<(), Infallible>> {
-            panic!("before")
-        }),
+        jobs.spawn((), |_| -> Ready<_> { panic!("before") }),
     ];
     for (id, text) in ids.into_iter().zip(["first", "later: 7", "before"]) {
         let id = id.unwrap();
@@ -69,6 +68,8 @@ async fn task_that_panics_fails_its_job() {
     }
 }
 
+/// An error that panics when its text is made.
+#[derive(Debug)]
 struct Unspeakable;
 
 impl fmt::Display for Unspeakable {
@@ -77,21 +78,46 @@ impl fmt::Display for Unspeakable {
     }
 }
 
-/// P11: a panic in the error's `Display` fails the job like any other panic.
+impl Error for Unspeakable {}
+
+/// An error that panics when its source is asked for.
+#[derive(Debug)]
+struct Sourceless;
+
+impl fmt::Display for Sourceless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sourceless")
+    }
+}
+
+impl Error for Sourceless {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        panic!("in the error's source")
+    }
+}
+
+/// P11: a panic in the error's `Display` or `source` fails the job like any other panic.
 #[tokio::test]
 async fn error_that_panics_fails_its_job() {
     let jobs = JobRegistry::new();
-    let ids = [
-        jobs.spawn((), async |_| Err(Unspeakable)).unwrap(),
-        jobs.spawn_blocking((), |_| Err(Unspeakable)).unwrap(),
+    let cases = [
+        (jobs.spawn((), async |_| Err(Unspeakable)?), "own text"),
+        (
+            jobs.spawn_blocking((), |_| Err(Unspeakable.into())),
+            "own text",
+        ),
+        (jobs.spawn((), async |_| Err(Sourceless.into())), "source"),
+        (jobs.spawn_blocking((), |_| Err(Sourceless)?), "source"),
     ];
-    for id in ids {
+    for (id, place) in cases {
+        let id = id.unwrap();
         assert_eq!(end_of(&jobs, id).await.status(), Status::Failed);
-        assert!(error_of(&jobs, id).unwrap().starts_with("panicked"));
+        let error = error_of(&jobs, id).unwrap();
+        assert_eq!(error, format!("panicked: in the error's {place}"));
     }
     assert!(
         jobs.shutdown(Duration::from_secs(60)).await.is_clean(),
-        "both tasks have gone"
+        "all tasks have gone"
     );
 }
 
@@ -116,7 +142,7 @@ async fn ended_jobs_future_is_dropped_at_its_next_await() {
         let id = jobs
             .spawn((), async move |_| {
                 let _token = token;
-                pending::<Result<(), Infallible>>().await
+                pending().await
             })
             .unwrap();
         settle().await;
@@ -136,7 +162,7 @@ async fn job_ended_before_its_task_began_never_runs() {
     let id = jobs
         .spawn((), async move |_| {
             run.send(()).unwrap();
-            Ok::<(), Infallible>(())
+            Ok(())
         })
         .unwrap();
     jobs.cancel(id).unwrap();
@@ -151,7 +177,7 @@ async fn ending_by_the_task_itself_stands() {
     let id = jobs
         .spawn((), async |job| {
             job.cancel().unwrap();
-            Err("too late")
+            Err("too late".into())
         })
         .unwrap();
     assert_eq!(end_of(&jobs, id).await.status(), Status::Cancelled);
@@ -173,16 +199,14 @@ fn jobs_of_a_dropped_runtime_are_abandoned() {
             .spawn((), async move |_| {
                 let _token = token;
                 begun.send(()).unwrap();
-                pending::<Result<(), Infallible>>().await
+                pending().await
             })
             .unwrap();
         has_begun.await.unwrap();
         id
     });
     let context = runtime.enter();
-    let late = jobs
-        .spawn((), async |_| pending::<Result<(), Infallible>>().await)
-        .unwrap();
+    let late = jobs.spawn((), async |_| pending().await).unwrap();
     drop(context);
     drop(runtime);
     assert_eq!(drops.count(), 1);
@@ -200,7 +224,7 @@ async fn shared_owner_outlives_the_task() {
     let id = jobs
         .spawn((), async move |job| {
             share.send(job).ok().unwrap();
-            pending::<Result<(), Infallible>>().await
+            pending().await
         })
         .unwrap();
     let job = shared.await.unwrap();
@@ -216,14 +240,8 @@ async fn shared_owner_outlives_the_task() {
 #[tokio::test]
 async fn refused_spawn_returns_the_payload() {
     let jobs = JobRegistry::builder().capacity(0).build();
-    let async_refused = jobs
-        .spawn("deck", async |_| -> Result<(), Infallible> {
-            panic!("ran")
-        })
-        .unwrap_err();
-    let blocking_refused = jobs
-        .spawn_blocking("deck", |_| -> Result<(), Infallible> { panic!("ran") })
-        .unwrap_err();
+    let async_refused = jobs.spawn("deck", async |_| panic!("ran")).unwrap_err();
+    let blocking_refused = jobs.spawn_blocking("deck", |_| panic!("ran")).unwrap_err();
     for refused in [async_refused, blocking_refused] {
         assert_eq!(refused, RegisterError::Full("deck"));
     }
@@ -233,13 +251,9 @@ async fn refused_spawn_returns_the_payload() {
 #[test]
 fn spawn_outside_a_runtime_registers_nothing() {
     let jobs = JobRegistry::new();
-    let panic = catch_unwind(AssertUnwindSafe(|| {
-        jobs.spawn((), async |_| Ok::<(), Infallible>(()))
-    }));
+    let panic = catch_unwind(AssertUnwindSafe(|| jobs.spawn((), async |_| Ok(()))));
     assert!(panic.is_err());
-    let panic = catch_unwind(AssertUnwindSafe(|| {
-        jobs.spawn_blocking((), |_| Ok::<(), Infallible>(()))
-    }));
+    let panic = catch_unwind(AssertUnwindSafe(|| jobs.spawn_blocking((), |_| Ok(()))));
     assert!(panic.is_err());
     assert!(jobs.is_empty());
 }
@@ -256,11 +270,11 @@ async fn every_task_of_many_has_one_ending() {
                 let _token = token;
                 for step in 0..20 {
                     job.update(|count| *count += 1)?;
-                    job.advance(Progress::ratio(step, 20).unwrap()).ok();
+                    job.advance(Progress::ratio(step, 20)?).ok();
                     yield_now().await;
                 }
                 assert!(n % 3 != 1, "one in three");
-                Ok::<(), job_registry::LockError>(())
+                Ok(())
             })
             .unwrap()
         })
@@ -304,12 +318,12 @@ async fn spawned_job_has_the_times_of_its_work() {
         let id = if blocking {
             jobs.spawn_blocking((), move |_| {
                 work.advance(MINUTE);
-                Ok::<_, String>(())
+                Ok(())
             })
         } else {
             jobs.spawn((), async move |_| {
                 work.advance(MINUTE);
-                Ok::<_, String>(())
+                Ok(())
             })
         };
         let id = id.unwrap();

@@ -15,10 +15,10 @@ async fn stream_ends_with_the_job() {
     let id = jobs
         .spawn((), async |job| {
             for page in 0..10 {
-                job.advance(Progress::ratio(page, 10).unwrap())?;
+                job.advance(Progress::ratio(page, 10)?)?;
                 yield_now().await;
             }
-            Ok::<(), job_registry::StepError>(())
+            Ok(())
         })
         .unwrap();
     // The stream is collected by a task of its own, so that it alternates with the worker.
@@ -48,10 +48,10 @@ async fn every_stream_of_many_ends() {
         let id = jobs
             .spawn((), async |job| {
                 for percent in 1..=50 {
-                    job.advance(Progress::ratio(percent, 100).unwrap())?;
+                    job.advance(Progress::ratio(percent, 100)?)?;
                     yield_now().await;
                 }
-                Ok::<(), job_registry::StepError>(())
+                Ok(())
             })
             .unwrap();
         streams.insert((n, 0), jobs.watch(id).unwrap());

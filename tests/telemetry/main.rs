@@ -170,7 +170,7 @@ fn task_runs_in_the_span_of_its_job() {
         || {
             runtime.block_on(async {
                 let id = jobs
-                    .spawn((), async |job| job.advance(percent(50.0)).map(drop))
+                    .spawn((), async |job| Ok(job.advance(percent(50.0)).map(drop)?))
                     .unwrap();
                 let mut watch = jobs.watch(id).unwrap();
                 while watch.changed().await.is_some() {}

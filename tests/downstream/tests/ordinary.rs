@@ -63,7 +63,8 @@ fn a_task_sends_heartbeats_and_completes() {
             .spawn(0, async |job| {
                 let _beats = job.heartbeat_every(Duration::from_millis(1));
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                job.update(|drawn| *drawn += 1)
+                job.update(|drawn| *drawn += 1)?;
+                Ok(())
             })
             .unwrap();
         let mut watch = jobs.watch(id).unwrap();

@@ -5,7 +5,6 @@ mod races;
 
 use crate::{Drops, SECOND, settle};
 use job_registry::{JobRegistry, RegisterError, RetryError, Status, TokioClock};
-use std::convert::Infallible;
 use std::future::pending;
 use std::sync::mpsc;
 use std::thread;
@@ -30,7 +29,7 @@ async fn shutdown_leaves_nothing() {
         let token = drops.token();
         jobs.spawn(drops.token(), async move |_| {
             let _token = token;
-            pending::<Result<(), Infallible>>().await
+            pending().await
         })
         .unwrap();
     }
@@ -38,7 +37,7 @@ async fn shutdown_leaves_nothing() {
         while job.heartbeat().is_ok() {
             thread::yield_now();
         }
-        Ok::<(), Infallible>(())
+        Ok(())
     })
     .unwrap();
     let pending = jobs.register(drops.token()).unwrap();
@@ -69,11 +68,9 @@ async fn closed_registry_refuses_jobs() {
         jobs.register("deck").unwrap_err(),
         RegisterError::Closed("deck")
     );
-    let spawned = jobs.spawn("deck", async |_| -> Result<(), Infallible> {
-        panic!("ran")
-    });
+    let spawned = jobs.spawn("deck", async |_| panic!("ran"));
     assert_eq!(spawned, Err(RegisterError::Closed("deck")));
-    let spawned = jobs.spawn_blocking("deck", |_| -> Result<(), Infallible> { panic!("ran") });
+    let spawned = jobs.spawn_blocking("deck", |_| panic!("ran"));
     assert_eq!(spawned, Err(RegisterError::Closed("deck")));
 }
 
@@ -82,8 +79,7 @@ async fn closed_registry_refuses_jobs() {
 async fn second_shutdown_finds_nothing_to_do() {
     let jobs = JobRegistry::new();
     for _ in 0..20 {
-        jobs.spawn((), async |_| pending::<Result<(), Infallible>>().await)
-            .unwrap();
+        jobs.spawn((), async |_| pending().await).unwrap();
     }
     let (first, second) = tokio::join!(jobs.shutdown(LONG), jobs.shutdown(LONG));
     assert!(first.is_clean() && second.is_clean());
@@ -105,7 +101,7 @@ async fn shutdown_does_not_wait_for_a_blocking_thread_beyond_its_deadline() {
         begun.send(()).unwrap();
         may_go_on.recv().unwrap();
         report.send(job.heartbeat()).unwrap();
-        Ok::<(), Infallible>(())
+        Ok(())
     })
     .unwrap();
     has_begun.await.unwrap();
@@ -186,8 +182,7 @@ async fn shutdown_under_a_guard_ends_at_its_deadline() {
 async fn open_watch_learns_of_the_shutdown_and_does_not_block_it() {
     let jobs = JobRegistry::new();
     let ids = [
-        jobs.spawn((), async |_| pending::<Result<(), Infallible>>().await)
-            .unwrap(),
+        jobs.spawn((), async |_| pending().await).unwrap(),
         jobs.register(()).unwrap().detach(),
     ];
     let watchers = ids.map(|id| {
@@ -217,7 +212,7 @@ async fn dropped_shutdown_can_be_resumed() {
     let (begun, has_begun) = oneshot::channel();
     jobs.spawn_blocking(drops.token(), move |_| {
         begun.send(()).unwrap();
-        may_go_on.recv()
+        Ok(may_go_on.recv()?)
     })
     .unwrap();
     has_begun.await.unwrap();
@@ -258,7 +253,7 @@ async fn shutdown_with_any_deadline_returns() {
         let slow = jobs.spawn((), async |_job| {
             // The shutdown cancels the task here.
             tokio::time::sleep(Duration::from_secs(3_600)).await;
-            Ok::<_, String>(())
+            Ok(())
         });
         assert!(slow.is_ok());
         tokio::task::yield_now().await;

@@ -2,7 +2,6 @@
 
 use crate::shutdown::{LONG, SHORT, in_time};
 use job_registry::{Clock, Job, JobRegistry};
-use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -19,10 +18,7 @@ async fn calls_that_race_with_the_shutdown_are_refused_or_ended() {
             let jobs = jobs.clone();
             async move {
                 let mut spawned = 0;
-                while jobs
-                    .spawn((), async |_| pending::<Result<(), Infallible>>().await)
-                    .is_ok()
-                {
+                while jobs.spawn((), async |_| pending().await).is_ok() {
                     spawned += 1;
                     tokio::task::yield_now().await;
                 }
@@ -102,7 +98,7 @@ async fn shutdown_does_not_wait_for_a_late_reader_of_an_ended_job() {
     let (begun, has_begun) = oneshot::channel();
     jobs.spawn_blocking((), move |_| {
         begun.send(()).unwrap();
-        may_end.recv()
+        Ok(may_end.recv()?)
     })
     .unwrap();
     has_begun.await.unwrap();
