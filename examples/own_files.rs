@@ -4,6 +4,7 @@
 //! `cargo run --example own_files`
 
 use job_registry::{JobRegistry, ManualClock};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io, process};
@@ -32,7 +33,7 @@ impl Drop for WorkDir {
     }
 }
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), Box<dyn Error>> {
     let clock = ManualClock::new();
     let jobs = JobRegistry::builder()
         .clock(clock.clone())
@@ -42,12 +43,12 @@ fn main() -> io::Result<()> {
 
     let work_dir = WorkDir::new("own-files")?;
     let path = work_dir.path().to_owned();
-    let job = jobs.register(work_dir).unwrap();
-    job.start().unwrap();
+    let job = jobs.register(work_dir)?;
+    job.start()?;
     // Only the path leaves the lock, because writing to the disk may take long.
-    let page = job.update(|dir| dir.path().join("page-1.txt")).unwrap();
+    let page = job.update(|dir| dir.path().join("page-1.txt"))?;
     fs::write(page, "a page")?;
-    job.complete().unwrap();
+    job.complete()?;
 
     jobs.sweep();
     assert!(path.exists(), "for five minutes the client may fetch it");

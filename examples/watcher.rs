@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example watcher`
 
-use job_registry::{JobRegistry, Progress, Status, Watch};
+use job_registry::{Error, JobRegistry, Progress, Status, Watch};
 use std::thread;
 use std::time::Duration;
 
@@ -17,22 +17,23 @@ fn follow(name: &str, mut watch: Watch<&str>) -> Option<Status> {
     last
 }
 
-fn main() {
+fn main() -> Result<(), Error> {
     let jobs = JobRegistry::new();
-    let job = jobs.register("deck").unwrap();
-    let prompt = job.watch().unwrap();
-    let late = job.watch().unwrap();
+    let job = jobs.register("deck")?;
+    let prompt = job.watch()?;
+    let late = job.watch()?;
 
     let prompt = thread::spawn(|| follow("prompt", prompt));
-    job.start().unwrap();
+    job.start()?;
     for page in 1..=5 {
         thread::sleep(Duration::from_millis(10)); // renders it
-        job.advance(Progress::ratio(page, 6).unwrap()).unwrap();
+        job.advance(Progress::ratio(page, 6)?)?;
     }
-    job.fail("the printer is on fire").unwrap();
-    job.remove().unwrap();
+    job.fail("the printer is on fire")?;
+    job.remove()?;
 
     assert!(jobs.is_empty());
     assert_eq!(prompt.join().unwrap(), Some(Status::Failed));
     assert_eq!(follow("late", late), Some(Status::Failed));
+    Ok(())
 }

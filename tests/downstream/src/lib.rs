@@ -4,7 +4,7 @@
 //! In a model, its threads are those of the checker, so that the model contains the same service.
 
 use job_registry::{
-    Clock, JobId, JobRegistry, LookupError, Progress, Snapshot, StepError, Swept, Watch,
+    Clock, Error, JobId, JobRegistry, LookupError, Progress, Snapshot, StepError, Swept, Watch,
 };
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Decks {
     }
 
     /// Registers a deck, and draws it on a new thread.
-    pub fn submit(&self, pages: u64) -> (JobId, thread::JoinHandle<Result<(), StepError>>) {
+    pub fn submit(&self, pages: u64) -> (JobId, thread::JoinHandle<Result<(), Error>>) {
         let job = self
             .jobs
             .register(Vec::new())
@@ -47,11 +47,11 @@ impl Decks {
             job.start()?;
             for page in 0..pages {
                 // If the job has ended, the next step is refused.
-                let _ = job.update(|drawn| drawn.push(page));
+                job.update(|drawn| drawn.push(page))?;
                 job.heartbeat()?;
-                job.advance(Progress::ratio(page + 1, pages).expect("a page of them"))?;
+                job.advance(Progress::ratio(page + 1, pages)?)?;
             }
-            job.complete()
+            Ok(job.complete()?)
         });
         (id, worker)
     }
