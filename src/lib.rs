@@ -49,7 +49,9 @@
 //! 3. A start, an ending and a retry are decided on the heartbeat word by the holder of the job's
 //!    lock. They are settled on the state word before the lock is released, by the first thread
 //!    that gets there. All threads see the change at that instant.
-//! 4. The reason and the time of an ending are written to the body before the ending is decided.
+//! 4. Times and texts of a job are behind a lock of their own. A start, a note, a requested stop,
+//!    an ending and a retry hold it from their first write until the state word says the same. A
+//!    thread that holds it therefore reads the job at one instant, without the job's lock.
 //! 5. A removed job is announced to its watchers, shown to the hook, and dropped or returned. Its
 //!    slot is free only after all of that.
 //! 6. A thread holds at most one job's lock, across all registries. A call that would take a second
@@ -59,7 +61,8 @@
 //!    clock may run under the lock of their own job, and under no other. A closure that drops the
 //!    last handle of a registry drops it immediately, with its payloads.
 //! 8. The inner locks (free list, due queue, watchers) are leaves: no other lock is taken under
-//!    them. The free list alone has several, and takes them in one order.
+//!    them. The free list alone has several, and takes them in one order. Under the lock of a job's
+//!    times and texts, only leaves are taken.
 //!
 //! From 6, 7 and 8 it follows that no cycle of waits can exist. A thread that waits for a job's
 //! lock holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock

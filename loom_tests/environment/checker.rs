@@ -645,6 +645,10 @@ impl Run {
                 return None;
             }
         }
+        if object == 4 && graph.domain.revisions == 0 && !matches!(access, Access::Swap(_)) {
+            self.fail("the call reads the revision, which the environment does not change");
+            return None;
+        }
         if self.position == self.stack.len() {
             self.close(graph);
             let branches = self.branches(graph, object, access)?;

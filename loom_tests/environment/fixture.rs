@@ -334,6 +334,28 @@ impl Kind {
         )
     }
 
+    /// Returns whether the call reads the revision.
+    pub(super) fn reads_revision(self) -> bool {
+        matches!(
+            self,
+            Self::Snapshot
+                | Self::Details
+                | Self::Get
+                | Self::Poll
+                | Self::Iter
+                | Self::Stalled
+                | Self::FailStalled
+                | Self::Update
+                | Self::Note
+                | Self::Report
+                | Self::RemoveAfter
+                | Self::Remove
+                | Self::Retry
+                | Self::Sweep
+                | Self::GuardUpdate
+        )
+    }
+
     /// Returns the part of a call that may take effect before it: a retry first fails a stalled
     /// job.
     pub(super) fn silent_part(self, subject: Subject) -> Option<Call> {

@@ -340,6 +340,13 @@ impl<T: Send + 'static> Job<T> {
         tracing::info_span!(target: crate::telemetry::TARGET, "job", id = %self.id(), attempt = self.attempt())
     }
 
+    /// Ends the job for an error of its work: as cancelled if a stop was requested, and as failed
+    /// otherwise.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn end_for_error(&self, reason: String) -> Result<(), StepError> {
+        self.call("fail", |job| job.lock()?.end_for_error(reason))
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn is_attempt_of(&self, seen: &Snapshot) -> bool {
         self.id.attempt == Some(seen.word().attempt())

@@ -210,8 +210,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.state.timeline.system_time(at)
     }
 
-    /// Returns the number of removals in which the hook, the payload's destructor, a waker or a
-    /// subscriber panicked. Every one of them removed its job.
+    /// Returns the number of removals, and of endings by a sweep, in which the hook, the payload's
+    /// destructor, a waker or a subscriber panicked. Every one of them removed or ended its job.
     ///
     /// # Locking
     ///
@@ -729,8 +729,10 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.call_to_lock("remove", id, |job| job.lock()?.remove())
     }
 
-    /// Removes every job whose removal is due when the sweep begins. Payloads are dropped and the
-    /// hook runs on this thread.
+    /// Carries out what is due when the sweep begins. It removes ended jobs whose removal is due,
+    /// fails live jobs whose [deadline](Options::deadline) has passed, and cancels stopping jobs
+    /// whose [grace](Builder::stop_grace) is over. Payloads are dropped and the hook runs on this
+    /// thread.
     ///
     /// A panic of the hook, of a payload's destructor, of a waker or of a subscriber is caught,
     /// reported in [`Swept`] and counted in [`removal_panics`](Self::removal_panics). The sweep
@@ -798,12 +800,13 @@ impl<T: Send + 'static> JobRegistry<T> {
         })
     }
 
-    /// Returns the running jobs whose last heartbeat is older than the builder's `stall_after`.
-    /// Returns none if that was not set. A pending job never stalls.
+    /// Returns the running and stopping jobs whose last heartbeat is older than the limit: the
+    /// job's own, or the builder's `stall_after`. Without a limit, no job stalls. A pending job
+    /// never does.
     ///
     /// # Locking
     ///
-    /// None.
+    /// Takes no job's lock.
     #[must_use]
     pub fn stalled(&self) -> Vec<Snapshot> {
         let mut stalled = Vec::new();

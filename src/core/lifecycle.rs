@@ -241,6 +241,17 @@ impl<T> LockedJob<'_, T> {
 
     /// Ends a live job. Without a reason, a cancelled job keeps that of the requested stop.
     pub(crate) fn end(&mut self, ending: Ending, reason: Option<String>) -> Result<(), StepError> {
+        let registry = self.registry;
+        self.end_at(|| registry.timeline.elapsed(), ending, reason)
+    }
+
+    /// Ends a live job at the time that `now` reads, once the ending is accepted.
+    pub(crate) fn end_at(
+        &mut self,
+        now: impl FnOnce() -> Duration,
+        ending: Ending,
+        reason: Option<String>,
+    ) -> Result<(), StepError> {
         let word = self.word();
         self.id.admit(word)?;
         match word.status() {
@@ -250,7 +261,7 @@ impl<T> LockedJob<'_, T> {
             }
             _ => {}
         }
-        let now = self.registry.timeline.elapsed();
+        let now = now();
         let mut info = self.info();
         let reason = match reason {
             Some(reason) => Some(Arc::from(reason)),

@@ -51,8 +51,8 @@ pub struct Swept {
     /// Number of jobs that are due but whose lock another thread holds. The next sweep tries them
     /// again.
     pub busy: usize,
-    /// Removed jobs for which the hook, the payload's destructor, a waker or a subscriber panicked,
-    /// with the text of the first panic.
+    /// Jobs that were removed or ended and for which the hook, the payload's destructor, a waker or
+    /// a subscriber panicked, with the text of the first panic.
     pub panics: Vec<(JobId, String)>,
 }
 
@@ -70,6 +70,17 @@ impl fmt::Display for Swept {
             "{removed} removed, {expired} expired, {cancelled} cancelled, {busy} busy, {} panicked",
             panics.len()
         )
+    }
+}
+
+impl Swept {
+    /// Counts and reports the first panic of the user code that ran for a job.
+    fn report<T>(&mut self, registry: &RegistryState<T>, id: JobId, panics: &mut Panics) {
+        if let Some(panic) = panics.take() {
+            registry.count_panic(id, &*panic);
+            self.panics.push((id, panic_message(&*panic).to_owned()));
+            panics.keep(panic);
+        }
     }
 }
 
@@ -259,12 +270,7 @@ impl<'a, T> LockedJob<'a, T> {
         swept.removed += 1;
         removed.run_hook();
         removed.drop_payload();
-        if let Some(panic) = removed.panics.take() {
-            let id = removed.id.id();
-            registry.count_panic(id, &*panic);
-            swept.panics.push((id, panic_message(&*panic).to_owned()));
-            removed.panics.keep(panic);
-        }
+        swept.report(registry, removed.id.id(), &mut removed.panics);
     }
 
     /// Carries out what is due for the job, and queues it again for what is not. An ended job is
@@ -290,15 +296,24 @@ impl<'a, T> LockedJob<'a, T> {
         if is_ended {
             return self.remove_into(now, swept);
         }
+        // The entry is used up: a clock that panics must not lose the ending.
+        let registry = self.registry;
+        let elapsed = contain(|| registry.timeline.elapsed());
+        let elapsed = elapsed.unwrap_or(Duration::from_millis(now));
         let ended = if word.status() == Some(Status::Stopping) && stop_by <= now {
             swept.cancelled += 1;
-            self.end(Ending::Cancelled, None)
+            self.end_at(|| elapsed, Ending::Cancelled, None)
         } else {
             swept.expired += 1;
             let reason = format!("deadline exceeded after {deadline:?}");
-            self.end(Ending::Failed, Some(reason))
+            self.end_at(|| elapsed, Ending::Failed, Some(reason))
         };
         debug_assert!(ended.is_ok(), "a locked live job can be ended");
+        // Wakers and subscribers run when the lock is released.
+        let id = self.id.id();
+        let mut panics = Panics::default();
+        panics.catch(|| drop(self));
+        swept.report(registry, id, &mut panics);
     }
 }
 
@@ -395,12 +410,15 @@ impl<T> RegistryState<T> {
         // An entry may be left over from before a retry.
         let is_due = |entry: &&Entry| {
             let slot = self.slot(entry.slot);
-            slot.body.info.lock().due(slot.state().status()) <= now
+            let info = slot.body.info.lock();
+            info.queued_at == entry.time && info.due(slot.state().status()) <= now
         };
         swept.busy = taken.busy.iter().filter(is_due).count();
         if let Some(began) = began.filter(|_| swept != Swept::default()) {
             emit(|| Event::Swept {
                 removed: swept.removed,
+                expired: swept.expired,
+                cancelled: swept.cancelled,
                 busy: swept.busy,
                 panics: swept.panics.len(),
                 took: self.timeline.elapsed().saturating_sub(began),

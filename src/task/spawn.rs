@@ -179,7 +179,7 @@ where
 fn finish<T: Send + 'static>(job: &Job<T>, outcome: Result<Result<(), Failure>, Panics>) {
     let _ = match outcome {
         Ok(Ok(())) => job.complete(),
-        Ok(Err(failure)) => job.fail(failure.to_string()),
+        Ok(Err(failure)) => job.end_for_error(failure.to_string()),
         Err(panics) => job.fail(format!("panicked: {}", panics.message())),
     };
 }

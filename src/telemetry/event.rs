@@ -83,6 +83,8 @@ pub(crate) enum Event {
     },
     Swept {
         removed: usize,
+        expired: usize,
+        cancelled: usize,
         busy: usize,
         panics: usize,
         took: Duration,

@@ -69,19 +69,23 @@ pub(super) fn emit(event: &Event) {
         }
         Event::Swept {
             removed,
+            expired,
+            cancelled,
             busy,
             panics,
             took,
         } if *panics > 0 => {
-            warn!(target: TARGET, removed, busy, panics, ?took, "cleanup");
+            warn!(target: TARGET, removed, expired, cancelled, busy, panics, ?took, "cleanup");
         }
         Event::Swept {
             removed,
+            expired,
+            cancelled,
             busy,
             panics: _,
             took,
         } => {
-            debug!(target: TARGET, removed, busy, ?took, "cleanup");
+            debug!(target: TARGET, removed, expired, cancelled, busy, ?took, "cleanup");
         }
         Event::Refused {
             call,
