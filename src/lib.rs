@@ -38,8 +38,9 @@
 //! One fact, *the word never decreases*, therefore replaces four checks. It excludes backward
 //! progress, and writes after the end, after the removal, and by an old attempt.
 //!
-//! A second word of this kind holds the last heartbeat. The rest of a job is behind a small mutex
-//! of its own. No lock covers the registry.
+//! A second word of this kind holds the last heartbeat, and a third counts all other changes that a
+//! client can see. The payload is behind a mutex of its own, and so are times and texts. No lock
+//! covers the registry.
 //!
 //! # Invariants
 //!
