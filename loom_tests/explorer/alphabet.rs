@@ -67,6 +67,11 @@ pub(super) enum Letter {
     OwnerRemove,
     OwnerRetry,
     DropOwner,
+    RequestStop,
+    Note,
+    /// Raises the progress and replaces the note.
+    Report,
+    Details,
 
     /// Polls the first watch again, with the same waker.
     Poll,
@@ -150,7 +155,12 @@ impl Letter {
             Self::Get => Call::Get(JOB),
             Self::Keep => Call::RemoveAfter(BY_ID, Duration::MAX),
             Self::Remove => Call::Remove(BY_ID),
-            Self::Sweep => Call::Sweep,
+            // A job whose grace is over is cancelled first, which other threads may see.
+            Self::Sweep => return vec![Call::Overdue(JOB), Call::Sweep],
+            Self::RequestStop => Call::RequestStop(BY_ID, "the user left"),
+            Self::Note => Call::Note(BY_ID, "half done"),
+            Self::Report => Call::Report(BY_ID, further, "on its way"),
+            Self::Details => Call::Details(BY_ID),
             Self::FailStalled => Call::FailStalled,
             // A stalled job fails first, which other threads may see.
             Self::Retry => return vec![Call::Verdict(BY_ID), Call::Retry(BY_ID)],
@@ -158,6 +168,7 @@ impl Letter {
             // room.
             Self::Register => {
                 return vec![
+                    Call::Overdue(JOB),
                     Call::Collect(JOB),
                     Call::Collect(JOB),
                     Call::Register(1 + place, 0),
@@ -230,19 +241,21 @@ pub(super) enum Alphabet {
     Watchers,
     /// Repeated polls of two watchers, during steps.
     Polls,
+    /// Requested stops, notes and details, and the calls that they race with.
+    Stops,
 }
 
 impl Alphabet {
     pub(super) fn letters(self, start: Start) -> Vec<Letter> {
         use Letter::{
-            Advance, Cancel, Complete, Counts, Defer, DropOwner, EarlierHeartbeat,
+            Advance, Cancel, Complete, Counts, Defer, Details, DropOwner, EarlierHeartbeat,
             EarlierOwnerAdvance, EarlierOwnerCancel, EarlierOwnerHeartbeat, EarlierOwnerRemove,
             EarlierOwnerRetry, EarlierOwnerUpdate, EarlierPoll, EarlierSnapshot, EarlierUnwatch,
-            Fail, FailStalled, Get, Heartbeat, Iter, Keep, OwnerAdvance, OwnerCancel,
+            Fail, FailStalled, Get, Heartbeat, Iter, Keep, Note, OwnerAdvance, OwnerCancel,
             OwnerComplete, OwnerFail, OwnerHeartbeat, OwnerKeep, OwnerRemove, OwnerRetry,
             OwnerSnapshot, OwnerStart, OwnerUpdate, Poll, PollAnew, PollSecond, Register, Remove,
-            Retry, Section, SlowRead, Snapshot, Stalled, Start, Sweep, Tick, TrySection, Unwatch,
-            Update, Watch,
+            Report, RequestStop, Retry, Section, SlowRead, Snapshot, Stalled, Start, Sweep, Tick,
+            TrySection, Unwatch, Update, Watch,
         };
         let life = [Start, Advance, Complete, Cancel, Remove, Retry];
         let core = [
@@ -280,6 +293,10 @@ impl Alphabet {
             Tick,
             Defer,
             SlowRead,
+            RequestStop,
+            Note,
+            Report,
+            Details,
         ];
         let watched: &[Letter] = match start.watches() {
             [] => &[],
@@ -334,6 +351,10 @@ impl Alphabet {
                 [steps.as_slice(), &owner, watched].concat()
             }
             Self::Polls => vec![Poll, PollSecond, Advance, Heartbeat],
+            Self::Stops => {
+                let words = [RequestStop, Note, Report, Details, Update, Snapshot, Sweep];
+                [words.as_slice(), &life, watched].concat()
+            }
         }
     }
 }
@@ -345,6 +366,8 @@ pub(super) enum Start {
     Pending,
     /// A running job whose silence is long enough for a stall verdict.
     Running,
+    /// A stopping job whose grace is over.
+    Stopping,
     /// A failed job whose removal is due.
     Due,
     /// A running second attempt, whose first owner is superseded.
@@ -366,9 +389,10 @@ pub(super) enum Start {
 pub(super) const NOW: Millis = 10;
 
 impl Start {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Pending,
         Self::Running,
+        Self::Stopping,
         Self::Due,
         Self::Retried,
         Self::PendingWatched,
@@ -388,7 +412,7 @@ impl Start {
     /// Returns the watches of [`JOB`] that wait, or have been woken and not polled.
     pub(super) fn watches(self) -> &'static [u32] {
         match self {
-            Self::Pending | Self::Running | Self::Due | Self::Retried => &[],
+            Self::Pending | Self::Running | Self::Stopping | Self::Due | Self::Retried => &[],
             Self::PendingWatched | Self::DueWatched | Self::Reused => &[FIRST_WATCH],
             Self::RunningWatched | Self::RetriedWatched => &[FIRST_WATCH, SECOND_WATCH],
         }
@@ -415,6 +439,12 @@ impl Start {
             Self::Pending | Self::PendingWatched | Self::Reused => vec![],
             Self::Running | Self::RunningWatched | Self::Due | Self::DueWatched => {
                 vec![Call::Start(BY_ID)]
+            }
+            Self::Stopping => {
+                vec![
+                    Call::Start(BY_ID),
+                    Call::RequestStop(BY_ID, "the user left"),
+                ]
             }
             Self::Retried | Self::RetriedWatched => {
                 vec![fail.clone(), Call::Retry(BY_ID), Call::Start(BY_ID)]

@@ -302,6 +302,7 @@ fn takes_the_lock(call: &Call) -> bool {
         Call::Advance(..)
             | Call::Heartbeat(_)
             | Call::Snapshot(_)
+            | Call::Details(_)
             | Call::Watch(..)
             | Call::Poll(_)
             | Call::PollAnew(_)
@@ -322,6 +323,9 @@ fn reads_the_clock_under_the_lock(call: &Call) -> bool {
             | Call::Complete(_)
             | Call::Fail(..)
             | Call::Cancel(_)
+            | Call::CancelBecause(..)
+            | Call::RequestStop(..)
+            | Call::Overdue(_)
             | Call::DropOwner(..)
             | Call::RemoveAfter(..)
             | Call::FailStalled

@@ -40,6 +40,12 @@ fn every_program_is_linearizable_from_a_running_job() {
     explore_all(Start::Running);
 }
 
+/// P1, P12, P13.
+#[test]
+fn every_program_is_linearizable_from_an_overdue_stop() {
+    explore_all(Start::Stopping);
+}
+
 /// P1, P12.
 #[test]
 fn every_program_is_linearizable_from_a_due_removal() {

@@ -148,6 +148,10 @@ fn begin(start: Start) -> Shared {
         Start::Running | Start::RunningWatched | Start::Due | Start::DueWatched => {
             jobs.start(id).unwrap();
         }
+        Start::Stopping => {
+            jobs.start(id).unwrap();
+            jobs.request_stop(id, "the user left").unwrap();
+        }
         Start::Retried | Start::RetriedWatched => {
             jobs.fail(id, "no route").unwrap();
             let _ = jobs.retry(id).unwrap().detach();

@@ -72,6 +72,8 @@ impl Set {
 /// States without waiting watchers.
 const ALL: &[Start] = &[Start::Pending, Start::Running, Start::Due, Start::Retried];
 const EVERY: &[Start] = &Start::ALL;
+/// States from which a stop is requested, and one in which it is overdue.
+const STOPS: &[Start] = &[Start::Running, Start::Stopping, Start::RunningWatched];
 const WATCHED: &[Start] = &[
     Start::PendingWatched,
     Start::RunningWatched,
@@ -103,7 +105,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 24] = [
+const SETS: [Set; 26] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -136,6 +138,28 @@ const SETS: [Set; 24] = [
         one_in: 1,
         only: Some("loom"),
         effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 1 calls, stops",
+        size: Size::Small,
+        starts: STOPS,
+        alphabet: Alphabet::Stops,
+        lengths: &[1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
+        effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 2 calls, stops",
+        size: Size::Quick,
+        starts: STOPS,
+        alphabet: Alphabet::Stops,
+        lengths: &[1, 2],
+        accepted_only: true,
+        one_in: 1,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
         name: "1 + 1 calls, every call, by loom",

@@ -51,6 +51,8 @@ pub(crate) enum Call {
     Sweep,
     /// Removes this one job if it is due, as part of a sweep.
     Collect(Name),
+    /// Cancels this one job if the grace of its stop is over, as the first part of a sweep.
+    Overdue(Name),
     Retry(Who),
     /// Fails this one job if it is stalled, as the first part of a retry.
     Verdict(Who),
@@ -143,7 +145,7 @@ pub(crate) struct Record {
 impl Call {
     /// Whether it is only a part of a thread's call, and has no answer of its own.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Verdict(_))
+        matches!(self, Self::Collect(_) | Self::Overdue(_) | Self::Verdict(_))
     }
 
     /// Returns the subject of the call, or `None` for a call on the registry as a whole.
@@ -160,7 +162,7 @@ impl Call {
             }
             Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
             Self::Get(name) | Self::Read(name) | Self::Watch(name, _) => Some(Who::Id(name)),
-            Self::Collect(name) => Some(Who::Id(name)),
+            Self::Collect(name) | Self::Overdue(name) => Some(Who::Id(name)),
             Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => {
                 Some(Who::Handle(name, attempt))
             }

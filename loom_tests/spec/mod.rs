@@ -3,9 +3,9 @@
 //! It knows nothing of the implementation, and each [`Call`] takes effect at one instant. A call of
 //! the registry that has several instants is several calls here:
 //!
-//! * A `sweep` is a [`Call::Collect`] for each job that it removes, if other calls can come in
-//!   between.
-//! * A `register` without a reaper is up to two [`Call::Collect`]s, of due jobs of its choice, and
+//! * A `sweep` is a [`Call::Overdue`] for each job that it cancels and a [`Call::Collect`] for each
+//!   job that it removes, if other calls can come in between.
+//! * A `register` that sweeps is up to two [`Call::Collect`]s, of due jobs of its choice, and
 //!   then the [`Call::Register`].
 //! * A `retry` of a stalled job is a [`Call::Verdict`] and then the [`Call::Retry`].
 //!
@@ -172,9 +172,10 @@ impl Spec {
             Call::Retry(who) => Ret::Attempt(self.lock(thread, who)?.retry(now, &limits)?),
 
             // These calls never wait, and do nothing while the thread holds a guard.
-            Call::Sweep | Call::Collect(_) if holds => Ret::Count(0),
+            Call::Sweep | Call::Collect(_) | Call::Overdue(_) if holds => Ret::Count(0),
             Call::Sweep => self.collect(|_| true),
             Call::Collect(name) => self.collect(|job| job.record.view.job == name),
+            Call::Overdue(name) => self.cancel_overdue(|job| job.record.view.job == name),
             Call::FailStalled | Call::Verdict(_) if holds => Ret::Views(Vec::new()),
             Call::FailStalled => self.fail_stalled(|_| true),
             Call::Verdict(who) => {
@@ -196,6 +197,19 @@ impl Spec {
     /// Cancels the overdue and removes the due jobs that `which` selects. A job that another thread
     /// has locked is left for later.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
+        self.cancel_overdue(&which);
+        let Self {
+            now, jobs, held, ..
+        } = self;
+        let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
+        let due = jobs
+            .values_mut()
+            .filter(|job| job.is_due(*now) && which(job));
+        Ret::Count(due.filter(free).map(|job| job.removed = true).count())
+    }
+
+    /// Cancels the stopping jobs that `which` selects and whose grace is over.
+    fn cancel_overdue(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             limits,
             now,
@@ -204,15 +218,11 @@ impl Spec {
             ..
         } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
-        for job in jobs.values_mut().filter(|job| !job.removed && which(job)) {
-            if free(&job) {
-                job.cancel_if_overdue(*now, limits);
-            }
-        }
-        let due = jobs
-            .values_mut()
-            .filter(|job| job.is_due(*now) && which(job));
-        Ret::Count(due.filter(free).map(|job| job.removed = true).count())
+        let live = jobs.values_mut().filter(|job| !job.removed && which(job));
+        let cancelled = live
+            .filter(free)
+            .map(|job| job.cancel_if_overdue(*now, limits));
+        Ret::Count(cancelled.filter(|cancelled| *cancelled).count())
     }
 
     /// Fails the stalled jobs that `which` selects. A job that another thread has locked is left

@@ -169,7 +169,11 @@ impl Real {
                     seen.cancelled,
                 ])
             }
-            Call::Read(_) | Call::Collect(_) | Call::Verdict(_) | Call::Unlock => {
+            Call::Read(_)
+            | Call::Collect(_)
+            | Call::Overdue(_)
+            | Call::Verdict(_)
+            | Call::Unlock => {
                 return Err(Refusal::Impossible);
             }
         })
