@@ -11,7 +11,7 @@
 //!
 //! | rule           | by       | in which slot                 | change                                        |
 //! |----------------|----------|-------------------------------|-----------------------------------------------|
-//! | `Watch`        | anybody  | live                          | the watched bit is set                        |
+//! | `Watch`        | anybody  | live, failed or cancelled     | the watched bit is set                        |
 //! | `Advance`      | anybody  | running                       | the progress grows                            |
 //! | `Heartbeat`    | anybody  | live, settled                 | the heartbeat's time grows                    |
 //! | `Start`        | holder   | pending, settled              | the heartbeat says started                    |
@@ -237,7 +237,12 @@ fn permits(rule: Rule, before: &Memory, after: &Memory, by: Thread) -> bool {
                 watched: true,
                 ..state
             };
-            before.state.is_live() && !before.state.watched && *after == Memory { state, ..*before }
+            let may_change = before.state.is_live()
+                || matches!(
+                    before.state.status,
+                    Some(Status::Failed | Status::Cancelled)
+                );
+            may_change && !before.state.watched && *after == Memory { state, ..*before }
         }
         Rule::Advance => {
             let progress = after.state.progress;

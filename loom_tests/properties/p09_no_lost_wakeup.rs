@@ -441,3 +441,95 @@ fn the_end_has_the_last_version() {
         last.status().is_ended()
     });
 }
+
+/// A watch through retries has seen a failed attempt and waits. The retry wakes it.
+#[test]
+fn a_retry_wakes_a_watch_through_retries() {
+    let claim = claim!(a_retry_wakes_a_watch_through_retries, [P9, P10], []);
+    check(&claim, &[true, false], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        call!(jobs.fail(id, "disk full")).unwrap();
+        let watch = jobs.watch(id).unwrap().through_retries();
+        let ((mut watch, bell, waited), ()) = race(
+            move || {
+                let (mut watch, bell) = (watch, Bell::default());
+                let _ = bell.poll(&mut watch);
+                bell.reset();
+                let waited = bell.poll(&mut watch).is_pending();
+                (watch, bell, waited)
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let _ = jobs.retry(id).unwrap().detach();
+                }
+            },
+        );
+        let rang = bell.has_rung();
+        let last = Bell::default().poll(&mut watch);
+        assert!(
+            !waited || rang || last.is_pending(),
+            "a wake was lost: {last:?}"
+        );
+        rang
+    });
+}
+
+/// A watch through retries finishes when the job is removed, and shows its last state once.
+#[test]
+fn a_removal_finishes_a_watch_through_retries() {
+    let claim = claim!(a_removal_finishes_a_watch_through_retries, [P9], [28]);
+    check(&claim, &[(1, true), (2, true)], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let watch = jobs.watch(id).unwrap().through_retries();
+        let (seen, ()) = race(
+            move || {
+                let mut watch = watch;
+                let (mut items, mut ended) = (0, false);
+                while let Some(seen) = block_on(watch.changed()) {
+                    items += 1;
+                    assert!(!ended, "an ended state was shown twice");
+                    ended = seen.status().is_ended();
+                }
+                (items, ended)
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.fail(id, "disk full")).unwrap();
+                    call!(jobs.remove(id)).unwrap();
+                }
+            },
+        );
+        seen
+    });
+}
+
+/// A thread that waits without an executor is unparked by each change, and by the end.
+#[test]
+fn a_thread_that_waits_learns_the_end() {
+    let claim = claim!(a_thread_that_waits_learns_the_end, [P9], []);
+    check(&claim, &[1, 2], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (items, ()) = race(
+            {
+                let mut watch = jobs.watch(id).unwrap();
+                move || {
+                    let mut items = 0;
+                    while watch.wait().is_some() {
+                        items += 1;
+                    }
+                    items
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.complete(id)).unwrap()
+            },
+        );
+        items
+    });
+}

@@ -736,7 +736,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// A panic of the hook, of a payload's destructor, of a waker or of a subscriber is caught,
     /// reported in [`Swept`] and counted in [`removal_panics`](Self::removal_panics). The sweep
-    /// goes on.
+    /// goes on. In a model under loom or shuttle, the sweep passes the panic on, so that a failed
+    /// assertion in a hook fails the model.
     ///
     /// # Locking
     ///

@@ -4,9 +4,11 @@ use crate::core::lookup::JobRef;
 use crate::core::registry_state::RegistryState;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::watchers::Registration;
+use crate::sync::block_on::block_on;
 use crate::sync::{Arc, Mark, Weak};
 use crate::types::error::LookupError;
 use crate::types::snapshot::Snapshot;
+use crate::types::status::Status;
 use crate::types::version::Version;
 use futures_core::Stream;
 use std::fmt;
@@ -22,7 +24,8 @@ use std::task::{Context, Poll};
 /// that finishes without an ended item means that the registry has been dropped.
 ///
 /// If a retry follows an end before the reader polls, the reader sees the next attempt. A reader
-/// that has seen the end has finished.
+/// that has seen the end has finished, unless the watch goes on
+/// [through retries](Self::through_retries).
 ///
 /// A `Watch` does not keep its registry alive. The thread that makes a change wakes it, under any
 /// executor.
@@ -55,6 +58,7 @@ pub struct Watch<T> {
     id: FencedId,
     registration: Registration,
     seen: Option<Version>,
+    through_retries: bool,
     finished: bool,
 }
 
@@ -75,6 +79,7 @@ impl<T> Watch<T> {
             id,
             registration: registry.table.watchers().enter(id.slot, id.generation),
             seen,
+            through_retries: false,
             finished: false,
         }
     }
@@ -83,6 +88,55 @@ impl<T> Watch<T> {
     #[cfg(all(test, environment, not(any(loom, shuttle))))]
     pub(crate) fn at(registry: &Arc<RegistryState<T>>, id: FencedId, version: Version) -> Self {
         Self::registered(registry, id, Some(version))
+    }
+
+    /// Makes the watch go on after a failed or cancelled attempt. It finishes when the job completes
+    /// or is removed. The last item is then the job's last state.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Status};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// let mut watch = jobs.watch(job.id())?.through_retries();
+    /// job.fail("renderer crashed")?;
+    /// assert_eq!(watch.wait().map(|seen| seen.status()), Some(Status::Failed));
+    /// let second = job.retry()?;
+    /// assert_eq!(watch.wait().map(|seen| seen.attempt()), Some(2));
+    /// # drop(second);
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn through_retries(mut self) -> Self {
+        self.through_retries = true;
+        self
+    }
+
+    /// Waits for the next snapshot as [`changed`](Self::changed) does, and blocks the thread. It
+    /// needs no executor.
+    ///
+    /// # Locking
+    ///
+    /// Takes no job's lock. On a thread that holds the guard of the watched job, it waits for ever
+    /// if only this thread would end the job.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Progress};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// let mut watch = jobs.watch(job.id())?;
+    /// let worker = std::thread::spawn(move || {
+    ///     job.start()?;
+    ///     job.complete()
+    /// });
+    /// while let Some(seen) = watch.wait() {
+    ///     println!("{}: {}", seen.status(), seen.progress());
+    /// }
+    /// worker.join().unwrap()?;
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn wait(&mut self) -> Option<Snapshot> {
+        block_on(|cx| self.poll_changed(cx))
     }
 
     /// Returns the next snapshot: at once if there is one that has not been returned, otherwise
@@ -116,7 +170,7 @@ impl<T> Watch<T> {
             match snapshot {
                 Ok(snapshot) if self.seen != Some(snapshot.version()) => {
                     self.seen = Some(snapshot.version());
-                    self.finished = snapshot.status().is_ended();
+                    self.finished = self.is_last(snapshot.status());
                     return Poll::Ready(Some(snapshot));
                 }
                 // Seen already, and the waker is registered: wait, unless the job has moved on.
@@ -131,12 +185,21 @@ impl<T> Watch<T> {
                 _ => {
                     if let Some(last) = slot.watchers.wait(self.registration, cx.waker()) {
                         self.finished = true;
-                        return Poll::Ready(Some(last));
+                        // A watch through retries may have seen the last state already.
+                        let is_new = self.seen != Some(last.version());
+                        return Poll::Ready(is_new.then_some(last));
                     }
                     waiting = true;
                 }
             }
         }
+    }
+}
+
+impl<T> Watch<T> {
+    /// Returns whether a snapshot with this status is the last item.
+    fn is_last(&self, status: Status) -> bool {
+        status == Status::Completed || (status.is_ended() && !self.through_retries)
     }
 }
 

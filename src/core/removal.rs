@@ -24,7 +24,7 @@ use crate::sync::deferred::{Deferred, defer, holds_lock};
 #[cfg(feature = "tokio")]
 use crate::sync::panics::despite_panics;
 use crate::sync::panics::{Panics, contain, panic_message};
-use crate::sync::{Ordering, thread_local};
+use crate::sync::{Ordering, RAISES, thread_local};
 use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
@@ -79,6 +79,9 @@ impl Swept {
         if let Some(panic) = panics.take() {
             registry.count_panic(id, &*panic);
             self.panics.push((id, panic_message(&*panic).to_owned()));
+            if RAISES {
+                resume_unwind(panic);
+            }
             panics.keep(panic);
         }
     }

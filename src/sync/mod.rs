@@ -9,6 +9,7 @@
 //! `Arc` and `Weak` are always the standard library's, because loom has no `Weak`. The checkers
 //! therefore do not explore the reference counts.
 
+pub(crate) mod block_on;
 pub(crate) mod cache_padded;
 pub(crate) mod deferred;
 #[cfg(all(loom, any(test, feature = "loom")))]
@@ -81,6 +82,10 @@ pub(crate) const MODELLED: bool = cfg!(any(
     all(loom, any(test, feature = "loom")),
     all(shuttle, not(loom), any(test, feature = "shuttle"))
 ));
+
+/// Whether a sweep passes on the panic of a hook. In a dependent's model, it is a failed assertion
+/// of the model.
+pub(crate) const RAISES: bool = MODELLED && cfg!(not(test));
 
 /// A position in a call, for `environment_tests`. It does nothing in any other build.
 ///

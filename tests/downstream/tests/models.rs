@@ -107,6 +107,26 @@ mod of_the_registry {
         }
     }
 
+    /// An assertion in the hook fails the model, and is not contained by the sweep.
+    #[test]
+    fn a_failed_assertion_in_the_hook_fails_the_model() {
+        let failed = std::panic::catch_unwind(|| {
+            explore(|| {
+                let clock = ManualClock::new();
+                let jobs = job_registry::JobRegistry::builder()
+                    .clock(clock)
+                    .retention(std::time::Duration::ZERO)
+                    .on_remove(|_| panic!("the file is still there"))
+                    .build();
+                jobs.register(()).unwrap().cancel().unwrap();
+                jobs.sweep().removed
+            })
+        });
+        let panic = failed.expect_err("the hook's panic was contained");
+        let message = panic.downcast_ref::<&str>().copied().unwrap_or_default();
+        assert!(message.contains("the file is still there"), "{message}");
+    }
+
     #[test]
     fn a_snapshot_races_the_removal() {
         let (executions, outcomes) = explore(|| {
