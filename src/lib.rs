@@ -128,6 +128,8 @@ pub use api::watch::Watch;
 pub use task::{Heartbeat, Shutdown};
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
+#[cfg(feature = "tracing")]
+pub use telemetry::log_full_ids;
 #[cfg(feature = "tokio")]
 pub use types::clock::TokioClock;
 pub use types::clock::{Clock, ManualClock, SystemClock};
@@ -136,7 +138,7 @@ pub use types::error::{
 };
 #[cfg(feature = "tokio")]
 pub use types::failure::Failure;
-pub use types::id::{JobId, ParseIdError};
+pub use types::id::{JobId, ParseIdError, ShortId};
 pub use types::options::Options;
 pub use types::progress::{Progress, ProgressError};
 pub use types::snapshot::{Counts, Details, Record, Snapshot, Times};

@@ -337,7 +337,7 @@ impl<T: Send + 'static> Job<T> {
     #[cfg(feature = "tracing")]
     #[must_use]
     pub fn span(&self) -> tracing::Span {
-        tracing::info_span!(target: crate::telemetry::TARGET, "job", id = %self.id(), attempt = self.attempt())
+        tracing::info_span!(target: crate::telemetry::TARGET, "job", id = %crate::telemetry::logged(self.id()), attempt = self.attempt())
     }
 
     /// Ends the job for an error of its work: as cancelled if a stop was requested, and as failed

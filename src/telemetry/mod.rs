@@ -13,4 +13,6 @@ pub use self::metrics::describe_metrics;
 #[cfg(feature = "metrics")]
 pub(crate) use self::metrics::set_jobs;
 #[cfg(feature = "tracing")]
-pub(crate) use self::tracing::TARGET;
+pub use self::tracing::log_full_ids;
+#[cfg(feature = "tracing")]
+pub(crate) use self::tracing::{TARGET, logged};

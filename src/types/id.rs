@@ -37,6 +37,42 @@ pub struct JobId {
     pub(crate) slot: u32,
 }
 
+impl JobId {
+    /// Returns the id without its nonce, for logs. It names the job within its registry, and does
+    /// not give access to it.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let id = jobs.register("deck")?.detach();
+    /// assert_eq!(id.short().to_string(), "0-1");
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn short(self) -> ShortId {
+        ShortId {
+            generation: self.generation,
+            slot: self.slot,
+        }
+    }
+}
+
+/// The part of a [`JobId`] that can be guessed: slot and generation. Returned by
+/// [`JobId::short`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortId {
+    generation: u32,
+    slot: u32,
+}
+
+/// Prints slot and generation, joined by a hyphen.
+impl fmt::Display for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.slot, self.generation)
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = u128::from(self.nonce) << 64

@@ -372,7 +372,7 @@ pub(crate) struct Transition<'a> {
 impl Transition<'_> {
     fn id(&self, name: Name) -> String {
         let id: JobId = self.real.id(name);
-        id.to_string()
+        id.short().to_string()
     }
 }
 

@@ -184,7 +184,7 @@ fn task_runs_in_the_span_of_its_job() {
             .is_some_and(|percent| percent == "50.0")
     });
     let (_, _, span) = advanced.expect("the step is emitted");
-    assert_eq!(span["id"], ids[0].to_string());
+    assert_eq!(span["id"], ids[0].short().to_string());
     assert_eq!(span["attempt"], "1");
 }
 
@@ -213,7 +213,7 @@ fn heartbeats_of_the_task_carry_the_id_of_their_job() {
         .filter(|fields| fields["message"] == "heartbeat")
         .map(|fields| (fields["id"].clone(), &*fields["count"]))
         .collect();
-    let id = job.id().to_string();
+    let id = job.id().short().to_string();
     assert_eq!(
         heartbeats,
         ["1", "2", "3", "4"].map(|count| (id.clone(), count))
