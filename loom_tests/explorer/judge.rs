@@ -325,7 +325,7 @@ fn reads_the_clock_under_the_lock(call: &Call) -> bool {
             | Call::Cancel(_)
             | Call::CancelBecause(..)
             | Call::RequestStop(..)
-            | Call::Overdue(_)
+            | Call::Expire(..)
             | Call::DropOwner(..)
             | Call::RemoveAfter(..)
             | Call::FailStalled

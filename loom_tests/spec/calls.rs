@@ -23,6 +23,8 @@ pub(crate) enum Call {
     /// Moves the clock.
     Tick(Millis),
     Register(Name, u64),
+    /// Registers a job with a deadline.
+    RegisterWith(Name, u64, Duration),
     Start(Who),
     Advance(Who, Progress),
     Heartbeat(Who),
@@ -51,8 +53,8 @@ pub(crate) enum Call {
     Sweep,
     /// Removes this one job if it is due, as part of a sweep.
     Collect(Name),
-    /// Cancels this one job if the grace of its stop is over, as the first part of a sweep.
-    Overdue(Name),
+    /// Ends this one job if it was overdue at this time, as part of a sweep that began then.
+    Expire(Name, Millis),
     Retry(Who),
     /// Fails this one job if it is stalled, as the first part of a retry.
     Verdict(Who),
@@ -145,7 +147,7 @@ pub(crate) struct Record {
 impl Call {
     /// Whether it is only a part of a thread's call, and has no answer of its own.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(self, Self::Collect(_) | Self::Overdue(_) | Self::Verdict(_))
+        matches!(self, Self::Collect(_) | Self::Expire(..) | Self::Verdict(_))
     }
 
     /// Returns the subject of the call, or `None` for a call on the registry as a whole.
@@ -162,11 +164,12 @@ impl Call {
             }
             Self::Snapshot(who) | Self::RemoveAfter(who, _) | Self::Remove(who) => Some(who),
             Self::Get(name) | Self::Read(name) | Self::Watch(name, _) => Some(Who::Id(name)),
-            Self::Collect(name) | Self::Overdue(name) => Some(Who::Id(name)),
+            Self::Collect(name) | Self::Expire(name, _) => Some(Who::Id(name)),
             Self::DropOwner(name, attempt) | Self::Detach(name, attempt) => {
                 Some(Who::Handle(name, attempt))
             }
-            Self::Tick(_) | Self::Register(..) | Self::Unlock | Self::Sweep | Self::Stalled => None,
+            Self::Tick(_) | Self::Register(..) | Self::RegisterWith(..) | Self::Unlock => None,
+            Self::Sweep | Self::Stalled => None,
             Self::FailStalled | Self::Poll(_) | Self::PollAnew(_) | Self::Unwatch(_) => None,
             Self::Iter | Self::Len | Self::Counts => None,
         }

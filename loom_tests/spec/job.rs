@@ -12,7 +12,11 @@ pub(crate) struct Job {
     /// applies.
     keep: Option<Duration>,
     /// Time from which a sweep cancels the job, if it is stopping.
-    stop_by: Option<Millis>,
+    pub(crate) stop_by: Option<Millis>,
+    /// Deadline of each attempt.
+    deadline: Option<Duration>,
+    /// Time from which a sweep fails the live attempt.
+    pub(crate) fail_by: Option<Millis>,
 }
 
 impl Job {
@@ -38,6 +42,17 @@ impl Job {
             removed: false,
             keep: None,
             stop_by: None,
+            deadline: None,
+            fail_by: None,
+        }
+    }
+
+    /// Sets a deadline for each attempt. The present one begins `now`.
+    pub(crate) fn with_deadline(self, now: Millis, deadline: Option<Duration>) -> Self {
+        Self {
+            deadline,
+            fail_by: deadline.and_then(|deadline| after(now, deadline)),
+            ..self
         }
     }
 
@@ -103,7 +118,7 @@ impl Job {
         if reason.is_some() || ending != Status::Cancelled {
             self.record.reason = reason;
         }
-        self.stop_by = None;
+        (self.stop_by, self.fail_by) = (None, None);
         self.record.ended = Some(now);
         self.record.removal = after(now, self.keep.unwrap_or(limits.retention));
         Ok(())
@@ -129,11 +144,26 @@ impl Job {
         Ok(self.status())
     }
 
-    /// Cancels a stopping job whose grace is over, as part of a sweep.
-    pub(crate) fn cancel_if_overdue(&mut self, now: Millis, limits: &Limits) -> bool {
-        let is_overdue =
-            self.status() == Status::Stopping && self.stop_by.is_some_and(|by| by <= now);
-        is_overdue && self.end(now, limits, (Status::Cancelled, None)).is_ok()
+    /// Whether a sweep that begins `now` ends the live job.
+    pub(crate) fn is_overdue(&self, now: Millis) -> bool {
+        let is_over = |time: Option<Millis>| time.is_some_and(|time| time <= now);
+        !self.removed && (is_over(self.stop_by) || is_over(self.fail_by))
+    }
+
+    /// Ends an overdue job, as part of a sweep that began at `began`. The grace of a stop takes
+    /// precedence over the deadline.
+    pub(crate) fn end_if_overdue(&mut self, began: Millis, now: Millis, limits: &Limits) -> bool {
+        if !self.is_overdue(began) {
+            return false;
+        }
+        let ending = if self.stop_by.is_some_and(|time| time <= began) {
+            (Status::Cancelled, None)
+        } else {
+            let deadline = self.deadline.unwrap_or_default();
+            let why = format!("deadline exceeded after {deadline:?}");
+            (Status::Failed, Some(why))
+        };
+        self.end(now, limits, ending).is_ok()
     }
 
     /// Counts a change that attempt, status and progress do not show.
@@ -183,7 +213,8 @@ impl Job {
             return Err(Refusal::NotRetryable(self.status()));
         }
         let last = &self.record;
-        let mut next = Self::register(last.view.job, last.registered, last.payload);
+        let next = Self::register(last.view.job, last.registered, last.payload);
+        let mut next = next.with_deadline(now, self.deadline);
         next.record.view.version.0 = self.attempt() + 1;
         next.record.view.beat = now.max(last.view.beat + 1);
         next.record.view.revision = last.view.revision;

@@ -3,7 +3,7 @@
 //! It knows nothing of the implementation, and each [`Call`] takes effect at one instant. A call of
 //! the registry that has several instants is several calls here:
 //!
-//! * A `sweep` is a [`Call::Overdue`] for each job that it cancels and a [`Call::Collect`] for each
+//! * A `sweep` is a [`Call::Expire`] for each live job that it ends, and a [`Call::Collect`] for each
 //!   job that it removes, if other calls can come in between.
 //! * A `register` that sweeps is up to two [`Call::Collect`]s, of due jobs of its choice, and
 //!   then the [`Call::Register`].
@@ -83,13 +83,18 @@ impl Spec {
                 Ret::Done
             }
             // A name is used once.
-            Call::Register(name, _) if self.jobs.contains_key(&name) => {
+            Call::Register(name, _) | Call::RegisterWith(name, ..)
+                if self.jobs.contains_key(&name) =>
+            {
                 return Err(Refusal::Impossible);
             }
             Call::Watch(_, watch) if self.watches.contains_key(&watch) => {
                 return Err(Refusal::Impossible);
             }
-            Call::Register(name, payload) => self.register(name, payload),
+            Call::Register(name, payload) => self.register(name, payload, None),
+            Call::RegisterWith(name, payload, deadline) => {
+                self.register(name, payload, Some(deadline))
+            }
 
             // These calls take no lock.
             Call::Advance(who, progress) => {
@@ -172,10 +177,10 @@ impl Spec {
             Call::Retry(who) => Ret::Attempt(self.lock(thread, who)?.retry(now, &limits)?),
 
             // These calls never wait, and do nothing while the thread holds a guard.
-            Call::Sweep | Call::Collect(_) | Call::Overdue(_) if holds => Ret::Count(0),
+            Call::Sweep | Call::Collect(_) | Call::Expire(..) if holds => Ret::Count(0),
             Call::Sweep => self.collect(|_| true),
             Call::Collect(name) => self.collect(|job| job.record.view.job == name),
-            Call::Overdue(name) => self.cancel_overdue(|job| job.record.view.job == name),
+            Call::Expire(name, began) => self.expire(began, |job| job.record.view.job == name),
             Call::FailStalled | Call::Verdict(_) if holds => Ret::Views(Vec::new()),
             Call::FailStalled => self.fail_stalled(|_| true),
             Call::Verdict(who) => {
@@ -185,19 +190,20 @@ impl Spec {
         })
     }
 
-    fn register(&mut self, name: Name, payload: u64) -> Ret {
+    fn register(&mut self, name: Name, payload: u64, deadline: Option<Duration>) -> Ret {
         if self.present().count() >= self.limits.capacity {
             return Ret::Full(payload);
         }
+        let job = Job::register(name, self.now, payload);
         self.jobs
-            .insert(name, Job::register(name, self.now, payload));
+            .insert(name, job.with_deadline(self.now, deadline));
         Ret::Done
     }
 
-    /// Cancels the overdue and removes the due jobs that `which` selects. A job that another thread
+    /// Ends the overdue and removes the due jobs that `which` selects. A job that another thread
     /// has locked is left for later.
     fn collect(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
-        self.cancel_overdue(&which);
+        self.expire(self.now, &which);
         let Self {
             now, jobs, held, ..
         } = self;
@@ -208,8 +214,9 @@ impl Spec {
         Ret::Count(due.filter(free).map(|job| job.removed = true).count())
     }
 
-    /// Cancels the stopping jobs that `which` selects and whose grace is over.
-    fn cancel_overdue(&mut self, which: impl Fn(&Job) -> bool) -> Ret {
+    /// Ends the jobs that `which` selects and that were overdue at `began`. A job that another thread
+    /// has locked is left for later.
+    fn expire(&mut self, began: Millis, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             limits,
             now,
@@ -218,11 +225,10 @@ impl Spec {
             ..
         } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
-        let live = jobs.values_mut().filter(|job| !job.removed && which(job));
-        let cancelled = live
-            .filter(free)
-            .map(|job| job.cancel_if_overdue(*now, limits));
-        Ret::Count(cancelled.filter(|cancelled| *cancelled).count())
+        let selected = jobs.values_mut().filter(|job| which(job)).filter(free);
+        let ended =
+            selected.filter_map(|job| job.end_if_overdue(began, *now, limits).then_some(()));
+        Ret::Count(ended.count())
     }
 
     /// Fails the stalled jobs that `which` selects. A job that another thread has locked is left

@@ -12,20 +12,26 @@ use std::fmt::Debug;
 const HISTORIES: usize = 80;
 const STEPS: usize = 150;
 
-const CALLS: &str = "Tick Register Start Advance Heartbeat Complete Fail Cancel Lock TryLock Unlock Update Panic \
-    Snapshot Get RemoveAfter Remove Sweep Collect Retry DropOwner Detach Stalled FailStalled Watch Poll Unwatch Iter \
+const CALLS: &str = "Tick Register RegisterWith Start Advance Heartbeat Complete Fail Cancel CancelBecause \
+    RequestStop Note Report Lock TryLock Unlock Update Panic Snapshot Get Details RemoveAfter Remove Sweep Collect \
+    Expire Retry DropOwner Detach Stalled FailStalled Watch Poll Unwatch Iter \
     Len Counts";
 
+/// Endings by a sweep.
+const EXPIRED: &str = "Expired(Cancelled) Expired(Failed)";
+
 /// All answers except `AttemptsExhausted`, which would take 65,535 retries.
-const ANSWERS: &str = "Done Full Progress Payload Attempt Panicked Count Counts View Views Record Next Waits \
-    NotFound Gone Superseded NotStarted AlreadyStarted Ended(Completed) Ended(Failed) Ended(Cancelled) Live \
-    NotRetryable(Pending) NotRetryable(Running) NotRetryable(Completed) Busy WouldDeadlock";
+const ANSWERS: &str = "Done Full Progress Status Payload Attempt Panicked Count Counts View Views Record Details Next Waits \
+    NotFound Gone Superseded NotStarted AlreadyStarted Stopping Ended(Completed) Ended(Failed) Ended(Cancelled) Live \
+    NotRetryable(Pending) NotRetryable(Running) NotRetryable(Stopping) NotRetryable(Completed) Busy WouldDeadlock";
 
 /// Work during which the clock must have advanced.
 const MOVED: &str = "Hook | Destructor | Waker | Section | in a hook: RemoveAfter by Id | in a hook: Cancel by Id | \
+    in a hook: RequestStop by Id | in a hook: Note by Id | \
     waiting: Start by Id | waiting: Complete by Handle | waiting: Fail by Id | waiting: Cancel by Id | \
     waiting: Panic by Id | waiting: Get by Id | waiting: RemoveAfter by Id | waiting: Remove by Id | \
-    waiting: Retry by Id | waiting: DropOwner by Handle";
+    waiting: Retry by Id | waiting: DropOwner by Handle | \
+    waiting: RequestStop by Id | waiting: CancelBecause by Id | waiting: Note by Id | waiting: Report by Handle";
 
 /// A fixed set of histories contains every kind of call, of answer and of event.
 #[test]
@@ -45,6 +51,7 @@ fn histories_come_by_every_call_and_every_answer() {
             seen.insert(kind(answer));
         }
         moved.append(&mut pair.moved);
+        seen.append(&mut pair.expired);
         seen.append(&mut pair.emitted.seen);
         pair.finish();
     }
@@ -55,6 +62,7 @@ fn histories_come_by_every_call_and_every_answer() {
         .collect();
     assert!(unmoved.is_empty(), "no time passed during {unmoved:?}");
     let expected = CALLS.split_whitespace().chain(ANSWERS.split_whitespace());
+    let expected = expected.chain(EXPIRED.split_whitespace());
     let expected = expected.chain(EVENTS.iter().copied());
     let missing: Vec<_> = expected.filter(|kind| !seen.contains(*kind)).collect();
     assert!(

@@ -25,6 +25,8 @@ pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -
         Call::Heartbeat(_) => held.heartbeat().map(Ret::from),
         Call::Snapshot(_) => Ok(Ret::View(real.view(&held.snapshot()))),
         Call::Update(_, digit) => Ok(held.push(digit)),
+        Call::Note(_, note) => held.note(note).map(Ret::from),
+        Call::Report(_, progress, note) => held.report(progress, note).map(Ret::Progress),
         _ => Ok(Ret::Refused(Refusal::Impossible)),
     };
     *guard = Some(held);
@@ -35,7 +37,12 @@ pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -
 pub(crate) fn is_release(call: &Call) -> bool {
     matches!(
         call,
-        Call::Complete(_) | Call::Fail(..) | Call::Cancel(_) | Call::Panic(_) | Call::Unlock
+        Call::Complete(_)
+            | Call::Fail(..)
+            | Call::Cancel(_)
+            | Call::CancelBecause(..)
+            | Call::Panic(_)
+            | Call::Unlock
     )
 }
 
@@ -50,6 +57,7 @@ pub(crate) fn release(guard: &mut Guard<'_>, call: &Call) -> Ret {
             .map_or_else(|error| Ret::Refused(error.into()), Ret::from),
         Call::Fail(_, why) => held.fail(why).into(),
         Call::Cancel(_) => held.cancel().into(),
+        Call::CancelBecause(_, why) => held.cancel_because(why).into(),
         Call::Unlock => drop(held).into(),
         Call::Panic(_) => {
             let holder = AssertUnwindSafe(move || {

@@ -188,7 +188,8 @@ impl Counted {
     }
 }
 
-/// Returns how many removals a call may have planned, each of which may leave an entry behind.
+/// Returns how many removals and endings a call may have planned, each of which may leave an entry
+/// behind.
 fn plans(call: &Call, answer: &Ret, may_stall: bool) -> usize {
     match (call, answer) {
         (_, Ret::Refused(_)) => 0,
@@ -197,12 +198,16 @@ fn plans(call: &Call, answer: &Ret, may_stall: bool) -> usize {
             | Call::Complete(_)
             | Call::Fail(..)
             | Call::Cancel(_)
+            | Call::CancelBecause(..)
+            | Call::RequestStop(..)
+            | Call::RegisterWith(..)
             | Call::Panic(_)
             | Call::DropOwner(..),
             _,
         ) => 1,
-        // A retry fails a stalled job first.
-        (Call::Retry(_), _) => usize::from(may_stall),
+        (Call::Expire(..), Ret::Count(ended)) => *ended,
+        // A retry fails a stalled job first, and plans the next deadline.
+        (Call::Retry(_), _) => 1 + usize::from(may_stall),
         // Owners may have been dropped under the guard.
         (Call::Unlock, _) => 6,
         (Call::FailStalled, Ret::Views(failed)) => failed.len(),

@@ -1,12 +1,12 @@
 //! The registry and its specification: every call is made on both, and then their visible states
 //! are compared.
 
-use super::api::Snapshot;
+use super::api::{Snapshot, Status};
 use super::emitted::{Emitted, Transition};
 use super::forge::slot;
 use super::guarded::{Guard, perform_guarded, release};
 use super::plan::Step;
-use super::real::Real;
+use super::real::{Real, millis};
 use super::script::{By, Event, Pace};
 use super::spec::{Call, Limits, Millis, Name, Refusal, Ret, Spec, View, Who};
 use super::waiting::Task;
@@ -29,6 +29,12 @@ pub(crate) struct Pair {
     waiting: BTreeSet<u32>,
     /// The waits and the pieces of user code during which the clock has advanced.
     pub(crate) moved: BTreeSet<String>,
+    /// Statuses in which sweeps have ended live jobs.
+    pub(crate) expired: BTreeSet<String>,
+    /// Live jobs that the present call's sweep has ended, and when, until the specification follows.
+    swept: BTreeMap<Name, Millis>,
+    /// Whether the present call's sweep has ended live jobs.
+    expired_now: bool,
     pub(crate) emitted: Emitted,
     /// Whether the main thread has a guard.
     guarded: bool,
@@ -43,6 +49,9 @@ impl Pair {
             seen: BTreeMap::new(),
             waiting: BTreeSet::new(),
             moved: BTreeSet::new(),
+            expired: BTreeSet::new(),
+            swept: BTreeMap::new(),
+            expired_now: false,
             emitted: Emitted::new(),
             guarded: false,
         }
@@ -127,6 +136,15 @@ impl Pair {
     /// Makes one call on both, unless it cannot be made or would not return.
     fn make(&mut self, thread: u32, call: &Call, guard: &mut Guard<'_>) {
         let impossible = Ret::Refused(Refusal::Impossible);
+        let now = self.spec.now;
+        // `register` reads the clock again after its sweep only if the sweep has removed a job. The
+        // time that wakers take for a job that it has only ended would therefore be unknown.
+        if matches!(call, Call::Register(..) | Call::RegisterWith(..))
+            && self.real.script.has_slow_wakers()
+            && self.spec.jobs.values().any(|job| job.is_overdue(now))
+        {
+            self.make(thread, &Call::Sweep, guard);
+        }
         let expected = self.spec.clone().apply_from(thread, call);
         let may_wait = thread != 0 && guard.is_some() && may_wait(call, &expected);
         // The job's end is deferred until the guard is released, before or after slow wakers.
@@ -223,10 +241,12 @@ impl Pair {
         let quiet = events
             .iter()
             .all(|event| matches!(event, Event::Removed(_)));
+        self.swept = self.swept(call, &events);
+        self.expired_now = !self.swept.is_empty();
 
         match call {
             // It may first remove some jobs of its own choice, but only due ones.
-            Call::Register(..) => {
+            Call::Register(..) | Call::RegisterWith(..) => {
                 self.check(removed.len() <= 2, || format!("{call:?} swept {removed:?}"));
                 self.follow(thread, events, Some(before.now));
                 self.apply(thread, call, answer);
@@ -240,18 +260,26 @@ impl Pair {
                 });
             }
             Call::Sweep => {
+                let ended = self.swept.len();
                 self.follow(thread, events, Some(before.now));
-                // P6: it has removed all jobs that were due when it began.
+                self.history.push((thread, call.clone(), answer.clone()));
+                // P6 and P13: it has removed all jobs that were due when it began, and ended all
+                // that were overdue.
                 let mut began = self.spec.clone();
                 began.now = before.now;
-                let left = began.apply_from(thread, call);
-                self.history.push((thread, call.clone(), answer.clone()));
-                self.check(left == Ret::Count(0), || {
-                    format!("{left:?} that were due when {call:?} began are left")
+                let mut swept = began.clone();
+                swept.apply_from(thread, call);
+                self.check(swept == began, || {
+                    format!("a sweep that began at {} ms left jobs", before.now)
                 });
-                self.check(*answer == Ret::Count(removed.len()), || {
-                    format!("{call:?} says {answer:?} and removed {removed:?}")
-                });
+                let report = self.real.swept.clone();
+                let busy = self.busy_at(thread, before.now);
+                self.check(
+                    *answer == Ret::Count(removed.len())
+                        && report.cancelled + report.expired == ended
+                        && report.busy == busy,
+                    || format!("{report:?}, but removed {removed:?}, ended {ended}, busy {busy}"),
+                );
             }
             Call::FailStalled => self.follow_verdicts(thread, answer, events),
             _ => {
@@ -284,9 +312,101 @@ impl Pair {
         self.check(removed == gone, || {
             format!("the hook got {removed:?}, removed was {gone:?}")
         });
-        let swept = !removed.is_empty();
+        let swept = !removed.is_empty() || self.expired_now;
         self.compare_worlds(thread, refused && !swept && !changed && quiet);
         self.compare_watches(call, answer, guarded);
+    }
+
+    /// Returns the live jobs that the call's sweep has ended, and when. A hook may end jobs as well.
+    fn swept(&self, call: &Call, events: &[Event]) -> BTreeMap<Name, Millis> {
+        let is_sweep = |call: &Call| {
+            matches!(
+                call,
+                Call::Sweep | Call::Register(..) | Call::RegisterWith(..)
+            )
+        };
+        let in_hook = events.iter().filter_map(|event| match event {
+            Event::Called(call, answer) => Some((call, answer)),
+            Event::Removed(_) | Event::Ticked(..) => None,
+        });
+        let in_hook: Vec<_> = in_hook.collect();
+        let mut swept = BTreeMap::new();
+        if !is_sweep(call) && !in_hook.iter().any(|(call, _)| is_sweep(call)) {
+            return swept;
+        }
+        let ended_in_hook = |name| {
+            in_hook.iter().any(|(call, answer)| {
+                let ends = match call {
+                    Call::Complete(_) | Call::Cancel(_) | Call::CancelBecause(..) => {
+                        **answer == Ret::Done
+                    }
+                    Call::RequestStop(..) => **answer == Ret::Status(Status::Cancelled),
+                    _ => false,
+                };
+                ends && call.who() == Some(Who::Id(name))
+            })
+        };
+        let live = self.spec.jobs.iter().filter(|(_, job)| {
+            let is_live = !job.status().is_ended();
+            is_live && !job.removed
+        });
+        for (&name, _) in live.filter(|(name, _)| !ended_in_hook(**name)) {
+            let removed = events.iter().find_map(|event| match event {
+                Event::Removed(record) if record.snapshot.id() == self.real.ids[&name] => {
+                    record.times.ended
+                }
+                _ => None,
+            });
+            // A refused call would be emitted.
+            let id = self.real.ids[&name];
+            let is_present = self.real.registry.iter().any(|seen| seen.id() == id);
+            let seen = is_present.then(|| self.real.registry.details(id));
+            let seen = seen.map(|seen| seen.expect("it has just been seen"));
+            if let Some(ended) = removed.or(seen.and_then(|seen| seen.times.ended)) {
+                swept.insert(name, millis(ended));
+            }
+        }
+        swept
+    }
+
+    /// Returns how many jobs a sweep that began at `began` reports as busy. Only the main thread
+    /// holds a lock.
+    fn busy_at(&self, thread: u32, began: Millis) -> usize {
+        let held = self.spec.held_by(0).filter(|_| thread != 0);
+        usize::from(held.is_some_and(|name| self.spec.jobs[&name].is_overdue(began)))
+    }
+
+    /// Follows a sweep that began at `began`, where it has ended a live job.
+    fn expire(&mut self, thread: u32, began: Millis, name: Name) {
+        self.swept.remove(&name);
+        let before = self.spec.clone();
+        let call = Call::Expire(name, began);
+        let ended = self.spec.apply_from(thread, &call);
+        self.history.push((thread, call.clone(), ended.clone()));
+        self.check(ended == Ret::Count(1), || {
+            format!("a sweep that began at {began} ms ended job {name}, which was not overdue")
+        });
+        let status = self.spec.jobs[&name].status();
+        self.expired.insert(format!("Expired({status:?})"));
+        self.expect_events(thread, &call, &ended, &before);
+        // The order of a sweep's endings is not known.
+        self.emitted.in_any_order();
+    }
+
+    /// Follows a sweep that began at `began`, where it has ended live jobs of which `which` holds.
+    fn expire_those(
+        &mut self,
+        thread: u32,
+        began: Option<Millis>,
+        which: impl Fn(&Spec, Name, Millis) -> bool,
+    ) {
+        let Some(began) = began else { return };
+        let swept = self.swept.clone().into_iter();
+        for (name, ended) in swept.collect::<Vec<_>>() {
+            if which(&self.spec, name, ended) {
+                self.expire(thread, began, name);
+            }
+        }
     }
 
     /// Makes the call on the specification, which must give the same answer.
@@ -324,6 +444,7 @@ impl Pair {
                     let Some(began) = began else { continue };
                     let record = self.real.record(&record);
                     let name = record.view.job;
+                    self.expire_those(thread, Some(began), |_, ended, _| ended == name);
                     let is_due = self
                         .spec
                         .jobs
@@ -338,6 +459,7 @@ impl Pair {
                     });
                 }
                 Event::Ticked(by, millis) => {
+                    self.expire_those(thread, began, |spec, _, ended| ended == spec.now);
                     self.moved.insert(match by {
                         By::Waker(_) => "Waker".to_owned(),
                         other => format!("{other:?}"),
@@ -351,15 +473,38 @@ impl Pair {
                     self.check(sweep.is_none() || answer == Ret::Count(0), || {
                         format!("a sweep within a sweep removed {answer:?}")
                     });
-                    began = began.or(Some(self.spec.now));
+                    if sweep.is_none() {
+                        self.finish_nested_sweep(thread, began);
+                        began = Some(self.spec.now);
+                    }
                 }
                 Event::Called(call, answer) => {
-                    began = sweep;
+                    if sweep.is_none() {
+                        self.finish_nested_sweep(thread, began);
+                        began = None;
+                    }
+                    // Of a sweep's own endings, those before this call have changed its answer.
+                    let without = self.spec.clone().apply_from(thread, &call);
+                    if answer != without {
+                        let name = call.who();
+                        self.expire_those(thread, began, |_, ended, _| {
+                            name == Some(Who::Id(ended))
+                        });
+                    }
                     self.moved.insert(format!("in a hook: {}", call.kind()));
                     self.apply(thread, &call, &answer);
                 }
             }
         }
+        self.expire_those(thread, began, |_, _, _| true);
+    }
+
+    /// A sweep by the hook of a removal has ended all jobs that were overdue when it began.
+    fn finish_nested_sweep(&mut self, thread: u32, began: Option<Millis>) {
+        let Some(time) = began else { return };
+        self.expire_those(thread, began, |spec, name, _| {
+            spec.jobs[&name].is_overdue(time)
+        });
     }
 
     /// P8: each verdict is made at its own instant, because the wakers of earlier jobs may take
@@ -396,7 +541,8 @@ impl Pair {
     /// Compares the visible state of every job that has ever been registered. P1, P4, P6, P8.
     fn compare_worlds(&mut self, thread: u32, nothing_changed: bool) {
         for (&name, &id) in &self.real.ids.clone() {
-            for look in [Call::Snapshot(Who::Id(name)), Call::Get(name)] {
+            let who = Who::Id(name);
+            for look in [Call::Snapshot(who), Call::Get(name), Call::Details(who)] {
                 self.look(&look);
             }
             if self.spec.is_removed(name) {
@@ -504,6 +650,7 @@ fn may_wait(call: &Call, answer: &Ret) -> bool {
         Call::Advance(..)
             | Call::Heartbeat(_)
             | Call::Snapshot(_)
+            | Call::Details(_)
             | Call::Watch(..)
             | Call::TryLock(_)
     );

@@ -158,7 +158,11 @@ impl ReferenceStateMachine for Machine {
             }
             // Each of them was made with the same next name.
             for (name, made) in (next..).zip(&mut calls) {
-                if let (_, Call::Register(new, _) | Call::Watch(_, new)) = made {
+                if let (
+                    _,
+                    Call::Register(new, _) | Call::RegisterWith(new, ..) | Call::Watch(_, new),
+                ) = made
+                {
                     *new = name;
                 }
             }
@@ -198,12 +202,10 @@ impl ReferenceStateMachine for Machine {
 
 impl Plan {
     fn follow(&mut self, thread: u32, call: &Call) {
-        if let Call::Register(..) = call {
-            let due = self
-                .spec
-                .jobs
-                .iter()
-                .filter(|(_, job)| job.is_due(self.spec.now));
+        if let Call::Register(..) | Call::RegisterWith(..) = call {
+            let now = self.spec.now;
+            let jobs = self.spec.jobs.iter();
+            let due = jobs.filter(|(_, job)| job.is_due(now) || job.is_overdue(now));
             for name in due.map(|(&name, _)| name).take(2).collect::<Vec<_>>() {
                 self.spec.apply_from(thread, &Call::Collect(name));
             }
@@ -211,7 +213,9 @@ impl Plan {
         let answer = self.spec.apply_from(thread, call);
         match (call, answer) {
             (_, Ret::Refused(Refusal::Impossible)) => {}
-            (Call::Register(name, _), Ret::Done) => drop(self.owners.insert((*name, 1))),
+            (Call::Register(name, _) | Call::RegisterWith(name, ..), Ret::Done) => {
+                self.owners.insert((*name, 1));
+            }
             (Call::Retry(Who::Id(name) | Who::Handle(name, _)), Ret::Attempt(attempt)) => {
                 self.owners.insert((*name, attempt));
             }
@@ -220,7 +224,7 @@ impl Plan {
             }
             _ => {}
         }
-        if let Call::Register(new, _) | Call::Watch(_, new) = call {
+        if let Call::Register(new, _) | Call::RegisterWith(new, ..) | Call::Watch(_, new) = call {
             self.next = self.next.max(new + 1);
         }
     }
@@ -284,6 +288,8 @@ impl Plan {
             let moments = [
                 job.record.removal.unwrap_or(0),
                 job.record.view.beat + limit,
+                job.stop_by.unwrap_or(0),
+                job.fail_by.unwrap_or(0),
             ];
             moments
                 .into_iter()
@@ -305,14 +311,21 @@ impl Plan {
             (1, Some((0..=next).boxed())),
         ]);
         prop_oneof![
-            8 => (0u64..10).prop_map(move |digits| Call::Register(next, digits)),
-            8 => self.tick().prop_map(Call::Tick),
+            7 => (0u64..10).prop_map(move |digits| Call::Register(next, digits)),
+            3 => (0u64..10, delay())
+                .prop_map(move |(digits, deadline)| Call::RegisterWith(next, digits, deadline)),
+            9 => self.tick().prop_map(Call::Tick),
             9 => who().prop_map(Call::Start),
             9 => (who(), progress()).prop_map(|(who, to)| Call::Advance(who, to)),
             6 => who().prop_map(Call::Heartbeat),
             6 => who().prop_map(Call::Complete),
             5 => (who(), select(vec!["", "no disk"])).prop_map(|(who, why)| Call::Fail(who, why)),
-            4 => who().prop_map(Call::Cancel),
+            3 => who().prop_map(Call::Cancel),
+            2 => (who(), reason()).prop_map(|(who, why)| Call::CancelBecause(who, why)),
+            8 => (who(), reason()).prop_map(|(who, why)| Call::RequestStop(who, why)),
+            4 => (who(), note()).prop_map(|(who, note)| Call::Note(who, note)),
+            4 => (who(), progress(), note()).prop_map(|(who, to, note)| Call::Report(who, to, note)),
+            2 => who().prop_map(Call::Details),
             5 => (who(), 0u8..10).prop_map(|(who, digit)| Call::Update(who, digit)),
             2 => who().prop_map(Call::Panic),
             2 => who().prop_map(Call::Lock),
@@ -349,6 +362,9 @@ impl Plan {
             prop_oneof![
                 who().prop_map(Call::Start),
                 who().prop_map(Call::Cancel),
+                who().prop_map(|who| Call::RequestStop(who, "the user left")),
+                (who(), note()).prop_map(|(who, note)| Call::Note(who, note)),
+                (who(), progress(), note()).prop_map(|(who, to, note)| Call::Report(who, to, note)),
                 Just(Call::FailStalled),
             ]
             .boxed()
@@ -376,6 +392,10 @@ impl Plan {
             1 => who().prop_map(Call::Heartbeat),
             1 => who().prop_map(Call::Complete),
             1 => who().prop_map(Call::Cancel),
+            1 => who().prop_map(|who| Call::CancelBecause(who, "in a hook")),
+            2 => who().prop_map(|who| Call::RequestStop(who, "in a hook")),
+            1 => (who(), note()).prop_map(|(who, note)| Call::Note(who, note)),
+            1 => (who(), progress(), note()).prop_map(|(who, to, note)| Call::Report(who, to, note)),
             1 => Just(Call::Sweep),
         ];
         let in_hook = prop::collection::vec(in_hook, 0..4);
@@ -398,11 +418,12 @@ impl Plan {
             1 => Just(Call::Complete(Who::Guard)),
             1 => Just(Call::Fail(Who::Guard, "under the lock")),
             1 => Just(Call::Cancel(Who::Guard)),
+            1 => Just(Call::CancelBecause(Who::Guard, "under the lock")),
             1 => Just(Call::Panic(Who::Guard)),
         ];
         let millis = prop_oneof![1u64..30, self.tick()];
         let by_handle = any::<bool>();
-        let kind = (0..14u8, 0u8..10, delay());
+        let kind = (0..20u8, 0u8..10, delay());
         let who = self.who();
         (who, by_handle, kind, millis, release)
             .prop_map(
@@ -428,7 +449,11 @@ impl Plan {
                         (8, _) => Call::Get(name),
                         (9 | 10, _) => Call::RemoveAfter(who, delay),
                         (11, _) => Call::Remove(who),
-                        (12, Some(&(name, attempt))) => Call::DropOwner(name, attempt),
+                        (12, _) => Call::CancelBecause(who, "the user left"),
+                        (13 | 14, _) => Call::RequestStop(who, "the user left"),
+                        (15, _) => Call::Note(who, "first slide"),
+                        (16, _) => Call::Report(who, Progress::DONE, "last slide"),
+                        (17, Some(&(name, attempt))) => Call::DropOwner(name, attempt),
                         _ => Call::Retry(who),
                     };
                     Step::Waiting {
@@ -454,10 +479,21 @@ impl Plan {
             1 => Just(Call::Complete(held)),
             1 => Just(Call::Fail(held, "under the lock")),
             1 => Just(Call::Cancel(held)),
+            1 => reason().prop_map(move |why| Call::CancelBecause(held, why)),
+            2 => note().prop_map(move |note| Call::Note(held, note)),
+            2 => (progress(), note()).prop_map(move |(to, note)| Call::Report(held, to, note)),
             1 => Just(Call::Panic(held)),
         ]
         .boxed()
     }
+}
+
+fn reason() -> impl Strategy<Value = &'static str> {
+    select(vec!["", "the user left"])
+}
+
+fn note() -> impl Strategy<Value = &'static str> {
+    select(vec!["", "first slide", "last slide"])
 }
 
 fn progress() -> impl Strategy<Value = Progress> {

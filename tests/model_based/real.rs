@@ -4,7 +4,9 @@
 // A call without a value answers with `Ret::from(())`.
 #![allow(clippy::unit_arg)]
 
-use super::api::{Details, Job, JobId, JobRegistry, RegisterError, Snapshot, Watch};
+use super::api::{
+    Details, Job, JobId, JobRegistry, Options, RegisterError, Snapshot, Swept, Watch,
+};
 use super::forge::flip;
 use super::payload::{Bell, Payload};
 use super::script::{By, Pace, Script};
@@ -39,6 +41,8 @@ pub(crate) struct Real {
     pub(crate) bells: BTreeMap<u32, Arc<Bell>>,
     /// The jobs that the last `fail_stalled` failed, in its order.
     pub(crate) failed: Vec<Name>,
+    /// Report of the last sweep.
+    pub(crate) swept: Swept,
     pub(crate) alive: Arc<AtomicUsize>,
     foreign: JobId,
 }
@@ -65,6 +69,7 @@ impl Real {
             watches: BTreeMap::new(),
             bells: BTreeMap::new(),
             failed: Vec::new(),
+            swept: Swept::default(),
             alive: Arc::default(),
             foreign,
         }
@@ -89,7 +94,10 @@ impl Real {
             Call::Tick(millis) => {
                 Ret::from(self.script.clock.advance(Duration::from_millis(millis)))
             }
-            Call::Register(name, digits) => self.register(name, digits),
+            Call::Register(name, digits) => self.register(name, digits, None),
+            Call::RegisterWith(name, digits, deadline) => {
+                self.register(name, digits, Some(deadline))
+            }
             Call::Start(who) => by!(who, start).into(),
             Call::Advance(who, progress) => Ret::Progress(by!(who, advance, progress)),
             Call::Heartbeat(who) => by!(who, heartbeat).into(),
@@ -171,7 +179,7 @@ impl Real {
             }
             Call::Read(_)
             | Call::Collect(_)
-            | Call::Overdue(_)
+            | Call::Expire(..)
             | Call::Verdict(_)
             | Call::Unlock => {
                 return Err(Refusal::Impossible);
@@ -179,9 +187,16 @@ impl Real {
         })
     }
 
-    fn register(&mut self, name: Name, digits: u64) -> Ret {
+    fn register(&mut self, name: Name, digits: u64, deadline: Option<Duration>) -> Ret {
         let payload = Payload::new(digits, &self.alive, Some(self.script.clone()));
-        match self.registry.register(payload) {
+        let registered = match deadline {
+            Some(deadline) => {
+                let options = Options::new().deadline(deadline);
+                self.registry.register_with(payload, options)
+            }
+            None => self.registry.register(payload),
+        };
+        match registered {
             Ok(owner) => {
                 self.ids.insert(name, owner.id());
                 let other = self.names.insert(owner.id(), name);
@@ -234,13 +249,12 @@ impl Real {
         })
     }
 
-    fn sweep(&self) -> usize {
+    fn sweep(&mut self) -> usize {
         let swept = self.registry.sweep();
-        assert!(
-            swept.panics.is_empty() && swept.busy == 0,
-            "a sweep reports panics or locked jobs: {swept:?}"
-        );
-        swept.removed
+        assert!(swept.panics.is_empty(), "a sweep reports panics: {swept:?}");
+        let removed = swept.removed;
+        self.swept = swept;
+        removed
     }
 
     /// Polls with a new bell, which rings when the watch is woken.
@@ -322,7 +336,7 @@ impl Real {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).expect("a test does not last that long")
 }
 
