@@ -2,7 +2,7 @@
 
 use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
 use crate::world::{A, B, Before, SECOND, World};
-use job_registry::{JobRegistry, Progress, describe_metrics};
+use job_registry::{JobRegistry, Options, Progress, describe_metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -158,6 +158,21 @@ pub(crate) const ROWS: &[Row] = &[
             },
         )
     },
+    row(
+        "register with options",
+        "JobRegistry::register_with",
+        LIVE,
+        "----LLR",
+        |w| {
+            let options = Options::new()
+                .deadline(Duration::from_secs(60))
+                .retention(Duration::from_secs(60))
+                .stall_after(Duration::from_secs(5));
+            let job = w.jobs().register_with(w.payload(), options);
+            w.kept = Some(Box::new(job.map_err(drop).unwrap()));
+            Done::default()
+        },
+    ),
     Row {
         prepare: |w| drop(w.fill()),
         ..row(
@@ -245,6 +260,87 @@ pub(crate) const ROWS: &[Row] = &[
             beaten.done()
         },
     ),
+    row("note by id", "JobRegistry::note", WAITING, "PP--P--", |w| {
+        w.jobs().note(w.a(), "first slide").done()
+    }),
+    row("note by handle", "Job::note", WAITING, "PP--P--", |w| {
+        w.owner(A).note("first slide").done()
+    }),
+    row("note by guard", "JobGuard::note", LIVE, "PP--P--", |w| {
+        let mut guard = w.owner(A).lock().unwrap();
+        let noted = guard.note("first slide");
+        drop(guard);
+        noted.done()
+    }),
+    row(
+        "report by id",
+        "JobRegistry::report",
+        LIVE,
+        "PP--P--",
+        |w| w.jobs().report(w.a(), half(), "first slide").done(),
+    ),
+    row("report by handle", "Job::report", LIVE, "PP--P--", |w| {
+        w.owner(A).report(half(), "first slide").done()
+    }),
+    row(
+        "report by guard",
+        "JobGuard::report",
+        LIVE,
+        "PP--P--",
+        |w| {
+            let mut guard = w.owner(A).lock().unwrap();
+            let reported = guard.report(half(), "first slide");
+            drop(guard);
+            reported.done()
+        },
+    ),
+    row(
+        "request_stop by id",
+        "JobRegistry::request_stop",
+        LIVE,
+        "PP--PPR",
+        |w| w.jobs().request_stop(w.a(), "the user left").done(),
+    ),
+    row(
+        "request_stop by handle",
+        "Job::request_stop",
+        LIVE,
+        "PP--PPR",
+        |w| w.owner(A).request_stop("the user left").done(),
+    ),
+    row(
+        "request_stop of a pending job",
+        "JobRegistry::request_stop",
+        WAITING,
+        "PP--PPR",
+        |w| w.jobs().request_stop(w.a(), "the user left").done(),
+    ),
+    Row {
+        prepare: |w| {
+            w.owner(A).request_stop("the user left").unwrap();
+            w.listen(A);
+        },
+        ..row(
+            "cancel of a stopping job",
+            "JobRegistry::cancel",
+            LIVE,
+            "PP--PPR",
+            |w| w.jobs().cancel(w.a()).done(),
+        )
+    },
+    Row {
+        prepare: |w| assert!(w.owner(A).request_stop("the user left").is_ok()),
+        ..row(
+            "stop_requested",
+            "Job::is_stop_requested Job::stop_requested",
+            LIVE,
+            "-------",
+            |w| {
+                w.runtime.block_on(w.owner(A).stop_requested());
+                w.owner(A).is_stop_requested().done()
+            },
+        )
+    },
     row(
         "complete by id",
         "JobRegistry::complete",
@@ -297,6 +393,30 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
     row(
+        "cancel_because by id",
+        "JobRegistry::cancel_because",
+        LIVE,
+        "PP--PPR",
+        |w| w.jobs().cancel_because(w.a(), "why").done(),
+    ),
+    row(
+        "cancel_because by handle",
+        "Job::cancel_because",
+        LIVE,
+        "PP--PPR",
+        |w| w.owner(A).cancel_because("why").done(),
+    ),
+    row(
+        "cancel_because by guard",
+        "JobGuard::cancel_because",
+        LIVE,
+        "PP--PPG",
+        |w| {
+            w.jobs().try_lock(w.a()).unwrap().cancel_because("why");
+            Done::default()
+        },
+    ),
+    row(
         "a step, refused",
         "JobRegistry::start",
         LIVE,
@@ -307,10 +427,10 @@ pub(crate) const ROWS: &[Row] = &[
         "update by id",
         "JobRegistry::update",
         LIVE,
-        "-------",
+        "PP-----",
         |w| w.jobs().update(w.a(), |_| ()).done(),
     ),
-    row("update by handle", "Job::update", LIVE, "-------", |w| {
+    row("update by handle", "Job::update", LIVE, "PP-----", |w| {
         w.owner(A).update(|_| ()).done()
     }),
     row(
@@ -351,6 +471,12 @@ pub(crate) const ROWS: &[Row] = &[
                 .done()
         },
     ),
+    row("guard, written", "JobGuard::drop", LIVE, "PP-----", |w| {
+        let mut guard = w.jobs().lock(w.a()).unwrap();
+        let _payload = &mut *guard;
+        drop(guard);
+        Done::default()
+    }),
     row("guard, unwound", "JobGuard::drop", LIVE, "CC--CCR", |w| {
         unwound(|| {
             let _guard = w.jobs().lock(w.a()).unwrap();
@@ -389,6 +515,16 @@ pub(crate) const ROWS: &[Row] = &[
         "-------",
         |w| w.owner(A).snapshot().map(drop).done(),
     ),
+    row(
+        "details by id",
+        "JobRegistry::details",
+        LIVE,
+        "-------",
+        |w| w.jobs().details(w.a()).map(drop).done(),
+    ),
+    row("details by handle", "Job::details", LIVE, "-------", |w| {
+        w.owner(A).details().map(drop).done()
+    }),
     row(
         "a look-up, refused",
         "JobRegistry::snapshot",
@@ -552,6 +688,13 @@ pub(crate) const ROWS: &[Row] = &[
         "JobRegistry::remove_after",
         OVER,
         "------R",
+        |w| w.jobs().remove_after(w.a(), Duration::from_secs(7)).done(),
+    ),
+    row(
+        "remove_after of a live job",
+        "JobRegistry::remove_after",
+        LIVE,
+        "PP----R",
         |w| w.jobs().remove_after(w.a(), Duration::from_secs(7)).done(),
     ),
     row(

@@ -188,20 +188,30 @@ impl World {
             }
         }
         for job in 0..JOBS.len() {
-            for _ in 0..3 {
-                let mut watcher = Watcher {
-                    job,
-                    watch: Some(self.jobs().watch(self.ids[job]).unwrap()),
-                    bell: Arc::default(),
-                };
-                assert!(
-                    watcher.poll().is_ready(),
-                    "the first item is the job as it is"
-                );
-                let _ = watcher.poll();
-                self.watchers.push(watcher);
-            }
+            self.watch(job);
         }
+    }
+
+    fn watch(&mut self, job: usize) {
+        for _ in 0..3 {
+            let mut watcher = Watcher {
+                job,
+                watch: Some(self.jobs().watch(self.ids[job]).unwrap()),
+                bell: Arc::default(),
+            };
+            assert!(
+                watcher.poll().is_ready(),
+                "the first item is the job as it is"
+            );
+            let _ = watcher.poll();
+            self.watchers.push(watcher);
+        }
+    }
+
+    /// Gives a job new watchers, which wait.
+    pub(crate) fn listen(&mut self, job: usize) {
+        self.watchers.retain(|watcher| watcher.job != job);
+        self.watch(job);
     }
 
     pub(crate) fn jobs(&self) -> &JobRegistry<Payload> {
@@ -295,11 +305,13 @@ impl World {
             let (name, state) = registry
                 .read(seen.id(), |record| {
                     let (snapshot, times) = (record.snapshot, &record.times);
-                    let version = (snapshot.attempt(), snapshot.status(), snapshot.progress());
+                    let status = (snapshot.status(), snapshot.progress(), snapshot.version());
                     let beat = snapshot.last_heartbeat();
                     let error = record.reason.as_deref().unwrap_or("no error");
                     let error = error.replace("panicked: the job's owner was unwound", "abandoned");
-                    let state = format!("{version:?} {beat:?} {times:?} {error}");
+                    let attempt = snapshot.attempt();
+                    let note = record.note.as_deref();
+                    let state = format!("{attempt} {status:?} {beat:?} {times:?} {error} {note:?}");
                     (record.payload.name, state)
                 })
                 .expect("a job that is seen can be read");
