@@ -14,7 +14,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const MILLION: usize = 1_000_000;
 const PAYLOAD: usize = 100;
 /// The documented memory of an empty slot, and the place for its payload.
-const SLOT: usize = 100 + size_of::<Box<[u8]>>();
+const SLOT: usize = 112 + size_of::<Box<[u8]>>();
 /// Upper bound for the test itself and its output.
 const LITTLE: usize = 10_000;
 

@@ -3,8 +3,8 @@
 //! It knows nothing of the implementation, and each [`Call`] takes effect at one instant. A call of
 //! the registry that has several instants is several calls here:
 //!
-//! * A `sweep` is a [`Call::Expire`] for each live job that it ends, and a [`Call::Collect`] for each
-//!   job that it removes, if other calls can come in between.
+//! * A `sweep` is a [`Call::Expire`] for each live job that it ends, and a [`Call::Collect`] for
+//!   each job that it removes, if other calls can come in between.
 //! * A `register` that sweeps is up to two [`Call::Collect`]s, of due jobs of its choice, and
 //!   then the [`Call::Register`].
 //! * A `retry` of a stalled job is a [`Call::Verdict`] and then the [`Call::Retry`].
@@ -214,8 +214,8 @@ impl Spec {
         Ret::Count(due.filter(free).map(|job| job.removed = true).count())
     }
 
-    /// Ends the jobs that `which` selects and that were overdue at `began`. A job that another thread
-    /// has locked is left for later.
+    /// Ends the jobs that `which` selects and that were overdue at `began`. A job that another
+    /// thread has locked is left for later.
     fn expire(&mut self, began: Millis, which: impl Fn(&Job) -> bool) -> Ret {
         let Self {
             limits,

@@ -1,7 +1,7 @@
 //! P7, scenarios 4 and 34: a thread that holds a job's lock is refused every other lock at once.
 
 use crate::watchdog::in_time;
-use job_registry::{Job, JobId, JobRegistry, LockError, ReadError, Status};
+use job_registry::{Job, JobId, JobRegistry, LockError, Progress, ReadError, Status};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -27,6 +27,10 @@ fn calls_by_id(jobs: &JobRegistry<u32>, id: JobId) -> Refusals {
         refusal("complete", jobs.complete(id)),
         refusal("fail", jobs.fail(id, "reason")),
         refusal("cancel", jobs.cancel(id)),
+        refusal("cancel_because", jobs.cancel_because(id, "reason")),
+        refusal("request_stop", jobs.request_stop(id, "reason")),
+        refusal("note", jobs.note(id, "note")),
+        refusal("report", jobs.report(id, Progress::DONE, "note")),
         refusal("remove_after", jobs.remove_after(id, Duration::ZERO)),
         refusal("remove", jobs.remove(id)),
         refusal("retry", jobs.retry(id)),
@@ -43,6 +47,10 @@ fn calls_by_handle(job: &Job<u32>) -> Refusals {
         refusal("Job::complete", job.complete()),
         refusal("Job::fail", job.fail("reason")),
         refusal("Job::cancel", job.cancel()),
+        refusal("Job::cancel_because", job.cancel_because("reason")),
+        refusal("Job::request_stop", job.request_stop("reason")),
+        refusal("Job::note", job.note("note")),
+        refusal("Job::report", job.report(Progress::DONE, "note")),
         refusal("Job::remove_after", job.remove_after(Duration::ZERO)),
         refusal("Job::remove", job.remove()),
         refusal("Job::retry", job.retry()),

@@ -2,7 +2,7 @@
 
 use job_registry::{
     JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError, ReadError,
-    RegisterError, RemoveError, RetryError, Status, StepError,
+    RegisterError, RemoveError, RetryError, Status, StepError, Version,
 };
 use std::error::Error;
 use std::time::Duration;
@@ -11,13 +11,15 @@ use std::time::Duration;
 #[test]
 fn errors_say_what_is_wrong() {
     let bad_id = "?".parse::<JobId>().unwrap_err();
-    let errors: [(&dyn Error, &str); 17] = [
+    let bad_version = "?".parse::<Version>().unwrap_err();
+    let errors: [(&dyn Error, &str); 19] = [
         (&LookupError::NotFound, "no job has this id"),
         (&LookupError::Gone, "removed"),
         (&StepError::NotFound, "no job has this id"),
         (&StepError::Superseded, "later attempt"),
         (&StepError::NotStarted, "not been started"),
         (&StepError::AlreadyStarted, "started already"),
+        (&StepError::Stopping, "asked to stop"),
         (&StepError::Ended(Status::Cancelled), "(cancelled)"),
         (&StepError::WouldDeadlock, "holds a job's lock"),
         (&LockError::Busy, "another thread"),
@@ -29,6 +31,7 @@ fn errors_say_what_is_wrong() {
         (&ProgressError::NotANumber, "not a number"),
         (&ProgressError::OutOfRange, "outside"),
         (&bad_id, "22 letters and digits"),
+        (&bad_version, "not a version"),
     ];
     for (error, expected) in errors {
         let text = error.to_string();
@@ -121,6 +124,7 @@ fn statuses_print_as_words() {
     let all = [
         Status::Pending,
         Status::Running,
+        Status::Stopping,
         Status::Completed,
         Status::Failed,
         Status::Cancelled,
@@ -128,7 +132,14 @@ fn statuses_print_as_words() {
     let texts = all.map(|status| status.to_string());
     assert_eq!(
         texts,
-        ["pending", "running", "completed", "failed", "cancelled"]
+        [
+            "pending",
+            "running",
+            "stopping",
+            "completed",
+            "failed",
+            "cancelled"
+        ]
     );
     assert_eq!(format!("{:>10}|", Status::Failed), "    failed|");
 }

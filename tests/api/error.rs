@@ -2,7 +2,7 @@
 
 use job_registry::{
     Error, JobId, JobRegistry, LockError, LookupError, Progress, ReadError, RegisterError,
-    RemoveError, RetryError, Status, StepError,
+    RemoveError, RetryError, Status, StepError, Version,
 };
 
 macro_rules! same {
@@ -23,6 +23,7 @@ fn every_error_converts_with_its_name_and_text() {
         StepError::Superseded,
         StepError::NotStarted,
         StepError::AlreadyStarted,
+        StepError::Stopping,
         StepError::Ended(Status::Failed),
         StepError::WouldDeadlock,
     );
@@ -60,6 +61,7 @@ fn every_error_converts_with_its_name_and_text() {
         Progress::percent(f64::NAN).unwrap_err(),
         Progress::percent(101.0).unwrap_err(),
         "deck".parse::<JobId>().unwrap_err(),
+        "deck".parse::<Version>().unwrap_err(),
     );
     for status in [Status::Pending, Status::Running, Status::Completed] {
         assert_eq!(Error::from(StepError::Ended(status)).status(), Some(status));

@@ -6,11 +6,14 @@
 
 mod capacity;
 mod deadlock;
+mod details;
 mod display;
 mod error;
 mod guard;
 mod ids;
 mod near_texts;
+mod note;
+mod options;
 mod panics;
 mod progress;
 mod query;
@@ -18,7 +21,9 @@ mod reentrancy;
 mod removal;
 #[cfg(feature = "serde")]
 mod serde;
+mod stop;
 mod time;
+mod version;
 mod wakers;
 mod watch;
 #[path = "../common/watchdog.rs"]

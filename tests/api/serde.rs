@@ -4,14 +4,15 @@
 use crate::near_texts;
 use job_registry::{
     JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError, ReadError,
-    RegisterError, RemoveError, RetryError, Status, StepError,
+    RegisterError, RemoveError, RetryError, Status, StepError, Version,
 };
 use serde_json::{Value, from_value, json, to_value};
 use std::time::Duration;
 
-const ALL: [(Status, &str); 5] = [
+const ALL: [(Status, &str); 6] = [
     (Status::Pending, "pending"),
     (Status::Running, "running"),
+    (Status::Stopping, "stopping"),
     (Status::Completed, "completed"),
     (Status::Failed, "failed"),
     (Status::Cancelled, "cancelled"),
@@ -96,7 +97,8 @@ fn status_serializes_as_its_name() {
     }
     for bad in [json!("Pending"), json!("ended"), json!(0)] {
         let error = from_value::<Status>(bad.clone()).unwrap_err().to_string();
-        assert!(error.contains("completed, failed or cancelled"), "{error}");
+        let all = "pending, running, stopping, completed, failed or cancelled";
+        assert!(error.contains(all), "{error}");
     }
 }
 
@@ -149,12 +151,91 @@ fn record_has_snapshot_times_texts_and_payload() {
     );
     let live = jobs.register(vec![]).unwrap();
     let form = form(jobs.get(live.id()).unwrap());
-    assert_eq!(form["error"], Value::Null);
+    assert_eq!(
+        (&form["note"], &form["reason"]),
+        (&Value::Null, &Value::Null)
+    );
     assert_eq!(form["times"]["started_ms"], Value::Null);
     assert_eq!(
         to_value(jobs.counts()).unwrap(),
-        json!({"pending": 1, "running": 0, "completed": 0, "failed": 1, "cancelled": 0})
+        json!({
+            "pending": 1,
+            "running": 0,
+            "stopping": 0,
+            "completed": 0,
+            "failed": 1,
+            "cancelled": 0,
+        })
     );
+}
+
+/// Details have the form of a record without the payload, also of a job that is asked to stop.
+#[test]
+fn details_have_snapshot_times_and_texts() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder().clock(clock.clone()).build();
+    let job = jobs.register(vec![1, 2]).unwrap();
+    assert_eq!(form(job.details().unwrap())["note"], Value::Null);
+    clock.advance(Duration::from_millis(10));
+    job.start().unwrap();
+    job.report(Progress::percent(40.0).unwrap(), "a \"note\"\0")
+        .unwrap();
+    job.request_stop("the user left").unwrap();
+    let details = job.details().unwrap();
+    assert_eq!(
+        form(&details),
+        json!({
+            "snapshot": {
+                "id": job.id().to_string(),
+                "status": "stopping",
+                "progress": 40.0,
+                "attempt": 1,
+                "version": details.snapshot.version().to_string(),
+                "last_heartbeat_ms": 10,
+            },
+            "times": {"registered_ms": 0, "started_ms": 10, "ended_ms": null, "removal_ms": null},
+            "note": "a \"note\"\0",
+            "reason": "the user left",
+        })
+    );
+    let mut record = form(jobs.get(job.id()).unwrap());
+    record.as_object_mut().unwrap().remove("payload");
+    assert_eq!(record, form(&details));
+    assert_eq!(form(jobs.counts())["stopping"], json!(1));
+}
+
+/// P4: a version serializes as its text, which is the only one that reads back as it.
+#[test]
+fn versions_serialize_as_their_text() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    let mut refused = 0;
+    for _ in 0..3 {
+        job.note("first slide").unwrap();
+        let version = job.snapshot().unwrap().version();
+        assert_eq!(form(version), json!(version.to_string()));
+        assert_eq!(from_value::<Version>(form(version)).unwrap(), version);
+        for text in near_texts::near(&version.to_string()) {
+            match from_value::<Version>(json!(text)) {
+                Err(_) => refused += 1,
+                Ok(other) => {
+                    assert_ne!(other, version, "{text:?}");
+                    assert_eq!(form(other), json!(text));
+                }
+            }
+        }
+    }
+    assert!(refused > 1_000, "{refused} refused");
+    for bad in [
+        json!(1),
+        json!(null),
+        json!(""),
+        json!(["1-1"]),
+        json!("deck"),
+    ] {
+        let error = from_value::<Version>(bad.clone()).unwrap_err().to_string();
+        assert!(error.contains("a version of a job"), "{bad}: {error}");
+    }
 }
 
 #[test]
@@ -171,6 +252,7 @@ fn error_has_a_name_a_message_and_maybe_a_status() {
         (form(LookupError::NotFound), "not_found"),
         (form(LookupError::Gone), "gone"),
         (form(StepError::AlreadyStarted), "already_started"),
+        (form(StepError::Stopping), "stopping"),
         (form(LockError::Busy), "busy"),
         (form(ReadError::WouldDeadlock), "would_deadlock"),
         (form(RemoveError::Live), "live"),
@@ -179,6 +261,10 @@ fn error_has_a_name_a_message_and_maybe_a_status() {
         (form(RegisterError::Closed(())), "closed"),
         (form(ProgressError::NotANumber), "not_a_number"),
         (form("deck".parse::<JobId>().unwrap_err()), "not_an_id"),
+        (
+            form("deck".parse::<Version>().unwrap_err()),
+            "not_a_version",
+        ),
     ];
     for (form, name) in named {
         assert_eq!(form["error"], json!(name));

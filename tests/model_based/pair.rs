@@ -31,7 +31,7 @@ pub(crate) struct Pair {
     pub(crate) moved: BTreeSet<String>,
     /// Statuses in which sweeps have ended live jobs.
     pub(crate) expired: BTreeSet<String>,
-    /// Live jobs that the present call's sweep has ended, and when, until the specification follows.
+    /// Live jobs that the present call's sweep has ended, and when. The specification follows.
     swept: BTreeMap<Name, Millis>,
     /// Whether the present call's sweep has ended live jobs.
     expired_now: bool,
@@ -317,7 +317,8 @@ impl Pair {
         self.compare_watches(call, answer, guarded);
     }
 
-    /// Returns the live jobs that the call's sweep has ended, and when. A hook may end jobs as well.
+    /// Returns the live jobs that the call's sweep has ended, and when. Those that a hook has ended
+    /// are left out.
     fn swept(&self, call: &Call, events: &[Event]) -> BTreeMap<Name, Millis> {
         let is_sweep = |call: &Call| {
             matches!(
@@ -389,7 +390,7 @@ impl Pair {
         let status = self.spec.jobs[&name].status();
         self.expired.insert(format!("Expired({status:?})"));
         self.expect_events(thread, &call, &ended, &before);
-        // The order of a sweep's endings is not known.
+        // A sweep does not show the order of its endings.
         self.emitted.in_any_order();
     }
 

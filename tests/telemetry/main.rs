@@ -5,7 +5,7 @@
 mod listener;
 mod metrics;
 
-use job_registry::{JobRegistry, ManualClock, Progress, Status, StepError};
+use job_registry::{JobRegistry, ManualClock, Options, Progress, Status, StepError};
 use listener::emitted;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -38,9 +38,15 @@ fn events_of_a_job_are_emitted_in_order() {
             assert_eq!(jobs.fail_stalled().len(), 1);
             assert!(job.complete().is_err());
             let again = job.retry().unwrap();
+            again.note("a cartridge has come").unwrap();
             again.start().unwrap();
             again.heartbeat().unwrap();
-            again.complete().unwrap();
+            again.report(percent(50.0), "half").unwrap();
+            again.report(percent(50.0), "still half").unwrap();
+            again.request_stop("the user left").unwrap();
+            assert!(again.advance(percent(60.0)).is_err());
+            assert!(again.request_stop("again").is_err());
+            again.cancel().unwrap();
             clock.advance(3 * SECOND);
             assert_eq!(jobs.sweep().removed, 1);
             assert!(jobs.snapshot(again.id()).is_err());
@@ -50,7 +56,7 @@ fn events_of_a_job_are_emitted_in_order() {
         .iter()
         .map(|(level, fields, _)| {
             let known = [
-                "message", "attempt", "status", "percent", "count", "error", "stalled", "kept",
+                "message", "attempt", "status", "percent", "count", "note", "stalled", "kept",
                 "reason", "call", "pending", "took", "removed",
             ];
             let part = |name: &&str| Some(format!("{name}={}", fields.get(*name)?));
@@ -65,13 +71,20 @@ fn events_of_a_job_are_emitted_in_order() {
         "DEBUG message=status update attempt=1 percent=40.0",
         "TRACE message=heartbeat attempt=1 count=1",
         "TRACE message=heartbeat attempt=1 count=2",
-        "WARN message=status update attempt=1 status=failed percent=40.0 error=stalled: no heartbeat for 2s stalled=true took=2s",
+        "WARN message=status update attempt=1 status=failed percent=40.0 stalled=true reason=stalled: no heartbeat for 2s took=2s",
         "DEBUG message=refused reason=ended call=complete",
         "INFO message=status update attempt=2 status=pending",
+        "DEBUG message=note attempt=2 note=a cartridge has come",
         "INFO message=status update attempt=2 status=running pending=0ns",
         "TRACE message=heartbeat attempt=2 count=1",
-        "INFO message=status update attempt=2 status=completed percent=100.0 took=0ns",
-        "INFO message=cleanup status=completed kept=3s",
+        "DEBUG message=note attempt=2 note=half",
+        "DEBUG message=status update attempt=2 percent=50.0",
+        "DEBUG message=note attempt=2 note=still half",
+        "INFO message=status update attempt=2 status=stopping reason=the user left",
+        "DEBUG message=refused reason=stopping call=advance",
+        "DEBUG message=refused reason=stopping call=request_stop",
+        "INFO message=status update attempt=2 status=cancelled percent=50.0 reason=the user left took=0ns",
+        "INFO message=cleanup status=cancelled kept=3s",
         "DEBUG message=cleanup took=0ns removed=1",
         "DEBUG message=refused reason=gone call=snapshot",
     ];
@@ -238,4 +251,46 @@ fn sweep_with_a_panic_is_emitted_as_a_warning() {
     let (level, fields, _) = emitted.last().expect("the sweep is emitted");
     assert_eq!(level, "WARN");
     assert_eq!((&*fields["message"], &*fields["panics"]), ("cleanup", "1"));
+}
+
+/// P13: a sweep that cancels or fails a live job emits its end, and an event of its own.
+#[test]
+fn sweep_emits_the_ends_of_overdue_jobs() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .stop_grace(SECOND)
+        .build();
+    let stopping = jobs.register(()).unwrap();
+    let late = Options::new().deadline(2 * SECOND);
+    let late = jobs.register_with((), late).unwrap();
+    stopping.start().unwrap();
+    stopping.request_stop("the user left").unwrap();
+    let emitted = emitted(
+        || {},
+        || {
+            for _ in 0..3 {
+                jobs.sweep();
+                clock.advance(SECOND);
+            }
+        },
+    );
+    let lines: Vec<_> = emitted
+        .iter()
+        .map(|(level, fields, _)| {
+            let field = |name| fields.get(name).map(String::as_str);
+            let id = field("id").unwrap_or_default().to_owned();
+            let text = [field("message"), field("status"), field("reason")];
+            (&**level, id, text.into_iter().flatten().collect::<Vec<_>>())
+        })
+        .collect();
+    let cancelled = vec!["status update", "cancelled", "the user left"];
+    let failed = vec!["status update", "failed", "deadline exceeded after 2s"];
+    let expected = [
+        ("INFO", stopping.id().to_string(), cancelled),
+        ("DEBUG", String::new(), vec!["cleanup"]),
+        ("WARN", late.id().to_string(), failed),
+        ("DEBUG", String::new(), vec!["cleanup"]),
+    ];
+    assert_eq!(lines, expected);
 }

@@ -54,18 +54,29 @@ fn every_metric_of_a_job_is_emitted() {
         again.cancel().unwrap();
         clock.advance(3 * SECOND);
         jobs.sweep();
+        let third = jobs.register(()).unwrap();
+        third.start().unwrap();
+        third.note("no metric").unwrap();
+        third.request_stop("the user left").unwrap();
+        let stopping = third.detach();
+        assert!(jobs.request_stop(stopping, "again").is_err());
         jobs.publish_counts();
         drop(other);
     });
     let expected = [
-        ("job_registry_transitions_total{status=pending}", 3.0),
-        ("job_registry_transitions_total{status=running}", 1.0),
+        ("job_registry_transitions_total{status=pending}", 4.0),
+        ("job_registry_transitions_total{status=running}", 2.0),
+        ("job_registry_transitions_total{status=stopping}", 1.0),
         ("job_registry_transitions_total{status=failed}", 2.0),
         ("job_registry_transitions_total{status=cancelled}", 1.0),
         ("job_registry_heartbeats_total{}", 1.0),
         ("job_registry_stalls_total{}", 1.0),
         ("job_registry_refused_total{call=advance,reason=ended}", 1.0),
         ("job_registry_refused_total{call=register,reason=full}", 1.0),
+        (
+            "job_registry_refused_total{call=request_stop,reason=stopping}",
+            1.0,
+        ),
         (
             "job_registry_refused_total{call=heartbeat,reason=ended}",
             1.0,
@@ -80,6 +91,7 @@ fn every_metric_of_a_job_is_emitted() {
         ("job_registry_sweep_seconds{}", 0.0),
         ("job_registry_jobs{status=pending}", 1.0),
         ("job_registry_jobs{status=running}", 0.0),
+        ("job_registry_jobs{status=stopping}", 1.0),
         ("job_registry_jobs{status=completed}", 0.0),
         ("job_registry_jobs{status=failed}", 0.0),
         ("job_registry_jobs{status=cancelled}", 0.0),
