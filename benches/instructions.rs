@@ -131,7 +131,7 @@ fn lock(busy: Busy) -> Busy {
 }
 
 // Each call is a wait, an `advance` that wakes it, and the next poll.
-#[library_benchmark(setup = busy, config = takes(694))]
+#[library_benchmark(setup = busy, config = takes(714))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut watch = busy.job.watch().expect("registered");

@@ -24,7 +24,7 @@ pub(crate) struct Watchers {
     next_key: AtomicU64,
 }
 
-type Shard = HashMap<u32, Vec<Entry>, BuildHasherDefault<IndexHasher>>;
+type Shard = HashMap<u32, Entries, BuildHasherDefault<IndexHasher>>;
 
 /// A hasher for slot indices, which are dense and not chosen by clients: Fibonacci hashing (Knuth,
 /// volume 3, 6.4).
@@ -70,19 +70,128 @@ impl IntoIterator for Wakers {
     }
 }
 
+/// The entries of a slot, as a sparse set (Briggs and Torczon, 1993). Adding, finding and removing
+/// take constant time, and a walk visits no free position.
+///
+/// The entries have the first `len` positions. When one is removed, the last one moves to its
+/// position. A registration has an index, which does not change. Indices and positions are
+/// permutations of the places' numbers, each the inverse of the other:
+/// `places[places[i].position].index == i`.
+#[derive(Debug, Default)]
+struct Entries {
+    // A vector would need another word for its capacity, in every bucket of the shard.
+    places: Box<[Place]>,
+    len: u32,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// The position of the index that is this place's number.
+    position: u32,
+    /// The index of the position that is this place's number. If the position is free, a later
+    /// registration gets the index.
+    index: u32,
+    /// The entry at this position.
+    entry: Option<Entry>,
+}
+
 #[derive(Debug)]
 struct Entry {
     key: u64,
-    generation: u32,
-    waker: Option<Waker>,
-    /// The last snapshot of the job, once it has been removed.
-    last: Option<Snapshot>,
+    job: Watched,
+}
+
+/// A watcher's job.
+#[derive(Debug)]
+enum Watched {
+    /// The job has not been removed, or the watcher has read its last snapshot.
+    Present {
+        generation: u32,
+        waker: Option<Waker>,
+    },
+    /// The job has been removed, and this is its last snapshot.
+    Removed(Snapshot),
+}
+
+impl Watched {
+    fn generation(&self) -> u32 {
+        match self {
+            Self::Present { generation, .. } => *generation,
+            Self::Removed(last) => last.id().generation,
+        }
+    }
+
+    fn take_waker(&mut self) -> Option<Waker> {
+        match self {
+            Self::Present { waker, .. } => waker.take(),
+            Self::Removed(_) => None,
+        }
+    }
+}
+
+impl Entries {
+    /// Adds an entry, and returns its index.
+    fn add(&mut self, entry: Entry) -> u32 {
+        let len = self.len;
+        if len as usize == self.places.len() {
+            // Most slots have one watcher, and a capacity above one would be most of a watch's
+            // memory.
+            let capacity = (2 * len).max(1);
+            let mut places = std::mem::take(&mut self.places).into_vec();
+            places.reserve_exact((capacity - len) as usize);
+            places.extend((len..capacity).map(|number| Place {
+                position: number,
+                index: number,
+                entry: None,
+            }));
+            self.places = places.into_boxed_slice();
+        }
+        let place = &mut self.places[len as usize];
+        place.entry = Some(entry);
+        self.len += 1;
+        place.index
+    }
+
+    fn find(&mut self, registration: Registration) -> Option<&mut Entry> {
+        let position = self.places.get(registration.index as usize)?.position;
+        let entry = self.places[position as usize].entry.as_mut();
+        // If the registration has left, a later one may have its index.
+        entry.filter(|entry| entry.key == registration.key)
+    }
+
+    /// Removes an entry. The last entry moves to its position.
+    fn remove(&mut self, registration: Registration) -> Option<Entry> {
+        self.find(registration)?;
+        let index = registration.index;
+        let position = self.places[index as usize].position;
+        let removed = self.places[position as usize].entry.take();
+        self.len -= 1;
+        let last = &mut self.places[self.len as usize];
+        let (moved_index, moved) = (last.index, last.entry.take());
+        self.put(position, moved_index, moved);
+        self.put(self.len, index, None);
+        removed
+    }
+
+    /// Stores an index and its entry at a position.
+    fn put(&mut self, position: u32, index: u32, entry: Option<Entry>) {
+        let place = &mut self.places[position as usize];
+        place.index = index;
+        place.entry = entry;
+        self.places[index as usize].position = position;
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        let places = &mut self.places[..self.len as usize];
+        places.iter_mut().filter_map(|place| place.entry.as_mut())
+    }
 }
 
 /// The registration of a watcher.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Registration {
     slot: u32,
+    index: u32,
     key: u64,
 }
 
@@ -132,19 +241,12 @@ impl Watchers {
     pub(crate) fn enter(&self, slot: u32, generation: u32) -> Registration {
         // ORDERING: Relaxed. Keys only have to differ.
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry {
-            key,
-            generation,
-            waker: None,
-            last: None,
-        };
+        let waker = None;
+        let job = Watched::Present { generation, waker };
         let mut shard = self.shard(slot).lock();
-        // Most slots have one watcher, and the default capacity of four would be most of a watch's
-        // memory.
-        let entries = shard.entry(slot).or_insert_with(|| Vec::with_capacity(1));
-        entries.push(entry);
+        let index = shard.entry(slot).or_default().add(Entry { key, job });
         drop(shard);
-        Registration { slot, key }
+        Registration { slot, index, key }
     }
 
     /// Stores `waker` to be woken by the next change, in place of the previous one. Returns the
@@ -153,12 +255,19 @@ impl Watchers {
         // Cloning and dropping a waker is user code: it runs before and after the lock.
         let mut waker = Some(waker.clone());
         let mut shard = self.shard(registration.slot).lock();
-        let entry = shard
-            .get_mut(&registration.slot)?
-            .iter_mut()
-            .find(|entry| entry.key == registration.key)?;
-        std::mem::swap(&mut entry.waker, &mut waker);
-        let last = entry.last.take();
+        let entry = shard.get_mut(&registration.slot)?.find(registration)?;
+        let last = match &mut entry.job {
+            Watched::Present { waker: stored, .. } => {
+                std::mem::swap(stored, &mut waker);
+                None
+            }
+            Watched::Removed(last) => {
+                let (last, waker) = (*last, waker.take());
+                let generation = last.id().generation;
+                entry.job = Watched::Present { generation, waker };
+                Some(last)
+            }
+        };
         drop(shard);
         drop(waker);
         #[cfg(all(test, environment, not(any(loom, shuttle))))]
@@ -172,23 +281,23 @@ impl Watchers {
         let Some(entries) = shard.get_mut(&registration.slot) else {
             return;
         };
-        let removed = entries
-            .iter()
-            .position(|entry| entry.key == registration.key)
-            .map(|position| entries.swap_remove(position));
-        if entries.is_empty() {
-            shard.remove(&registration.slot);
-        }
+        let removed = entries.remove(registration);
+        let empty = (entries.len == 0).then(|| shard.remove(&registration.slot));
         drop(shard);
-        drop(removed);
+        drop((removed, empty));
     }
 
     /// Wakes all watchers of the slot, or defers the wakes until this thread releases its lock.
     #[cold]
     fn wake(&self, slot: u32) {
         let mut shard = self.shard(slot).lock();
-        let entries = shard.get_mut(&slot).into_iter().flatten();
-        let wakers: Wakers = entries.filter_map(|entry| entry.waker.take()).collect();
+        let Some(entries) = shard.get_mut(&slot) else {
+            return;
+        };
+        let wakers = entries
+            .iter_mut()
+            .filter_map(|entry| entry.job.take_waker());
+        let wakers: Wakers = wakers.collect();
         drop(shard);
         defer(wakers.into_iter().map(Deferred::Wake));
     }
@@ -204,10 +313,11 @@ impl Watchers {
         let mut shard = self.shard(slot).lock();
         let entries = shard.get_mut(&slot)?.iter_mut();
         let wakers = entries
-            .filter(|entry| entry.generation == generation)
+            .filter(|entry| entry.job.generation() == generation)
             .filter_map(|entry| {
-                entry.last = Some(last);
-                entry.waker.take()
+                let waker = entry.job.take_waker();
+                entry.job = Watched::Removed(last);
+                waker
             });
         Some(wakers.collect())
     }
@@ -217,9 +327,10 @@ impl Watchers {
     pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
         let (mut watchers, mut empty) = (Vec::new(), 0);
         for shard in &self.shards {
-            for (&slot, entries) in &*shard.lock() {
-                watchers.extend(entries.iter().map(|entry| (slot, entry.generation)));
-                empty += usize::from(entries.is_empty());
+            for (&slot, entries) in &mut *shard.lock() {
+                empty += usize::from(entries.len == 0);
+                let entries = entries.iter_mut();
+                watchers.extend(entries.map(|entry| (slot, entry.job.generation())));
             }
         }
         (watchers, empty)
@@ -228,12 +339,19 @@ impl Watchers {
     /// Returns all wakers, for a registry that is dropped.
     pub(crate) fn take_all(&mut self) -> Wakers {
         let drain = |shard: &CachePadded<Mutex<Shard>>| std::mem::take(&mut *shard.lock());
-        let entries = self
+        let places = self
             .shards
             .iter()
             .map(drain)
             .flat_map(HashMap::into_values)
-            .flatten();
-        entries.filter_map(|entry| entry.waker).collect()
+            .flat_map(|entries| entries.places);
+        let entries = places.filter_map(|place| place.entry);
+        entries
+            .filter_map(|mut entry| entry.job.take_waker())
+            .collect()
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+#[path = "watchers_tests.rs"]
+mod tests;

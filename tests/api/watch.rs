@@ -231,3 +231,64 @@ fn dropped_watch_leaves_the_other_watches_registered() {
         assert_eq!(statuses(&rest(&mut stays)), [Status::Completed]);
     });
 }
+
+/// P9: watches of one job are dropped in varying order, and others are opened. Each change wakes
+/// every watch that is there.
+#[test]
+fn change_wakes_every_watch_after_others_were_dropped() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    let woken = Arc::new(AtomicUsize::new(0));
+    let open = || {
+        let mut watch = job.watch().unwrap();
+        let woken = woken.clone();
+        let count = waker(move || {
+            woken.fetch_add(1, Ordering::SeqCst);
+        });
+        wait(&mut watch, &count);
+        watch
+    };
+    let mut watches: Vec<_> = (0..7).map(|_| open()).collect();
+    for step in 1..=200 {
+        for multiplier in [3, 5] {
+            drop(watches.swap_remove(step * multiplier % watches.len()));
+        }
+        watches.insert(step % watches.len(), open());
+        watches.push(open());
+        let progress = Progress::ratio(step as u64, 1000).unwrap();
+        job.advance(progress).unwrap();
+        assert_eq!(woken.swap(0, Ordering::SeqCst), watches.len());
+        for watch in &mut watches {
+            *watch = open();
+        }
+    }
+    job.complete().unwrap();
+    for watch in &mut watches {
+        assert_eq!(statuses(&rest(watch)), [Status::Completed]);
+    }
+}
+
+/// P9: the watches of several jobs share a slot. Each learns the end of its own job.
+#[test]
+fn removal_reaches_the_watches_of_its_job_alone() {
+    let jobs = JobRegistry::builder().capacity(1).build();
+    let mut watches = Vec::new();
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        let job = jobs.register(()).unwrap();
+        watches.push([(); 3].map(|()| job.watch().unwrap()));
+        job.cancel().unwrap();
+        ends.push(job.snapshot().unwrap());
+        // A dropped watch moves the entry of another one.
+        drop(job.watch().unwrap());
+        job.remove().unwrap();
+    }
+    for (watches, end) in watches.into_iter().zip(ends) {
+        let [first, dropped, third] = watches;
+        drop(dropped);
+        for mut watch in [first, third] {
+            assert_eq!(rest(&mut watch), [end]);
+        }
+    }
+}
