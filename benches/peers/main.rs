@@ -21,6 +21,7 @@ mod peer;
 mod report;
 mod timers;
 mod wakes;
+mod watchers;
 
 use contest::Effort;
 use report::Report;
@@ -53,6 +54,7 @@ fn main() {
     maps::run(&plan, &mut report);
     held::run(&plan, &mut report);
     wakes::run(&plan, &mut report);
+    watchers::run(&plan, &mut report);
     timers::run(&plan, &mut report);
     latency::run(&plan, &mut report);
     report.print();

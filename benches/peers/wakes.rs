@@ -15,7 +15,7 @@ const STEPS: u32 = 20_000;
 
 /// A waker that counts its wakes.
 #[derive(Default)]
-struct CountingWaker(AtomicU32);
+pub struct CountingWaker(pub AtomicU32);
 
 impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
