@@ -19,7 +19,11 @@ const SOURCES: [(&str, &str); 9] = [
 ];
 
 /// Public functions in these files that belong to no registry, job, guard or watch.
-const OTHERS: [&str; 2] = ["JobRegistry::describe_metrics", "JobRegistry::is_clean"];
+const OTHERS: [&str; 3] = [
+    "JobRegistry::describe_metrics",
+    "JobRegistry::is_clean",
+    "Job::log_full_ids",
+];
 
 /// P11: a new call without a row fails here.
 #[test]

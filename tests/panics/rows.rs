@@ -540,11 +540,16 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     row(
         "poll of a watch",
-        "Watch::changed Watch::poll_next",
+        "Watch::changed Watch::poll_next Watch::through_retries",
         LIVE,
         "-P-----",
         |w| w.watchers[A].poll().is_ready().done(),
     ),
+    // The wait returns at once: the watch has not returned the job as it is.
+    row("wait of a watch", "Watch::wait", LIVE, "-------", |w| {
+        let mut watch = w.owner(A).watch().unwrap();
+        watch.wait().is_some().done()
+    }),
     row("drop of a watch", "Watch::drop", LIVE, "-P-----", |w| {
         w.watchers[A].watch = None;
         Done::default()

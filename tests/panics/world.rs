@@ -286,7 +286,7 @@ impl World {
             let name = self
                 .name(&id)
                 .unwrap_or(if id.is_empty() { JOBS[A] } else { NEW });
-            if id != self.removed.to_string() {
+            if id != self.removed.short().to_string() {
                 jobs.get_mut(name).unwrap().events.push(text);
             }
         }
@@ -328,7 +328,10 @@ impl World {
     }
 
     fn name(&self, id: &str) -> Option<&'static str> {
-        let place = self.ids.iter().position(|known| known.to_string() == id)?;
+        let place = self
+            .ids
+            .iter()
+            .position(|known| known.short().to_string() == id)?;
         Some(JOBS[place])
     }
 
@@ -352,7 +355,10 @@ impl World {
                 jobs.cancel(id)
                     .map_err(|error| format!("cancel: {error}"))?;
                 let events = stage::take_events();
-                if !events.iter().any(|(of, _)| *of == Some(id.to_string())) {
+                if !events
+                    .iter()
+                    .any(|(of, _)| *of == Some(id.short().to_string()))
+                {
                     return Err(format!("{id}: its end is not emitted: {events:?}"));
                 }
             }

@@ -56,8 +56,21 @@ fn events_of_a_job_are_emitted_in_order() {
         .iter()
         .map(|(level, fields, _)| {
             let known = [
-                "message", "attempt", "status", "percent", "count", "note", "stalled", "kept",
-                "reason", "call", "pending", "took", "removed",
+                "message",
+                "attempt",
+                "status",
+                "percent",
+                "count",
+                "note",
+                "stalled",
+                "kept",
+                "reason",
+                "call",
+                "pending",
+                "took",
+                "removed",
+                "expired",
+                "cancelled",
             ];
             let part = |name: &&str| Some(format!("{name}={}", fields.get(*name)?));
             let parts: Vec<_> = known.iter().filter_map(part).collect();
@@ -85,7 +98,7 @@ fn events_of_a_job_are_emitted_in_order() {
         "DEBUG message=refused reason=stopping call=request_stop",
         "INFO message=status update attempt=2 status=cancelled percent=50.0 reason=the user left took=0ns",
         "INFO message=cleanup status=cancelled kept=3s",
-        "DEBUG message=cleanup took=0ns removed=1",
+        "DEBUG message=cleanup took=0ns removed=1 expired=0 cancelled=0",
         "DEBUG message=refused reason=gone call=snapshot",
     ];
     assert_eq!(lines, expected);
@@ -287,9 +300,9 @@ fn sweep_emits_the_ends_of_overdue_jobs() {
     let cancelled = vec!["status update", "cancelled", "the user left"];
     let failed = vec!["status update", "failed", "deadline exceeded after 2s"];
     let expected = [
-        ("INFO", stopping.id().to_string(), cancelled),
+        ("INFO", stopping.id().short().to_string(), cancelled),
         ("DEBUG", String::new(), vec!["cleanup"]),
-        ("WARN", late.id().to_string(), failed),
+        ("WARN", late.id().short().to_string(), failed),
         ("DEBUG", String::new(), vec!["cleanup"]),
     ];
     assert_eq!(lines, expected);
