@@ -74,6 +74,7 @@ impl Spec {
         self.perform(thread, call).unwrap_or_else(Ret::Refused)
     }
 
+    #[allow(clippy::too_many_lines)] // an arm for each call
     fn perform(&mut self, thread: u32, call: &Call) -> Result<Ret, Refusal> {
         let (now, limits) = (self.now, self.limits);
         let holds = self.held.contains_key(&thread);

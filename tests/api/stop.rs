@@ -12,6 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(30);
+/// The last millisecond of the grace.
+const JUST_BEFORE: Duration = Duration::from_millis(29_999);
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -50,7 +52,7 @@ fn grace_and_one_sweep_leave_no_stopping_job() {
         assert!(job.is_stop_requested());
     }
     assert_eq!(jobs.counts().stopping, 500);
-    clock.advance(GRACE - ms(1));
+    clock.advance(JUST_BEFORE);
     assert_eq!(jobs.sweep(), Swept::default());
     assert_eq!(jobs.counts().stopping, 500);
     clock.advance(ms(1));
@@ -257,7 +259,7 @@ fn a_stop_ends_with_its_attempt() {
     assert_eq!(end_of(&second), (Status::Running, None));
     // The grace of a later attempt is its own.
     second.request_stop("now").unwrap();
-    clock.advance(GRACE - ms(1));
+    clock.advance(JUST_BEFORE);
     assert_eq!(jobs.sweep().cancelled, 0);
     clock.advance(ms(1));
     assert_eq!(jobs.sweep().cancelled, 1);

@@ -26,7 +26,7 @@ const STEPS: [Step; 17] = [
     ("note", |job| job.note("waiting").unwrap()),
     ("update", |job| job.update(|n| *n += 1).unwrap()),
     ("remove_after", |job| {
-        job.remove_after(Duration::ZERO).unwrap()
+        job.remove_after(Duration::ZERO).unwrap();
     }),
     ("start", |job| job.start().unwrap()),
     ("advance", |job| assert!(job.advance(half()).is_ok())),
@@ -51,7 +51,7 @@ const STEPS: [Step; 17] = [
         assert!(job.lock().unwrap().report(half(), "in it").is_ok());
     }),
     ("request_stop", |job| {
-        assert!(job.request_stop("now").is_ok())
+        assert!(job.request_stop("now").is_ok());
     }),
     ("update of a stopping job", |job| {
         job.update(|n| *n += 1).unwrap();
@@ -265,11 +265,8 @@ fn other_texts_are_no_versions() {
     assert!(huge.parse::<Version>().is_err());
     assert!(format!("{huge}-{huge}").parse::<Version>().is_err());
     let _: &dyn std::error::Error = &"".parse::<Version>().unwrap_err();
-    assert!(
-        "1-1"
-            .parse::<Version>()
-            .is_err_and(|error: ParseVersionError| error == error.clone())
-    );
+    let refused: Result<Version, ParseVersionError> = "1-1".parse();
+    assert_eq!(refused, "0-0".parse());
 }
 
 proptest! {

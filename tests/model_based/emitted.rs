@@ -349,14 +349,14 @@ impl Emitted {
         let (before, after) = (&seen.before.jobs[&name], &seen.after.jobs[&name]);
         let now = seen.after.now;
         let mut events = Vec::new();
-        let (was, ago) = if !before.status().is_ended() {
+        let (was, ago) = if before.status().is_ended() {
+            let ended = before.record.ended.expect("the job has ended");
+            (before.status(), millis(now - ended))
+        } else {
             let mut failed = before.clone();
             assert!(failed.fail_if_stalled(now, &seen.before.limits));
             events.push(Owed::Event(self.end(seen, name, &failed, true)));
             (Status::Failed, Duration::ZERO)
-        } else {
-            let ended = before.record.ended.expect("the job has ended");
-            (before.status(), millis(now - ended))
         };
         self.begin(name, now);
         let fields = [

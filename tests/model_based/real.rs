@@ -79,6 +79,7 @@ impl Real {
         self.try_perform(call).unwrap_or_else(Ret::Refused)
     }
 
+    #[allow(clippy::too_many_lines)] // an arm for each call
     fn try_perform(&mut self, call: &Call) -> Result<Ret, Refusal> {
         // Makes the same call by id or by handle.
         macro_rules! by {
