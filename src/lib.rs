@@ -61,9 +61,10 @@
 //!    registry. They are deferred until the lock is released. Closures, a payload's `clone` and the
 //!    clock may run under the lock of their own job, and under no other. A closure that drops the
 //!    last handle of a registry drops it immediately, with its payloads.
-//! 8. The inner locks (free list, due queue, watchers) are leaves: no other lock is taken under
-//!    them. The free list alone has several, and takes them in one order. Under the lock of a job's
-//!    times and texts, only leaves are taken.
+//! 8. The inner locks (free list, due queue, oldest ended jobs, watchers) are leaves: no other lock
+//!    is taken under them. The free list alone has several, and takes them in one order. Under the
+//!    lock of a job's times and texts, only leaves are taken. The lock of [`Keys`] is taken before
+//!    those of the free list and of an empty slot, and before no other.
 //!
 //! From 6, 7 and 8 it follows that no cycle of waits can exist. A thread that waits for a job's
 //! lock holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock
@@ -76,8 +77,8 @@
 //! [`read`](JobRegistry::read) return one instant of one job.
 //!
 //! Calls that cover several jobs are not atomic. [`iter`](JobRegistry::iter),
-//! [`counts`](JobRegistry::counts) and [`stalled`](JobRegistry::stalled) read each job at a
-//! different instant. [`len`](JobRegistry::len) may differ from the sum of the counts while jobs
+//! [`page`](JobRegistry::page), [`counts`](JobRegistry::counts) and
+//! [`stalled`](JobRegistry::stalled) read each job at a different instant. [`len`](JobRegistry::len) may differ from the sum of the counts while jobs
 //! come and go. [`sweep`](JobRegistry::sweep) and [`fail_stalled`](JobRegistry::fail_stalled) make
 //! one step for each job that they change.
 //!
@@ -122,6 +123,7 @@ pub use crate::core::removal::Swept;
 pub use api::builder::Builder;
 pub use api::guard::JobGuard;
 pub use api::job::Job;
+pub use api::keys::{Key, KeyLife, Keys, Once};
 pub use api::registry::JobRegistry;
 pub use api::watch::Watch;
 #[cfg(feature = "tokio")]
@@ -133,6 +135,7 @@ pub use telemetry::log_full_ids;
 #[cfg(feature = "tokio")]
 pub use types::clock::TokioClock;
 pub use types::clock::{Clock, ManualClock, SystemClock};
+pub use types::cursor::{Cursor, Page, ParseCursorError};
 pub use types::error::{
     Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
@@ -144,6 +147,7 @@ pub use types::progress::{Progress, ProgressError};
 pub use types::snapshot::{Counts, Details, Record, Snapshot, Times};
 pub use types::status::Status;
 pub use types::version::{ParseVersionError, Version};
+pub use types::when_full::WhenFull;
 
 /// The guarantee for the checkers: the changes of a slot that any thread may make.
 #[cfg(test)]

@@ -65,6 +65,7 @@ impl Fixture {
             .capacity(4)
             .retention(Duration::MAX)
             .stall_after(judge::STALL_AFTER)
+            .sweep_on_register(true)
             .build();
         clock.advance(Duration::from_millis(now));
         // This allocates the first chunk and leaves the slot free and vacant in the real memory.

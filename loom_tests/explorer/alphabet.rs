@@ -164,8 +164,8 @@ impl Letter {
             Self::FailStalled => Call::FailStalled,
             // A stalled job fails first, which other threads may see.
             Self::Retry => return vec![Call::Verdict(BY_ID), Call::Retry(BY_ID)],
-            // Without a reaper, `register` removes up to two due jobs, and one more if there is no
-            // room.
+            // With `sweep_on_register`, `register` removes up to two due jobs, and one more if
+            // there is no room.
             Self::Register => {
                 return vec![
                     Call::Expire(JOB, NOW),

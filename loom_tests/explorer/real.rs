@@ -129,6 +129,7 @@ fn begin(start: Start) -> Shared {
         builder
             .capacity(limits.capacity)
             .retention(limits.retention)
+            .sweep_on_register(true)
             .stall_after(limits.stall_after)
             .stop_grace(limits.stop_grace)
     });

@@ -232,12 +232,18 @@ where
     (a.join().unwrap(), b.join().unwrap())
 }
 
-/// Builds a registry whose clock moves only by hand, and returns it with its clock.
+/// Builds a registry whose clock moves only by hand and whose registrations sweep, and returns it
+/// with its clock.
 pub(super) fn registry<T: Send + 'static>(
     build: impl FnOnce(Builder<T>) -> Builder<T>,
 ) -> (JobRegistry<T>, ModelClock) {
     let clock = ModelClock::new();
-    let jobs = build(JobRegistry::builder().clock(clock.clone())).build();
+    let jobs = build(
+        JobRegistry::builder()
+            .clock(clock.clone())
+            .sweep_on_register(true),
+    )
+    .build();
     (jobs, clock)
 }
 

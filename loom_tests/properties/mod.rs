@@ -6,6 +6,7 @@ mod p01_forward_only;
 mod p02_one_ending;
 mod p03_no_lost_update;
 mod p04_no_use_after_cleanup;
+mod p04_one_job_for_a_key;
 mod p05_no_early_cleanup;
 mod p06_no_leak;
 mod p07_no_deadlock;

@@ -5,8 +5,8 @@
 //!
 //! * A `sweep` is a [`Call::Expire`] for each live job that it ends, and a [`Call::Collect`] for
 //!   each job that it removes, if other calls can come in between.
-//! * A `register` that sweeps is up to two [`Call::Collect`]s, of due jobs of its choice, and
-//!   then the [`Call::Register`].
+//! * A `register` with `sweep_on_register` is up to two [`Call::Collect`]s, of due jobs of its
+//!   choice, and then the [`Call::Register`].
 //! * A `retry` of a stalled job is a [`Call::Verdict`] and then the [`Call::Retry`].
 //!
 //! The enclosing module says where the types come from: `mod api { pub use job_registry::*; }`.

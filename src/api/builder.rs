@@ -5,6 +5,7 @@ use crate::core::registry_state::{Hook, RegistryState, Settings};
 use crate::sync::Arc;
 use crate::types::clock::{Clock, NEVER, SystemClock, millis_up};
 use crate::types::snapshot::Record;
+use crate::types::when_full::WhenFull;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Builder<T> {
     stop_grace: Duration,
     clock: Option<Box<dyn Clock>>,
     on_remove: Option<Hook<T>>,
+    sweep_on_register: bool,
+    when_full: WhenFull,
     first_generation: u32,
 }
 
@@ -29,6 +32,8 @@ impl<T: Send + 'static> Builder<T> {
             stop_grace: Duration::from_secs(30),
             clock: None,
             on_remove: None,
+            sweep_on_register: false,
+            when_full: WhenFull::default(),
             first_generation: 1, // 0 is the generation of a slot's heartbeat word before its first job
         }
     }
@@ -80,6 +85,77 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
+    /// Whether [`register`](JobRegistry::register) also removes due jobs. Default `false`: a
+    /// registration runs no hook and no payload's destructor, and [`sweep`](JobRegistry::sweep) and
+    /// the reaper carry removals out.
+    ///
+    /// With `true`, each registration removes up to two due jobs. At capacity it removes one more,
+    /// if a job is due whose lock is free. Memory then stays bounded without a reaper. The removal
+    /// hook and the payloads' destructors run on the registering thread, under no lock of the
+    /// registry. They must therefore take no lock that a thread holds while it registers. On a
+    /// thread that holds a job's lock, and within a sweep of the same registry, a registration
+    /// removes nothing.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    /// use std::time::Duration;
+    ///
+    /// let jobs = JobRegistry::builder()
+    ///     .retention(Duration::ZERO)
+    ///     .sweep_on_register(true)
+    ///     .build();
+    /// jobs.register("first")?.cancel()?;
+    /// std::thread::sleep(Duration::from_millis(2));
+    /// let second = jobs.register("second")?;
+    /// assert_eq!(jobs.len(), 1, "the first has been removed");
+    /// # drop(second);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sweep_on_register(mut self, sweeps: bool) -> Self {
+        self.sweep_on_register = sweeps;
+        self
+    }
+
+    /// What a registration does at capacity. By default it is refused with
+    /// [`Full`](crate::RegisterError::Full).
+    ///
+    /// [`WhenFull::RemoveOldestEnded`] removes the ended job with the earliest end whose lock is
+    /// free, and registers. The job's retention is ignored, also one of `Duration::MAX`. Ends in
+    /// the same millisecond have no order. The registration is refused if no job has ended. A
+    /// retried job counts from the end of its last attempt. A job that is locked when the registry
+    /// looks for candidates may be passed over.
+    ///
+    /// The removal hook and the payload's destructor then run on the registering thread, under no
+    /// lock of the registry, since that caller asked for room there and then. A panic of either is
+    /// counted in [`removal_panics`](JobRegistry::removal_panics), and the registration goes on. On
+    /// a thread that holds a job's lock, and within a sweep of the same registry, neither may run:
+    /// a registration at capacity is refused there.
+    ///
+    /// One scan over all jobs collects the oldest sixteenth of the capacity, in 24 bytes for each.
+    /// Later registrations take from these, and only then is there another scan. A registration
+    /// that is refused because no job has ended has scanned all jobs.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, LookupError, WhenFull};
+    ///
+    /// let jobs = JobRegistry::builder()
+    ///     .capacity(2)
+    ///     .when_full(WhenFull::RemoveOldestEnded)
+    ///     .build();
+    /// let first = jobs.register("first")?.detach();
+    /// let second = jobs.register("second")?;
+    /// jobs.cancel(first)?;
+    /// let third = jobs.register("third")?;
+    /// assert_eq!(jobs.snapshot(first), Err(LookupError::Gone));
+    /// assert!(jobs.register("fourth").is_err(), "both jobs are live");
+    /// # drop((second, third));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
     /// Generation of new slots, for tests of what happens when generations run out.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn first_generation(mut self, generation: u32) -> Self {
@@ -100,6 +176,8 @@ impl<T: Send + 'static> Builder<T> {
             stall_after: self.stall_after.map_or(NEVER, millis_up),
             stop_grace: millis_up(self.stop_grace),
             on_remove: self.on_remove,
+            sweep_on_register: self.sweep_on_register,
+            when_full: self.when_full,
         };
         let state = RegistryState::new(self.capacity, self.first_generation, clock, settings);
         JobRegistry {
@@ -115,6 +193,8 @@ impl<T> fmt::Debug for Builder<T> {
             .field("retention", &self.retention)
             .field("stall_after", &self.stall_after)
             .field("stop_grace", &self.stop_grace)
+            .field("sweep_on_register", &self.sweep_on_register)
+            .field("when_full", &self.when_full)
             .finish_non_exhaustive()
     }
 }

@@ -3,5 +3,6 @@
 pub(crate) mod builder;
 pub(crate) mod guard;
 pub(crate) mod job;
+pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod watch;

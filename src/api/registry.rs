@@ -10,6 +10,7 @@ use crate::core::removal::Swept;
 use crate::sync::deferred::holds_lock;
 use crate::sync::{Arc, Ordering};
 use crate::telemetry::{Event, Refusal, emit, refused};
+use crate::types::cursor::{Cursor, Page};
 use crate::types::error::{
     LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
     WouldDeadlock,
@@ -78,9 +79,10 @@ impl<T: Send + 'static> JobRegistry<T> {
 
     /// Registers a pending job and returns its owner.
     ///
-    /// Without a reaper, this also removes up to two jobs that are due, so that memory stays
-    /// bounded if no code calls [`sweep`](Self::sweep). At capacity it removes one more, if a job
-    /// is due whose lock is free.
+    /// It removes no job, and runs no hook and no destructor, unless
+    /// [`sweep_on_register`](Builder::sweep_on_register) or [`when_full`](Builder::when_full) asks
+    /// for it. Ended jobs count against the capacity until [`sweep`](Self::sweep), the reaper or
+    /// [`remove`](Self::remove) removes them.
     ///
     /// # Errors
     ///
@@ -664,6 +666,44 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// None.
     pub fn iter(&self) -> impl Iterator<Item = Snapshot> {
         self.state.snapshots()
+    }
+
+    /// Returns up to `n` jobs from a cursor on, and the cursor of the next page. A walk begins at
+    /// `Cursor::default()` and ends with a page without a next one.
+    ///
+    /// A job that is there throughout the walk comes exactly once, and every job at most once. A
+    /// job that is registered or removed during the walk may or may not come. Each is read when the
+    /// walk reaches it. The order is that of the registry's slots, which is not the order of
+    /// registration. Nothing is stored between the calls: a cursor stays valid for the registry's
+    /// life.
+    ///
+    /// A page may have fewer than `n` jobs only if it is the last. The last page may be empty. With
+    /// an `n` of 0, the page is empty and its next cursor is `cursor`. A cursor of another registry,
+    /// or one that a client made up, gives some of the jobs, or an empty last page.
+    ///
+    /// # Locking
+    ///
+    /// None. The call passes over free slots, and thus takes the time of an [`iter`](Self::iter) at
+    /// most.
+    ///
+    /// ```
+    /// use job_registry::{Cursor, JobRegistry};
+    ///
+    /// let jobs = JobRegistry::new();
+    /// for name in ["intro", "deck", "outro"] {
+    ///     let _ = jobs.register(name)?.detach();
+    /// }
+    /// let first = jobs.page(Cursor::default(), 2);
+    /// assert_eq!(first.jobs.len(), 2);
+    /// // The client sends the cursor back as text.
+    /// let text = first.next.expect("there is a third job").to_string();
+    /// let last = jobs.page(text.parse()?, 2);
+    /// assert_eq!((last.jobs.len(), last.next), (1, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn page(&self, cursor: Cursor, n: usize) -> Page {
+        self.state.page(cursor, n)
     }
 
     /// Counts the jobs of each status by a scan, as [`iter`](Self::iter) does.

@@ -8,6 +8,7 @@ pub(crate) mod lookup;
 pub(crate) mod registry_state;
 pub(crate) mod removal;
 pub(crate) mod retry;
+pub(crate) mod room;
 pub(crate) mod stall;
 #[cfg(feature = "tokio")]
 pub(crate) mod tasks;

@@ -2,6 +2,7 @@
 
 use crate::core::due_queue::DueQueue;
 use crate::core::lookup::JobRef;
+use crate::core::room::OldestEnded;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::free_list::NoSlot;
 use crate::slots::slot::Slot;
@@ -9,26 +10,28 @@ use crate::slots::table::Table;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::deferred::{Deferred, defer};
 use crate::sync::panics::Panics;
-use crate::sync::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 use crate::types::clock::{Clock, Timeline, millis};
+use crate::types::cursor::{Cursor, Page};
 use crate::types::error::RegisterError;
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::id::IdKey;
 use crate::types::options::Options;
 use crate::types::snapshot::{Record, Snapshot};
 use crate::types::state_word::StateWord;
+use crate::types::when_full::WhenFull;
 use std::convert::Infallible;
+use std::time::Duration;
 
 pub(crate) struct RegistryState<T> {
     pub(crate) table: Table<T>,
     pub(crate) due: CachePadded<DueQueue>,
+    pub(crate) oldest_ended: OldestEnded,
     pub(crate) timeline: Timeline,
     pub(crate) id_key: IdKey,
     pub(crate) settings: Settings<T>,
     /// Number of removals in which user code panicked.
     pub(crate) removal_panics: AtomicU64,
-    /// Number of running reapers. Without one, `register` sweeps up to two entries.
-    pub(crate) reapers: AtomicUsize,
     /// 1 once a job with a stall limit of its own has been registered.
     pub(crate) own_stall_limits: AtomicU64,
     #[cfg(feature = "tokio")]
@@ -44,10 +47,34 @@ pub(crate) struct Settings<T> {
     /// Milliseconds; `NEVER` if a stopping job is not cancelled.
     pub(crate) stop_grace: u64,
     pub(crate) on_remove: Option<Hook<T>>,
+    /// Whether `register` sweeps up to two entries, and one more job at capacity.
+    pub(crate) sweep_on_register: bool,
+    pub(crate) when_full: WhenFull,
 }
 
 /// The callback of the builder's `on_remove`.
 pub(crate) type Hook<T> = Box<dyn Fn(&Record<T>) + Send + Sync>;
+
+/// An empty slot that belongs to a registration. The slot becomes free again if this is dropped.
+pub(crate) struct Reservation<'a, T> {
+    table: &'a Table<T>,
+    slot: Slot<'a, T>,
+}
+
+impl<'a, T> Reservation<'a, T> {
+    /// Returns the slot, which the caller publishes.
+    fn into_slot(self) -> Slot<'a, T> {
+        let slot = self.slot;
+        std::mem::forget(self);
+        slot
+    }
+}
+
+impl<T> Drop for Reservation<'_, T> {
+    fn drop(&mut self) {
+        self.table.give_back(self.slot.index);
+    }
+}
 
 impl<T> RegistryState<T> {
     pub(crate) fn new(
@@ -59,11 +86,11 @@ impl<T> RegistryState<T> {
         Self {
             table: Table::new(capacity, first_generation),
             due: CachePadded(DueQueue::new()),
+            oldest_ended: OldestEnded::new(),
             timeline: Timeline::new(clock),
             id_key: IdKey::new(),
             settings,
             removal_panics: AtomicU64::new(0),
-            reapers: AtomicUsize::new(0),
             own_stall_limits: AtomicU64::new(0),
             #[cfg(feature = "tokio")]
             tasks: crate::core::tasks::Tasks::default(),
@@ -74,43 +101,79 @@ impl<T> RegistryState<T> {
         millis(self.timeline.elapsed())
     }
 
-    /// Registers a pending job: puts the payload into a free slot and publishes the job. Without a
-    /// reaper, it first sweeps up to two entries, and it removes a due job if the registry is full.
+    /// Registers a pending job. With `sweep_on_register`, it first sweeps up to two entries.
     pub(crate) fn register(
         &self,
         payload: T,
         options: Options,
     ) -> Result<FencedId, RegisterError<T>> {
-        let mut elapsed = self.timeline.elapsed();
-        // ORDERING: Relaxed. Whether a reaper has just come or gone makes no difference.
-        let has_reaper = self.reapers.load(Ordering::Relaxed) > 0;
-        if !has_reaper && self.sweep_incrementally(millis(elapsed)) {
-            // Hooks and destructors may have taken long.
-            elapsed = self.timeline.elapsed();
-        }
-        let slot = loop {
-            match self.table.take() {
-                Ok(slot) => break slot,
-                Err(NoSlot::Full) if !has_reaper && self.make_room(millis(elapsed)) => {
-                    elapsed = self.timeline.elapsed();
-                }
+        let mut now = self.sweep_to_register();
+        loop {
+            match self.reserve() {
+                Ok(reservation) => return Ok(self.publish(reservation, payload, options, now)),
+                Err(NoSlot::Full) if self.make_room(millis(now)) => now = self.timeline.elapsed(),
                 Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
                 Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
             }
-        };
+        }
+    }
+
+    /// Sweeps as `sweep_on_register` asks for. Returns the time of the registration, which is after
+    /// the sweep: hooks and destructors may have taken long.
+    pub(crate) fn sweep_to_register(&self) -> Duration {
+        let now = self.timeline.elapsed();
+        if self.settings.sweep_on_register && self.sweep_incrementally(millis(now)) {
+            self.timeline.elapsed()
+        } else {
+            now
+        }
+    }
+
+    /// Removes a job from a full registry, as the settings permit: a due one, or the one with the
+    /// earliest end. Returns whether there was one. The caller holds no lock.
+    #[cold]
+    pub(crate) fn make_room(&self, now: u64) -> bool {
+        let Settings {
+            sweep_on_register,
+            when_full,
+            ..
+        } = self.settings;
+        sweep_on_register && self.sweep_one_job(now)
+            || when_full == WhenFull::RemoveOldestEnded && self.remove_oldest_ended(now)
+    }
+
+    /// Takes an empty slot for a job. It runs no user code and waits for no job's lock.
+    pub(crate) fn reserve(&self) -> Result<Reservation<'_, T>, NoSlot> {
+        let slot = self.table.take()?;
+        Ok(Reservation {
+            table: &self.table,
+            slot,
+        })
+    }
+
+    /// Puts the payload into a reserved slot and publishes its job, which is pending. It runs no
+    /// user code and waits for no job's lock.
+    pub(crate) fn publish(
+        &self,
+        reservation: Reservation<'_, T>,
+        payload: T,
+        options: Options,
+        now: Duration,
+    ) -> FencedId {
+        let slot = reservation.into_slot();
         let generation = slot.state().generation();
         // This lock needs no permit: the slot is empty, and a thread that holds its lock releases
         // it immediately. Registering therefore works under a guard.
         let empty = slot.body.payload.lock().replace(payload);
         debug_assert!(empty.is_none());
-        slot.body.info.lock().register(elapsed, options);
+        slot.body.info.lock().register(now, options);
         if options.own_stall_after().is_some() {
             // ORDERING: Relaxed. The publication of the job below releases it.
             self.own_stall_limits.store(1, Ordering::Relaxed);
         }
         // The heartbeat word is opened before the nonce is stored. A thread that loads this nonce
         // therefore sees the new heartbeat word, and no word of the previous job.
-        slot.open(generation, millis(elapsed));
+        slot.open(generation, millis(now));
         // ORDERING: Release pairs with the Acquire in `has_nonce_of`.
         let nonce = self.id_key.id(slot.index, generation).nonce;
         slot.nonce.store(nonce, Ordering::Release);
@@ -126,9 +189,9 @@ impl<T> RegistryState<T> {
             attempt: Some(1),
         };
         if options != Options::new() {
-            self.schedule_deadline(self.job(id), millis(elapsed));
+            self.schedule_deadline(self.job(id), millis(now));
         }
-        Ok(id)
+        id
     }
 
     /// Queues a job that has just been published for its deadline, if it has one. An entry before
@@ -155,6 +218,29 @@ impl<T> RegistryState<T> {
             let id = || self.id_in(slot, word.generation());
             wanted(slot, word, heartbeat).then(|| Snapshot::new(id(), word, heartbeat, revision))?
         })
+    }
+
+    /// Returns up to `most` jobs in the order of their slots, from `from` on, and the cursor of the
+    /// next page. A job keeps its slot, so that a walk comes to it once.
+    pub(crate) fn page(&self, from: Cursor, most: usize) -> Page {
+        let (mut jobs, mut next) = (Vec::new(), from);
+        while jobs.len() < most {
+            let Some(slot) = self.table.get(next.slot) else {
+                return Page { jobs, next: None };
+            };
+            // Indices of slots are far below the largest number.
+            next.slot += 1;
+            let (word, heartbeat, revision) = slot.load_all();
+            let id = || self.id_in(slot, word.generation());
+            let snapshot = word
+                .status()
+                .and_then(|_| Snapshot::new(id(), word, heartbeat, revision));
+            jobs.extend(snapshot);
+        }
+        Page {
+            jobs,
+            next: Some(next),
+        }
     }
 
     /// Returns both words of every slot, also of vacant ones. If a waker panics, `next` panics, and

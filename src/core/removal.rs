@@ -264,7 +264,7 @@ impl<'a, T> LockedJob<'a, T> {
 
     /// Removes the job if it has ended, even if user code panics. `fallback` is the time if the
     /// clock panics.
-    fn remove_into(self, fallback: u64, swept: &mut Swept) {
+    pub(super) fn remove_into(self, fallback: u64, swept: &mut Swept) {
         let registry = self.registry;
         let now = ON.then(|| contain(|| registry.now())).flatten();
         let Some(mut removed) = self.vacate(now.unwrap_or(fallback)) else {
@@ -325,15 +325,14 @@ impl<T> RegistryState<T> {
         self.sweep_within(Limits::NONE, self.now())
     }
 
-    /// Sweeps at most two entries, for a registry without a reaper. Returns whether a job was
-    /// removed.
+    /// Sweeps at most two entries. Returns whether it did anything.
     pub(crate) fn sweep_incrementally(&self, now: u64) -> bool {
-        self.sweep_within(Limits::INCREMENT, now).removed > 0
+        self.sweep_within(Limits::INCREMENT, now) != Swept::default()
     }
 
     /// Removes the first due job whose lock is free. Returns whether there was one.
     #[cold]
-    pub(crate) fn make_room(&self, now: u64) -> bool {
+    pub(crate) fn sweep_one_job(&self, now: u64) -> bool {
         self.sweep_within(Limits::ONE_JOB, now).removed > 0
     }
 
@@ -445,14 +444,14 @@ thread_local! {
     static SWEEPING: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
-/// The permission of this thread to sweep a registry. Without it, a hook or destructor that sweeps
-/// or registers would recurse until the stack overflows.
-struct Sweeping(());
+/// The permission of this thread to sweep a registry, or to make room in it. Without it, a hook or
+/// destructor that sweeps or registers would recurse until the stack overflows.
+pub(super) struct Sweeping(());
 
 impl Sweeping {
     /// Returns `None` within a sweep of the same registry, and while the thread's locals are
     /// destroyed.
-    fn enter(registry: usize) -> Option<Self> {
+    pub(super) fn enter(registry: usize) -> Option<Self> {
         let entered = SWEEPING.try_with(|sweeping| {
             let mut sweeping = sweeping.borrow_mut();
             let is_first = !sweeping.contains(&registry);

@@ -2,7 +2,6 @@
 
 use crate::api::registry::JobRegistry;
 use crate::core::registry_state::RegistryState;
-use crate::sync::Ordering;
 use crate::sync::panics::contain;
 use std::sync::Weak;
 use std::time::Duration;
@@ -17,7 +16,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// The task does not keep the registry alive. It ends at its first period after the registry
     /// has been dropped, and continues after a [`shutdown`](Self::shutdown). Abort the returned
-    /// handle to stop it earlier. While it runs, [`register`](Self::register) does not sweep.
+    /// handle to stop it earlier.
     ///
     /// # Panics
     ///
@@ -43,8 +42,6 @@ impl<T: Send + 'static> JobRegistry<T> {
     #[allow(clippy::must_use_candidate)] // most callers drop the handle
     pub fn spawn_reaper(&self, period: Duration) -> JoinHandle<()> {
         let runtime = tokio::runtime::Handle::current();
-        // ORDERING: Relaxed, as in `register`.
-        self.state.reapers.fetch_add(1, Ordering::Relaxed);
         let reaper = Reaper(std::sync::Arc::downgrade(&self.state));
         runtime.spawn(reaper.run(period.max(Duration::from_millis(1))))
     }
@@ -71,15 +68,6 @@ impl<T: Send + 'static> Reaper<T> {
             };
             // An error means that the runtime is shutting down.
             let _ = tokio::task::spawn_blocking(|| contain(sweep)).await;
-        }
-    }
-}
-
-impl<T> Drop for Reaper<T> {
-    fn drop(&mut self) {
-        if let Some(registry) = self.0.upgrade() {
-            // ORDERING: Relaxed, as in `register`.
-            registry.reapers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The errors: one small enum for each kind of call. A call that returns an error has not changed
 //! the job.
 
+use crate::types::cursor::ParseCursorError;
 use crate::types::id::ParseIdError;
 use crate::types::progress::ProgressError;
 use crate::types::status::Status;
@@ -330,6 +331,8 @@ errors! {
         NotAnId = "not_an_id" => "not a job id: expected 22 letters and digits",
         /// The text is not a version.
         NotAVersion = "not_a_version" => "not a version of a job",
+        /// The text is not a cursor.
+        NotACursor = "not_a_cursor" => "not a cursor: expected the text of one",
         /// The progress is NaN.
         NotANumber = "not_a_number" => "progress is not a number",
         /// The progress is below 0 % or above 100 %, or infinite.
@@ -378,5 +381,11 @@ impl From<ParseIdError> for Error {
 impl From<ParseVersionError> for Error {
     fn from(_: ParseVersionError) -> Self {
         Self::NotAVersion
+    }
+}
+
+impl From<ParseCursorError> for Error {
+    fn from(_: ParseCursorError) -> Self {
+        Self::NotACursor
     }
 }

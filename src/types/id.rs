@@ -156,12 +156,7 @@ impl IdKey {
     ///
     /// If the operating system's random generator fails.
     pub(crate) fn new() -> Self {
-        let mut key = [0; 16];
-        // In a model, all executions must be the same, so the key is constant.
-        if !cfg!(all(test, any(loom, shuttle, environment))) {
-            getrandom::fill(&mut key).expect("the operating system's random generator failed");
-        }
-        Self { key }
+        Self { key: secret_key() }
     }
 
     /// Returns whether the id is one of this registry's, now or at any time.
@@ -178,6 +173,20 @@ impl IdKey {
             slot,
         }
     }
+}
+
+/// Returns a key from the operating system's random generator.
+///
+/// # Panics
+///
+/// If the generator fails.
+pub(crate) fn secret_key() -> [u8; 16] {
+    let mut key = [0; 16];
+    // In a model, all executions must be the same, so the key is constant.
+    if !cfg!(all(test, any(loom, shuttle, environment))) {
+        getrandom::fill(&mut key).expect("the operating system's random generator failed");
+    }
+    key
 }
 
 impl fmt::Debug for IdKey {

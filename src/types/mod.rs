@@ -1,6 +1,7 @@
 //! Plain values: the public ones, and the two words that encode a job's state.
 
 pub(crate) mod clock;
+pub(crate) mod cursor;
 pub(crate) mod error;
 #[cfg(feature = "tokio")]
 pub(crate) mod failure;
@@ -15,3 +16,4 @@ pub(crate) mod snapshot;
 pub(crate) mod state_word;
 pub(crate) mod status;
 pub(crate) mod version;
+pub(crate) mod when_full;

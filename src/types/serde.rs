@@ -1,6 +1,7 @@
 //! The serde forms of ids, versions, statuses, progress, snapshots and errors. They are part of the API:
 //! `docs/guide/observability.md` documents them, and `tests/api/serde.rs` checks them.
 
+use crate::types::cursor::{Cursor, ParseCursorError};
 use crate::types::error::{
     Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
@@ -14,28 +15,28 @@ use serde_core::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;
 use std::time::Duration;
 
-/// Serializes as the text that `Display` prints, and deserializes it by `FromStr`.
+/// Implements both traits by `Display` and `FromStr`.
 macro_rules! texts {
-    ($($type:ident: $expecting:literal;)*) => {$(
-        /// Serializes as its text.
-        impl Serialize for $type {
+    ($($(#[$doc:meta])* $name:ident: $expected:literal;)*) => {$(
+        $(#[$doc])*
+        impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $type {
+        impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Text;
 
                 impl Visitor<'_> for Text {
-                    type Value = $type;
+                    type Value = $name;
 
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
+                        f.write_str($expected)
                     }
 
-                    fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<$type, E> {
+                    fn visit_str<E: serde_core::de::Error>(self, text: &str) -> Result<$name, E> {
                         text.parse()
                             .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
                     }
@@ -48,7 +49,11 @@ macro_rules! texts {
 }
 
 texts! {
+    /// Serializes as the id's 22 letters and digits.
     JobId: "a job id of 22 letters and digits";
+    /// Serializes as the cursor's text.
+    Cursor: "the text of a cursor";
+    /// Serializes as the version's text.
     Version: "a version of a job";
 }
 
@@ -211,6 +216,7 @@ errors! {
     ProgressError: |this| this.name(), None;
     ParseIdError: |this| this.name(), None;
     ParseVersionError: |this| this.name(), None;
+    ParseCursorError: |this| this.name(), None;
 }
 
 /// Serializes like the other errors, without the payload, which belongs to the caller.

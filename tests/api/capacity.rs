@@ -2,6 +2,7 @@
 
 use crate::watchdog::in_time;
 use job_registry::{JobId, JobRegistry, ManualClock, RegisterError};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +13,7 @@ fn full(capacity: usize) -> (JobRegistry<usize>, Vec<JobId>) {
         .clock(ManualClock::new())
         .capacity(capacity)
         .retention(Duration::ZERO)
+        .sweep_on_register(true)
         .build();
     let ids: Vec<_> = (0..capacity)
         .map(|payload| jobs.register(payload).unwrap().detach())
@@ -88,6 +90,7 @@ fn register_finds_the_due_job_behind_early_entries() {
         let jobs = JobRegistry::builder()
             .clock(clock.clone())
             .capacity(300)
+            .sweep_on_register(true)
             .build();
         let end = |delay| {
             let id = jobs.register(0).unwrap().detach();
@@ -109,6 +112,34 @@ fn register_finds_the_due_job_behind_early_entries() {
     });
 }
 
+/// P7: by default, `register` runs no hook and no destructor, however many jobs are due, and is
+/// refused at capacity.
+#[test]
+fn register_removes_nothing_by_default() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .capacity(3)
+            .retention(Duration::ZERO)
+            .on_remove(|_| panic!("a registration removes nothing"))
+            .build();
+        let payload = Arc::new(());
+        for _ in 0..2 {
+            let id = jobs.register(payload.clone()).unwrap().detach();
+            jobs.cancel(id).unwrap();
+        }
+        clock.advance(Duration::from_secs(1));
+        let last = jobs.register(payload.clone()).unwrap();
+        let refused = jobs.register(payload.clone()).unwrap_err();
+        assert!(matches!(refused, RegisterError::Full(_)), "{refused:?}");
+        drop(refused);
+        assert_eq!((jobs.len(), Arc::strong_count(&payload)), (3, 4));
+        assert_eq!(jobs.sweep().removed, 2);
+        drop(last);
+    });
+}
+
 /// The registration time is read after the removals that make room for the job.
 #[test]
 fn registration_time_is_after_the_removals_that_make_room() {
@@ -119,6 +150,7 @@ fn registration_time_is_after_the_removals_that_make_room() {
         let jobs = JobRegistry::builder()
             .clock(clock.clone())
             .retention(MINUTE)
+            .sweep_on_register(true)
             .on_remove(move |_| slow.advance(MINUTE))
             .build();
         let old = jobs.register(()).unwrap().detach();

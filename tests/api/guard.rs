@@ -125,6 +125,7 @@ fn sweep_under_a_guard_removes_nothing() {
             .clock(clock.clone())
             .retention(Duration::ZERO)
             .stall_after(Duration::ZERO)
+            .sweep_on_register(true)
             .on_remove(|_| ())
             .build();
         let held = jobs.register(0).unwrap();

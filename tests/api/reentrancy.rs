@@ -133,6 +133,7 @@ fn hook_may_call_anything() {
             let calls = Arc::new(AtomicUsize::new(0));
             let jobs = JobRegistry::builder()
                 .retention(Duration::ZERO)
+                .sweep_on_register(true)
                 .on_remove({
                     let (own, calls) = (own.clone(), calls.clone());
                     move |_| {
@@ -175,7 +176,10 @@ fn payload_drop_may_call_anything() {
     for removal in [sweep, remove, register] {
         in_time(move || {
             let shared = Arc::new(Shared::default());
-            let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
+            let jobs = JobRegistry::builder()
+                .retention(Duration::ZERO)
+                .sweep_on_register(true)
+                .build();
             *shared.0.lock().unwrap() = Some(jobs.clone());
             let id = jobs
                 .register(CallsBack(Some(shared.clone())))
@@ -241,7 +245,8 @@ fn destructors_that_register_start_no_nested_sweep() {
     in_time(|| {
         let clock = ManualClock::new();
         let builder = JobRegistry::builder().clock(clock.clone());
-        let jobs = builder.retention(Duration::from_secs(1)).build();
+        let builder = builder.retention(Duration::from_secs(1));
+        let jobs = builder.sweep_on_register(true).build();
         let many = 20_000;
         for _ in 0..many {
             let id = jobs

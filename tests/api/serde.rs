@@ -3,8 +3,8 @@
 
 use crate::near_texts;
 use job_registry::{
-    JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError, ReadError,
-    RegisterError, RemoveError, RetryError, Status, StepError, Version,
+    Cursor, JobId, JobRegistry, LockError, LookupError, ManualClock, Progress, ProgressError,
+    ReadError, RegisterError, RemoveError, RetryError, Status, StepError, Version,
 };
 use serde_json::{Value, from_value, json, to_value};
 use std::time::Duration;
@@ -265,6 +265,7 @@ fn error_has_a_name_a_message_and_maybe_a_status() {
             form("deck".parse::<Version>().unwrap_err()),
             "not_a_version",
         ),
+        (form("-1".parse::<Cursor>().unwrap_err()), "not_a_cursor"),
     ];
     for (form, name) in named {
         assert_eq!(form["error"], json!(name));
@@ -279,4 +280,19 @@ fn error_has_a_name_a_message_and_maybe_a_status() {
         form(RetryError::NotRetryable(Status::Completed))["status"],
         json!("completed")
     );
+}
+
+/// A cursor is its text, and nothing else is a cursor.
+#[test]
+fn cursors_are_texts() {
+    let jobs = JobRegistry::new();
+    let _ = jobs.register(()).unwrap().detach();
+    let cursor = jobs.page(Cursor::default(), 1).next.unwrap();
+    for cursor in [Cursor::default(), cursor] {
+        assert_eq!(form(cursor), json!(cursor.to_string()));
+        assert_eq!(from_value::<Cursor>(form(cursor)).unwrap(), cursor);
+    }
+    for bad in [json!(0), json!(null), json!("01"), json!("")] {
+        assert!(from_value::<Cursor>(bad.clone()).is_err(), "{bad}");
+    }
 }

@@ -56,6 +56,7 @@ impl Real {
             .retention(limits.retention)
             .stall_after(limits.stall_after)
             .stop_grace(limits.stop_grace)
+            .sweep_on_register(true)
             .clock(script.clock.clone())
             .on_remove(move |record| hook.hook(record))
             .build();

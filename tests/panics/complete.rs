@@ -3,8 +3,9 @@
 use crate::rows::ROWS;
 use std::collections::BTreeSet;
 
-const SOURCES: [(&str, &str); 9] = [
+const SOURCES: [(&str, &str); 10] = [
     ("JobRegistry", include_str!("../../src/api/registry.rs")),
+    ("Keys", include_str!("../../src/api/keys.rs")),
     (
         "JobRegistry",
         include_str!("../../src/telemetry/metrics.rs"),
@@ -18,11 +19,12 @@ const SOURCES: [(&str, &str); 9] = [
     ("Watch", include_str!("../../src/api/watch.rs")),
 ];
 
-/// Public functions in these files that belong to no registry, job, guard or watch.
-const OTHERS: [&str; 3] = [
+/// Public functions in these files that belong to no registry, keys, job, guard or watch.
+const OTHERS: [&str; 4] = [
     "JobRegistry::describe_metrics",
     "JobRegistry::is_clean",
     "Job::log_full_ids",
+    "Keys::fingerprint",
 ];
 
 /// P11: a new call without a row fails here.

@@ -46,7 +46,7 @@ enum Play {
 }
 
 fn run(row: &Row, play: Play, armed: Option<Armed>) -> Run {
-    let mut world = World::new(row.states);
+    let mut world = World::new(row.states, row.when_full);
     (row.prepare)(&mut world);
     stage::open(armed);
     let mut done = None;

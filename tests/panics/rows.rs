@@ -1,8 +1,10 @@
 //! The table: every public call, and the expected result of a panic in each piece of user code.
 
 use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
-use crate::world::{A, B, Before, SECOND, World};
-use job_registry::{JobRegistry, Options, Progress, describe_metrics};
+use crate::world::{A, B, Before, Payload, SECOND, World};
+use job_registry::{
+    Cursor, JobRegistry, Key, KeyLife, Keys, Once, Options, Progress, WhenFull, describe_metrics,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -12,6 +14,7 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The public functions that the row covers, separated by spaces.
     pub(crate) covers: &'static str,
+    pub(crate) when_full: WhenFull,
     /// State of the jobs before the call.
     pub(crate) states: [Before; 4],
     /// A letter for each source, in the order of `SOURCES`; see `Expected`.
@@ -65,6 +68,7 @@ const fn row(
     Row {
         name,
         covers,
+        when_full: WhenFull::Refuse,
         states,
         cells,
         prepare: nothing,
@@ -174,6 +178,21 @@ pub(crate) const ROWS: &[Row] = &[
         },
     ),
     Row {
+        when_full: WhenFull::RemoveOldestEnded,
+        prepare: |w| drop(w.fill()),
+        ..row(
+            "register at capacity, without the oldest ended job",
+            "JobRegistry::register",
+            [Ended, Running, Pending, Running],
+            "--CCEER",
+            |w| {
+                let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
+                w.kept = Some(Box::new(job));
+                Done::default()
+            },
+        )
+    },
+    Row {
         prepare: |w| drop(w.fill()),
         ..row(
             "register, refused",
@@ -189,6 +208,71 @@ pub(crate) const ROWS: &[Row] = &[
             },
         )
     },
+    row(
+        "register by a new key",
+        "Keys::new Keys::register",
+        LIVE,
+        "----LLR",
+        |w| {
+            let keys = Keys::new(w.jobs().clone(), KeyLife::UntilRemoved);
+            match keys.register(Key::new("new"), w.payload()).map_err(drop) {
+                Ok(Once::New(job)) => w.kept = Some(Box::new(job)),
+                other => panic!("{other:?}"),
+            }
+            Done::default()
+        },
+    ),
+    Row {
+        prepare: |w| {
+            let keys = Keys::new(w.jobs().clone(), KeyLife::UntilRemoved);
+            let first = keys.register(Key::new("known"), w.payload());
+            match first.map_err(drop) {
+                Ok(Once::New(job)) => drop(job.detach()),
+                other => panic!("{other:?}"),
+            }
+            w.kept = Some(Box::new(keys));
+        },
+        ..row(
+            "register by a known key",
+            "Keys::register",
+            LIVE,
+            "------R",
+            |w| {
+                let keys = w.kept.take().unwrap().downcast::<Keys<Payload>>();
+                let again = keys.unwrap().register(Key::new("known"), w.payload());
+                match again.map_err(drop) {
+                    Ok(Once::Existing { .. }) => Done::default(),
+                    other => panic!("{other:?}"),
+                }
+            },
+        )
+    },
+    Row {
+        prepare: |w| drop(w.fill()),
+        ..row(
+            "register by a key, refused",
+            "Keys::register",
+            LIVE,
+            "----PPR",
+            |w| {
+                let keys = Keys::new(w.jobs().clone(), KeyLife::WhileLive);
+                let refused = keys.register(Key::new("new"), w.payload());
+                assert!(keys.is_empty());
+                refused.map(drop).map_err(drop).done()
+            },
+        )
+    },
+    row(
+        "purge of keys",
+        "Keys::purge Keys::len Keys::is_empty",
+        LIVE,
+        "-------",
+        |w| {
+            let keys = Keys::new(w.jobs().clone(), KeyLife::WhileLive);
+            keys.purge();
+            (keys.len(), keys.is_empty()).done()
+        },
+    ),
     row(
         "start by id",
         "JobRegistry::start",
@@ -561,6 +645,10 @@ pub(crate) const ROWS: &[Row] = &[
         "-------",
         |w| (w.jobs().iter().count(), w.jobs().counts()).done(),
     ),
+    row("page", "JobRegistry::page", WAITING, "-------", |w| {
+        let page = w.jobs().page(Cursor::default(), 2);
+        (page.jobs.len(), page.next).done()
+    }),
     row(
         "len",
         "JobRegistry::len JobRegistry::is_empty JobRegistry::capacity JobRegistry::removal_panics",

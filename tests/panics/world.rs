@@ -1,7 +1,7 @@
 //! A registry with four jobs, three watchers for each of them, and their visible state.
 
 use crate::stage::{self, Source, TestClock, fire};
-use job_registry::{Job, JobId, JobRegistry, Progress, RegisterError, Snapshot, Watch};
+use job_registry::{Job, JobId, JobRegistry, Progress, RegisterError, Snapshot, Watch, WhenFull};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -123,7 +123,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(states: [Before; 4]) -> Self {
+    pub(crate) fn new(states: [Before; 4], when_full: WhenFull) -> Self {
         let (clock, gone) = (TestClock::default(), Arc::<Mutex<Gone>>::default());
         let hooked = gone.clone();
         let jobs = JobRegistry::builder()
@@ -131,6 +131,8 @@ impl World {
             .clock(clock.clone())
             .retention(Duration::from_secs(10))
             .stall_after(Duration::from_secs(5))
+            .sweep_on_register(true)
+            .when_full(when_full)
             .on_remove(move |record: &job_registry::Record<Payload>| {
                 let name = record.payload.name;
                 *hooked.lock().unwrap().hooked.entry(name).or_default() += 1;
@@ -233,7 +235,8 @@ impl World {
     /// Fills the registry with jobs without watchers.
     pub(crate) fn fill(&self) -> Vec<JobId> {
         let fill = || self.jobs().register(payload("fill", &self.gone));
-        std::iter::from_fn(|| Some(fill().ok()?.detach())).collect()
+        let all = std::iter::from_fn(|| Some(fill().ok()?.detach()));
+        all.take(CAPACITY - JOBS.len()).collect()
     }
 }
 

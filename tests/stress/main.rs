@@ -4,6 +4,7 @@
 
 mod capacity;
 mod clients;
+mod keys;
 mod lifecycle;
 mod linearizable;
 mod locks;

@@ -77,6 +77,7 @@ fn concurrent_sweeps_remove_each_job_once() {
         let jobs = JobRegistry::builder()
             .clock(clock.clone())
             .retention(SECOND)
+            .sweep_on_register(true)
             .on_remove({
                 let hooks = hooks.clone();
                 move |_| {

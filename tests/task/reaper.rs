@@ -105,59 +105,32 @@ async fn reaper_ends_with_its_registry() {
         .expect("ends by itself");
 }
 
-/// P6: `register` does not sweep while a reaper runs, and sweeps again afterwards.
+/// P7: `register` sweeps if it is asked to, and a reaper makes no difference to that.
 #[tokio::test(start_paused = true)]
-async fn register_sweeps_only_without_a_reaper() {
-    let drops = Drops::default();
-    let clock = ManualClock::new();
-    let jobs = JobRegistry::builder()
-        .clock(clock.clone())
-        .retention(SECOND)
-        .build();
-    let register = || drop(jobs.register(drops.token()).unwrap());
-    // Both sweep before anything is due, and again in an hour.
-    let reapers = [(); 2].map(|()| jobs.spawn_reaper(3600 * SECOND));
-    settle().await;
-    register();
-    register();
-    register();
-    clock.advance(SECOND);
-    register();
-    assert_eq!(drops.count(), 0, "with two reapers");
-    let [first, second] = reapers;
-    first.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    register();
-    assert_eq!(drops.count(), 0, "with one reaper");
-    second.abort();
-    assert!(second.await.unwrap_err().is_cancelled());
-    register();
-    assert_eq!(drops.count(), 2, "with none, two at a time");
-    register();
-    assert_eq!(drops.count(), 3);
-}
-
-/// P6: `register` sweeps again once the reaper's runtime has been dropped.
-#[test]
-fn register_sweeps_again_after_the_reapers_runtime_is_dropped() {
-    let drops = Drops::default();
-    let clock = ManualClock::new();
-    let jobs = JobRegistry::builder()
-        .clock(clock.clone())
-        .retention(SECOND)
-        .build();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        jobs.spawn_reaper(SECOND);
-    });
-    drop(runtime);
-    drop(jobs.register(drops.token()).unwrap());
-    clock.advance(SECOND);
-    drop(jobs.register(drops.token()).unwrap());
-    assert_eq!(drops.count(), 1);
+async fn register_sweeps_only_if_asked_beside_a_reaper() {
+    for (sweeps, dropped) in [(false, [0, 0]), (true, [2, 3])] {
+        let drops = Drops::default();
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .retention(SECOND)
+            .sweep_on_register(sweeps)
+            .build();
+        let register = || drop(jobs.register(drops.token()).unwrap());
+        // It sweeps before anything is due, and again in an hour.
+        let reaper = jobs.spawn_reaper(3600 * SECOND);
+        settle().await;
+        register();
+        register();
+        register();
+        clock.advance(SECOND);
+        let seen = [(); 2].map(|()| {
+            register();
+            drops.count()
+        });
+        assert_eq!(seen, dropped, "{sweeps}");
+        reaper.abort();
+    }
 }
 
 /// P11, scenario 40: neither a hook nor a payload that panics ends the reaper.

@@ -307,6 +307,7 @@ async fn spawned_job_has_the_times_of_its_work() {
             .clock(clock.clone())
             .retention(MINUTE)
             .stall_after(MINUTE)
+            .sweep_on_register(true)
             .on_remove(move |_| slow.advance(MINUTE))
             .build();
         for _ in 0..2 {

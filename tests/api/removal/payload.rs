@@ -38,6 +38,7 @@ impl Bench {
             .capacity(capacity)
             .clock(clock.clone())
             .retention(Duration::from_secs(1))
+            .sweep_on_register(true)
             .build();
         Self {
             clock,
