@@ -9,7 +9,7 @@
 
 use super::harness::{call, check, claim, race, registry};
 use crate::sync::{AtomicUsize, Ordering};
-use crate::{JobId, JobRegistry, Key, KeyLife, Keys, LookupError, Once, RegisterError, WhenFull};
+use crate::{JobId, JobRegistry, Key, KeyLife, Keys, Once, RegisterError, WhenFull};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -116,7 +116,10 @@ fn room_made_for_a_key_is_made_once() {
             move || register(&keys, 2, payload)
         };
         let ((here, id), (there, other)) = race(client(), client());
-        assert_eq!(call!(jobs.snapshot(old.unwrap())), Err(LookupError::Gone));
+        assert_eq!(
+            call!(jobs.snapshot(old.unwrap())),
+            Err(crate::LookupError::Gone)
+        );
         assert!(id.is_none() || other.is_none() || id == other);
         assert_eq!(jobs.len(), 1);
         assert_eq!(Arc::strong_count(&payload), 2, "a payload has leaked");
