@@ -2,6 +2,7 @@
 
 use crate::watchdog::in_time;
 use job_registry::{JobRegistry, LookupError, ManualClock, Progress, Status};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -128,7 +129,7 @@ fn details_work_under_the_callers_own_lock() {
 /// P12: the progress and the note of one report are never seen apart, by `details` and by `read`.
 #[test]
 fn progress_and_note_of_a_report_are_seen_together() {
-    const REPORTS: u32 = if cfg!(miri) { 30 } else { 3_000 };
+    const REPORTS: u32 = if cfg!(miri) { 30 } else { 20_000 };
     let jobs = JobRegistry::new();
     let job = jobs.register(()).unwrap();
     job.start().unwrap();
@@ -138,14 +139,17 @@ fn progress_and_note_of_a_report_are_seen_together() {
         let note: u32 = note.unwrap().parse().unwrap();
         assert_eq!(progress.ppm(), note, "seen apart");
     };
+    let start = Barrier::new(3);
     thread::scope(|scope| {
         scope.spawn(|| {
+            start.wait();
             while !is_over.load(Ordering::SeqCst) {
                 let seen = jobs.details(job.id()).unwrap();
                 together(seen.snapshot.progress(), seen.note.as_deref());
             }
         });
         scope.spawn(|| {
+            start.wait();
             while !is_over.load(Ordering::SeqCst) {
                 let seen = jobs.read(job.id(), |record| {
                     (record.snapshot.progress(), record.note.clone())
@@ -154,6 +158,7 @@ fn progress_and_note_of_a_report_are_seen_together() {
                 together(progress, note.as_deref());
             }
         });
+        start.wait();
         for ppm in 1..=REPORTS {
             let progress = Progress::from_ppm(ppm).unwrap();
             if ppm % 2 == 0 {

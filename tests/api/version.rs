@@ -173,6 +173,7 @@ fn a_poller_that_compares_versions_keeps_no_stale_payload() {
     let jobs = JobRegistry::new();
     let id = jobs.register(0_u64).unwrap().detach();
     let returned = AtomicU64::new(0);
+    let polls = AtomicU64::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for n in 1..=UPDATES {
@@ -182,6 +183,10 @@ fn a_poller_that_compares_versions_keeps_no_stale_payload() {
                     *jobs.lock(id).unwrap() = n;
                 }
                 returned.store(n, Ordering::SeqCst);
+                // Each state of the payload is polled.
+                while polls.load(Ordering::SeqCst) < n {
+                    thread::yield_now();
+                }
             }
         });
         let pollers = (0..2).map(|_| {
@@ -198,6 +203,7 @@ fn a_poller_that_compares_versions_keeps_no_stale_payload() {
                         let other = kept.insert(version, payload);
                         assert!(other.is_none_or(|other| other == payload));
                     }
+                    polls.fetch_max(updated, Ordering::SeqCst);
                     if updated == UPDATES {
                         return kept;
                     }
