@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use job_registry::{JobId, Snapshot, Watch};
+use job_registry::{JobId, Snapshot, Version, Watch};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(crate) async fn events(
 }
 
 /// The version that the client has seen, if the header is valid.
-fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+fn last_event_id(headers: &HeaderMap) -> Option<Version> {
     headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
@@ -67,7 +67,7 @@ struct Follower {
     id: JobId,
     watch: Watch<Presentation>,
     /// The last version that was sent to the reader.
-    sent: Option<u64>,
+    sent: Option<Version>,
     /// The last heartbeat that was sent to the reader.
     beat: Duration,
     beats: Interval,
@@ -79,7 +79,7 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(state: AppState, id: JobId, watch: Watch<Presentation>, sent: Option<u64>) -> Self {
+    fn new(state: AppState, id: JobId, watch: Watch<Presentation>, sent: Option<Version>) -> Self {
         let mut beats = interval(state.config.heartbeat.max(Duration::from_millis(1)));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {

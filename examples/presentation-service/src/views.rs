@@ -20,7 +20,7 @@ pub struct View {
     pub progress: f64,
     /// The attempt, counted from 1.
     pub attempt: u32,
-    /// Increases with every change of status, progress or attempt, but not with heartbeats. A
+    /// Grows with every change that a client can see, but not with heartbeats. A
     /// string, as in `ETag` and in the `id:` of an event.
     pub version: String,
     /// When it was submitted.
@@ -63,7 +63,7 @@ impl View {
                 ended_at: record.times.ended.map(at),
                 removal_at: record.times.removal.map(at),
                 last_heartbeat: at(snapshot.last_heartbeat()),
-                error: record.error.map(|error| error.to_string()),
+                error: record.reason.map(|reason| reason.to_string()),
                 file: completed.then(|| format!("/api/presentations/{id}/file")),
             }
         })

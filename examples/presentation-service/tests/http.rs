@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Service, frames, gated, quick, refused};
+use job_registry::Version;
 use presentation_service::deck::DeckLimits;
 use presentation_service::render::{PageSize, TextStudio};
 use presentation_service::views::Listing;
@@ -104,7 +105,7 @@ async fn every_step_is_a_new_version() {
         assert_eq!(gate.arrived().await, slide);
         let view = service.view(&path).await;
         assert_eq!((&*view.status, view.progress), ("running", progress));
-        let version: u64 = view.version.parse().unwrap();
+        let version: Version = view.version.parse().unwrap();
         assert!(Some(version) > before);
         before = Some(version);
         gate.pass();

@@ -5,6 +5,7 @@ use super::Failure;
 use super::client::{Client, Polled};
 use super::progress::Bar;
 use crate::views::View;
+use job_registry::Version;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub(super) struct Followed {
     pub(super) after_end: usize,
     /// The different values of each.
     pub(super) progress: BTreeSet<u64>,
-    pub(super) versions: BTreeSet<u64>,
+    pub(super) versions: BTreeSet<Version>,
     pub(super) heartbeats: BTreeSet<String>,
     /// How it ended.
     pub(super) ending: Option<String>,
@@ -103,7 +104,7 @@ impl Followed {
                 before.progress, now.progress
             ));
         }
-        if number(now)? < number(before)? {
+        if version(now)? < version(before)? {
             self.decreases.push(format!(
                 "the version decreased from {} to {}",
                 before.version, now.version
@@ -130,7 +131,7 @@ impl Followed {
         )]
         self.progress
             .insert((view.progress * 10_000.0).round() as u64);
-        self.versions.insert(number(view)?);
+        self.versions.insert(version(view)?);
         self.heartbeats.insert(view.last_heartbeat.clone());
         Ok(())
     }
@@ -152,7 +153,7 @@ fn ended(view: &View) -> bool {
     ["completed", "failed", "cancelled"].contains(&&*view.status)
 }
 
-fn number(view: &View) -> Result<u64, Failure> {
+fn version(view: &View) -> Result<Version, Failure> {
     Ok(view.version.parse()?)
 }
 

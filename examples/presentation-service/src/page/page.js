@@ -33,13 +33,23 @@ async function call(path, options) {
   throw error;
 }
 
+/** The two numbers of a version. A later version has a larger first or second number. */
+const numbers = (version) => version.split("-").map((number) => parseInt(number, 16));
+
+/** Whether version `a` is later than `b`. Every version is later than none. */
+function later(a, b) {
+  if (b === null) return true;
+  const [[step, revision], [other, earlier]] = [numbers(a), numbers(b)];
+  return step > other || (step === other && revision > earlier);
+}
+
 class Card {
   constructor(id) {
     this.id = id;
     this.path = `/api/presentations/${id}`;
-    this.version = -1;
+    this.version = null;
     /** The latest version of which every field is known, not only those of the list. */
-    this.whole = -1;
+    this.whole = null;
     this.view = null;
     this.stream = null;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
@@ -65,10 +75,9 @@ class Card {
 
   /** Applies a newer version only, because an answer may arrive after a later event. */
   update(view) {
-    const version = Number(view.version);
-    if (version < this.version) return;
-    this.version = version;
-    if (view.title !== undefined) this.whole = version;
+    if (this.version !== null && later(this.version, view.version)) return;
+    this.version = view.version;
+    if (view.title !== undefined) this.whole = view.version;
     this.view = { ...this.view, ...view };
     this.draw();
   }
@@ -177,10 +186,9 @@ async function take(listing) {
   for (const line of listing.presentations) {
     const card = cards.get(line.id) ?? new Card(line.id);
     cards.set(line.id, card);
-    const version = Number(line.version);
-    if (version > card.version && card.view) card.update(line);
+    if (card.view && later(line.version, card.version)) card.update(line);
     // The list lacks the title, error, times and file.
-    if (card.whole < 0 || (card.whole < version && !isLive(line.status))) asked.push(card.details());
+    if (card.whole === null || (later(line.version, card.whole) && !isLive(line.status))) asked.push(card.details());
     card.heard(line.last_heartbeat);
   }
   await Promise.all(asked);

@@ -6,7 +6,7 @@ mod stream;
 
 use axum::body::{HttpBody, to_bytes};
 use common::{Gate, PATIENCE, RETENTION, Service, body, gated, presentation, quick, refused};
-use job_registry::Progress;
+use job_registry::{Progress, Version};
 use presentation_service::state::AppState;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -43,7 +43,7 @@ async fn a_subscriber_sees_the_state_as_it_is_each_change_and_the_end() {
     let last = views.last().expect("the end is an event");
     assert_eq!((&*last.status, last.progress), ("completed", 100.0));
     assert!(last.file.is_some());
-    let versions: Vec<u64> = std::iter::once(&first)
+    let versions: Vec<Version> = std::iter::once(&first)
         .chain(&views)
         .map(|view| view.version.parse().unwrap())
         .collect();
@@ -86,7 +86,7 @@ async fn a_stream_is_resumed_after_the_last_event() {
     let mut resumed = Events::from(subscribe(&service, &path, Some(&seen.version)).await);
     gate.pass();
     let next = resumed.next_step().await.unwrap().view();
-    assert!(next.version.parse::<u64>().unwrap() > seen.version.parse().unwrap());
+    assert!(next.version.parse::<Version>().unwrap() > seen.version.parse().unwrap());
     draw(&mut gate, 1).await;
     let ended = service.ended(&path).await;
 
