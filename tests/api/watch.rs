@@ -292,3 +292,76 @@ fn removal_reaches_the_watches_of_its_job_alone() {
         }
     }
 }
+
+/// P9 and P10: a watch through retries shows each attempt, and finishes when the job completes.
+#[test]
+fn watch_through_retries_ends_with_the_completion() {
+    let jobs = JobRegistry::new();
+    let first = jobs.register(()).unwrap();
+    let id = first.id();
+    let mut watch = jobs.watch(id).unwrap().through_retries();
+    let mut seen = Vec::new();
+    let mut next = |watch: &mut Watch<()>| {
+        let snapshot = watch.wait().unwrap();
+        seen.push((snapshot.attempt(), snapshot.status()));
+    };
+    next(&mut watch);
+    first.fail("no paper").unwrap();
+    next(&mut watch);
+    let second = jobs.retry(id).unwrap();
+    next(&mut watch);
+    second.cancel().unwrap();
+    next(&mut watch);
+    let third = jobs.retry(id).unwrap();
+    third.start().unwrap();
+    third.complete().unwrap();
+    next(&mut watch);
+    assert_eq!(watch.wait(), None);
+    assert_eq!(watch.wait(), None);
+    let expected = [
+        (1, Status::Pending),
+        (1, Status::Failed),
+        (2, Status::Pending),
+        (2, Status::Cancelled),
+        (3, Status::Completed),
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// P9: a removal finishes a watch through retries. The last state is shown once, whether or not the
+/// watch has seen it before.
+#[test]
+fn removal_finishes_a_watch_through_retries() {
+    for seen_before in [false, true] {
+        let jobs = JobRegistry::new();
+        let job = jobs.register(()).unwrap();
+        let mut watch = job.watch().unwrap().through_retries();
+        assert_eq!(watch.wait().unwrap().status(), Status::Pending);
+        job.fail("no paper").unwrap();
+        if seen_before {
+            assert_eq!(watch.wait().unwrap().status(), Status::Failed);
+        }
+        job.remove().unwrap();
+        let rest: Vec<_> = std::iter::from_fn(|| watch.wait()).collect();
+        assert_eq!(rest.len(), usize::from(!seen_before), "{rest:?}");
+        assert!(rest.iter().all(|seen| seen.status() == Status::Failed));
+    }
+}
+
+/// P9: a thread without an executor is woken by each kind of change, and by the end.
+#[test]
+fn waiting_thread_is_woken_by_each_change() {
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        let job = jobs.register(0).unwrap();
+        let mut watch = job.watch().unwrap();
+        assert!(watch.wait().is_some());
+        let waiting = thread::spawn(move || std::iter::from_fn(move || watch.wait()).last());
+        job.start().unwrap();
+        job.update(|number| *number += 1).unwrap();
+        job.note("half done").unwrap();
+        job.complete().unwrap();
+        let last = waiting.join().unwrap();
+        assert_eq!(last, Some(job.snapshot().unwrap()));
+    });
+}
