@@ -370,7 +370,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         })
     }
 
-    /// Fails a pending or running job, for a reason. Its progress stays as it is.
+    /// Fails a live job, for a reason. Its progress stays as it is.
     ///
     /// # Errors
     ///
@@ -755,7 +755,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Errors
     ///
-    /// Returns [`RemoveError::Live`] for a pending or running job.
+    /// Returns [`RemoveError::Live`] for a live job.
     ///
     /// # Locking
     ///

@@ -226,7 +226,7 @@ impl<T> LockedJob<'_, T> {
         }
         let now = self.registry.now();
         let mut info = self.info();
-        let pending = telemetry::ON.then(|| pending(&info, now));
+        let pending = telemetry::ON.then(|| in_status(&info, word, now).1);
         info.started = now;
         let started = self.slot.decide_start(now);
         let _duty = self.slot.settle(started);
@@ -305,8 +305,10 @@ impl<T> LockedJob<'_, T> {
         let now = self.registry.timeline.elapsed();
         let mut info = self.info();
         let reason: Arc<str> = Arc::from(reason);
+        let (_, took) = in_status(&info, word, millis(now));
         let rare = info.rare();
         rare.reason = Some(reason.clone());
+        rare.stop_requested = millis(now);
         rare.stop_by = millis_up(now).saturating_add(self.registry.settings.stop_grace);
         let stopped = self.slot.step::<Infallible>(|word| Ok(word.stop()));
         let Ok((before, after)) = stopped;
@@ -317,6 +319,7 @@ impl<T> LockedJob<'_, T> {
             id: self.id.id(),
             attempt: after.attempt(),
             reason,
+            took,
         });
         Ok(Status::Stopping)
     }
@@ -448,19 +451,7 @@ impl<T> LockedJob<'_, T> {
 
 /// Returns the status of a live job, and the time that it has spent in it.
 pub(crate) fn in_status(info: &Info, word: StateWord, now: u64) -> (Status, Duration) {
-    match word.status() {
-        Some(Status::Pending) => (Status::Pending, pending(info, now)),
-        status => {
-            let since = now.saturating_sub(info.started);
-            (
-                status.unwrap_or(Status::Running),
-                Duration::from_millis(since),
-            )
-        }
-    }
-}
-
-/// Returns the time for which the attempt has been pending.
-fn pending(info: &Info, now: u64) -> Duration {
-    Duration::from_millis(now.saturating_sub(info.pending_since()))
+    let status = word.status().unwrap_or(Status::Running);
+    let spent = now.saturating_sub(info.since(status));
+    (status, Duration::from_millis(spent))
 }

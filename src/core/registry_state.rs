@@ -1,7 +1,6 @@
 //! [`RegistryState`]: the state that all handles of one registry share.
 
 use crate::core::due_queue::DueQueue;
-use crate::core::lookup::JobRef;
 use crate::core::room::OldestEnded;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::free_list::NoSlot;
@@ -189,18 +188,13 @@ impl<T> RegistryState<T> {
             attempt: Some(1),
         };
         if options != Options::new() {
-            self.schedule_deadline(self.job(id), millis(now));
+            // An entry before the publication would be lost to a sweep that finds the slot vacant.
+            let mut info = slot.body.info.lock();
+            if slot.state().generation() == generation {
+                self.job(id).schedule(&mut info, millis(now));
+            }
         }
         id
-    }
-
-    /// Queues a job that has just been published for its deadline, if it has one. An entry before
-    /// the publication would be lost to a sweep that finds the slot vacant.
-    fn schedule_deadline(&self, job: JobRef<'_, T>, now: u64) {
-        let mut info = job.slot.body.info.lock();
-        if job.slot.state().generation() == job.id.generation {
-            job.schedule(&mut info, now);
-        }
     }
 
     /// Returns all jobs, each as it is when the iterator reaches it.

@@ -53,6 +53,8 @@ pub(crate) struct Rare {
     pub(crate) options: Options,
     /// Time at which a live attempt fails, or `NEVER`.
     pub(crate) deadline: u64,
+    /// Time at which the stop was requested, or `NEVER`.
+    pub(crate) stop_requested: u64,
     /// Time at which a stopping job is cancelled, or `NEVER`.
     pub(crate) stop_by: u64,
 }
@@ -150,6 +152,7 @@ impl Info {
                 reason: None,
                 options: Options::new(),
                 deadline: NEVER,
+                stop_requested: NEVER,
                 stop_by: NEVER,
             })
         })
@@ -201,6 +204,15 @@ impl Info {
             ..Self::empty()
         };
         std::mem::replace(self, empty)
+    }
+
+    /// Returns the time since which a live job has its status.
+    pub(crate) fn since(&self, status: Status) -> u64 {
+        match status {
+            Status::Pending => self.pending_since(),
+            Status::Stopping => self.rare.as_ref().map_or(0, |rare| rare.stop_requested),
+            _ => self.started,
+        }
     }
 
     /// Returns the time since which a pending job has been pending.

@@ -51,6 +51,8 @@ pub(crate) enum Event {
         id: JobId,
         attempt: u16,
         reason: Arc<str>,
+        /// Time for which the job was running.
+        took: Duration,
     },
     Ended {
         id: JobId,

@@ -47,7 +47,7 @@ pub fn describe_metrics() {
     describe_histogram!(
         SWEEP,
         Unit::Seconds,
-        "Duration of sweeps that removed a job or found one locked."
+        "Duration of sweeps that removed or ended a job, or found one locked."
     );
     describe_gauge!(JOBS, "Number of jobs.");
 }
@@ -89,7 +89,10 @@ pub(super) fn emit(event: &Event) {
             time_in(Status::Pending).record(*pending);
         }
         Event::Advanced { .. } | Event::Noted { .. } => {}
-        Event::StopRequested { .. } => count_transition(Status::Stopping),
+        Event::StopRequested { took, .. } => {
+            count_transition(Status::Stopping);
+            time_in(Status::Running).record(*took);
+        }
         Event::Heartbeat { .. } => counter!(HEARTBEATS).increment(1),
         Event::Ended {
             status,

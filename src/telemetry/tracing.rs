@@ -60,9 +60,10 @@ pub(super) fn emit(event: &Event) {
             id,
             attempt,
             reason,
+            took,
         } => {
             let status = Status::Stopping;
-            info!(target: TARGET, id = %logged(*id), attempt, %status, %reason, "status update");
+            info!(target: TARGET, id = %logged(*id), attempt, %status, %reason, ?took, "status update");
         }
         Event::Heartbeat { id, attempt, count } => {
             trace!(target: TARGET, id = %logged(*id), attempt, count, "heartbeat");

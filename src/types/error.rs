@@ -199,7 +199,7 @@ errors! {
         Gone = "gone" => "the job has been removed",
         /// The job is on a later attempt than the caller's handle.
         Superseded = "superseded" => "a later attempt of the job has begun",
-        /// The job is pending or running. Only an ended job is removed.
+        /// The job has not ended. Only an ended job is removed.
         Live = "live" => "the job has not ended",
         /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
@@ -315,7 +315,7 @@ errors! {
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// Another thread holds the lock. Returned by `try_lock` only.
         Busy = "busy" => "another thread holds the job's lock",
-        /// The job is pending or running. Only an ended job is removed.
+        /// The job has not ended. Only an ended job is removed.
         Live = "live" => "the job has not ended",
         /// The job has completed, or is live and has not stalled.
         NotRetryable(status: Status) = "not_retryable" => "the job is {status}: only a failed, cancelled or stalled one is retried",

@@ -16,6 +16,7 @@ mod keys;
 mod near_texts;
 mod note;
 mod options;
+mod overdue;
 mod page;
 mod panics;
 mod progress;

@@ -804,6 +804,26 @@ pub(crate) const ROWS: &[Row] = &[
             panics: Some(swept.panics.len()),
         }
     }),
+    Row {
+        prepare: |w| {
+            for job in 0..4 {
+                w.owner(job).request_stop("the user left").unwrap();
+                w.listen(job);
+            }
+            w.clock.advance(31_000);
+        },
+        ..row(
+            "sweep of stopping jobs",
+            "JobRegistry::sweep",
+            LIVE,
+            "CC--MMR",
+            |w| {
+                let swept = w.jobs().sweep();
+                let text = format!("{} cancelled, {} busy", swept.cancelled, swept.busy);
+                Done { text, panics: None }
+            },
+        )
+    },
     row("drop of an owner", "Job::drop", LIVE, "PP--PPR", |w| {
         w.owners[A] = None;
         Done::default()

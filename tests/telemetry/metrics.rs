@@ -102,3 +102,30 @@ fn every_metric_of_a_job_is_emitted() {
         .collect();
     assert_eq!(values(&snapshotter), expected);
 }
+
+/// A requested stop ends the time in `running`, and begins the time in `stopping`.
+#[test]
+fn times_of_running_and_stopping_are_apart() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder().clock(clock.clone()).build();
+    metrics::with_local_recorder(&recorder, || {
+        job_registry::describe_metrics();
+        let job = jobs.register(()).unwrap();
+        job.start().unwrap();
+        clock.advance(5 * SECOND);
+        job.request_stop("the user left").unwrap();
+        clock.advance(3 * SECOND);
+        job.cancel().unwrap();
+    });
+    let values = values(&snapshotter);
+    let time_in = |status| {
+        let name = format!("job_registry_time_in_status_seconds{{status={status}}}");
+        values.get(&name).copied()
+    };
+    assert_eq!(
+        (time_in("running"), time_in("stopping")),
+        (Some(5.0), Some(3.0))
+    );
+}
