@@ -246,6 +246,7 @@ pub(super) enum Alphabet {
 }
 
 impl Alphabet {
+    #[allow(clippy::too_many_lines)] // a list for each alphabet
     pub(super) fn letters(self, start: Start) -> Vec<Letter> {
         use Letter::{
             Advance, Cancel, Complete, Counts, Defer, Details, DropOwner, EarlierHeartbeat,
