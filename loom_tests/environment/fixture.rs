@@ -236,7 +236,6 @@ pub(super) enum Kind {
     RequestStop,
     Note,
     Report,
-    Details,
     Retry,
     Remove,
     RemoveAfter,
@@ -279,7 +278,6 @@ impl Kind {
             Self::RequestStop => Call::RequestStop(who, "why"),
             Self::Note => Call::Note(who, "note"),
             Self::Report => Call::Report(who, half, "note"),
-            Self::Details => Call::Details(who),
             Self::Retry => Call::Retry(who),
             Self::Remove => Call::Remove(who),
             Self::RemoveAfter => Call::RemoveAfter(who, Duration::MAX),
@@ -324,7 +322,6 @@ impl Kind {
         matches!(
             self,
             Self::Snapshot
-                | Self::Details
                 | Self::Heartbeat
                 | Self::Poll
                 | Self::Iter
@@ -335,12 +332,33 @@ impl Kind {
         )
     }
 
+    /// Returns whether the call compares its progress with the job's.
+    pub(super) fn advances(self) -> bool {
+        matches!(self, Self::Advance | Self::Report | Self::GuardAdvance)
+    }
+
+    /// Returns whether the call takes the lock and may change the status. All other calls neither
+    /// read the watched bit of an ended job nor clear it, except that they settle a retry.
+    pub(super) fn ends_or_retries(self) -> bool {
+        matches!(
+            self,
+            Self::Start
+                | Self::Complete
+                | Self::Fail
+                | Self::Cancel
+                | Self::RequestStop
+                | Self::Retry
+                | Self::Remove
+                | Self::Sweep
+                | Self::Watch
+        )
+    }
+
     /// Returns whether the call reads the revision.
     pub(super) fn reads_revision(self) -> bool {
         matches!(
             self,
             Self::Snapshot
-                | Self::Details
                 | Self::Get
                 | Self::Poll
                 | Self::Iter
@@ -416,11 +434,6 @@ impl Fixture {
             Kind::Report => {
                 answer!(by!(fixture, subject, handle, report(half, "note")), reached => {
                     Ret::Progress(reached)
-                })
-            }
-            Kind::Details => {
-                answer!(by!(fixture, subject, handle, details()), seen => {
-                    Ret::View(self.view(&seen.snapshot))
                 })
             }
             Kind::Retry => answer!(by!(fixture, subject, handle, retry()), job => {

@@ -27,10 +27,13 @@ pub(super) struct Domain {
     pub(super) times: u64,
     /// Number of revisions of a job by the environment.
     pub(super) revisions: u64,
+    /// Whether the environment advances to [`HALF`], and not only to 100 %.
+    pub(super) halves: bool,
+    /// Whether the environment watches ended jobs, too.
+    pub(super) watches_ended: bool,
 }
 
-/// Progress to which the checked call advances, in parts per million. The environment advances to
-/// it and to 100 %.
+/// Progress to which the checked call advances, in parts per million.
 pub(super) const HALF: u32 = 500_000;
 
 impl Domain {
@@ -98,6 +101,8 @@ impl Domain {
     fn contains(self, before: &Memory, after: &Memory, rule: Rule) -> bool {
         match rule {
             Rule::Revise => after.revision.1 <= self.revisions,
+            Rule::Advance => self.halves || after.state.progress != HALF,
+            Rule::Watch => self.watches_ended || before.state.is_live(),
             Rule::Take | Rule::Open | Rule::Renumber | Rule::Name | Rule::Publish => {
                 before.state.generation <= self.generations
                     && (rule != Rule::Open || after.heartbeat.millis < self.times)

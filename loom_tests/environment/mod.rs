@@ -45,6 +45,8 @@ const SMALL: Domain = Domain {
     attempts: 2,
     times: 2,
     revisions: 1,
+    halves: true,
+    watches_ended: true,
 };
 
 /// Domain of all other calls. With more attempts and times, more steps fit between two accesses.

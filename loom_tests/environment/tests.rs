@@ -11,8 +11,12 @@ use crate::guarantee::Rule;
 /// environment never used some rule.
 fn check(name: &str, kind: Kind, subjects: &[Subject]) {
     let base = if kind.loads_pair() { SMALL } else { LARGE };
-    let revisions = u64::from(kind.reads_revision());
-    let domain = Domain { revisions, ..base };
+    let domain = Domain {
+        revisions: u64::from(kind.reads_revision()),
+        halves: kind.advances(),
+        watches_ended: kind.ends_or_retries(),
+        ..base
+    };
     let reports = explore(kind, subjects, domain, true);
     ledger::write(name, &reports);
     for (subject, report) in subjects.iter().zip(&reports) {
@@ -82,8 +86,6 @@ calls! {
     note_by_handle: "`note` by handle", Note, HANDLES;
     report_by_id: "`report` by id", Report, IDS;
     report_by_handle: "`report` by handle", Report, HANDLES;
-    details_by_id: "`details` by id", Details, IDS;
-    details_by_handle: "`details` by handle", Details, HANDLES;
     retry_by_id: "`retry` by id", Retry, IDS;
     retry_by_handle: "`retry` by handle", Retry, HANDLES;
     remove_by_id: "`remove` by id", Remove, IDS;
@@ -126,6 +128,8 @@ fn cut_points_hide_nothing() {
         attempts: 1,
         times: 1,
         revisions: 1,
+        halves: true,
+        watches_ended: true,
     };
     for kind in [Kind::Advance, Kind::Complete, Kind::Start, Kind::Remove] {
         let subject = Subject::Handle(1, 1);

@@ -156,7 +156,7 @@ impl Letter {
             Self::Keep => Call::RemoveAfter(BY_ID, Duration::MAX),
             Self::Remove => Call::Remove(BY_ID),
             // A job whose grace is over is cancelled first, which other threads may see.
-            Self::Sweep => return vec![Call::Expire(JOB, NOW), Call::Sweep],
+            Self::Sweep => return vec![Call::Expire(JOB, Millis::MAX), Call::Sweep],
             Self::RequestStop => Call::RequestStop(BY_ID, "the user left"),
             Self::Note => Call::Note(BY_ID, "half done"),
             Self::Report => Call::Report(BY_ID, further, "on its way"),
@@ -168,7 +168,7 @@ impl Letter {
             // there is no room.
             Self::Register => {
                 return vec![
-                    Call::Expire(JOB, NOW),
+                    Call::Expire(JOB, Millis::MAX),
                     Call::Collect(JOB),
                     Call::Collect(JOB),
                     Call::Register(1 + place, 0),

@@ -222,7 +222,7 @@ impl Search<'_> {
         let is_last = answer.is_some_and(|answer| ends_the_call(call, answer));
         let excused = match call {
             // These calls skip a job that is locked at the moment.
-            Call::Collect(_) => true,
+            Call::Collect(_) | Call::Expire(..) => true,
             Call::Sweep => answer == Some(&Ret::Count(0)),
             Call::FailStalled => answer == Some(&Ret::Views(Vec::new())),
             Call::TryLock(who) => {
@@ -325,7 +325,6 @@ fn reads_the_clock_under_the_lock(call: &Call) -> bool {
             | Call::Cancel(_)
             | Call::CancelBecause(..)
             | Call::RequestStop(..)
-            | Call::Expire(..)
             | Call::DropOwner(..)
             | Call::RemoveAfter(..)
             | Call::FailStalled

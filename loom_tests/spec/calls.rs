@@ -53,7 +53,8 @@ pub(crate) enum Call {
     Sweep,
     /// Removes this one job if it is due, as part of a sweep.
     Collect(Name),
-    /// Ends this one job if it was overdue at this time, as part of a sweep that began then.
+    /// Ends this one job if it was overdue at this time, as part of a sweep that began then. The
+    /// maximum is the present.
     Expire(Name, Millis),
     Retry(Who),
     /// Fails this one job if it is stalled, as the first part of a retry.

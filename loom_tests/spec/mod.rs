@@ -226,6 +226,7 @@ impl Spec {
             ..
         } = self;
         let free = |job: &&mut Job| held.values().all(|held| held.job != job.record.view.job);
+        let began = began.min(*now);
         let selected = jobs.values_mut().filter(|job| which(job)).filter(free);
         let ended =
             selected.filter_map(|job| job.end_if_overdue(began, *now, limits).then_some(()));

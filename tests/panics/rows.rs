@@ -820,7 +820,8 @@ pub(crate) const ROWS: &[Row] = &[
             |w| {
                 let swept = w.jobs().sweep();
                 let text = format!("{} cancelled, {} busy", swept.cancelled, swept.busy);
-                Done { text, panics: None }
+                let panics = Some(swept.panics.len());
+                Done { text, panics }
             },
         )
     },

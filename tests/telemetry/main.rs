@@ -93,7 +93,7 @@ fn events_of_a_job_are_emitted_in_order() {
         "DEBUG message=note attempt=2 note=half",
         "DEBUG message=status update attempt=2 percent=50.0",
         "DEBUG message=note attempt=2 note=still half",
-        "INFO message=status update attempt=2 status=stopping reason=the user left",
+        "INFO message=status update attempt=2 status=stopping reason=the user left took=0ns",
         "DEBUG message=refused reason=stopping call=advance",
         "DEBUG message=refused reason=stopping call=request_stop",
         "INFO message=status update attempt=2 status=cancelled percent=50.0 reason=the user left took=0ns",
