@@ -269,6 +269,25 @@ impl<T: Send + 'static> Keys<T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn register(&self, key: Key, payload: T) -> Result<Once<T>, RegisterError<T>> {
+        self.register_with(key, payload, Options::new())
+    }
+
+    /// Registers a pending job with limits of its own, as [`register`](Self::register) does. An
+    /// existing job keeps its limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    ///
+    /// # Locking
+    ///
+    /// As [`register`](Self::register).
+    pub fn register_with(
+        &self,
+        key: Key,
+        payload: T,
+        options: Options,
+    ) -> Result<Once<T>, RegisterError<T>> {
         let Key { bytes, fingerprint } = key;
         let (key, fingerprint) = (
             self.digest(&bytes),
@@ -278,7 +297,7 @@ impl<T: Send + 'static> Keys<T> {
         // The clock is read before the lock, because it is user code.
         let (mut now, mut payload) = (registry.sweep_to_register(), payload);
         let once = loop {
-            match self.register_at(now, key, fingerprint, payload) {
+            match self.register_at(now, (key, fingerprint), payload, options) {
                 Err(RegisterError::Full(back)) if registry.make_room(millis(now)) => {
                     (now, payload) = (registry.timeline.elapsed(), back);
                 }
@@ -297,9 +316,9 @@ impl<T: Send + 'static> Keys<T> {
     fn register_at(
         &self,
         now: Duration,
-        key: Digest,
-        fingerprint: Digest,
+        (key, fingerprint): (Digest, Digest),
         payload: T,
+        options: Options,
     ) -> Result<Once<T>, RegisterError<T>> {
         let registry = &*self.0.jobs.state;
         // Defers the wakers of a decision that a look-up settles. Under a guard, the guard does.
@@ -319,7 +338,7 @@ impl<T: Send + 'static> Keys<T> {
                     if shard.entries.len() >= FEW.max(2 * shard.purged) {
                         shard.purge(registry);
                     }
-                    let fenced = registry.publish(reservation, payload, Options::new(), now);
+                    let fenced = registry.publish(reservation, payload, options, now);
                     let id = fenced.id();
                     shard.entries.insert(key, Entry { id, fingerprint });
                     Ok(Once::New(Job::new(self.0.jobs.clone(), fenced)))

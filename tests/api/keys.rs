@@ -2,8 +2,8 @@
 
 use crate::watchdog::in_time;
 use job_registry::{
-    Clock, JobId, JobRegistry, Key, KeyLife, Keys, LookupError, ManualClock, Once, RegisterError,
-    WhenFull,
+    Clock, JobId, JobRegistry, Key, KeyLife, Keys, LookupError, ManualClock, Once, Options,
+    RegisterError, WhenFull,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -407,4 +407,26 @@ proptest! {
             }
         }
     }
+}
+
+/// P5: a job that is registered with a key has its own deadline. A later registration of the key
+/// does not change it.
+#[test]
+fn job_of_a_key_keeps_its_deadline() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder().clock(clock.clone()).build();
+    let keys = Keys::new(jobs.clone(), KeyLife::WhileLive);
+    let key = Key::new("order 66");
+    let second = Duration::from_secs(1);
+    let deadline = |seconds| Options::new().deadline(second * seconds);
+    let Once::New(job) = keys.register_with(key.clone(), 1, deadline(2)).unwrap() else {
+        panic!("the key is new");
+    };
+    let again = keys.register_with(key.clone(), 2, deadline(9)).unwrap();
+    assert!(matches!(again, Once::Existing { id, payload: 2 } if id == job.id()));
+    clock.advance(second);
+    assert_eq!(jobs.sweep().expired, 0);
+    clock.advance(second);
+    assert_eq!(jobs.sweep().expired, 1);
+    assert!(matches!(keys.register(key, 3), Ok(Once::New(_))));
 }

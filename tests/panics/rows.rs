@@ -234,7 +234,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
         ..row(
             "register by a known key",
-            "Keys::register",
+            "Keys::register Keys::register_with",
             LIVE,
             "------R",
             |w| {
@@ -251,7 +251,7 @@ pub(crate) const ROWS: &[Row] = &[
         prepare: |w| drop(w.fill()),
         ..row(
             "register by a key, refused",
-            "Keys::register",
+            "Keys::register Keys::register_with",
             LIVE,
             "----PPR",
             |w| {
