@@ -86,12 +86,12 @@ impl<'a, T> Slot<'a, T> {
     pub(crate) fn load_all(self) -> (StateWord, HeartbeatWord, u64) {
         let mark = Mark::here();
         loop {
-            mark.again("load_all", 0);
             let revision = self.revision();
             let (word, heartbeat) = self.load_pair();
             if self.is_revision(revision) {
                 return (word, heartbeat, revision);
             }
+            mark.again("load_all", 0);
         }
     }
 
