@@ -145,6 +145,8 @@ pub(super) struct CheckedCall {
     pub(super) now: u64,
     /// Nonces by generation, from 0.
     pub(super) nonces: Vec<u64>,
+    /// Whether the call may read the revision.
+    pub(super) reads_revision: bool,
 }
 
 /// A value that an access can see, and the configurations in which it sees the value.
@@ -285,6 +287,7 @@ impl Environment {
             silent_part: None,
             now: 0,
             nonces: Vec::new(),
+            reads_revision: false,
         };
         Self {
             graph,
@@ -645,8 +648,9 @@ impl Run {
                 return None;
             }
         }
-        if object == 4 && graph.domain.revisions == 0 && !matches!(access, Access::Swap(_)) {
-            self.fail("the call reads the revision, which the environment does not change");
+        let is_read = object == 4 && !matches!(access, Access::Swap(_));
+        if is_read && !self.checked.reads_revision {
+            self.fail("the call reads the revision, which the environment has not changed");
             return None;
         }
         if self.position == self.stack.len() {

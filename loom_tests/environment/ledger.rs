@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 /// Prints the totals of a call's reports as one line, and appends the line to the ledger.
-pub(super) fn write(name: &str, reports: &[Report]) {
+pub(super) fn write(name: &str, aims: usize, reports: &[Report]) {
     let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>();
     let executions = sum(|report| report.executions);
     let configurations = sum(|report| report.configurations);
@@ -24,7 +24,7 @@ pub(super) fn write(name: &str, reports: &[Report]) {
         "{{\"call\":\"{name}\",\"aims\":{},\"rules\":{},\"own\":{own:?},\
          \"configurations\":{configurations},\
          \"executions\":{executions},\"answers\":{},\"seconds\":{seconds:.3}}}\n",
-        reports.len(),
+        aims,
         environment.len(),
         answers.len(),
     );

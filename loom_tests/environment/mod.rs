@@ -44,9 +44,20 @@ const SMALL: Domain = Domain {
     generations: 2,
     attempts: 2,
     times: 2,
-    revisions: 1,
+    revisions: 0,
     halves: true,
     watches_ended: true,
+};
+
+/// Domain in which the environment revises each job. A call that reads the revision is explored in
+/// it, too.
+const REVISED: Domain = Domain {
+    generations: 2,
+    attempts: 1,
+    times: 1,
+    revisions: 2,
+    halves: false,
+    watches_ended: false,
 };
 
 /// Domain of all other calls. With more attempts and times, more steps fit between two accesses.
@@ -105,6 +116,7 @@ fn explore(kind: Kind, subjects: &[Subject], domain: Domain, cuts: bool) -> Vec<
             silent_part: kind.silent_part(*subject),
             now: now(domain),
             nonces: fixture.nonces(),
+            reads_revision: kind.reads_revision(),
         };
         environment.explore(checked, || {
             if !environment.unchecked(|| fixture.restore()) {

@@ -1,6 +1,6 @@
 //! One test for each call.
 
-use super::{Domain, HANDLES, IDS, Kind, LARGE, SMALL, Subject, explore, ledger};
+use super::{Domain, HANDLES, IDS, Kind, LARGE, REVISED, SMALL, Subject, explore, ledger};
 use crate::guarantee::Rule;
 
 /// Explores a call on each of `subjects` and writes the results to the ledger.
@@ -11,15 +11,21 @@ use crate::guarantee::Rule;
 /// environment never used some rule.
 fn check(name: &str, kind: Kind, subjects: &[Subject]) {
     let base = if kind.loads_pair() { SMALL } else { LARGE };
-    let domain = Domain {
-        revisions: u64::from(kind.reads_revision()),
+    let without_revisions = Domain {
         halves: kind.advances(),
         watches_ended: kind.ends_or_retries(),
         ..base
     };
-    let reports = explore(kind, subjects, domain, true);
-    ledger::write(name, &reports);
-    for (subject, report) in subjects.iter().zip(&reports) {
+    let mut reports = explore(kind, subjects, without_revisions, true);
+    if kind.reads_revision() {
+        let with_revisions = Domain {
+            halves: kind.advances(),
+            ..REVISED
+        };
+        reports.extend(explore(kind, subjects, with_revisions, true));
+    }
+    ledger::write(name, subjects.len(), &reports);
+    for (subject, report) in subjects.iter().cycle().zip(&reports) {
         if let Some(failure) = &report.failure {
             let executions: u64 = reports.iter().map(|report| report.executions).sum();
             panic!(
@@ -40,7 +46,7 @@ fn check(name: &str, kind: Kind, subjects: &[Subject]) {
             .any(|report| report.environment.contains(rule))
     };
     // The environment revises nothing if the call reads no revision, which the checker asserts.
-    let is_possible = |rule: &Rule| *rule != Rule::Revise || domain.revisions > 0;
+    let is_possible = |rule: &Rule| *rule != Rule::Revise || kind.reads_revision();
     let unused: Vec<_> = Rule::ALL
         .into_iter()
         .filter(|rule| is_possible(rule) && !is_used(rule))
