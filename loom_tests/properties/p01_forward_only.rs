@@ -61,3 +61,36 @@ fn no_observer_sees_the_version_fall() {
         },
     );
 }
+
+/// A retry beside an observer: the revisions of the failed attempt count on, so that the version
+/// does not decrease before the retry takes effect.
+#[test]
+fn a_retry_never_lowers_the_version() {
+    let claim = claim!(a_retry_never_lowers_the_version, [P1, P12], []);
+    check(&claim, &[(1, 1), (1, 2), (2, 2)], &[], || {
+        let (jobs, job) = running(0);
+        let id = job.detach();
+        call!(jobs.update(id, |number| *number += 1)).unwrap();
+        call!(jobs.fail(id, "disk full")).unwrap();
+        let ((first, second), ()) = race(
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let first = call!(jobs.snapshot(id)).unwrap();
+                    (first, call!(jobs.snapshot(id)).unwrap())
+                }
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let _ = jobs.retry(id).unwrap().detach();
+                }
+            },
+        );
+        assert!(
+            first.version() <= second.version(),
+            "{first:?} and then {second:?}"
+        );
+        (first.attempt(), second.attempt())
+    });
+}

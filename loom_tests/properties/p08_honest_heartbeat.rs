@@ -5,9 +5,9 @@
 //! succeed. A violation looks like a job that failed as stalled although its last heartbeat is as
 //! recent as the clock.
 
-use super::harness::{call, check, claim, percent, race, registry};
+use super::harness::{ModelClock, call, check, claim, percent, race, registry};
 use crate::sync::facade::record::this_thread;
-use crate::{Clock, JobId, JobRegistry, Status, StepError};
+use crate::{Clock, JobId, JobRegistry, Options, Status, StepError};
 use std::time::Duration;
 
 /// Returns a running job whose silence exceeds the limit.
@@ -224,5 +224,69 @@ fn a_late_heartbeat_moves_nothing_back() {
         let stands = call!(jobs.snapshot(id)).unwrap().last_heartbeat();
         assert_eq!((late, stands), (early.max(late), late));
         early.as_millis()
+    });
+}
+
+/// Returns a registry whose jobs stall after 5 ms, and options of a job that never stalls.
+fn patient() -> (JobRegistry<()>, ModelClock, Options) {
+    let (jobs, clock) = registry(|builder| {
+        builder
+            .retention(Duration::MAX)
+            .stall_after(Duration::from_millis(5))
+    });
+    (jobs, clock, Options::new().stall_after(Duration::MAX))
+}
+
+/// A scan that finds a new job judges it by the job's own limit.
+#[test]
+fn a_new_job_is_judged_by_its_own_limit() {
+    let claim = claim!(a_new_job_is_judged_by_its_own_limit, [P8], []);
+    check(&claim, &[false, true], &[], || {
+        let (jobs, clock, options) = patient();
+        let (_, found) = race(
+            {
+                let jobs = jobs.clone();
+                move || jobs.register_with((), options).unwrap().detach()
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    let Some(seen) = jobs.iter().next() else {
+                        return false;
+                    };
+                    call!(jobs.start(seen.id())).unwrap();
+                    clock.advance(Duration::from_millis(10));
+                    assert_eq!(call!(jobs.stalled()), []);
+                    true
+                }
+            },
+        );
+        found
+    });
+}
+
+/// A scan meets a job with a limit of its own while the job is removed. The scan judges it by no
+/// other limit.
+#[test]
+fn a_removed_job_is_judged_by_no_other_limit() {
+    let claim = claim!(a_removed_job_is_judged_by_no_other_limit, [P4, P8], []);
+    check(&claim, &[()], &[], || {
+        let (jobs, clock, options) = patient();
+        let id = jobs.register_with((), options).unwrap().detach();
+        call!(jobs.start(id)).unwrap();
+        clock.advance(Duration::from_millis(10));
+        race(
+            {
+                let jobs = jobs.clone();
+                move || assert_eq!(call!(jobs.stalled()), [])
+            },
+            {
+                let jobs = jobs.clone();
+                move || {
+                    call!(jobs.cancel(id)).unwrap();
+                    call!(jobs.remove(id)).unwrap();
+                }
+            },
+        );
     });
 }

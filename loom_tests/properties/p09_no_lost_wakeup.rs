@@ -5,10 +5,10 @@
 //! A violation looks like a deadlock report: a watcher that is never woken.
 
 use super::harness::{
-    Bell, block_on, call, check, claim, percent, race, registry, running, spawn, waiting,
+    Bell, Claim, block_on, call, check, claim, percent, race, registry, running, spawn, waiting,
 };
 use crate::sync::{Arc, AtomicUsize, Ordering};
-use crate::{LookupError, Status, StepError, Watch};
+use crate::{JobGuard, LookupError, Status, StepError, Watch};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -414,7 +414,18 @@ fn a_written_guard_and_a_note_wake_the_watchers() {
 #[test]
 fn the_end_has_the_last_version() {
     let claim = claim!(the_end_has_the_last_version, [P9, P12], []);
-    check(&claim, &[true, false], &[(false)], || {
+    the_end_is_last(&claim, |guard| guard.complete().unwrap());
+}
+
+/// A cancellation counts the write of its guard before the end, as a completion does.
+#[test]
+fn a_cancelled_guard_has_the_last_version() {
+    let claim = claim!(a_cancelled_guard_has_the_last_version, [P9, P12], []);
+    the_end_is_last(&claim, |guard| guard.cancel_because("the user left"));
+}
+
+fn the_end_is_last(claim: &Claim, end: fn(JobGuard<'_, i32>)) {
+    check(claim, &[true, false], &[], move || {
         let (jobs, job) = running(0);
         let id = job.detach();
         let watch = jobs.watch(id).unwrap();
@@ -431,7 +442,7 @@ fn the_end_has_the_last_version() {
                 move || {
                     let mut guard = jobs.lock(id).unwrap();
                     *guard += 1;
-                    guard.complete().unwrap();
+                    end(guard);
                 }
             },
         );

@@ -210,3 +210,25 @@ fn a_job_that_is_taken_over_has_one_worker() {
         heartbeat.err()
     });
 }
+
+/// The worker of an attempt that was asked to stop asks again, while the attempt is superseded. The
+/// new attempt, which runs, is not its own.
+#[test]
+fn an_old_attempt_never_works_again() {
+    let claim = claim!(an_old_attempt_never_works_again, [P10, P13], []);
+    check(&claim, &[true], &[], || {
+        let first = first_attempt();
+        call!(first.request_stop("the user left")).unwrap();
+        let (should_stop, _) = race(
+            {
+                let first = first.clone();
+                move || call!(first.is_stop_requested())
+            },
+            {
+                let first = first.clone();
+                move || supersede(&first)
+            },
+        );
+        should_stop
+    });
+}

@@ -73,6 +73,29 @@ fn a_cancellation_keeps_the_reason_of_the_stop() {
     });
 }
 
+/// Details show the reason of a stop exactly when they show the stop.
+#[test]
+fn a_stop_comes_with_its_reason() {
+    let claim = claim!(a_stop_comes_with_its_reason, [P12, P13], []);
+    check(&claim, &[Status::Running, Status::Stopping], &[], || {
+        let (jobs, job) = running(());
+        let id = job.detach();
+        let (seen, _) = race(
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.details(id)).unwrap()
+            },
+            {
+                let jobs = jobs.clone();
+                move || call!(jobs.request_stop(id, "the user left")).unwrap()
+            },
+        );
+        let status = seen.snapshot.status();
+        assert_eq!(seen.reason.is_some(), status == Status::Stopping);
+        status
+    });
+}
+
 /// Two requests: exactly one is accepted, and its reason stays.
 #[test]
 fn a_second_stop_is_refused() {

@@ -177,6 +177,25 @@ fn a_locked_job_is_failed_by_the_next_sweep() {
     });
 }
 
+/// P13: a job that is locked while a sweep comes early is failed at its deadline. A distant deadline
+/// is queued somewhat before its time.
+#[test]
+fn a_job_that_is_locked_before_its_deadline_is_failed_at_it() {
+    in_time(|| {
+        let (jobs, clock) = registry();
+        let job = with(&jobs, Options::new().deadline(ms(1_015)));
+        for _ in 0..1_015 {
+            let guard = job.lock().unwrap();
+            let swept = std::thread::scope(|scope| scope.spawn(|| jobs.sweep()).join().unwrap());
+            assert_eq!(swept, Swept::default());
+            drop(guard);
+            clock.advance(ms(1));
+        }
+        assert_eq!(jobs.sweep().expired, 1);
+        assert_eq!(end_of(&job), exceeded(ms(1_015)));
+    });
+}
+
 /// P5: a job is kept for its own retention, in every attempt, and the other jobs for the builder's.
 #[test]
 fn a_job_is_kept_for_its_own_retention() {

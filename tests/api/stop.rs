@@ -1,5 +1,6 @@
 //! Requested stops: a worker is asked to stop, and the registry sees to it.
 
+use crate::time::SetClock;
 use crate::wakers::waker;
 use crate::watchdog::in_time;
 use job_registry::{Job, JobRegistry, ManualClock, Progress, RetryError, Status, StepError, Swept};
@@ -115,6 +116,24 @@ fn graces_of_any_length_are_kept() {
         let cancelled = jobs.sweep().cancelled;
         // A sweep at the end of time finds what never ends, too.
         assert!(after.is_none() || cancelled == 0);
+    }
+}
+
+/// P13: a grace that begins between two milliseconds is not shortened, and ends at the next
+/// millisecond of the registry.
+#[test]
+fn a_grace_that_begins_within_a_millisecond_is_kept() {
+    for micros in [1, 500, 900, 999] {
+        let clock = SetClock::default();
+        let builder = JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.stop_grace(ms(1)).build();
+        let job = running(&jobs);
+        clock.show(Duration::from_micros(micros));
+        job.request_stop("the user left").unwrap();
+        clock.show(Duration::from_micros(1_999));
+        assert_eq!(jobs.sweep().cancelled, 0, "from {micros} µs");
+        clock.show(ms(2));
+        assert_eq!(jobs.sweep().cancelled, 1, "from {micros} µs");
     }
 }
 
@@ -448,6 +467,34 @@ fn a_stopping_job_can_stall() {
             assert_eq!(end_of(&job), stalled);
         }
     }
+}
+
+/// P1 and P7: the last attempt cannot be retried, not even while it is stopping and has stalled. The
+/// refusal changes nothing.
+#[test]
+#[cfg_attr(miri, ignore = "it needs 65,535 attempts")]
+fn the_last_attempt_is_not_retried_while_it_stops() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let jobs = JobRegistry::builder()
+            .clock(clock.clone())
+            .stall_after(ms(10))
+            .stop_grace(Duration::MAX)
+            .build();
+        let mut job = running(&jobs);
+        while job.attempt() < u32::from(u16::MAX) {
+            job.cancel().unwrap();
+            job = job.retry().unwrap();
+        }
+        job.start().unwrap();
+        job.request_stop("the user left").unwrap();
+        // Each retry records a heartbeat that is later than the one before.
+        clock.advance(Duration::from_secs(100));
+        let before = job.details().unwrap();
+        assert_eq!(jobs.stalled(), [before.snapshot]);
+        assert_eq!(job.retry().unwrap_err(), RetryError::AttemptsExhausted);
+        assert_eq!(job.details(), Ok(before));
+    });
 }
 
 /// P6: a job that a sweep cancels is kept for its retention and then removed.
