@@ -254,7 +254,7 @@ fn a_stop_hits_one_attempt() {
             },
             {
                 let jobs = jobs.clone();
-                move || jobs.retry(id).map(|job| job.detach())
+                move || jobs.retry(id).map(crate::Job::detach)
             },
         );
         assert_eq!(attempt, Ok::<_, RetryError>(id));
