@@ -12,6 +12,7 @@ use crate::guarantee::Rule;
 fn check(name: &str, kind: Kind, subjects: &[Subject]) {
     let base = if kind.loads_pair() { SMALL } else { LARGE };
     let without_revisions = Domain {
+        generations: if kind.scans() { 1 } else { base.generations },
         halves: kind.advances(),
         watches_ended: kind.ends_or_retries(),
         ..base

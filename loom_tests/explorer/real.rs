@@ -400,7 +400,7 @@ fn perform(shared: &Shared, watches: &mut Watches, call: &Call) -> Result<Ret, R
         Call::CancelBecause(_, why) => by!(by.cancel_because(why)).map(done)?,
         Call::RequestStop(_, why) => Ret::Status(by!(by.request_stop(why))?),
         Call::Note(_, note) => by!(by.note(note)).map(done)?,
-        Call::Report(_, progress, note) => Ret::Progress(by!(by.report(progress, note))?),
+        Call::Report(_, progress, note) => by!(by.report(progress, note)).map(done)?,
         Call::Details(_) => {
             let seen = by!(by.details())?;
             Ret::Details(Box::new(Record {

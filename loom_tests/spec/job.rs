@@ -172,14 +172,14 @@ impl Job {
     }
 
     /// Raises the progress and replaces the note. Without a step, the note alone is a change.
-    pub(crate) fn report(&mut self, to: Progress, note: &str) -> Result<Progress, Refusal> {
+    pub(crate) fn report(&mut self, to: Progress, note: &str) -> Result<(), Refusal> {
         let before = self.record.view.version;
-        let reached = self.advance(to)?;
+        self.advance(to)?;
         self.record.note = Some(note.to_owned());
         if self.record.view.version == before {
             self.revise();
         }
-        Ok(reached)
+        Ok(())
     }
 
     pub(crate) fn note(&mut self, note: &str) -> Result<(), Refusal> {

@@ -155,7 +155,7 @@ impl Spec {
             }
             Call::Note(who, note) => self.lock(thread, who)?.note(note).map(done)?,
             Call::Report(who, progress, note) => {
-                Ret::Progress(self.lock(thread, who)?.report(progress, note)?)
+                self.lock(thread, who)?.report(progress, note).map(done)?
             }
             Call::Panic(who) => {
                 let why = match who {

@@ -123,11 +123,7 @@ impl<'a, T> JobGuard<'a, T> {
     ///
     /// Returns [`StepError::NotStarted`] if the job is pending, and [`StepError::Stopping`] if a
     /// stop was requested.
-    pub fn report(
-        &mut self,
-        progress: Progress,
-        text: impl Into<String>,
-    ) -> Result<Progress, StepError> {
+    pub fn report(&mut self, progress: Progress, text: impl Into<String>) -> Result<(), StepError> {
         let reported = self.job.report(progress, Note::new(text));
         refused("report", self.id(), reported)
     }

@@ -128,11 +128,7 @@ impl<T: Send + 'static> Job<T> {
     /// # Errors
     ///
     /// As [`JobRegistry::report`], and [`StepError::Superseded`].
-    pub fn report(
-        &self,
-        progress: Progress,
-        text: impl Into<String>,
-    ) -> Result<Progress, StepError> {
+    pub fn report(&self, progress: Progress, text: impl Into<String>) -> Result<(), StepError> {
         self.call("report", |job| {
             let note = Note::new(text);
             job.lock()?.report(progress, note)

@@ -319,7 +319,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 
     /// Raises the progress of a running job as [`advance`](Self::advance) does, and replaces its
-    /// note, both at one instant. Returns the progress that it has then. A smaller progress leaves
+    /// note, both at one instant. A smaller progress leaves
     /// the progress as it is, and the note is replaced all the same.
     ///
     /// # Errors
@@ -346,7 +346,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         id: JobId,
         progress: Progress,
         text: impl Into<String>,
-    ) -> Result<Progress, StepError> {
+    ) -> Result<(), StepError> {
         self.call_to_lock("report", id, |job| {
             let note = Note::new(text);
             job.lock()?.report(progress, note)

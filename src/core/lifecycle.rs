@@ -341,14 +341,15 @@ impl<T> LockedJob<'_, T> {
     }
 
     /// Raises the progress of a running job and replaces its note, at one instant.
-    pub(crate) fn report(&mut self, progress: Progress, note: Note) -> Result<Progress, StepError> {
+    pub(crate) fn report(&mut self, progress: Progress, note: Note) -> Result<(), StepError> {
         let mut info = self.info();
         let (before, after) = self.job_ref().raise(progress)?;
         self.write_note(&mut info, note);
         // A step is a new version, which readers of the note see together with it.
         let duty = (before == after).then(|| self.slot.revise());
         drop((info, duty));
-        Ok(self.job_ref().advanced(before, after))
+        self.job_ref().advanced(before, after);
+        Ok(())
     }
 
     /// Writes the note of a live job. The caller holds the lock of the info.

@@ -147,11 +147,11 @@ impl<T> RegistryState<T> {
         let job = self.addressed(id)?;
         let mark = Mark::here();
         let revision = job.slot.revision();
-        let pair = job.slot.load_pair_of(job.id);
-        let pair = pair.filter(|_| job.slot.is_revision(revision));
-        match pair.and_then(|(word, heartbeat)| Snapshot::new(id, word, heartbeat, revision)) {
-            Some(snapshot) => Ok(snapshot),
-            None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
+        match job.slot.load_pair_of(job.id) {
+            Some((word, heartbeat)) if job.slot.is_revision(revision) => {
+                Snapshot::new(id, word, heartbeat, revision).ok_or(LookupError::Gone)
+            }
+            _ => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
         }
     }
 
@@ -215,9 +215,10 @@ impl<'a, T> LockedJob<'a, T> {
 
     /// Returns the job and its payload, as they are at one instant.
     pub(crate) fn record(&self) -> Result<Record<&T>, LookupError> {
-        let details = self.slot.details(self.id)?;
+        let info = self.info();
+        let snapshot = self.slot.snapshot(self.id)?;
         let payload = self.payload.as_ref().ok_or(LookupError::Gone)?;
-        Ok(Record::new(details, payload))
+        Ok(info.record(snapshot, payload))
     }
 }
 

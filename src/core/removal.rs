@@ -29,7 +29,7 @@ use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
 use crate::types::id::JobId;
-use crate::types::snapshot::{Record, Snapshot};
+use crate::types::snapshot::Snapshot;
 use crate::types::state_word::Ending;
 use crate::types::status::Status;
 use std::any::Any;
@@ -107,7 +107,7 @@ impl<T> Removed<'_, T> {
         let Some(payload) = self.payload.take() else {
             return;
         };
-        let record = Record::new(self.info.details(self.last), payload);
+        let record = self.info.record(self.last, payload);
         self.panics.catch(|| hook(&record));
         self.payload = Some(record.payload);
     }

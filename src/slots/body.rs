@@ -3,7 +3,7 @@
 use crate::sync::Mutex;
 use crate::types::clock::{NEVER, millis};
 use crate::types::options::Options;
-use crate::types::snapshot::{Details, Snapshot, Times};
+use crate::types::snapshot::{Details, Record, Snapshot, Times};
 use crate::types::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
@@ -225,15 +225,38 @@ impl Info {
 
     /// Returns the details of a job that was seen as `snapshot`.
     pub(crate) fn details(&self, snapshot: Snapshot) -> Details {
-        let rare = self.rare.as_ref();
+        let (note, reason) = self.texts();
         Details {
             snapshot,
             times: self.times(snapshot.status()),
-            note: rare.and_then(|rare| rare.note.clone()),
-            reason: rare.and_then(|rare| rare.reason.clone()),
+            note,
+            reason,
         }
     }
 
+    /// Returns the record of a job that was seen as `snapshot`.
+    #[inline]
+    pub(crate) fn record<P>(&self, snapshot: Snapshot, payload: P) -> Record<P> {
+        let (note, reason) = self.texts();
+        Record {
+            snapshot,
+            times: self.times(snapshot.status()),
+            note,
+            reason,
+            payload,
+        }
+    }
+
+    /// Returns the note and the reason.
+    #[inline]
+    fn texts(&self) -> (Option<Arc<str>>, Option<Arc<str>>) {
+        match &self.rare {
+            Some(rare) => (rare.note.clone(), rare.reason.clone()),
+            None => (None, None),
+        }
+    }
+
+    #[inline]
     fn times(&self, status: Status) -> Times {
         let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
         Times {

@@ -205,22 +205,6 @@ pub struct Record<P> {
 }
 
 impl<P> Record<P> {
-    pub(crate) fn new(details: Details, payload: P) -> Self {
-        let Details {
-            snapshot,
-            times,
-            note,
-            reason,
-        } = details;
-        Self {
-            snapshot,
-            times,
-            note,
-            reason,
-            payload,
-        }
-    }
-
     pub(crate) fn map<Q>(self, f: impl FnOnce(P) -> Q) -> Record<Q> {
         Record {
             snapshot: self.snapshot,

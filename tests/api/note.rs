@@ -120,8 +120,8 @@ fn a_report_changes_both_or_neither() {
     assert_eq!(job.report(half, "early"), Err(StepError::NotStarted));
     assert_eq!(note_of(&jobs, job.id()), "pending");
     job.start().unwrap();
-    assert_eq!(job.report(half, "half"), Ok(half));
-    assert_eq!(job.report(Progress::of(1, 4), "again"), Ok(half));
+    assert_eq!(job.report(half, "half"), Ok(()));
+    assert_eq!(job.report(Progress::of(1, 4), "again"), Ok(()));
     assert_eq!(note_of(&jobs, job.id()), "again");
     job.request_stop("the user left").unwrap();
     assert_eq!(job.report(Progress::DONE, "late"), Err(StepError::Stopping));
@@ -148,7 +148,7 @@ fn notes_under_a_guard_go_through_it() {
         guard.note("first slide").unwrap();
         let note = || job.details().unwrap().note.unwrap().to_string();
         assert_eq!(note(), "first slide");
-        assert_eq!(guard.report(done, "last slide"), Ok(done));
+        assert_eq!(guard.report(done, "last slide"), Ok(()));
         assert_eq!(note(), "last slide");
         guard.complete().unwrap();
         assert_eq!(note(), "last slide");

@@ -26,7 +26,7 @@ pub(crate) fn perform_guarded(real: &Real, guard: &mut Guard<'_>, call: &Call) -
         Call::Snapshot(_) => Ok(Ret::View(real.view(&held.snapshot()))),
         Call::Update(_, digit) => Ok(held.push(digit)),
         Call::Note(_, note) => held.note(note).map(Ret::from),
-        Call::Report(_, progress, note) => held.report(progress, note).map(Ret::Progress),
+        Call::Report(_, progress, note) => held.report(progress, note).map(Ret::from),
         _ => Ok(Ret::Refused(Refusal::Impossible)),
     };
     *guard = Some(held);

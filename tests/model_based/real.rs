@@ -109,7 +109,7 @@ impl Real {
             Call::CancelBecause(who, why) => by!(who, cancel_because, why).into(),
             Call::RequestStop(who, why) => Ret::Status(by!(who, request_stop, why)),
             Call::Note(who, note) => by!(who, note, note).into(),
-            Call::Report(who, progress, note) => Ret::Progress(by!(who, report, progress, note)),
+            Call::Report(who, progress, note) => by!(who, report, progress, note).into(),
             Call::Details(who) => {
                 let seen = by!(who, details);
                 Ret::Details(Box::new(self.details(&seen)))

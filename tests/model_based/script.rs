@@ -128,9 +128,7 @@ fn call(registry: &JobRegistry<Payload>, call: &Call, id: JobId) -> Result<Ret, 
         Call::CancelBecause(Who::Id(_), why) => registry.cancel_because(id, why)?.into(),
         Call::RequestStop(Who::Id(_), why) => Ret::Status(registry.request_stop(id, why)?),
         Call::Note(Who::Id(_), note) => registry.note(id, note)?.into(),
-        Call::Report(Who::Id(_), progress, note) => {
-            Ret::Progress(registry.report(id, progress, note)?)
-        }
+        Call::Report(Who::Id(_), progress, note) => registry.report(id, progress, note)?.into(),
         Call::Sweep => Ret::Count(registry.sweep().removed),
         _ => return Err(Refusal::Impossible),
     })
