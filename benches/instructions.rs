@@ -98,7 +98,7 @@ fn heartbeat(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(65))]
+#[library_benchmark(setup = busy, config = takes(82))]
 fn snapshot(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.snapshot(busy.id)).is_ok());
@@ -106,7 +106,7 @@ fn snapshot(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(125))]
+#[library_benchmark(setup = busy, config = takes(140))]
 fn update(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(busy.jobs.update(busy.id, |payload| payload[0] += 1).is_ok());
@@ -114,7 +114,7 @@ fn update(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(272))]
+#[library_benchmark(setup = busy, config = takes(348))]
 fn get(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.get(busy.id)).is_ok());
@@ -122,7 +122,7 @@ fn get(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(154))]
+#[library_benchmark(setup = busy, config = takes(144))]
 fn lock(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         drop(busy.jobs.lock(busy.id));
@@ -131,7 +131,7 @@ fn lock(busy: Busy) -> Busy {
 }
 
 // Each call is a wait, an `advance` that wakes it, and the next poll.
-#[library_benchmark(setup = busy, config = takes(714))]
+#[library_benchmark(setup = busy, config = takes(760))]
 fn wake(busy: Busy) -> Busy {
     let cx = &mut Context::from_waker(Waker::noop());
     let mut watch = busy.job.watch().expect("registered");
@@ -146,7 +146,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(1629))]
+#[library_benchmark(setup = busy, config = takes(1914))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
@@ -158,7 +158,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 
 // Each call registers, starts and completes a job, which schedules its removal. One sweep removes
 // all of them.
-#[library_benchmark(setup = busy, config = takes(2225))]
+#[library_benchmark(setup = busy, config = takes(2720))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());
@@ -169,7 +169,7 @@ fn complete_and_sweep(busy: Busy) -> Busy {
 }
 
 // Each call counts 1,001 jobs.
-#[library_benchmark(setup = busy, config = takes(28_600))]
+#[library_benchmark(setup = busy, config = takes(25_600))]
 fn counts(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert_eq!(black_box(busy.jobs.counts()).running, 1001);

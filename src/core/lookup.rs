@@ -146,12 +146,12 @@ impl<T> RegistryState<T> {
     pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
         let job = self.addressed(id)?;
         let mark = Mark::here();
-        let revision = job.slot.revision();
-        match job.slot.load_pair_of(job.id) {
-            Some((word, heartbeat)) if job.slot.is_revision(revision) => {
-                Snapshot::new(id, word, heartbeat, revision).ok_or(LookupError::Gone)
-            }
-            _ => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
+        let all = job.slot.load_all_of(job.id);
+        match all
+            .and_then(|(word, heartbeat, revision)| Snapshot::new(id, word, heartbeat, revision))
+        {
+            Some(snapshot) => Ok(snapshot),
+            None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
         }
     }
 

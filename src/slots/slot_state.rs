@@ -223,6 +223,15 @@ impl SlotState {
         is_meant.then_some((word, heartbeat))
     }
 
+    /// Loads both words and the revision for the job that `id` means, as `load_pair_of` does.
+    #[inline(always)]
+    pub(crate) fn load_all_of(&self, id: FencedId) -> Option<(StateWord, HeartbeatWord, u64)> {
+        let revision = self.revision();
+        let (word, heartbeat) = self.load_pair_of(id)?;
+        self.is_revision(revision)
+            .then_some((word, heartbeat, revision))
+    }
+
     /// Returns whether the nonce is that of `id`. It is the job's nonce if a load before it and a
     /// load after it see the job.
     #[inline(always)]

@@ -7,6 +7,7 @@ use crate::types::state_word::StateWord;
 use crate::types::status::Status;
 use crate::types::version::Version;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ pub struct Snapshot {
     word: StateWord,
     heartbeat: HeartbeatWord,
     revision: u64,
-    status: Status,
+    /// The word's status, as a number of eight bytes: a smaller field is copied byte by byte.
+    status: NonZeroU64,
 }
 
 impl Snapshot {
@@ -45,7 +47,7 @@ impl Snapshot {
         heartbeat: HeartbeatWord,
         revision: u64,
     ) -> Option<Self> {
-        let status = word.status()?;
+        let status = NonZeroU64::new(word.status_bits())?;
         // The watched bit is not part of the job's state.
         let word = StateWord::from_bits(word.bits() & !1);
         Some(Self {
@@ -68,7 +70,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status
+        Status::from_bits(self.status.get())
     }
 
     /// Returns the job's progress. It is never less than in an earlier snapshot of the same
@@ -141,7 +143,7 @@ impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot")
             .field("id", &self.id)
-            .field("status", &self.status)
+            .field("status", &self.status())
             .field("progress", &self.progress())
             .field("attempt", &self.attempt())
             .field("version", &self.version())

@@ -109,12 +109,7 @@ impl StateWord {
     #[inline]
     pub(crate) fn status(self) -> Option<Status> {
         match self.status_bits() {
-            1 => Some(Status::Pending),
-            2 => Some(Status::Running),
-            3 => Some(Status::Stopping),
-            4 => Some(Status::Completed),
-            5 => Some(Status::Failed),
-            6 => Some(Status::Cancelled),
+            bits @ 1..=6 => Some(Status::from_bits(bits)),
             _ => None,
         }
     }

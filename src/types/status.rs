@@ -40,6 +40,19 @@ impl Status {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
+    /// Returns the status of a job whose state word has these status bits.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        match bits {
+            1 => Self::Pending,
+            2 => Self::Running,
+            3 => Self::Stopping,
+            4 => Self::Completed,
+            5 => Self::Failed,
+            _ => Self::Cancelled,
+        }
+    }
+
     /// Returns `pending`, `running`, `stopping`, `completed`, `failed` or `cancelled`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
