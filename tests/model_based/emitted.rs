@@ -61,6 +61,7 @@ pub(crate) struct Emitted {
     beats: BTreeMap<Name, u32>,
     /// Start of the current attempt.
     pending_since: BTreeMap<Name, Millis>,
+    stopping_since: BTreeMap<Name, Millis>,
     /// Levels and first words of the messages of all events.
     pub(crate) seen: BTreeSet<String>,
 }
@@ -81,6 +82,7 @@ impl Emitted {
             guarded: None,
             beats: BTreeMap::new(),
             pending_since: BTreeMap::new(),
+            stopping_since: BTreeMap::new(),
             seen: BTreeSet::new(),
         };
         emitted.listen()();
@@ -213,7 +215,9 @@ impl Emitted {
                 events
             }
             (Call::RequestStop(who, why), Ret::Status(Status::Stopping)) => {
-                event(stopped(seen, self.name(*who), why))
+                let name = self.name(*who);
+                self.stopping_since.insert(name, seen.after.now);
+                event(stopped(seen, name, why))
             }
             (Call::DropOwner(name, attempt), _) if seen.thread == 0 && self.guarded.is_some() => {
                 let job = &seen.before.jobs[name];
@@ -314,7 +318,10 @@ impl Emitted {
 
     fn end(&self, seen: &Transition<'_>, name: Name, after: &Job, stalled: bool) -> Group {
         let before = &seen.before.jobs[&name];
-        let since = before.record.started.unwrap_or(self.pending_since[&name]);
+        let since = match before.status() {
+            Status::Stopping => self.stopping_since[&name],
+            _ => before.record.started.unwrap_or(self.pending_since[&name]),
+        };
         let took = millis(seen.after.now - since);
         let (status, attempt) = (after.status().to_string(), after.attempt().to_string());
         let (id, percent, text) = (seen.id(name), percent(after), format!("{took:?}"));
@@ -472,15 +479,19 @@ fn noted(seen: &Transition<'_>, name: Name, note: &str) -> Group {
 }
 
 fn stopped(seen: &Transition<'_>, name: Name, why: &str) -> Group {
+    let job = &seen.after.jobs[&name];
+    let took = millis(seen.after.now - job.record.started.expect("it was running"));
     let fields = [
         ("id", &*seen.id(name)),
-        ("attempt", &*seen.after.jobs[&name].attempt().to_string()),
+        ("attempt", &*job.attempt().to_string()),
         ("status", "stopping"),
         ("reason", why),
+        ("took", &*format!("{took:?}")),
     ];
     vec![
         line("INFO", "status update", &fields),
         count("transitions_total", &[("status", "stopping")]),
+        time("time_in_status_seconds", &[("status", "running")], took),
     ]
 }
 

@@ -5,6 +5,7 @@
 mod child;
 
 use child::{PATIENCE, PROGRAM, Process, events};
+use job_registry::JobId;
 use presentation_service::views::Listing;
 use reqwest::{Client, Response, StatusCode};
 use serde_json::json;
@@ -205,7 +206,8 @@ async fn the_log_follows_a_presentation_to_its_cleanup() {
     assert_eq!(process.ended().await.0.code(), Some(0));
     let mut text = String::new();
     log.read_to_string(&mut text).unwrap();
-    let id = path.rsplit('/').next().unwrap();
+    let id: JobId = path.rsplit('/').next().unwrap().parse().unwrap();
+    let id = &*format!("id={}", id.short());
     for parts in [
         &["INFO", "status update", id, "status=pending"][..],
         &["INFO", "status update", id, "status=running"],
