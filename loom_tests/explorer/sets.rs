@@ -105,7 +105,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 26] = [
+const SETS: [Set; 30] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -151,8 +151,19 @@ const SETS: [Set; 26] = [
         effort: within(UNBOUNDED_OR_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
-        name: "1 + 2 calls, stops",
+        name: "1 + 2 calls, stops, each fifth program",
         size: Size::Quick,
+        starts: STOPS,
+        alphabet: Alphabet::Stops,
+        lengths: &[1, 2],
+        accepted_only: true,
+        one_in: 5,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 2 calls, stops",
+        size: Size::Full,
         starts: STOPS,
         alphabet: Alphabet::Stops,
         lengths: &[1, 2],
@@ -184,8 +195,19 @@ const SETS: [Set; 26] = [
         effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
-        name: "1 + 1 + 1 calls, time",
+        name: "1 + 1 + 1 calls, time, each fifth program",
         size: Size::Quick,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Time,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 5,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, time",
+        size: Size::Full,
         starts: FIRST_ATTEMPT,
         alphabet: Alphabet::Time,
         lengths: &[1, 1, 1],
@@ -195,8 +217,19 @@ const SETS: [Set; 26] = [
         effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
     },
     Set {
-        name: "1 + 2 calls, watchers",
+        name: "1 + 2 calls, watchers, each fifth program",
         size: Size::Quick,
+        starts: WATCHED,
+        alphabet: Alphabet::Watchers,
+        lengths: &[1, 2],
+        accepted_only: false,
+        one_in: 5,
+        only: Some("shuttle"),
+        effort: within(BOUND_2, UNBOUNDED_OR_2, 1_000),
+    },
+    Set {
+        name: "1 + 2 calls, watchers",
+        size: Size::Full,
         starts: WATCHED,
         alphabet: Alphabet::Watchers,
         lengths: &[1, 2],
@@ -224,7 +257,18 @@ const SETS: [Set; 26] = [
         lengths: &[1, 1, 1],
         accepted_only: false,
         one_in: 1,
-        only: None,
+        only: Some("shuttle"),
+        effort: within(BOUND_3, BOUND_3, 0),
+    },
+    Set {
+        name: "1 + 1 + 1 calls, life, by loom",
+        size: Size::Full,
+        starts: FIRST_ATTEMPT,
+        alphabet: Alphabet::Life,
+        lengths: &[1, 1, 1],
+        accepted_only: false,
+        one_in: 1,
+        only: Some("loom"),
         effort: within(BOUND_3, BOUND_3, 0),
     },
     Set {
