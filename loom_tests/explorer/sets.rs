@@ -105,7 +105,7 @@ const fn within(ordered: Bounds, weak: Bounds, most: usize) -> Effort {
     }
 }
 
-const SETS: [Set; 30] = [
+const SETS: [Set; 32] = [
     Set {
         name: "1 + 1 calls, whole alphabet",
         size: Size::Small,
@@ -279,7 +279,29 @@ const SETS: [Set; 30] = [
         lengths: &[2, 2],
         accepted_only: true,
         one_in: 1,
-        only: None,
+        only: Some("shuttle"),
+        effort: within(BOUND_3, UNBOUNDED_AND_3, 50_000),
+    },
+    Set {
+        name: "2 + 2 calls, life, each fifth program",
+        size: Size::Quick,
+        starts: ALL,
+        alphabet: Alphabet::Life,
+        lengths: &[2, 2],
+        accepted_only: true,
+        one_in: 5,
+        only: Some("loom"),
+        effort: within(BOUND_3, UNBOUNDED_AND_3, 50_000),
+    },
+    Set {
+        name: "2 + 2 calls, life, by loom",
+        size: Size::Full,
+        starts: ALL,
+        alphabet: Alphabet::Life,
+        lengths: &[2, 2],
+        accepted_only: true,
+        one_in: 1,
+        only: Some("loom"),
         effort: within(BOUND_3, UNBOUNDED_AND_3, 50_000),
     },
     Set {
