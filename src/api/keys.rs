@@ -255,7 +255,9 @@ impl<T: Send + 'static> Keys<T> {
     /// Takes no job's lock, and works under a guard. Waits for other registrations in the same
     /// shard. Due jobs are removed as the builder's
     /// [`sweep_on_register`](crate::Builder::sweep_on_register) and
-    /// [`when_full`](crate::Builder::when_full) ask for, while no key is locked.
+    /// [`when_full`](crate::Builder::when_full) ask for, while no key is locked. A registration that
+    /// has made room may then find that another one has registered its key. It leaves the room to
+    /// later registrations.
     ///
     /// ```
     /// use job_registry::{JobRegistry, Key, KeyLife, Keys, Once};

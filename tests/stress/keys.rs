@@ -140,7 +140,9 @@ fn keys_of_a_full_registry_lose_nothing() {
             }
             new
         });
-        assert_eq!(jobs.len(), CAPACITY.min(new.len()));
+        // A thread that has made room may then find that another one has registered its key.
+        assert!(new.len() >= CAPACITY);
+        assert!((CAPACITY - THREADS..=CAPACITY).contains(&jobs.len()));
         assert_eq!(jobs.removal_panics(), 0);
         for seen in jobs.iter().collect::<Vec<_>>() {
             assert_eq!(jobs.remove(seen.id()), Ok(new[&seen.id()]));
