@@ -114,7 +114,6 @@ mod core;
 pub mod guide;
 mod slots;
 mod sync;
-#[cfg(feature = "tokio")]
 mod task;
 mod telemetry;
 mod types;
@@ -127,7 +126,8 @@ pub use api::keys::{Key, KeyLife, Keys, Once};
 pub use api::registry::JobRegistry;
 pub use api::watch::Watch;
 #[cfg(feature = "tokio")]
-pub use task::{Heartbeat, Shutdown};
+pub use task::Heartbeat;
+pub use task::{Phases, Reaper, Shutdown};
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
 #[cfg(feature = "tracing")]
@@ -139,7 +139,6 @@ pub use types::cursor::{Cursor, Page, ParseCursorError};
 pub use types::error::{
     Error, LockError, LookupError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
-#[cfg(feature = "tokio")]
 pub use types::failure::Failure;
 pub use types::id::{JobId, ParseIdError, ShortId};
 pub use types::options::Options;

@@ -74,7 +74,7 @@ async fn our_removals(jobs: usize) -> Duration {
             job.detach()
         })
         .collect();
-    let reaper = registry.spawn_reaper(Duration::from_millis(100));
+    let reaper = registry.spawn_reaper().expect("a thread");
     let mut delay = delays();
     let start = ProcessTime::now();
     for id in ids {
@@ -84,7 +84,7 @@ async fn our_removals(jobs: usize) -> Duration {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let took = start.elapsed();
-    reaper.abort();
+    reaper.stop();
     took
 }
 

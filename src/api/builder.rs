@@ -3,7 +3,7 @@
 use crate::api::registry::JobRegistry;
 use crate::core::registry_state::{Hook, RegistryState, Settings};
 use crate::sync::Arc;
-use crate::types::clock::{Clock, NEVER, SystemClock, millis_up};
+use crate::types::clock::{Clock, NEVER, Pace, SystemClock, Timeline, millis_up};
 use crate::types::snapshot::Record;
 use crate::types::when_full::WhenFull;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct Builder<T> {
     retention: Duration,
     stall_after: Option<Duration>,
     stop_grace: Duration,
-    clock: Option<Box<dyn Clock>>,
+    clock: Option<(Box<dyn Clock>, Pace)>,
     on_remove: Option<Hook<T>>,
     sweep_on_register: bool,
     when_full: WhenFull,
@@ -69,8 +69,8 @@ impl<T: Send + 'static> Builder<T> {
     }
 
     /// Source of the time. By default the operating system's monotonic clock.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Some(Box::new(clock));
+    pub fn clock<C: Clock>(mut self, clock: C) -> Self {
+        self.clock = Some((Box::new(clock), Pace::of::<C>()));
         self
     }
 
@@ -170,7 +170,9 @@ impl<T: Send + 'static> Builder<T> {
     /// If the operating system's random generator fails.
     #[must_use]
     pub fn build(self) -> JobRegistry<T> {
-        let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock::new()));
+        let system = || (Box::new(SystemClock::new()) as Box<dyn Clock>, Pace::System);
+        let (clock, pace) = self.clock.unwrap_or_else(system);
+        let timeline = Timeline::new(clock, pace);
         let settings = Settings {
             retention: millis_up(self.retention),
             stall_after: self.stall_after.map_or(NEVER, millis_up),
@@ -179,7 +181,7 @@ impl<T: Send + 'static> Builder<T> {
             sweep_on_register: self.sweep_on_register,
             when_full: self.when_full,
         };
-        let state = RegistryState::new(self.capacity, self.first_generation, clock, settings);
+        let state = RegistryState::new(self.capacity, self.first_generation, timeline, settings);
         JobRegistry {
             state: Arc::new(state),
         }

@@ -338,7 +338,6 @@ impl<T: Send + 'static> Job<T> {
 
     /// Ends the job for an error of its work: as cancelled if a stop was requested, and as failed
     /// otherwise.
-    #[cfg(feature = "tokio")]
     pub(crate) fn end_for_error(&self, reason: String) -> Result<(), StepError> {
         self.call("fail", |job| job.lock()?.end_for_error(reason))
     }

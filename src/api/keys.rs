@@ -341,9 +341,11 @@ impl<T: Send + 'static> Keys<T> {
                         shard.purge(registry);
                     }
                     let fenced = registry.publish(reservation, payload, options, now);
-                    let id = fenced.id();
-                    shard.entries.insert(key, Entry { id, fingerprint });
-                    Ok(Once::New(Job::new(self.0.jobs.clone(), fenced)))
+                    fenced.map(|fenced| {
+                        let id = fenced.id();
+                        shard.entries.insert(key, Entry { id, fingerprint });
+                        Once::New(Job::new(self.0.jobs.clone(), fenced))
+                    })
                 }
             },
         };

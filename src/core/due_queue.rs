@@ -7,9 +7,12 @@
 //! sweep queues the job again. A job that is removed early leaves its entry to the slot's next job.
 //! That job needs an entry of its own only if it is due earlier.
 
+use crate::sync::deferred::{Deferred, defer};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::types::clock::NEVER;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem::take;
+use std::task::Waker;
 
 /// Returns the time at which a job that is due at `due` is queued. The farther the deadline, the
 /// coarser the time, so that many jobs share one time and an entry costs little more than its four
@@ -36,10 +39,33 @@ pub(crate) struct DueQueue {
 
 #[derive(Debug)]
 struct Queue {
-    by_time: BTreeMap<u64, Vec<u32>>,
+    /// The slots of each time, in the order of their insertion.
+    by_time: BTreeMap<u64, VecDeque<u32>>,
     /// The value of `earliest`.
     stored_earliest: u64,
+    /// Reapers that sleep until the earliest time.
+    sleepers: Vec<Waker>,
 }
+
+/// The duty to wake the reapers that sleep for too long. Its destructor wakes them, or defers that
+/// until this thread releases its job's lock. Wakers are user code: every other lock has to be
+/// released before.
+#[must_use = "dropping it wakes the reapers: release the lock of the job's info first"]
+#[derive(Debug)]
+pub(crate) struct WakeReapers(Vec<Waker>);
+
+impl Drop for WakeReapers {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            defer(take(&mut self.0).into_iter().map(Deferred::Wake));
+        }
+    }
+}
+
+/// The entries of a queue that were due when it was looked at: the number of entries of each time.
+#[derive(Debug, Default)]
+pub(crate) struct DueNow(VecDeque<(u64, usize)>);
 
 /// A slot, and the time under which it is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,42 +80,88 @@ impl DueQueue {
             queue: Mutex::new(Queue {
                 by_time: BTreeMap::new(),
                 stored_earliest: NEVER,
+                sleepers: Vec::new(),
             }),
             earliest: AtomicU64::new(NEVER),
         }
     }
 
-    /// Adds entries.
-    pub(crate) fn insert(&self, entries: impl IntoIterator<Item = Entry>) {
+    /// Adds entries. Returns the duty to wake the reapers if one of them is the earliest.
+    pub(crate) fn insert(&self, entries: impl IntoIterator<Item = Entry>) -> WakeReapers {
         let mut queue = self.queue.lock();
         for Entry { time, slot } in entries {
             debug_assert!(time != NEVER);
-            queue.by_time.entry(time).or_default().push(slot);
+            queue.by_time.entry(time).or_default().push_back(slot);
         }
+        let before = queue.stored_earliest;
         self.update_earliest(&mut queue);
+        let is_earlier = queue.stored_earliest < before;
+        WakeReapers(if is_earlier {
+            take(&mut queue.sleepers)
+        } else {
+            Vec::new()
+        })
     }
 
-    /// Removes and returns up to `most` entries that are due at `now`, earliest first.
-    pub(crate) fn take_due(&self, now: u64, most: usize) -> Vec<Entry> {
-        let mut due = Vec::new();
+    /// Returns the entries that are due at `now`, up to `most` of them.
+    pub(crate) fn due_now(&self, now: u64, most: usize) -> DueNow {
         if !self.is_due(now) {
-            return due;
+            return DueNow::default();
+        }
+        let queue = self.queue.lock();
+        let mut left = most;
+        let counted = queue.by_time.range(..=now).map_while(|(&time, slots)| {
+            let count = slots.len().min(left);
+            left -= count;
+            (count > 0).then_some((time, count))
+        });
+        DueNow(counted.collect())
+    }
+
+    /// Removes and returns up to `most` of the entries, earliest first. Of the entries of one time,
+    /// those that were inserted first come first. An entry that was inserted later is returned only
+    /// in place of one that another thread has removed.
+    pub(crate) fn take(&self, due: &mut DueNow, most: usize) -> Vec<Entry> {
+        let mut taken = Vec::new();
+        if due.0.is_empty() || most == 0 {
+            return taken;
         }
         let mut queue = self.queue.lock();
-        while let Some(mut first) = queue.by_time.first_entry() {
-            let time = *first.key();
-            if time > now || due.len() == most {
+        while let Some((time, count)) = due.0.front_mut() {
+            let time = *time;
+            let slots = queue.by_time.get_mut(&time);
+            let there = slots.as_ref().map_or(0, |slots| slots.len()).min(*count);
+            let now = there.min(most - taken.len());
+            if let Some(slots) = slots {
+                taken.extend(slots.drain(..now).map(|slot| Entry { time, slot }));
+                if slots.is_empty() {
+                    queue.by_time.remove(&time);
+                }
+            }
+            if now < there {
+                *count = there - now;
                 break;
             }
-            let slots = first.get_mut();
-            let rest = slots.len().saturating_sub(most - due.len());
-            due.extend(slots.drain(rest..).map(|slot| Entry { time, slot }));
-            if slots.is_empty() {
-                first.remove();
-            }
+            due.0.pop_front();
         }
         self.update_earliest(&mut queue);
-        due
+        taken
+    }
+
+    /// Returns the earliest time, or `NEVER`. The waker is woken when an earlier one is inserted.
+    pub(crate) fn sleep_until(&self, waker: &Waker) -> u64 {
+        // Cloning a waker is user code.
+        let waker = waker.clone();
+        let mut queue = self.queue.lock();
+        if !queue.sleepers.iter().any(|known| known.will_wake(&waker)) {
+            queue.sleepers.push(waker);
+        }
+        queue.stored_earliest
+    }
+
+    /// Returns the duty to wake all reapers.
+    pub(crate) fn wake_reapers(&self) -> WakeReapers {
+        WakeReapers(take(&mut self.queue.lock().sleepers))
     }
 
     // ORDERING: SeqCst, in one order with the words. With Acquire and Release, a sweep could miss a
@@ -138,13 +210,14 @@ mod tests {
             step in 1usize..20,
         ) {
             let queue = DueQueue::new();
-            queue.insert(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot }));
+            drop(queue.insert(times.iter().zip(0..).map(|(&time, slot)| Entry { time, slot })));
             let mut seen = Vec::new();
             let mut from = 0;
             for now in (0..=60).step_by(step) {
                 prop_assert_eq!(queue.is_due(now), times.iter().any(|time| (from..=now).contains(time)));
+                let mut due = queue.due_now(now, usize::MAX);
                 loop {
-                    let batch = queue.take_due(now, most);
+                    let batch = queue.take(&mut due, most);
                     prop_assert!(batch.len() <= most);
                     if batch.is_empty() {
                         break;
@@ -179,6 +252,24 @@ mod tests {
         }
     }
 
+    /// P6: entries that are inserted after a look at the queue are not taken in place of those that
+    /// it saw, and the sum is kept.
+    #[test]
+    fn later_entries_of_the_same_time_are_taken_later() {
+        let queue = DueQueue::new();
+        let entries = |slots: std::ops::Range<u32>| slots.map(|slot| Entry { time: 5, slot });
+        drop(queue.insert(entries(0..3)));
+        let mut due = queue.due_now(5, usize::MAX);
+        let mut seen = queue.take(&mut due, 1);
+        drop(queue.insert(entries(3..9)));
+        drop(queue.insert([Entry { time: 4, slot: 9 }]));
+        while let Some(entry) = queue.take(&mut due, 1).pop() {
+            seen.push(entry);
+        }
+        assert_eq!(seen, entries(0..3).collect::<Vec<_>>());
+        assert_eq!(queue.census().0.len(), 7);
+    }
+
     /// P6: jobs that are removed early leave one entry for each slot, and the last job is removed
     /// at its own deadline.
     #[test]
@@ -197,7 +288,7 @@ mod tests {
         }
         let queued = || {
             let queue = jobs.state.due.queue.lock();
-            queue.by_time.values().map(Vec::len).sum::<usize>()
+            queue.by_time.values().map(VecDeque::len).sum::<usize>()
         };
         ended();
         assert_eq!(queued(), 1);
@@ -218,6 +309,6 @@ mod tests {
             let later = Duration::from_secs(3600 * hours);
             jobs.remove_after(id, later).unwrap();
         }
-        assert_eq!(jobs.state.due.take_due(NEVER - 1, usize::MAX).len(), 1);
+        assert_eq!(jobs.state.due.census().0.len(), 1);
     }
 }

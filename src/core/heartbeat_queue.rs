@@ -1,9 +1,12 @@
-//! The heartbeat queue: the timers of `heartbeat_every`, ordered by the time of their next
-//! heartbeat. A timer takes 16 bytes.
+//! [`Heartbeats`]: the timers of `heartbeat_every`, in a queue for each runtime, ordered by the time
+//! of their next heartbeat. A timer takes 16 bytes.
+//!
+//! A timer belongs to the runtime on which it was asked for. It ends with that runtime, and no other
+//! runtime delays it.
 
 use crate::slots::fenced_id::FencedId;
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use tokio::runtime::Id;
 use tokio::sync::Notify;
@@ -15,18 +18,21 @@ const BATCH: usize = 1024;
 /// share timer ticks.
 const PARTS: u32 = 64;
 
-/// The heartbeat timers of one registry.
+/// The heartbeat timers of one registry. The lock is a leaf.
 #[derive(Debug, Default)]
-pub(crate) struct HeartbeatQueue {
-    queue: Mutex<Queue>,
-    /// Notified when a new timer is the earliest.
-    pub(crate) earlier: Arc<Notify>,
-}
+pub(crate) struct Heartbeats(Mutex<Runtimes>);
 
 #[derive(Debug, Default)]
+struct Runtimes {
+    /// The queue of each runtime that has timers. A task on the runtime serves it.
+    queues: HashMap<Id, Queue>,
+    last_number: u32,
+}
+
+#[derive(Debug)]
 struct Queue {
     /// The origin of all times, which are in milliseconds.
-    epoch: Option<Instant>,
+    epoch: Instant,
     /// The timers, by the time of the next heartbeat and the interval.
     schedule: BTreeMap<(u64, u32), Vec<Timer>>,
     /// Number of timers in `schedule`.
@@ -34,10 +40,8 @@ struct Queue {
     /// Timers whose guards were dropped while the job was live. Each is removed when it is next
     /// taken.
     dropped: HashSet<Timer>,
-    last_number: u32,
-    /// The runtimes on which a task is running. There is one, unless several runtimes use the
-    /// registry. If one of them shuts down, a task of another one serves its jobs.
-    runtimes: HashSet<Id>,
+    /// Notified when a new timer is the earliest.
+    earlier: Arc<Notify>,
 }
 
 /// The timer of one heartbeat guard, for one attempt. A second guard of the same attempt has
@@ -62,10 +66,12 @@ impl Timer {
     }
 }
 
-/// Timers that are due. The destructor schedules the active ones again, even after a panic.
+/// Timers of a runtime that are due. The destructor schedules the active ones again, even after a
+/// panic.
 #[derive(Debug)]
 pub(crate) struct DueTimers<'a> {
-    heartbeats: &'a HeartbeatQueue,
+    heartbeats: &'a Heartbeats,
+    runtime: Id,
     time: u64,
     interval: u32,
     active: Vec<Timer>,
@@ -92,74 +98,77 @@ impl DueTimers<'_> {
 
 impl Drop for DueTimers<'_> {
     fn drop(&mut self) {
-        self.heartbeats.lock().reschedule(self);
+        let mut runtimes = self.heartbeats.0.lock();
+        if let Some(queue) = runtimes.queues.get_mut(&self.runtime) {
+            queue.reschedule(self);
+        }
     }
 }
 
-impl HeartbeatQueue {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Schedules a timer. Its interval is clamped to 1 ms at least and to 49 days at most, the
-    /// range of 32 bits.
-    pub(crate) fn add(&self, id: FencedId, interval: Duration) -> Timer {
+impl Heartbeats {
+    /// Schedules a timer on a runtime. Its interval is clamped to 1 ms at least and to 49 days at
+    /// most, the range of 32 bits. If the runtime has no task yet, also returns what wakes the task
+    /// that the caller has to start.
+    pub(crate) fn add(
+        &self,
+        runtime: Id,
+        id: FencedId,
+        interval: Duration,
+    ) -> (Timer, Option<Arc<Notify>>) {
         let interval = u32::try_from(interval.as_millis())
             .unwrap_or(u32::MAX)
             .max(1);
-        let mut queue = self.lock();
-        queue.last_number = queue.last_number.wrapping_add(1);
+        let mut runtimes = self.0.lock();
+        runtimes.last_number = runtimes.last_number.wrapping_add(1);
         let timer = Timer {
             slot: id.slot,
             generation: id.generation,
-            number: queue.last_number,
+            number: runtimes.last_number,
             attempt: id.attempt.expect("a timer is fenced to an attempt"),
         };
-        let time = align(queue.now() + u64::from(interval), interval);
-        let first = queue.schedule.first_key_value();
-        let is_first = first.is_none_or(|((first, _), _)| time < *first);
-        queue
-            .schedule
-            .entry((time, interval))
-            .or_default()
-            .push(timer);
-        queue.scheduled += 1;
-        drop(queue);
-        if is_first {
-            self.earlier.notify_waiters();
+        let is_new = !runtimes.queues.contains_key(&runtime);
+        let queue = runtimes.queues.entry(runtime).or_insert_with(Queue::new);
+        let is_first = queue.add(timer, interval);
+        let earlier = queue.earlier.clone();
+        drop(runtimes);
+        if is_new {
+            return (timer, Some(earlier));
         }
-        timer
+        if is_first {
+            earlier.notify_waiters();
+        }
+        (timer, None)
     }
 
     /// Stops a timer. If its job has ended, the task removes the timer by itself.
-    pub(crate) fn stop(&self, timer: Timer, is_live: impl FnOnce() -> bool) {
-        let mut queue = self.lock();
+    pub(crate) fn stop(&self, runtime: Id, timer: Timer, is_live: impl FnOnce() -> bool) {
+        let mut runtimes = self.0.lock();
         // The check is under the lock, so that the task finds the dropped timer when it
         // reschedules.
         if !is_live() {
             return;
         }
-        queue.dropped.insert(timer);
-        queue.purge_if_half_dropped();
+        if let Some(queue) = runtimes.queues.get_mut(&runtime) {
+            queue.dropped.insert(timer);
+            queue.purge_if_half_dropped();
+        }
     }
 
-    /// Marks the runtime as having a task. Returns whether it had none.
-    pub(crate) fn enter(&self, runtime: Id) -> bool {
-        self.lock().runtimes.insert(runtime)
-    }
-
-    /// Marks the runtime as having no task.
+    /// Ends all timers of a runtime, whose task is gone.
     pub(crate) fn leave(&self, runtime: Id) {
-        self.lock().runtimes.remove(&runtime);
+        let queue = self.0.lock().queues.remove(&runtime);
+        // Dropped without the lock.
+        drop(queue);
     }
 
-    /// Takes the earliest timers that are due, all of one time and interval.
-    pub(crate) fn take_due(&self) -> Option<DueTimers<'_>> {
-        let mut queue = self.lock();
+    /// Takes the earliest timers of a runtime that are due, all of one time and interval.
+    pub(crate) fn take_due(&self, runtime: Id) -> Option<DueTimers<'_>> {
+        let mut runtimes = self.0.lock();
+        let queue = runtimes.queues.get_mut(&runtime)?;
         let now = queue.now();
         let Queue {
             schedule, dropped, ..
-        } = &mut *queue;
+        } = queue;
         let first = schedule
             .first_entry()
             .filter(|first| first.key().0 <= now)?;
@@ -175,6 +184,7 @@ impl HeartbeatQueue {
         queue.scheduled -= taken;
         Some(DueTimers {
             heartbeats: self,
+            runtime,
             time,
             interval,
             active,
@@ -182,58 +192,82 @@ impl HeartbeatQueue {
         })
     }
 
-    /// Returns the number of scheduled timers, and the number of dropped ones among them.
+    /// Returns the number of scheduled timers of all runtimes, and the number of dropped ones among
+    /// them.
     ///
     /// # Panics
     ///
-    /// If the parts of the queue contradict each other.
+    /// If the parts of a queue contradict each other.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn census(&self) -> (usize, usize) {
-        let queue = self.lock();
-        let listed: HashSet<_> = queue.schedule.values().flatten().copied().collect();
-        assert!(
-            queue.schedule.values().all(|timers| !timers.is_empty()),
-            "a time without timers is listed"
-        );
-        assert_eq!(
-            queue.schedule.values().map(Vec::len).sum::<usize>(),
-            queue.scheduled
-        );
-        assert_eq!(listed.len(), queue.scheduled, "a timer is listed twice");
-        assert!(
-            queue.dropped.is_subset(&listed),
-            "a dropped timer is not listed"
-        );
-        (queue.scheduled, queue.dropped.len())
+        let runtimes = self.0.lock();
+        let (mut scheduled, mut dropped) = (0, 0);
+        for queue in runtimes.queues.values() {
+            let listed: HashSet<_> = queue.schedule.values().flatten().copied().collect();
+            assert!(
+                queue.schedule.values().all(|timers| !timers.is_empty()),
+                "a time without timers is listed"
+            );
+            assert_eq!(
+                queue.schedule.values().map(Vec::len).sum::<usize>(),
+                queue.scheduled
+            );
+            assert_eq!(listed.len(), queue.scheduled, "a timer is listed twice");
+            assert!(
+                queue.dropped.is_subset(&listed),
+                "a dropped timer is not listed"
+            );
+            scheduled += queue.scheduled;
+            dropped += queue.dropped.len();
+        }
+        (scheduled, dropped)
     }
 
     /// Returns whether any runtime has a task.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn has_task(&self) -> bool {
-        !self.lock().runtimes.is_empty()
+        !self.0.lock().queues.is_empty()
     }
 
-    /// Returns the time of the next heartbeat. `None` ends the runtime's task, which the next timer
-    /// starts again.
+    /// Returns the time of a runtime's next heartbeat. `None` ends the runtime's task, which the
+    /// next timer starts again.
     pub(crate) fn next(&self, runtime: Id) -> Option<Instant> {
-        let mut queue = self.lock();
+        let mut runtimes = self.0.lock();
+        let queue = runtimes.queues.get(&runtime)?;
         let next = queue.schedule.first_key_value().map(|((time, _), _)| *time);
         let Some(next) = next else {
-            queue.runtimes.remove(&runtime);
+            runtimes.queues.remove(&runtime);
             return None;
         };
-        Some(queue.epoch() + Duration::from_millis(next))
+        Some(queue.epoch + Duration::from_millis(next))
     }
 }
 
 impl Queue {
-    fn epoch(&mut self) -> Instant {
-        *self.epoch.get_or_insert_with(Instant::now)
+    fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            schedule: BTreeMap::new(),
+            scheduled: 0,
+            dropped: HashSet::new(),
+            earlier: Arc::new(Notify::new()),
+        }
     }
 
-    fn now(&mut self) -> u64 {
-        let since = Instant::now().saturating_duration_since(self.epoch());
+    fn now(&self) -> u64 {
+        let since = Instant::now().saturating_duration_since(self.epoch);
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Schedules a new timer. Returns whether it is the earliest.
+    fn add(&mut self, timer: Timer, interval: u32) -> bool {
+        let time = align(self.now() + u64::from(interval), interval);
+        let first = self.schedule.first_key_value();
+        let is_first = first.is_none_or(|((first, _), _)| time < *first);
+        let timers = self.schedule.entry((time, interval)).or_default();
+        timers.push(timer);
+        self.scheduled += 1;
+        is_first
     }
 
     fn reschedule(&mut self, due: &mut DueTimers<'_>) {
@@ -304,51 +338,53 @@ mod tests {
     /// heartbeat. Another one that was taken with it continues.
     #[tokio::test(start_paused = true)]
     async fn timer_dropped_while_taken_is_not_rescheduled() {
-        let heartbeats = HeartbeatQueue::default();
+        let heartbeats = Heartbeats::default();
         let every = Duration::from_millis(10);
+        let here = tokio::runtime::Handle::current().id();
         let id = |slot| FencedId {
             slot,
             generation: 0,
             nonce: 0,
             attempt: Some(1),
         };
-        let dropped = heartbeats.add(id(1), every);
-        let kept = heartbeats.add(id(2), every);
+        let (dropped, _) = heartbeats.add(here, id(1), every);
+        let (kept, _) = heartbeats.add(here, id(2), every);
         tokio::time::advance(every).await;
-        let mut due = heartbeats.take_due().unwrap();
-        heartbeats.stop(dropped, || true);
+        let mut due = heartbeats.take_due(here).unwrap();
+        heartbeats.stop(here, dropped, || true);
         due.retain(|_| true);
         drop(due);
         tokio::time::advance(every).await;
         let mut seen = Vec::new();
-        heartbeats.take_due().unwrap().retain(|timer| {
+        heartbeats.take_due(here).unwrap().retain(|timer| {
             seen.push(timer);
             true
         });
         assert_eq!(seen, [kept]);
-        assert!(heartbeats.lock().dropped.is_empty());
+        assert_eq!(heartbeats.census(), (1, 0));
     }
 
     /// P6: a timer that is dropped while the task has taken it is forgotten, even if the task ends
     /// it.
     #[tokio::test(start_paused = true)]
     async fn timer_dropped_while_taken_and_ended_is_forgotten() {
-        let heartbeats = HeartbeatQueue::default();
+        let heartbeats = Heartbeats::default();
         let every = Duration::from_millis(10);
+        let here = tokio::runtime::Handle::current().id();
         let id = |slot| FencedId {
             slot,
             generation: 0,
             nonce: 0,
             attempt: Some(1),
         };
-        let ended = heartbeats.add(id(1), every);
+        let (ended, _) = heartbeats.add(here, id(1), every);
         // Other timers keep the dropped one from being purged immediately.
         for slot in 2..10 {
-            heartbeats.add(id(slot), 100 * every);
+            let _ = heartbeats.add(here, id(slot), 100 * every);
         }
         tokio::time::advance(every).await;
-        let mut due = heartbeats.take_due().unwrap();
-        heartbeats.stop(ended, || true);
+        let mut due = heartbeats.take_due(here).unwrap();
+        heartbeats.stop(here, ended, || true);
         due.retain(|_| false);
         drop(due);
         assert_eq!(heartbeats.census(), (8, 0));
@@ -357,7 +393,8 @@ mod tests {
     /// Dropped timers take no more memory than the remaining ones.
     #[tokio::test(start_paused = true)]
     async fn dropped_timers_are_purged_when_they_are_half() {
-        let heartbeats = HeartbeatQueue::default();
+        let heartbeats = Heartbeats::default();
+        let here = tokio::runtime::Handle::current().id();
         let all: Vec<_> = (0..10)
             .map(|slot| {
                 let id = FencedId {
@@ -366,15 +403,13 @@ mod tests {
                     nonce: 0,
                     attempt: Some(1),
                 };
-                heartbeats.add(id, Duration::from_millis(10))
+                heartbeats.add(here, id, Duration::from_millis(10)).0
             })
             .collect();
         for (dropped, timer) in all[..5].iter().enumerate() {
-            assert_eq!(heartbeats.lock().dropped.len(), dropped);
-            heartbeats.stop(*timer, || true);
+            assert_eq!(heartbeats.census(), (10, dropped));
+            heartbeats.stop(here, *timer, || true);
         }
-        let queue = heartbeats.lock();
-        assert!(queue.dropped.is_empty());
-        assert_eq!(queue.scheduled, 5);
+        assert_eq!(heartbeats.census(), (5, 0));
     }
 }

@@ -1,14 +1,14 @@
 //! A job's life within one attempt: start, advance, heartbeat, notes, a requested stop, the three
 //! endings, and the payload's update.
 
-use crate::core::due_queue::{Entry, coarse_deadline};
+use crate::core::due_queue::{Entry, WakeReapers, coarse_deadline};
 use crate::core::lookup::{JobRef, LockedJob};
 use crate::core::registry_state::RegistryState;
 use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::{FencedId, admit};
 use crate::slots::slot::Slot;
+use crate::sync::Mark;
 use crate::sync::panics::{Panics, contain, panic_message};
-use crate::sync::{Mark, MutexGuard};
 use crate::telemetry::{self, Event, emit};
 use crate::types::clock::{NEVER, millis, millis_up};
 use crate::types::error::{LockError, StepError};
@@ -149,19 +149,19 @@ impl<'a, T> JobRef<'a, T> {
         }
     }
 
-    /// Queues the slot at or before the time at which a sweep has to act on the job.
-    pub(crate) fn schedule(self, info: &mut Info, now: u64) {
+    /// Queues the slot at or before the time at which a sweep has to act on the job. Returns the
+    /// duty to wake the reapers. A thread that holds the job's lock may drop it at once, because
+    /// the wakes are deferred until it releases that lock.
+    pub(crate) fn schedule(self, info: &mut Info, now: u64) -> Option<WakeReapers> {
         let due = info.due(self.slot.state().status());
         // An earlier entry is enough: a sweep queues a job again if it is not due.
         if due == NEVER || due >= info.queued_at {
-            return;
+            return None;
         }
         let time = coarse_deadline(now, due);
         info.queued_at = time;
-        self.registry.due.insert([Entry {
-            time,
-            slot: self.slot.index,
-        }]);
+        let slot = self.slot.index;
+        Some(self.registry.due.insert([Entry { time, slot }]))
     }
 
     /// Emits the event of an advance and wakes the watchers. Returns the progress reached.
@@ -273,13 +273,17 @@ impl<T> LockedJob<'_, T> {
         self.write_ending(&mut info, now, reason);
         let sealed = self.slot.decide_end(ending);
         let _duty = self.slot.settle(sealed);
-        self.conclude_ending(info, before, false);
+        let ended = self.ended(&info, before, false);
+        drop(self.job_ref().schedule(&mut info, millis(now)));
+        drop(info);
+        if let Some(ended) = ended {
+            emit(|| ended);
+        }
         Ok(())
     }
 
     /// Fails a live job for an error of its work. If a stop was requested, the job is cancelled
     /// instead, and keeps the reason of the stop.
-    #[cfg(feature = "tokio")]
     pub(crate) fn end_for_error(&mut self, reason: String) -> Result<(), StepError> {
         match self.word().status() {
             Some(Status::Stopping) => self.end(Ending::Cancelled, None),
@@ -313,7 +317,7 @@ impl<T> LockedJob<'_, T> {
         let stopped = self.slot.step::<Infallible>(|word| Ok(word.stop()));
         let Ok((before, after)) = stopped;
         let _duty = self.slot.wake_duty(before.is_watched());
-        self.job_ref().schedule(&mut info, millis(now));
+        drop(self.job_ref().schedule(&mut info, millis(now)));
         drop(info);
         emit(|| Event::StopRequested {
             id: self.id.id(),
@@ -424,29 +428,24 @@ impl<T> LockedJob<'_, T> {
         resume_unwind(panic)
     }
 
-    /// Releases the lock of the info, queues an ended job for its removal and emits the event of the
-    /// ending. `before` is the status before the ending, and the time in it.
-    pub(crate) fn conclude_ending(
+    /// Returns the event of an ending. `before` is the status before it, and the time in it.
+    pub(crate) fn ended(
         &self,
-        mut info: MutexGuard<'_, Info>,
+        info: &Info,
         before: Option<(Status, Duration)>,
         stalled: bool,
-    ) {
-        let now = info.ended;
-        self.job_ref().schedule(&mut info, now);
-        let reason = info.reason();
-        drop(info);
-        let Some(before) = before else { return };
+    ) -> Option<Event> {
+        let before = before?;
         let word = self.word();
-        emit(|| Event::Ended {
+        Some(Event::Ended {
             id: self.id.id(),
             attempt: word.attempt(),
             status: word.status().unwrap_or(Status::Failed),
             progress: word.progress(),
-            reason,
+            reason: info.reason(),
             before,
             stalled,
-        });
+        })
     }
 }
 

@@ -12,3 +12,4 @@ pub(crate) mod room;
 pub(crate) mod stall;
 #[cfg(feature = "tokio")]
 pub(crate) mod tasks;
+pub(crate) mod works;

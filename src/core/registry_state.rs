@@ -1,7 +1,9 @@
 //! [`RegistryState`]: the state that all handles of one registry share.
 
 use crate::core::due_queue::DueQueue;
+use crate::core::removal::Removing;
 use crate::core::room::OldestEnded;
+use crate::core::works::Works;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::free_list::NoSlot;
 use crate::slots::slot::Slot;
@@ -9,8 +11,8 @@ use crate::slots::table::Table;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::deferred::{Deferred, defer};
 use crate::sync::panics::Panics;
-use crate::sync::{AtomicU64, Ordering};
-use crate::types::clock::{Clock, Timeline, millis};
+use crate::sync::{Arc, AtomicU64, Ordering};
+use crate::types::clock::{NEVER, Timeline, millis};
 use crate::types::cursor::{Cursor, Page};
 use crate::types::error::RegisterError;
 use crate::types::heartbeat_word::HeartbeatWord;
@@ -25,14 +27,18 @@ use std::time::Duration;
 pub(crate) struct RegistryState<T> {
     pub(crate) table: Table<T>,
     pub(crate) due: CachePadded<DueQueue>,
+    /// The ended jobs whose removal a reaper has handed over to its other thread.
+    pub(crate) handed_over: CachePadded<DueQueue>,
+    pub(crate) removing: Removing,
+    pub(crate) works: Arc<Works>,
     pub(crate) oldest_ended: OldestEnded,
     pub(crate) timeline: Timeline,
     pub(crate) id_key: IdKey,
     pub(crate) settings: Settings<T>,
     /// Number of removals in which user code panicked.
     pub(crate) removal_panics: AtomicU64,
-    /// 1 once a job with a stall limit of its own has been registered.
-    pub(crate) own_stall_limits: AtomicU64,
+    /// The least of the stall limits that jobs of their own have been registered with, or `NEVER`.
+    pub(crate) least_own_stall_limit: AtomicU64,
     #[cfg(feature = "tokio")]
     pub(crate) tasks: crate::core::tasks::Tasks,
 }
@@ -60,15 +66,6 @@ pub(crate) struct Reservation<'a, T> {
     slot: Slot<'a, T>,
 }
 
-impl<'a, T> Reservation<'a, T> {
-    /// Returns the slot, which the caller publishes.
-    fn into_slot(self) -> Slot<'a, T> {
-        let slot = self.slot;
-        std::mem::forget(self);
-        slot
-    }
-}
-
 impl<T> Drop for Reservation<'_, T> {
     fn drop(&mut self) {
         self.table.give_back(self.slot.index);
@@ -79,18 +76,21 @@ impl<T> RegistryState<T> {
     pub(crate) fn new(
         capacity: usize,
         first_generation: u32,
-        clock: Box<dyn Clock>,
+        timeline: Timeline,
         settings: Settings<T>,
     ) -> Self {
         Self {
             table: Table::new(capacity, first_generation),
             due: CachePadded(DueQueue::new()),
+            handed_over: CachePadded(DueQueue::new()),
+            removing: Removing::default(),
+            works: Arc::default(),
             oldest_ended: OldestEnded::new(),
-            timeline: Timeline::new(clock),
+            timeline,
             id_key: IdKey::new(),
             settings,
             removal_panics: AtomicU64::new(0),
-            own_stall_limits: AtomicU64::new(0),
+            least_own_stall_limit: AtomicU64::new(NEVER),
             #[cfg(feature = "tokio")]
             tasks: crate::core::tasks::Tasks::default(),
         }
@@ -109,7 +109,7 @@ impl<T> RegistryState<T> {
         let mut now = self.sweep_to_register();
         loop {
             match self.reserve() {
-                Ok(reservation) => return Ok(self.publish(reservation, payload, options, now)),
+                Ok(reservation) => return self.publish(reservation, payload, options, now),
                 Err(NoSlot::Full) if self.make_room(millis(now)) => now = self.timeline.elapsed(),
                 Err(NoSlot::Full) => return Err(RegisterError::Full(payload)),
                 Err(NoSlot::Closed) => return Err(RegisterError::Closed(payload)),
@@ -152,24 +152,36 @@ impl<T> RegistryState<T> {
 
     /// Puts the payload into a reserved slot and publishes its job, which is pending. It runs no
     /// user code and waits for no job's lock.
+    ///
+    /// The registration is refused if the registry has been closed. The lock of the info is kept
+    /// from that check until the job is published. A thread that takes this lock after a close
+    /// therefore sees the job, or the job is never published.
+    #[inline]
     pub(crate) fn publish(
         &self,
         reservation: Reservation<'_, T>,
         payload: T,
         options: Options,
         now: Duration,
-    ) -> FencedId {
-        let slot = reservation.into_slot();
+    ) -> Result<FencedId, RegisterError<T>> {
+        let slot = reservation.slot;
         let generation = slot.state().generation();
         // This lock needs no permit: the slot is empty, and a thread that holds its lock releases
         // it immediately. Registering therefore works under a guard.
-        let empty = slot.body.payload.lock().replace(payload);
-        debug_assert!(empty.is_none());
-        slot.body.info.lock().register(now, options);
-        if options.own_stall_after().is_some() {
-            // ORDERING: Relaxed. The publication of the job below releases it.
-            self.own_stall_limits.store(1, Ordering::Relaxed);
+        let mut body = slot.body.payload.lock();
+        let mut info = slot.body.info.lock();
+        if self.table.free().is_closed() {
+            drop((info, body));
+            return Err(RegisterError::Closed(payload));
         }
+        std::mem::forget(reservation);
+        let empty = body.replace(payload);
+        debug_assert!(empty.is_none());
+        drop(body);
+        info.register(now, options);
+        let sooner = options
+            .own_stall_after()
+            .is_some_and(|limit| self.lower_stall_limit(limit));
         // The heartbeat word is opened before the nonce is stored. A thread that loads this nonce
         // therefore sees the new heartbeat word, and no word of the previous job.
         slot.open(generation, millis(now));
@@ -187,14 +199,13 @@ impl<T> RegistryState<T> {
             nonce,
             attempt: Some(1),
         };
-        if options != Options::new() {
-            // An entry before the publication would be lost to a sweep that finds the slot vacant.
-            let mut info = slot.body.info.lock();
-            if slot.state().generation() == generation {
-                self.job(id).schedule(&mut info, millis(now));
-            }
-        }
-        id
+        // An entry before the publication would be lost to a sweep that finds the slot vacant.
+        let duty = (options != Options::new())
+            .then(|| self.job(id).schedule(&mut info, millis(now)))
+            .flatten();
+        drop(info);
+        drop((duty, sooner.then(|| self.due.wake_reapers())));
+        Ok(id)
     }
 
     /// Returns all jobs, each as it is when the iterator reaches it.
@@ -260,6 +271,9 @@ impl<T> Drop for RegistryState<T> {
         }
         let wakers = self.table.watchers_mut().take_all();
         panics.catch(|| defer(wakers.into_iter().map(Deferred::Wake)));
+        // The reapers find the registry gone, and end.
+        panics.catch(|| drop(self.due.wake_reapers()));
+        panics.catch(|| drop(self.handed_over.wake_reapers()));
         panics.resume();
     }
 }

@@ -21,10 +21,9 @@ use crate::core::registry_state::RegistryState;
 use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::FencedId;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
-#[cfg(feature = "tokio")]
-use crate::sync::panics::despite_panics;
-use crate::sync::panics::{Panics, contain, panic_message};
-use crate::sync::{Ordering, RAISES, thread_local};
+use crate::sync::panics::{Panics, contain, despite_panics, panic_message};
+use crate::sync::threads::Instant;
+use crate::sync::{Mutex, Ordering, RAISES, thread_local};
 use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
@@ -140,8 +139,53 @@ impl Drop for TakenEntries<'_> {
     fn drop(&mut self) {
         self.due.append(&mut self.busy);
         if !self.due.is_empty() {
-            self.queue.insert(self.due.drain(..));
+            drop(self.queue.insert(self.due.drain(..)));
         }
+    }
+}
+
+/// What a sweep still has to do for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Done,
+    /// It has ended the job, whose removal is due as well, under an entry of this time.
+    Again(u64),
+    /// The removal is due, and another thread is to carry it out.
+    HandOver,
+}
+
+/// What a sweep does with the jobs whose removal is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removals {
+    CarryOut,
+    /// They go to the queue of the jobs that another thread removes, so that a hook that hangs
+    /// delays nothing else.
+    HandOver,
+}
+
+/// The removal that a reaper's thread carries out now, and the instant at which it began.
+#[derive(Debug, Default)]
+pub(crate) struct Removing(Mutex<Option<(JobId, Instant)>>);
+
+/// Marks a removal as under way until it is dropped.
+struct UnderWay<'a>(&'a Removing);
+
+impl Removing {
+    fn enter(&self, id: JobId) -> UnderWay<'_> {
+        *self.0.lock() = Some((id, Instant::now()));
+        UnderWay(self)
+    }
+
+    /// Returns the removal that is under way, and the time that it has taken so far.
+    pub(crate) fn under_way(&self) -> Option<(JobId, Duration)> {
+        let under_way = *self.0.lock();
+        under_way.map(|(id, began)| (id, began.elapsed()))
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.0.lock() = None;
     }
 }
 
@@ -166,6 +210,10 @@ impl Limits {
         removals: 1,
         ..Self::NONE
     };
+
+    fn is_none(self) -> bool {
+        self.entries == usize::MAX && self.removals == usize::MAX
+    }
 
     fn left(self, entries: usize, removals: usize) -> usize {
         let entries = self.entries.saturating_sub(entries);
@@ -196,8 +244,8 @@ impl<'a, T> LockedJob<'a, T> {
             }
             _ => Removal::after(delay),
         };
-        self.job_ref().schedule(&mut info, now);
-        drop((self.slot.revise(), info));
+        let duty = self.job_ref().schedule(&mut info, now);
+        drop((self.slot.revise(), info, duty));
         Ok(())
     }
 
@@ -276,20 +324,38 @@ impl<'a, T> LockedJob<'a, T> {
         swept.report(registry, removed.id.id(), &mut removed.panics);
     }
 
+    /// Removes the job if it has ended and is due. Its entry has been handed over, and counts for
+    /// nothing else.
+    fn remove_if_due(mut self, now: u64, swept: &mut Swept) {
+        let word = self.word();
+        let is_due = self.info().due(word.status()) <= now;
+        if is_due && word.status().is_some_and(Status::is_ended) {
+            self.id.generation = word.generation();
+            // ORDERING: Relaxed. As in `sweep`.
+            self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
+            let _removing = self.registry.removing.enter(self.id.id());
+            self.remove_into(now, swept);
+        }
+    }
+
     /// Carries out what is due for the job, and queues it again for what is not. An ended job is
     /// removed. A live one fails at its deadline, and is cancelled when the grace of its stop is
     /// over.
-    fn sweep(mut self, entry: Entry, now: u64, swept: &mut Swept) {
+    fn sweep(mut self, entry: Entry, now: u64, removals: Removals, swept: &mut Swept) -> Next {
         let mut info = self.info();
         if info.queued_at != entry.time {
-            return;
+            return Next::Done;
         }
         info.queued_at = NEVER;
         let word = self.word();
         if info.due(word.status()) > now {
-            return self.job_ref().schedule(&mut info, now);
+            drop(self.job_ref().schedule(&mut info, now));
+            return Next::Done;
         }
         let is_ended = word.status().is_some_and(Status::is_ended);
+        if is_ended && removals == Removals::HandOver {
+            return Next::HandOver;
+        }
         let (stop_by, deadline) = (info.stop_by(), info.options().deadline_or_zero());
         drop(info);
         self.id.generation = word.generation();
@@ -297,7 +363,8 @@ impl<'a, T> LockedJob<'a, T> {
         // in the slot.
         self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
         if is_ended {
-            return self.remove_into(now, swept);
+            self.remove_into(now, swept);
+            return Next::Done;
         }
         // The entry is used up: a clock that panics must not lose the ending.
         let registry = self.registry;
@@ -313,16 +380,25 @@ impl<'a, T> LockedJob<'a, T> {
         };
         debug_assert!(ended.is_ok(), "a locked live job can be ended");
         // Wakers and subscribers run when the lock is released.
-        let id = self.id.id();
+        let (id, queued_at) = (self.id.id(), self.info().queued_at);
         let mut panics = Panics::default();
         panics.catch(|| drop(self));
         swept.report(registry, id, &mut panics);
+        if queued_at <= now {
+            Next::Again(queued_at)
+        } else {
+            Next::Done
+        }
     }
 }
 
 impl<T> RegistryState<T> {
     pub(crate) fn sweep(&self) -> Swept {
-        self.sweep_within(Limits::NONE, self.now())
+        self.sweep_at(self.now())
+    }
+
+    pub(crate) fn sweep_at(&self, now: u64) -> Swept {
+        self.sweep_within(Limits::NONE, now)
     }
 
     /// Sweeps at most two entries. Returns whether it did anything.
@@ -336,12 +412,36 @@ impl<T> RegistryState<T> {
         self.sweep_within(Limits::ONE_JOB, now).removed > 0
     }
 
-    /// Removes every ended job whose lock is free, due or not.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn remove_all(&self) {
+    /// Carries out deadlines and ends of stops, and hands over what is to be removed.
+    pub(crate) fn sweep_limits(&self, now: u64) -> Swept {
         let mut swept = Swept::default();
-        // A panic of a waker is dropped: the waker has been called, and no caller is left for a
-        // report.
+        let queue = &self.due;
+        self.sweep_queue(queue, Limits::NONE, now, Removals::HandOver, &mut swept);
+        self.emit_swept(&swept, None);
+        swept
+    }
+
+    /// Carries out the removals that have been handed over.
+    pub(crate) fn remove_handed_over(&self, now: u64) -> Swept {
+        let began = ON.then(|| self.timeline.elapsed());
+        let mut swept = Swept::default();
+        let queue = &self.handed_over;
+        self.sweep_queue(queue, Limits::NONE, now, Removals::CarryOut, &mut swept);
+        self.emit_swept(&swept, began);
+        swept
+    }
+
+    /// Removes every ended job whose lock is free, due or not.
+    pub(crate) fn remove_ended(&self) -> Swept {
+        let mut swept = Swept::default();
+        if holds_lock() {
+            return swept;
+        }
+        let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
+            return swept;
+        };
+        let now = ON.then(|| contain(|| self.now())).flatten().unwrap_or(0);
+        // A panic of a waker is dropped: the waker has been called.
         let _ = despite_panics(self.snapshots(), |seen| {
             if !seen.status().is_ended() {
                 return;
@@ -349,19 +449,21 @@ impl<T> RegistryState<T> {
             let Ok(job) = self.resolve(seen.id()) else {
                 return;
             };
-            if let Ok(Some(locked)) = job.try_lock() {
+            match job.try_lock() {
                 // The status is checked again: the job may have been retried or removed since it
                 // was seen.
-                locked.remove_into(0, &mut swept);
+                Ok(Some(locked)) => locked.remove_into(now, &mut swept),
+                Ok(None) | Err(WouldDeadlock) => swept.busy += 1,
             }
         });
+        swept
     }
 
     /// Does nothing on a thread that holds a job's lock, under which hooks and destructors must not
     /// run. Does nothing in a hook or destructor that a sweep runs: that sweep continues.
     #[inline]
     fn sweep_within(&self, limits: Limits, now: u64) -> Swept {
-        if self.due.is_due(now) {
+        if self.due.is_due(now) || self.handed_over.is_due(now) {
             self.sweep_due(limits, now)
         } else {
             Swept::default()
@@ -369,13 +471,40 @@ impl<T> RegistryState<T> {
     }
 
     fn sweep_due(&self, limits: Limits, now: u64) -> Swept {
-        let mut swept = Swept::default();
-        let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
-            return swept;
-        };
         let began = ON.then(|| self.timeline.elapsed());
+        let mut swept = Swept::default();
+        for queue in [&*self.handed_over, &*self.due] {
+            self.sweep_queue(queue, limits, now, Removals::CarryOut, &mut swept);
+        }
+        self.emit_swept(&swept, began);
+        swept
+    }
+
+    /// Carries out what was due at `now` when the call began. What becomes due meanwhile, such as a
+    /// job that a hook registers and ends, is left to the next sweep.
+    fn sweep_queue(
+        &self,
+        queue: &DueQueue,
+        limits: Limits,
+        now: u64,
+        removals: Removals,
+        swept: &mut Swept,
+    ) {
+        let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
+            return;
+        };
+        let is_handed_over = std::ptr::eq(queue, &*self.handed_over);
+        // A sweep without limits handles what is due when it begins. One with limits ends by itself,
+        // and looks only as far as it has to.
+        let look = || queue.due_now(now, if limits.is_none() { usize::MAX } else { BATCH });
+        let mut due_now = look();
         let mut taken = TakenEntries {
-            queue: &self.due,
+            queue,
+            due: Vec::new(),
+            busy: Vec::new(),
+        };
+        let mut handed_over = TakenEntries {
+            queue: &self.handed_over,
             due: Vec::new(),
             busy: Vec::new(),
         };
@@ -385,7 +514,11 @@ impl<T> RegistryState<T> {
             if most == 0 || holds_lock() {
                 break;
             }
-            taken.due = self.due.take_due(now, most);
+            taken.due = queue.take(&mut due_now, most);
+            if taken.due.is_empty() && !limits.is_none() {
+                due_now = look();
+                taken.due = queue.take(&mut due_now, most);
+            }
             if taken.due.is_empty() {
                 break;
             }
@@ -401,7 +534,20 @@ impl<T> RegistryState<T> {
             taken.due.reverse();
             while let Some(entry) = taken.due.pop() {
                 match self.job(FencedId::of_slot(entry.slot)).try_lock() {
-                    Ok(Some(locked)) => locked.sweep(entry, now, &mut swept),
+                    Ok(Some(locked)) if is_handed_over => locked.remove_if_due(now, swept),
+                    Ok(Some(locked)) => {
+                        let mut next = locked.sweep(entry, now, removals, swept);
+                        if let Next::Again(time) = next {
+                            // If the job is locked, its new entry is in the queue.
+                            let locked = self.job(FencedId::of_slot(entry.slot)).try_lock();
+                            next = locked.ok().flatten().map_or(Next::Done, |locked| {
+                                locked.sweep(Entry { time, ..entry }, now, removals, swept)
+                            });
+                        }
+                        if next == Next::HandOver {
+                            handed_over.due.push(entry);
+                        }
+                    }
                     Ok(None) | Err(WouldDeadlock) => taken.busy.push(entry),
                 }
             }
@@ -413,20 +559,24 @@ impl<T> RegistryState<T> {
         let is_due = |entry: &&Entry| {
             let slot = self.slot(entry.slot);
             let info = slot.body.info.lock();
-            info.queued_at == entry.time && info.due(slot.state().status()) <= now
+            let is_queued = is_handed_over || info.queued_at == entry.time;
+            is_queued && info.due(slot.state().status()) <= now
         };
-        swept.busy = taken.busy.iter().filter(is_due).count();
-        if let Some(began) = began.filter(|_| swept != Swept::default()) {
+        swept.busy += taken.busy.iter().filter(is_due).count();
+    }
+
+    fn emit_swept(&self, swept: &Swept, began: Option<Duration>) {
+        if ON && *swept != Swept::default() {
+            let now = || self.timeline.elapsed();
             emit(|| Event::Swept {
                 removed: swept.removed,
                 expired: swept.expired,
                 cancelled: swept.cancelled,
                 busy: swept.busy,
                 panics: swept.panics.len(),
-                took: self.timeline.elapsed().saturating_sub(began),
+                took: began.map_or(Duration::ZERO, |began| now().saturating_sub(began)),
             });
         }
-        swept
     }
 
     /// Counts a removal in which user code panicked.

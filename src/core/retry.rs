@@ -12,42 +12,48 @@ use std::time::Duration;
 impl<T> LockedJob<'_, T> {
     /// Begins the next attempt and releases the lock. `into_owner` makes the owner of the attempt
     /// before any code runs that could panic.
-    pub(crate) fn retry<R>(
-        mut self,
-        into_owner: impl FnOnce(FencedId) -> R,
-    ) -> Result<R, RetryError> {
+    pub(crate) fn retry<R>(self, into_owner: impl FnOnce(FencedId) -> R) -> Result<R, RetryError> {
         let word = self.word();
         self.id.admit(word)?;
-        if self.registry.table.free().is_closed() {
-            return Err(RetryError::Closed);
-        }
         // The clock is read before anything is changed: if it panics, the call is refused.
         let elapsed = self.registry.timeline.elapsed();
         let now = millis(elapsed);
+        let mut info = self.info();
+        // The lock of the info is kept from this check until the attempt is pending. A thread that
+        // takes this lock after a close therefore sees the attempt, or the attempt never begins.
+        if self.registry.table.free().is_closed() {
+            return Err(RetryError::Closed);
+        }
         let is_last = word.attempt() == LAST_ATTEMPT;
-        match word.status() {
+        let stalled = match word.status() {
             Some(Status::Failed | Status::Cancelled) if is_last => {
                 return Err(RetryError::AttemptsExhausted);
             }
             // This arm precedes the verdict: a refused call changes nothing.
             Some(Status::Running | Status::Stopping)
-                if is_last && self.judge(&self.info(), now).is_some() =>
+                if is_last && self.judge(&info, now).is_some() =>
             {
                 return Err(RetryError::AttemptsExhausted);
             }
-            Some(Status::Failed | Status::Cancelled) => {}
-            Some(Status::Running | Status::Stopping) if self.fail_if_stalled().is_some() => {}
+            Some(Status::Failed | Status::Cancelled) => None,
+            Some(status @ (Status::Running | Status::Stopping)) => {
+                let stalled = self.seal_if_stalled(&mut info, elapsed);
+                Some(stalled.ok_or(RetryError::NotRetryable(status))?)
+            }
             Some(status) => return Err(RetryError::NotRetryable(status)),
             None => return Err(RetryError::Gone),
-        }
-        let mut info = self.info();
+        };
         let ended = Duration::from_millis(now.saturating_sub(info.ended));
         info.retry(elapsed);
         let open = self.slot.decide_retry(now);
         let duty = self.slot.settle(open);
-        self.job_ref().schedule(&mut info, now);
+        drop(self.job_ref().schedule(&mut info, now));
         drop(info);
         let id = self.id;
+        let (failed, first_duty) = stalled.unzip();
+        if let Some(failed) = failed.flatten() {
+            emit(|| failed);
+        }
         emit(|| Event::Retried {
             id: id.id(),
             attempt: word.attempt() + 1,
@@ -64,7 +70,7 @@ impl<T> LockedJob<'_, T> {
             ..id
         });
         // Wakers and subscribers run. If one panics, the attempt has an owner, whose drop fails it.
-        drop((duty, self));
+        drop((first_duty, duty, self));
         Ok(owner)
     }
 }

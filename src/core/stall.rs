@@ -6,9 +6,10 @@ use crate::core::registry_state::RegistryState;
 use crate::slots::body::Info;
 use crate::slots::fenced_id::FencedId;
 use crate::slots::slot::Slot;
+use crate::slots::watchers::WakeDuty;
 use crate::sync::panics::despite_panics;
 use crate::sync::{Mark, Ordering};
-use crate::telemetry;
+use crate::telemetry::{self, Event, emit};
 use crate::types::clock::{NEVER, millis};
 use crate::types::heartbeat_word::{HeartbeatWord, LATEST};
 use crate::types::snapshot::Snapshot;
@@ -30,9 +31,9 @@ impl<T> RegistryState<T> {
     /// only if a job of this registry has a limit of its own.
     fn stall_limit(&self, slot: Slot<'_, T>, generation: u32) -> u64 {
         let limit = self.settings.stall_after;
-        // ORDERING: Relaxed. The flag is set before the first such job is published, and never
-        // cleared. A thread that sees the job therefore sees the flag.
-        if self.own_stall_limits.load(Ordering::Relaxed) == 0 {
+        // ORDERING: Relaxed. The limit is stored before the first such job is published, and never
+        // raised. A thread that sees the job therefore sees it.
+        if self.least_own_stall_limit.load(Ordering::Relaxed) == NEVER {
             return limit;
         }
         let info = slot.body.info.lock();
@@ -41,6 +42,47 @@ impl<T> RegistryState<T> {
         } else {
             NEVER
         }
+    }
+
+    /// Records the stall limit of a job that is about to be published. Returns whether it is lower
+    /// than those of all earlier jobs, and the registry's own.
+    pub(crate) fn lower_stall_limit(&self, limit: u64) -> bool {
+        // `NEVER` says that no job has a limit of its own.
+        let limit = limit.min(NEVER - 1);
+        // ORDERING: Relaxed. The publication of the job releases it.
+        let mut least = self.least_own_stall_limit.load(Ordering::Relaxed);
+        while limit < least {
+            let lowered = self.least_own_stall_limit.compare_exchange(
+                least,
+                limit,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match lowered {
+                Ok(_) => return limit < self.settings.stall_after,
+                Err(now) => least = now,
+            }
+        }
+        false
+    }
+
+    /// Returns the least stall limit that any job has or had, or `NEVER`.
+    pub(crate) fn least_stall_limit(&self) -> u64 {
+        // ORDERING: Relaxed. A registration that lowers it wakes the reapers afterwards, and takes
+        // a lock for that.
+        let own = self.least_own_stall_limit.load(Ordering::Relaxed);
+        own.min(self.settings.stall_after)
+    }
+
+    /// Returns the earliest time at which a job that is at work now can have stalled, or `NEVER`.
+    pub(crate) fn next_stall(&self) -> u64 {
+        let stalls = self.pairs().filter_map(|(slot, word, heartbeat)| {
+            // The silence has to exceed the limit.
+            silence(word, heartbeat, 0)?;
+            let limit = self.stall_limit(slot, word.generation());
+            Some(heartbeat.millis().saturating_add(limit).saturating_add(1))
+        });
+        stalls.min().unwrap_or(NEVER)
     }
 
     /// Fails the stalled jobs and returns each as it is then. A job whose lock is held is left for
@@ -65,15 +107,32 @@ impl<T> RegistryState<T> {
     }
 }
 
-impl<T> LockedJob<'_, T> {
-    /// Fails the job if it has stalled. The verdict seals the very heartbeat that it judged: a
-    /// heartbeat in between makes the compare-exchange fail, and a later one finds the seal.
+impl<'a, T> LockedJob<'a, T> {
+    /// Fails the job if it has stalled.
     pub(crate) fn fail_if_stalled(&mut self) -> Option<Snapshot> {
-        // A single reading serves the verdict, its text and its time, so that they agree.
         let elapsed = self.registry.timeline.elapsed();
-        let now = millis(elapsed);
         let mut info = self.info();
-        let (mut heartbeat, mut silence) = self.judge(&info, now)?;
+        let (ended, _duty) = self.seal_if_stalled(&mut info, elapsed)?;
+        drop(self.job_ref().schedule(&mut info, millis(elapsed)));
+        drop(info);
+        if let Some(ended) = ended {
+            emit(|| ended);
+        }
+        self.slot.snapshot(self.id).ok()
+    }
+
+    /// Seals the job as failed if it has stalled at `elapsed`. Returns the event of the ending.
+    ///
+    /// A single reading of the clock serves the verdict, its text and its time, so that they agree.
+    /// The verdict seals the very heartbeat that it judged: a heartbeat in between makes the
+    /// compare-exchange fail, and a later one finds the seal.
+    pub(crate) fn seal_if_stalled(
+        &self,
+        info: &mut Info,
+        elapsed: Duration,
+    ) -> Option<(Option<Event>, WakeDuty<'a>)> {
+        let now = millis(elapsed);
+        let (mut heartbeat, mut silence) = self.judge(info, now)?;
         let word = self.word();
         let mark = Mark::here();
         let sealed = loop {
@@ -81,16 +140,15 @@ impl<T> LockedJob<'_, T> {
                 break sealed;
             }
             // A heartbeat came in between. It is judged as well, since it may have been late.
-            (heartbeat, silence) = self.judge(&info, now)?;
+            (heartbeat, silence) = self.judge(info, now)?;
             mark.again("fail_if_stalled", heartbeat.bits());
         };
-        let lasted = telemetry::ON.then(|| in_status(&info, word, now));
+        let before = telemetry::ON.then(|| in_status(info, word, now));
         let silence = Duration::from_millis(silence);
         let reason = format!("stalled: no heartbeat for {silence:?}");
-        self.write_ending(&mut info, elapsed, Some(Arc::from(reason)));
-        let _duty = self.slot.settle(sealed);
-        self.conclude_ending(info, lasted, true);
-        self.slot.snapshot(self.id).ok()
+        self.write_ending(info, elapsed, Some(Arc::from(reason)));
+        let duty = self.slot.settle(sealed);
+        Some((self.ended(info, before, true), duty))
     }
 
     /// Returns the heartbeat word and the silence if the job is live, started, on the attempt that

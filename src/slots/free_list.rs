@@ -34,16 +34,15 @@ use std::collections::VecDeque;
 pub(crate) type FreeSlots =
     FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MAX_SLOTS>;
 
-/// Flag in the count, above every possible number.
-const CLOSED: usize = 1 << (usize::BITS - 1);
-
 /// A free list with `MAGAZINES` magazines of at most `ROOM` slots, for a table of `SLOTS` slots.
 #[derive(Debug)]
 pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
-    /// Number of slots taken, and whether the list is closed.
+    /// Number of slots taken.
     taken: CachePadded<AtomicUsize>,
     magazines: [CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES],
     depot: CachePadded<Mutex<Depot>>,
+    /// 1 once the list is closed. A line of its own is not needed: it is written once.
+    closed: AtomicUsize,
     capacity: usize,
 }
 
@@ -75,6 +74,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
                 indices: VecDeque::new(),
                 grown: 0,
             })),
+            closed: AtomicUsize::new(0),
             capacity: capacity.min(SLOTS),
         }
     }
@@ -156,11 +156,11 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
     // orderings compile to the same instructions.
 
     fn reserve(&self) -> Result<(), NoSlot> {
+        if self.is_closed() {
+            return Err(NoSlot::Closed);
+        }
         let mut taken = self.taken.load(Ordering::SeqCst);
         loop {
-            if taken >= CLOSED {
-                return Err(NoSlot::Closed);
-            }
             if taken >= self.capacity {
                 return Err(NoSlot::Full);
             }
@@ -178,19 +178,27 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         self.taken.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Refuses all further calls of `take`.
-    #[cfg(any(feature = "tokio", all(test, any(loom, shuttle))))]
+    /// Refuses all calls of `take` that begin after this one. A slot that has been taken before is
+    /// published only if its taker finds the list open under the lock of the slot's info.
     pub(crate) fn close(&self) {
-        self.taken.fetch_or(CLOSED, Ordering::SeqCst);
+        self.closed.fetch_or(1, Ordering::SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        self.taken.load(Ordering::SeqCst) >= CLOSED
+        self.closed.load(Ordering::SeqCst) != 0
+    }
+
+    /// Orders this thread's writes before a later `close`. Whoever closes the list then finds them.
+    #[cold]
+    pub(crate) fn precede_close(&self) {
+        // A read-modify-write is in one order with that of `close`, and releases to it.
+        self.closed.fetch_or(0, Ordering::SeqCst);
     }
 
     /// Returns the number of slots taken and not returned, including those of calls in progress.
     pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::SeqCst) & !CLOSED
+        self.taken.load(Ordering::SeqCst)
     }
 
     pub(crate) fn capacity(&self) -> usize {

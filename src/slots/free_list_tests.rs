@@ -189,7 +189,6 @@ fn retired_slot_is_replaced() {
 }
 
 /// P6: a closed list refuses every caller, and still counts the slots that are taken.
-#[cfg(feature = "tokio")]
 #[test]
 fn closed_list_refuses_and_still_counts() {
     let free = FreeSlots::new(1);

@@ -152,6 +152,8 @@ impl<T> Table<T> {
             None => self.indirect_or_grow(chunk),
         };
         chunk.publish(Chunk::new(self.first_generation));
+        // A walk that follows a close visits the new slot, or the slot's registration is refused.
+        self.free.precede_close();
         self.get(index).expect("the chunk was published")
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod deferred;
 pub(crate) mod loom_atomic;
 pub(crate) mod panics;
 pub(crate) mod thread_number;
+pub(crate) mod threads;
 
 #[cfg(all(loom, any(test, feature = "loom")))]
 mod imp {

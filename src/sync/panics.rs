@@ -34,7 +34,6 @@ impl Panics {
         self.0.take()
     }
 
-    #[cfg(feature = "tokio")]
     pub(crate) fn message(&self) -> &str {
         self.0.as_deref().map_or("no message", panic_message)
     }

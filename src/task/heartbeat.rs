@@ -2,7 +2,7 @@
 
 use crate::api::job::Job;
 use crate::api::registry::JobRegistry;
-use crate::core::heartbeat_queue::{HeartbeatQueue, Timer};
+use crate::core::heartbeat_queue::Timer;
 use crate::core::registry_state::RegistryState;
 use crate::slots::fenced_id::FencedId;
 use crate::sync::panics::contain;
@@ -14,33 +14,33 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Guard of a periodic heartbeat, which stops when the guard is dropped or the job's attempt ends.
 /// Returned by [`Job::heartbeat_every`] and [`JobRegistry::heartbeat_every`].
 #[must_use = "the heartbeat stops when this is dropped"]
 pub struct Heartbeat {
     /// `None` if the job had already ended.
-    timer: Option<(Weak<dyn Stop + Send + Sync>, Timer)>,
+    timer: Option<(Weak<dyn Stop + Send + Sync>, Id, Timer)>,
 }
 
 /// A registry with any type of payload.
 trait Stop {
-    fn stop(&self, timer: Timer);
+    fn stop(&self, runtime: Id, timer: Timer);
 }
 
 impl<T: Send> Stop for RegistryState<T> {
-    fn stop(&self, timer: Timer) {
+    fn stop(&self, runtime: Id, timer: Timer) {
         let is_live = || self.job(timer.id()).is_live();
-        self.tasks.heartbeats.stop(timer, is_live);
+        self.tasks.heartbeats.stop(runtime, timer, is_live);
     }
 }
 
 impl Drop for Heartbeat {
     fn drop(&mut self) {
-        if let Some((registry, timer)) = self.timer.take() {
+        if let Some((registry, runtime, timer)) = self.timer.take() {
             if let Some(registry) = registry.upgrade() {
-                registry.stop(timer);
+                registry.stop(runtime, timer);
             }
         }
     }
@@ -57,9 +57,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// share timer ticks. The heartbeats stop when the returned guard is dropped, or when the job's
     /// present attempt ends. Intervals are clamped to 1 ms at least and to 49 days at most.
     ///
-    /// All heartbeats of a registry share one task for each runtime that uses them. The task runs
+    /// The heartbeats that are begun on one runtime share a task on that runtime. The task runs
     /// while there are heartbeats, holds no lock while it sleeps, and does not keep the registry
-    /// alive.
+    /// alive. A heartbeat ends with its runtime. No other runtime delays it.
     ///
     /// A timer also keeps a hanging job alive. If that matters, call [`heartbeat`](Self::heartbeat)
     /// from the loop that does the work, or hold the guard only around calls that are known to be
@@ -76,7 +76,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Panics
     ///
-    /// If it is called outside of a tokio runtime.
+    /// If it is called outside of a tokio runtime, or on one without a timer. Nothing has been
+    /// changed then.
+    #[track_caller]
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let (id, seen) = self.call("heartbeat_every", id, |job| {
             Ok::<_, LookupError>((job.id, job.snapshot()?))
@@ -86,35 +88,35 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 
     /// Starts the heartbeat of one attempt.
+    #[track_caller]
     fn heartbeat_attempt(&self, id: FencedId, interval: Duration) -> Heartbeat {
         let runtime = Handle::current();
+        require_timer();
         if self.state.job(id).heartbeat().is_err() {
             return Heartbeat { timer: None };
         }
-        let heartbeats = &self.state.tasks.heartbeats;
-        let timer = heartbeats.add(id, interval);
-        ensure_task(heartbeats, &runtime, &self.state);
+        let (timer, start) = self.state.tasks.heartbeats.add(runtime.id(), id, interval);
+        if let Some(earlier) = start {
+            let task = Task {
+                registry: Arc::downgrade(&self.state),
+                runtime: runtime.id(),
+                has_finished: false,
+            };
+            // No lock is held here: a runtime that is shutting down drops the task immediately.
+            runtime.spawn(task.run(earlier));
+        }
         let registry: Weak<dyn Stop + Send + Sync> = Arc::downgrade(&self.state) as _;
         Heartbeat {
-            timer: Some((registry, timer)),
+            timer: Some((registry, runtime.id(), timer)),
         }
     }
 }
 
-fn ensure_task<T: Send + 'static>(
-    heartbeats: &HeartbeatQueue,
-    runtime: &Handle,
-    registry: &Arc<RegistryState<T>>,
-) {
-    // No lock is held here: a runtime that is shutting down drops the task immediately.
-    if heartbeats.enter(runtime.id()) {
-        let task = Task {
-            registry: Arc::downgrade(registry),
-            runtime: runtime.id(),
-            has_finished: false,
-        };
-        runtime.spawn(task.run(heartbeats.earlier.clone()));
-    }
+/// Panics if the present runtime has no timer.
+#[track_caller]
+pub(super) fn require_timer() {
+    // The constructor asks for the timer. Nothing is registered before the first poll.
+    drop(sleep(Duration::ZERO));
 }
 
 impl<T: Send + 'static> Job<T> {
@@ -123,7 +125,8 @@ impl<T: Send + 'static> Job<T> {
     ///
     /// # Panics
     ///
-    /// If it is called outside of a tokio runtime.
+    /// If it is called outside of a tokio runtime, or on one without a timer. Nothing has been
+    /// changed then.
     ///
     /// ```
     /// use job_registry::JobRegistry;
@@ -142,14 +145,15 @@ impl<T: Send + 'static> Job<T> {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
         self.registry()
             .heartbeat_attempt(self.fenced_id(), interval)
     }
 }
 
-/// The task of one registry on one runtime. If the runtime shuts down while timers are left, the
-/// tasks of other runtimes serve them. If there is none, the next timer starts one.
+/// The task of one registry on one runtime. It ends with the runtime's last timer, or with the
+/// runtime, whose timers it then ends.
 struct Task<T> {
     registry: Weak<RegistryState<T>>,
     runtime: Id,
@@ -178,7 +182,7 @@ impl<T> Task<T> {
     fn record_due(&self) -> Option<Instant> {
         let registry = self.registry.upgrade()?;
         let heartbeats = &registry.tasks.heartbeats;
-        if let Some(mut due) = heartbeats.take_due() {
+        if let Some(mut due) = heartbeats.take_due(self.runtime) {
             // The clock is read once for all timers. If it panics, they are tried again at their
             // next heartbeat.
             let Some(now) = contain(|| registry.now()) else {

@@ -2,6 +2,7 @@
 
 use crate::api::job::Job;
 use crate::api::registry::JobRegistry;
+use crate::sync::deferred::{Deferred, defer, holds_lock};
 use crate::sync::panics::Panics;
 use crate::types::error::RegisterError;
 use crate::types::failure::Failure;
@@ -63,21 +64,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         Fut: Future<Output = Result<(), Failure>> + Send,
     {
         let runtime = Handle::current();
-        // The task is counted before the job is registered, so that a shutdown never finds the job
-        // without its task.
-        let running = self.state.tasks.enter();
-        let job = Arc::new(self.register(payload)?);
-        let id = job.id();
-        #[cfg(feature = "tracing")]
-        let span = job.span();
-        let task = async move {
-            let _running = running;
-            run(job, f).await;
-        };
-        #[cfg(feature = "tracing")]
-        let task = tracing::Instrument::instrument(task, span);
-        runtime.spawn(task);
-        Ok(id)
+        Ok(self.register(payload)?.spawn_on(&runtime, f))
     }
 
     /// Registers a job and works on it as [`spawn`](Self::spawn) does, for code that blocks: `f`
@@ -121,21 +108,109 @@ impl<T: Send + 'static> JobRegistry<T> {
         F: FnOnce(&Job<T>) -> Result<(), Failure> + Send + 'static,
     {
         let runtime = Handle::current();
-        let running = self.state.tasks.enter();
-        let job = self.register(payload)?;
-        let id = job.id();
+        Ok(self.register(payload)?.spawn_blocking_on(&runtime, f))
+    }
+}
+
+impl<T: Send + 'static> Job<T> {
+    /// Spawns a task that works on the job, as [`JobRegistry::spawn`] does. Returns the id. A retry
+    /// is spawned in the same way.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime. The job fails then, because its owner is
+    /// dropped.
+    ///
+    /// ```
+    /// use job_registry::{JobRegistry, Status};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let jobs = JobRegistry::new();
+    /// let id = jobs.spawn("deck", async |_job| Err("renderer crashed".into()))?;
+    /// let mut watch = jobs.watch(id)?;
+    /// while watch.changed().await.is_some() {}
+    ///
+    /// jobs.retry(id)?.spawn(async |_job| Ok(()));
+    /// let mut watch = jobs.watch(id)?;
+    /// while watch.changed().await.is_some() {}
+    /// assert_eq!(jobs.snapshot(id)?.status(), Status::Completed);
+    /// # Ok::<(), job_registry::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[allow(clippy::must_use_candidate)] // whoever retries knows the id
+    pub fn spawn<F, Fut>(self, f: F) -> JobId
+    where
+        F: FnOnce(Arc<Job<T>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send,
+    {
+        self.spawn_on(&Handle::current(), f)
+    }
+
+    /// Works on the job on one of the runtime's blocking threads, as
+    /// [`JobRegistry::spawn_blocking`] does. Returns the id.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime. The job fails then, because its owner is
+    /// dropped.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register(Vec::new())?;
+    /// let id = job.spawn_blocking(|job| Ok(job.update(|pages| pages.push(1))?));
+    /// # let mut watch = jobs.watch(id)?;
+    /// # while watch.changed().await.is_some() {}
+    /// # assert_eq!(jobs.get(id)?.payload, [1]);
+    /// # Ok::<(), job_registry::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[allow(clippy::must_use_candidate)] // whoever retries knows the id
+    pub fn spawn_blocking<F>(self, f: F) -> JobId
+    where
+        F: FnOnce(&Job<T>) -> Result<(), Failure> + Send + 'static,
+    {
+        self.spawn_blocking_on(&Handle::current(), f)
+    }
+
+    fn spawn_on<F, Fut>(self, runtime: &Handle, f: F) -> JobId
+    where
+        F: FnOnce(Arc<Job<T>>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), Failure>> + Send,
+    {
+        let id = self.id();
+        let working = self.registry().state.works.enter(id);
+        #[cfg(feature = "tracing")]
+        let span = self.span();
+        let task = async move {
+            // Dropped last: the work counts as running until the job has ended.
+            let _working = working;
+            run(Arc::new(self), f).await;
+        };
+        #[cfg(feature = "tracing")]
+        let task = tracing::Instrument::instrument(task, span);
+        runtime.spawn(task);
+        id
+    }
+
+    fn spawn_blocking_on<F>(self, runtime: &Handle, f: F) -> JobId
+    where
+        F: FnOnce(&Job<T>) -> Result<(), Failure> + Send + 'static,
+    {
+        let id = self.id();
+        let working = self.registry().state.works.enter(id);
         runtime.spawn_blocking(move || {
-            let _running = running;
-            #[cfg(feature = "tracing")]
-            let _in_span = job.span().entered();
+            let _working = working;
             // Refused if the job has ended while it waited for a thread.
-            if job.start().is_ok() {
-                let mut panics = Panics::default();
-                let result = panics.catch(|| f(&job));
-                finish(&job, result.ok_or(panics));
-            }
+            let _ = self.run(f);
         });
-        Ok(id)
+        id
     }
 }
 
@@ -147,6 +222,7 @@ where
     Fut: Future<Output = Result<(), Failure>>,
 {
     let Ok(mut watch) = job.watch() else { return };
+    released().await;
     if job.start().is_err() {
         return;
     }
@@ -170,16 +246,23 @@ where
     })
     .await;
     if let Some(outcome) = outcome {
-        finish(&job, outcome);
+        released().await;
+        // Refused if the job has been ended by another call, or retried.
+        let _ = job.finish(outcome);
     }
 }
 
-/// Ends the job with the outcome of its work. Refused if the job has been ended by another call, or
-/// retried.
-fn finish<T: Send + 'static>(job: &Job<T>, outcome: Result<Result<(), Failure>, Panics>) {
-    let _ = match outcome {
-        Ok(Ok(())) => job.complete(),
-        Ok(Err(failure)) => job.end_for_error(failure.to_string()),
-        Err(panics) => job.fail(format!("panicked: {}", panics.message())),
-    };
+/// Waits until this thread holds no job's lock. Another task of the thread may hold a guard across
+/// an `await`. The caller may take a lock until its next `await`.
+async fn released() {
+    poll_fn(|cx| {
+        if holds_lock() {
+            // Woken when the guard is dropped.
+            defer([Deferred::Wake(cx.waker().clone())]);
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
 }

@@ -83,6 +83,11 @@ pub(crate) enum Event {
         /// The text of the first panic.
         error: Arc<str>,
     },
+    /// Emitted once for a removal that the reaper has been carrying out for more than a second.
+    RemovalHangs {
+        id: JobId,
+        since: Duration,
+    },
     Swept {
         removed: usize,
         expired: usize,

@@ -13,6 +13,7 @@ const HEARTBEATS: &str = "job_registry_heartbeats_total";
 const STALLS: &str = "job_registry_stalls_total";
 const REMOVED: &str = "job_registry_removed_total";
 const PANICS: &str = "job_registry_removal_panics_total";
+const HANGS: &str = "job_registry_removal_hangs_total";
 const IN_STATUS: &str = "job_registry_time_in_status_seconds";
 const SWEEP: &str = "job_registry_sweep_seconds";
 const JOBS: &str = "job_registry_jobs";
@@ -27,6 +28,7 @@ const JOBS: &str = "job_registry_jobs";
 /// | `job_registry_stalls_total` | counter | |
 /// | `job_registry_removed_total` | counter | |
 /// | `job_registry_removal_panics_total` | counter | |
+/// | `job_registry_removal_hangs_total` | counter | |
 /// | `job_registry_time_in_status_seconds` | histogram | `status`: the status that the job left |
 /// | `job_registry_sweep_seconds` | histogram | |
 /// | `job_registry_jobs` | gauge | `status`; set by [`publish_counts`](crate::JobRegistry::publish_counts) |
@@ -111,6 +113,7 @@ pub(super) fn emit(event: &Event) {
             time_in(*status).record(*kept);
         }
         Event::RemovalPanicked { .. } => counter!(PANICS).increment(1),
+        Event::RemovalHangs { .. } => counter!(HANGS).increment(1),
         Event::Swept { took, .. } => histogram!(SWEEP).record(*took),
         Event::Refused { call, reason, .. } => {
             counter!(REFUSED, "call" => *call, "reason" => *reason).increment(1);

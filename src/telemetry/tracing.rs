@@ -93,6 +93,9 @@ pub(super) fn emit(event: &Event) {
         Event::RemovalPanicked { id, error } => {
             warn!(target: TARGET, id = %logged(*id), %error, "removal panicked");
         }
+        Event::RemovalHangs { id, since } => {
+            warn!(target: TARGET, id = %logged(*id), ?since, "removal hangs");
+        }
         Event::Swept {
             removed,
             expired,

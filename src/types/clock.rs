@@ -158,13 +158,41 @@ pub(crate) struct Timeline {
     clock: Box<dyn Clock>,
     origin: Duration,
     wall: std::time::SystemTime,
+    pace: Pace,
+}
+
+/// What is known of a clock's pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It runs with the time for which a thread sleeps.
+    System,
+    /// It runs with the timers of the runtime on which it is read.
+    #[cfg(feature = "tokio")]
+    Tokio,
+    /// It may stand still, run fast, or jump.
+    Unknown,
+}
+
+impl Pace {
+    pub(crate) fn of<C: Clock>() -> Self {
+        let clock = std::any::TypeId::of::<C>();
+        if clock == std::any::TypeId::of::<SystemClock>() {
+            return Self::System;
+        }
+        #[cfg(feature = "tokio")]
+        if clock == std::any::TypeId::of::<TokioClock>() {
+            return Self::Tokio;
+        }
+        Self::Unknown
+    }
 }
 
 impl Timeline {
-    pub(crate) fn new(clock: Box<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Box<dyn Clock>, pace: Pace) -> Self {
         let origin = clock.now();
         Self {
             clock,
+            pace,
             origin,
             wall: std::time::SystemTime::now(),
         }
@@ -175,6 +203,10 @@ impl Timeline {
     #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.now().saturating_sub(self.origin).min(LAST)
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// Returns the wall-clock time of a registry's time, or of its origin if the sum does not fit.

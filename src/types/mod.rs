@@ -3,7 +3,6 @@
 pub(crate) mod clock;
 pub(crate) mod cursor;
 pub(crate) mod error;
-#[cfg(feature = "tokio")]
 pub(crate) mod failure;
 pub(crate) mod heartbeat_word;
 pub(crate) mod id;

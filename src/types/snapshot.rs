@@ -243,6 +243,12 @@ impl Counts {
         self.pending + self.running + self.stopping + self.completed + self.failed + self.cancelled
     }
 
+    /// Returns the number of jobs that have not ended.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.pending + self.running + self.stopping
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, status: Status) {
         *match status {

@@ -21,6 +21,7 @@ mod page;
 mod panics;
 mod progress;
 mod query;
+mod reaper;
 mod reentrancy;
 mod removal;
 #[cfg(feature = "serde")]

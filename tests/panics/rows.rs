@@ -3,7 +3,8 @@
 use crate::world::Before::{Due, Ended, Pending, Running, Stalled};
 use crate::world::{A, B, Before, Payload, SECOND, World};
 use job_registry::{
-    Cursor, JobRegistry, Key, KeyLife, Keys, Once, Options, Progress, WhenFull, describe_metrics,
+    Cursor, JobRegistry, Key, KeyLife, Keys, Once, Options, Phases, Progress, WhenFull,
+    describe_metrics,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -95,6 +96,17 @@ fn tick(world: &mut World, seconds: u64) {
             sleep(Duration::from_millis(1)).await;
         });
     }
+}
+
+fn shut_down(world: &mut World, stop: Duration) -> Done {
+    let phases = Phases {
+        finish: Duration::ZERO,
+        stop,
+        cancel: Duration::from_secs(60),
+    };
+    let report = pollster::block_on(world.jobs().shutdown(phases));
+    let is_clean = report.is_clean();
+    (report.stopped + report.cancelled, is_clean).done()
 }
 
 /// Makes the caller panic in `f`, and checks that the panic comes out unchanged. The clean run does
@@ -999,30 +1011,58 @@ pub(crate) const ROWS: &[Row] = &[
             tick(w, 3);
         },
         ..row(
-            "spawn_reaper",
-            "JobRegistry::spawn_reaper",
+            "reap",
+            "JobRegistry::reap JobRegistry::spawn_reaper",
             SOME_OVERDUE,
             "--CCCCS",
             |w| {
-                {
+                w.runtime.spawn({
                     let _in_runtime = w.runtime.enter();
-                    w.jobs().spawn_reaper(Duration::from_secs(1));
-                }
+                    w.jobs().reap()
+                });
                 tick(w, 3);
                 Done::default()
             },
         )
     },
     row(
-        "shutdown",
-        "JobRegistry::shutdown",
+        "shutdown that cancels",
+        "JobRegistry::shutdown JobRegistry::close JobRegistry::is_closed JobRegistry::idle",
         [Running, Pending, Ended, Running],
-        "CCCCCCS",
+        "CC--CCC",
+        |w| shut_down(w, Duration::ZERO),
+    ),
+    row(
+        "shutdown that stops",
+        "JobRegistry::shutdown",
+        [Pending, Pending, Ended, Pending],
+        "CC--CCC",
+        |w| shut_down(w, Duration::from_secs(60)),
+    ),
+    row(
+        "remove_ended",
+        "JobRegistry::remove_ended",
+        OVER,
+        "--CCCCS",
+        |w| w.jobs().remove_ended().removed.done(),
+    ),
+    row("run", "Job::run", LIVE, "----EEE", |w| {
+        let job = w.jobs().register(w.payload()).map_err(drop).unwrap();
+        job.run(|job| Ok(job.advance(half()).map(drop)?)).done()
+    }),
+    row(
+        "spawn of a job",
+        "Job::spawn Job::spawn_blocking",
+        LIVE,
+        "----EEE",
         |w| {
-            let report = w
-                .runtime
-                .block_on(w.jobs().shutdown(Duration::from_secs(60)));
-            report.done()
+            let jobs = w.jobs();
+            w.runtime.block_on(async {
+                let job = jobs.register(w.payload()).map_err(drop).unwrap();
+                job.spawn(async |job| Ok(job.advance(half()).map(drop)?));
+                settle().await;
+                Done::default()
+            })
         },
     ),
     row(

@@ -3,7 +3,6 @@
 use crate::{Drops, end_of, error_of};
 use job_registry::{JobRegistry, LockError, Progress, Status, StepError};
 use std::sync::mpsc;
-use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -62,7 +61,7 @@ async fn blocking_task_learns_of_a_cancel_from_its_next_step() {
             Err(LockError::Ended(ended))
         )
     );
-    assert!(jobs.shutdown(Duration::from_secs(60)).await.is_clean());
+    assert!(jobs.shutdown(crate::shutdown::CANCEL).await.is_clean());
 }
 
 /// P2: a job that is cancelled while it waits for a thread is never run.

@@ -116,7 +116,7 @@ async fn error_that_panics_fails_its_job() {
         assert_eq!(error, format!("panicked: in the error's {place}"));
     }
     assert!(
-        jobs.shutdown(Duration::from_secs(60)).await.is_clean(),
+        jobs.shutdown(crate::shutdown::CANCEL).await.is_clean(),
         "all tasks have gone"
     );
 }
@@ -291,7 +291,7 @@ async fn every_task_of_many_has_one_ending() {
         }
         assert!(end != Status::Completed || jobs.remove(id) == Ok(20));
     }
-    assert!(jobs.shutdown(Duration::from_secs(60)).await.is_clean());
+    assert!(jobs.shutdown(crate::shutdown::CANCEL).await.is_clean());
     assert_eq!(drops.count(), 300);
 }
 

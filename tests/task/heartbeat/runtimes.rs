@@ -30,7 +30,7 @@ fn beats_in(runtime: &Runtime, job: &Job<()>) -> bool {
     last() > before
 }
 
-/// P8: the task is dropped with its runtime, and the next heartbeat starts another.
+/// P8: a heartbeat ends with its runtime, and the next one on another runtime works.
 #[test]
 fn heartbeat_works_again_after_its_runtime_was_dropped() {
     let jobs = JobRegistry::new();
@@ -41,11 +41,25 @@ fn heartbeat_works_again_after_its_runtime_was_dropped() {
     drop(old);
     let new = runtime();
     let _second = new.block_on(async { second.heartbeat_every(OFTEN) });
+    let last = first.snapshot().unwrap().last_heartbeat();
     assert!(beats_in(&new, &second));
-    assert!(
-        beats_in(&new, &first),
-        "the new task takes over what the old one left"
-    );
+    assert_eq!(first.snapshot().unwrap().last_heartbeat(), last);
+    let _again = new.block_on(async { first.heartbeat_every(OFTEN) });
+    assert!(beats_in(&new, &first));
+}
+
+/// P8: the heartbeats of a runtime do not wait for another runtime, which nobody polls.
+#[test]
+fn heartbeat_does_not_wait_for_another_runtime() {
+    in_time(|| {
+        let jobs = JobRegistry::new();
+        let (theirs, mine) = (running(&jobs), running(&jobs));
+        let (their_runtime, my_runtime) = (runtime(), runtime());
+        let _theirs = their_runtime.block_on(async { theirs.heartbeat_every(OFTEN) });
+        let _mine = my_runtime.block_on(async { mine.heartbeat_every(OFTEN) });
+        assert!(beats_in(&my_runtime, &mine));
+        assert!(beats_in(&their_runtime, &theirs));
+    });
 }
 
 /// P8, scenario 21: a job on one runtime does not stall because another runtime has been dropped.
@@ -76,4 +90,20 @@ fn heartbeat_for_a_dropped_runtime_does_not_hang() {
         let _second = runtime.block_on(async { job.heartbeat_every(OFTEN) });
         assert!(beats_in(&runtime, &job));
     });
+}
+
+/// P8: a runtime without a timer is refused at the call, which changes nothing.
+#[test]
+fn heartbeat_needs_a_timer() {
+    let jobs = JobRegistry::new();
+    let job = running(&jobs);
+    let before = job.snapshot();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let _in_runtime = runtime.enter();
+    let begin = std::panic::AssertUnwindSafe(|| job.heartbeat_every(OFTEN));
+    let panic = std::panic::catch_unwind(begin).unwrap_err();
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    assert!(text.unwrap().contains("timers are disabled"));
+    assert_eq!(job.snapshot(), before);
 }
