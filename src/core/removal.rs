@@ -493,7 +493,7 @@ impl<T> RegistryState<T> {
         let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
             return;
         };
-        let is_handed_over = std::ptr::eq(queue, &*self.handed_over);
+        let is_handed_over = std::ptr::eq(queue, &raw const *self.handed_over);
         // A sweep without limits handles what is due when it begins. One with limits ends by itself,
         // and looks only as far as it has to.
         let look = || queue.due_now(now, if limits.is_none() { usize::MAX } else { BATCH });

@@ -156,17 +156,19 @@ impl<T: Send + 'static> Duties<T> {
             if registry.timeline.pace() != Pace::System {
                 sleep = sleep.min(GLANCE);
             }
-            match registry.removing.under_way() {
+            sleep = sleep.min(match registry.removing.under_way() {
                 Some((id, since)) if since >= HANGS => {
-                    if reported.replace(id) != Some(id) {
+                    let is_new = reported.replace(id) != Some(id);
+                    if is_new {
                         contain(|| emit(|| Event::RemovalHangs { id, since }));
                     }
+                    Duration::MAX
                 }
-                Some((_, since)) => sleep = sleep.min(HANGS.saturating_sub(since)),
+                Some((_, since)) => HANGS.saturating_sub(since),
                 // A removal may be about to begin.
-                None if registry.handed_over.is_due(NEVER - 1) => sleep = sleep.min(HANGS),
-                None => {}
-            }
+                None if registry.handed_over.is_due(NEVER - 1) => HANGS,
+                None => Duration::MAX,
+            });
             // The registry must not be kept alive by a sleeping thread.
             drop(registry);
             park_timeout(sleep);

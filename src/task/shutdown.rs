@@ -313,15 +313,13 @@ impl Report {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Shutdown> {
         let mut waker = Some(cx.waker().clone());
         let mut state = self.0.lock();
-        match state.0.take() {
-            Some(report) => Poll::Ready(report),
-            None => {
-                std::mem::swap(&mut state.1, &mut waker);
-                // The previous waker is dropped without the lock.
-                drop(state);
-                Poll::Pending
-            }
+        if let Some(report) = state.0.take() {
+            return Poll::Ready(report);
         }
+        std::mem::swap(&mut state.1, &mut waker);
+        // The previous waker is dropped without the lock.
+        drop(state);
+        Poll::Pending
     }
 }
 

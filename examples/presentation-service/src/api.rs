@@ -89,7 +89,7 @@ async fn submit(
 }
 
 async fn list(State(state): State<AppState>) -> Json<Listing> {
-    let open = !state.stopping.is_cancelled();
+    let open = !state.registry.is_closed();
     Json(Listing::of(&state.registry, open))
 }
 

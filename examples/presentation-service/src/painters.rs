@@ -5,14 +5,10 @@ use crate::files::Trash;
 use crate::jobs::{Presentation, Run};
 use crate::render::Studio;
 use job_registry::Job;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// The resources of a painter's thread.
 #[derive(Clone)]
@@ -39,15 +35,9 @@ impl std::fmt::Debug for Workshop {
 /// empty.
 #[derive(Debug, Clone)]
 pub struct Painters {
-    queue: mpsc::Sender<Work>,
-    underway: TaskTracker,
-}
-
-/// An attempt in the queue. It owns its job, so that a lost attempt fails its job instead of
-/// leaving it running.
-struct Work {
-    job: Job<Presentation>,
-    _underway: TaskTrackerToken,
+    /// An attempt in the queue owns its job, so that a lost attempt fails its job instead of
+    /// leaving it pending.
+    queue: mpsc::Sender<Job<Presentation>>,
 }
 
 impl Painters {
@@ -67,71 +57,38 @@ impl Painters {
                 (runtime.clone(), workshop.clone(), Arc::clone(&waiting));
             let work = move || {
                 let _in_runtime = runtime.enter();
-                while let Some(work) = next(&waiting) {
-                    draw(&work.job, &workshop);
+                while let Some(job) = next(&waiting) {
+                    // An error means that the job was ended or retried meanwhile.
+                    let _ = job.run(|job| Ok(workshop.run().render(job)?));
                 }
             };
             let thread = std::thread::Builder::new().name(format!("painter {number}"));
             thread.spawn(work).expect("the system gives a thread");
         }
-        let underway = TaskTracker::new();
-        // The tracker is only used for waiting, so it may be closed; the registry decides when no
-        // more work is accepted.
-        underway.close();
-        Self { queue, underway }
+        Self { queue }
     }
 
     /// Draws the job as soon as a thread is free. The registry's capacity bounds the queue.
     pub fn draw(&self, job: Job<Presentation>) {
-        let underway = self.underway.token();
         // The queue accepts work while `self` exists; if it did not, the job would fail as
         // abandoned.
-        let _ = self.queue.send(Work {
-            job,
-            _underway: underway,
-        });
+        let _ = self.queue.send(job);
     }
+}
 
-    /// Number of attempts that are being drawn or wait.
-    #[must_use]
-    pub fn underway(&self) -> usize {
-        self.underway.len()
-    }
-
-    /// Waits until no attempt is left.
-    pub async fn idle(&self) {
-        self.underway.wait().await;
+impl Workshop {
+    fn run(&self) -> Run<'_> {
+        Run {
+            studio: &*self.studio,
+            root: &self.files,
+            trash: &self.trash,
+            heartbeat: self.heartbeat,
+        }
     }
 }
 
 /// Returns the next attempt, or `None` at the end.
-fn next(waiting: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
+fn next(waiting: &Mutex<mpsc::Receiver<Job<Presentation>>>) -> Option<Job<Presentation>> {
     let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.recv().ok()
-}
-
-/// Runs an attempt from start to end. A refused step means that the job was ended or retried
-/// meanwhile.
-fn draw(job: &Job<Presentation>, workshop: &Workshop) {
-    let _in_span = job.span().entered();
-    if job.start().is_err() {
-        return;
-    }
-    let run = Run {
-        studio: &*workshop.studio,
-        root: &workshop.files,
-        trash: &workshop.trash,
-        heartbeat: workshop.heartbeat,
-    };
-    let _ = match catch_unwind(AssertUnwindSafe(|| run.render(job))) {
-        Ok(Ok(())) => job.complete(),
-        Ok(Err(error)) => job.fail(error.to_string()),
-        Err(panic) => job.fail(format!("panicked: {}", text(&*panic))),
-    };
-}
-
-fn text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("without a text")
 }

@@ -3,7 +3,7 @@
 use crate::api::router;
 use crate::jobs::Presentation;
 use crate::state::AppState;
-use job_registry::JobRegistry;
+use job_registry::{JobRegistry, Phases};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// Time limit for the deletion of all files, beyond the deadline.
 const DELETION: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         // The reaper lives as long as the registry, and need not be stopped.
-        drop(state.registry.spawn_reaper(state.config.sweep));
+        state.registry.spawn_reaper()?;
         // The retries of the trash end by themselves, too.
         drop(state.trash.spawn(state.config.delete_again));
         let (stop, stopped) = oneshot::channel();
@@ -129,32 +129,34 @@ impl Server {
     /// Returns the error of the listener, or `TimedOut` if the files are not deleted within another
     /// ten seconds.
     pub async fn stop(self, how: Stop) -> io::Result<Stopped> {
-        let end = Instant::now() + how.deadline;
         let state = &self.state;
+        state.registry.close();
         // A stream announces the shutdown before it shows the cancel.
         state.stopping.cancel();
         // The receiver is dropped if the listener has failed; `serving` returns the error.
         let _ = self.stop.send(());
-        if how.drain {
-            let drained = timeout(how.deadline * 4 / 5, ended(&state.registry)).await;
-            drop(drained);
-        }
-        let rest = end.saturating_duration_since(Instant::now());
-        let requests = timeout(rest, self.serving);
-        let painters = timeout(rest, state.painters.idle());
-        let runs = timeout(rest + DELETION, state.registry.shutdown(rest));
-        let (served, _, runs) = tokio::join!(requests, painters, runs);
-        let cancelled = runs.map_err(|_| too_slow())?.cancelled;
+        let finish = if how.drain {
+            how.deadline * 4 / 5
+        } else {
+            Duration::ZERO
+        };
+        let runs = state.registry.shutdown(Phases {
+            finish,
+            stop: Duration::ZERO,
+            cancel: how.deadline.saturating_sub(finish),
+        });
+        let requests = timeout(how.deadline, self.serving);
+        let (served, runs) = tokio::join!(requests, runs);
         let (registry, trash) = (state.registry.clone(), state.trash.clone());
         let delete = tokio::task::spawn_blocking(move || {
-            remove_the_rest(&registry);
+            registry.remove_ended();
             trash.delete_again();
             trash.left()
         });
         let left = timeout(DELETION, delete).await.map_err(|_| too_slow())?;
         let stopped = Stopped {
-            cancelled,
-            painting: state.painters.underway(),
+            cancelled: runs.cancelled,
+            painting: runs.working.len(),
             requests: served.is_err(),
             left: left.map_err(io::Error::other)?,
         };
@@ -162,25 +164,6 @@ impl Server {
             joined.map_err(io::Error::other)??;
         }
         Ok(stopped)
-    }
-}
-
-/// Waits until no presentation is pending or running.
-async fn ended(registry: &JobRegistry<Presentation>) {
-    let is_live = || registry.iter().any(|seen| !seen.status().is_ended());
-    while is_live() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Removes the jobs that the registry's shutdown has skipped because a reader held their locks.
-/// Here the locks are awaited.
-fn remove_the_rest(registry: &JobRegistry<Presentation>) {
-    for seen in registry.iter() {
-        // Usually the job has ended already.
-        let _ = registry.cancel(seen.id());
-        // A removed job needs nothing.
-        drop(registry.remove(seen.id()));
     }
 }
 

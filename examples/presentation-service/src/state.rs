@@ -22,8 +22,6 @@ pub struct Config {
     pub retention: Duration,
     /// Interval of a running presentation's heartbeats.
     pub heartbeat: Duration,
-    /// Interval of the sweeps that remove ended presentations.
-    pub sweep: Duration,
     /// Interval at which undeleted directories are tried again.
     pub delete_again: Duration,
     /// Maximum number of presentations that are drawn at a time; the others wait.
@@ -42,7 +40,6 @@ impl Default for Config {
             capacity: 64,
             retention: Duration::from_secs(5 * 60),
             heartbeat: Duration::from_secs(5),
-            sweep: Duration::from_millis(500),
             delete_again: Duration::from_secs(10),
             painters: 8,
             files: std::env::temp_dir(),
@@ -61,7 +58,7 @@ pub struct AppState {
     pub painters: Painters,
     /// The directories that could not be deleted.
     pub trash: Trash,
-    /// Cancelled when the service is told to stop.
+    /// Cancelled when the service is told to stop, for the open event streams.
     pub stopping: CancellationToken,
     /// The metrics, if they are recorded.
     pub metrics: Option<Metrics>,
@@ -106,10 +103,9 @@ impl AppState {
         }
     }
 
-    /// Refuses new presentations once the service is stopping, because the registry itself accepts
-    /// them during a drain.
+    /// Refuses new presentations once the service is stopping, before their decks are read.
     pub(crate) fn accepts(&self) -> Result<(), ApiError> {
-        if self.stopping.is_cancelled() {
+        if self.registry.is_closed() {
             return Err(ApiError::closed());
         }
         Ok(())

@@ -374,9 +374,9 @@ fn shutdown_keeps_its_time_beside_a_busy_runtime() {
     has_begun.recv().unwrap();
     has_begun.recv().unwrap();
     let queued = jobs.spawn_blocking((), |_| panic!("ran")).unwrap();
-    let began = std::time::Instant::now();
+    let start = std::time::Instant::now();
     let report = pollster::block_on(jobs.shutdown(cancel(SHORT)));
-    assert!(began.elapsed() >= SHORT, "returned early");
+    assert!(start.elapsed() >= SHORT, "returned early");
     assert_eq!(report.cancelled, 3);
     assert!(report.live.is_empty());
     let mut working = vec![blocks.unwrap(), fills.unwrap(), queued];

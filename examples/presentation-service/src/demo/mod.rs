@@ -24,7 +24,6 @@ use track::{Followed, follow};
 /// Short, so that the demo includes the removals.
 const RETENTION: Duration = Duration::from_secs(3);
 const HEARTBEAT: Duration = Duration::from_millis(100);
-const SWEEP: Duration = Duration::from_millis(50);
 /// Time limit for the deletion of a removed presentation's files.
 const DELETION: Duration = Duration::from_secs(2);
 
@@ -44,7 +43,6 @@ pub async fn run(documents: &[PathBuf]) -> Result<bool, Failure> {
     let config = Config {
         retention: RETENTION,
         heartbeat: HEARTBEAT,
-        sweep: SWEEP,
         files: files.path().to_owned(),
         ..config
     };

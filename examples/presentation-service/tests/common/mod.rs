@@ -145,7 +145,6 @@ impl Service {
         let mut config = Config {
             retention: RETENTION,
             heartbeat: Duration::from_millis(5),
-            sweep: Duration::from_millis(5),
             files: files.path().to_owned(),
             ..Config::default()
         };
