@@ -34,14 +34,17 @@ use std::collections::VecDeque;
 pub(crate) type FreeSlots =
     FreeList<{ if MODELLED { 1 } else { 16 } }, { if MODELLED { 1 } else { 64 } }, MAX_SLOTS>;
 
+/// Flag in the count, above every possible number.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
 /// A free list with `MAGAZINES` magazines of at most `ROOM` slots, for a table of `SLOTS` slots.
 #[derive(Debug)]
 pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
-    /// Number of slots taken.
+    /// Number of slots taken, and whether the list is closed.
     taken: CachePadded<AtomicUsize>,
     magazines: [CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES],
     depot: CachePadded<Mutex<Depot>>,
-    /// 1 once the list is closed. A line of its own is not needed: it is written once.
+    /// 1 once the list is closed. Unlike the count, it is written once, and its cache line stays.
     closed: AtomicUsize,
     capacity: usize,
 }
@@ -161,6 +164,9 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
         }
         let mut taken = self.taken.load(Ordering::SeqCst);
         loop {
+            if taken >= CLOSED {
+                return Err(NoSlot::Closed);
+            }
             if taken >= self.capacity {
                 return Err(NoSlot::Full);
             }
@@ -182,6 +188,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
     /// published only if its taker finds the list open under the lock of the slot's info.
     pub(crate) fn close(&self) {
         self.closed.fetch_or(1, Ordering::SeqCst);
+        self.taken.fetch_or(CLOSED, Ordering::SeqCst);
     }
 
     #[inline]
@@ -198,7 +205,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
 
     /// Returns the number of slots taken and not returned, including those of calls in progress.
     pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::SeqCst)
+        self.taken.load(Ordering::SeqCst) & !CLOSED
     }
 
     pub(crate) fn capacity(&self) -> usize {

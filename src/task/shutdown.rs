@@ -15,7 +15,7 @@ use crate::core::removal::Swept;
 use crate::sync::block_on::unpark_waker;
 use crate::sync::panics::contain;
 use crate::sync::threads::{Instant, park_timeout, spawn};
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 use crate::types::id::JobId;
 use crate::types::state_word::Ending;
 use crate::types::status::Status;
@@ -351,8 +351,8 @@ fn run<T: Send + 'static>(
     working.sort_unstable();
     working.dedup();
     Shutdown {
-        stopped: stops.asked.load(Ordering::Acquire),
-        cancelled: cancels.asked.load(Ordering::Acquire),
+        stopped: stops.0.lock().count,
+        cancelled: cancels.0.lock().count,
         live: registry.live(),
         working,
         removing: registry.removing.under_way().map(|(id, _)| id),
@@ -384,19 +384,23 @@ async fn idle_and<T>(registry: &Arc<RegistryState<T>>, asking: &Asking) {
 
 /// The state of a thread that asks the live jobs.
 #[derive(Default)]
-struct Asking {
+struct Asking(Mutex<Asked>);
+
+#[derive(Default)]
+struct Asked {
     /// Number of jobs that have done what was asked.
-    asked: AtomicUsize,
-    /// Whether the thread has finished, and who waits for that.
-    finished: Mutex<(bool, Option<Waker>)>,
+    count: usize,
+    is_finished: bool,
+    /// Who waits until the thread has finished.
+    waker: Option<Waker>,
 }
 
 impl Asking {
     fn finish(&self) {
         let waker = {
-            let mut finished = self.finished.lock();
-            finished.0 = true;
-            finished.1.take()
+            let mut asked = self.0.lock();
+            asked.is_finished = true;
+            asked.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -404,12 +408,12 @@ impl Asking {
     }
 
     fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut finished = self.finished.lock();
-        if finished.0 {
+        let mut asked = self.0.lock();
+        if asked.is_finished {
             return Poll::Ready(());
         }
         // The waker is that of the thread that times the phases.
-        finished.1 = Some(cx.waker().clone());
+        asked.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -440,7 +444,7 @@ fn ask<T: Send + 'static>(
                     // before it.
                     let answer = answer.unwrap_or_else(|| registry.has_answered(*id, ask));
                     if answer == Some(true) {
-                        asking.asked.fetch_add(1, Ordering::AcqRel);
+                        asking.0.lock().count += 1;
                     }
                     answer.is_none()
                 });
