@@ -143,7 +143,11 @@ impl<T> RegistryState<T> {
 
     /// Takes an empty slot for a job. It runs no user code and waits for no job's lock.
     pub(crate) fn reserve(&self) -> Result<Reservation<'_, T>, NoSlot> {
-        let slot = self.table.take()?;
+        let slot = self.table.take().map_err(|reason| {
+            // The count is closed after the flag, which other calls may have seen.
+            let is_closed = self.table.free().is_closed();
+            if is_closed { NoSlot::Closed } else { reason }
+        })?;
         Ok(Reservation {
             table: &self.table,
             slot,

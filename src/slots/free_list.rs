@@ -159,9 +159,6 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
     // orderings compile to the same instructions.
 
     fn reserve(&self) -> Result<(), NoSlot> {
-        if self.is_closed() {
-            return Err(NoSlot::Closed);
-        }
         let mut taken = self.taken.load(Ordering::SeqCst);
         loop {
             if taken >= CLOSED {
