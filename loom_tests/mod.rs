@@ -43,3 +43,5 @@ mod explorer;
 mod flawed;
 mod properties;
 mod spec;
+#[cfg(all(shuttle, not(loom), feature = "tokio"))]
+mod task;

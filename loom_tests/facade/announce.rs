@@ -67,6 +67,8 @@ struct Execution {
     /// Accesses since the last switch.
     step: Vec<Access>,
     moments: Vec<Moment>,
+    /// The task that moves virtual time.
+    clock: Option<usize>,
 }
 
 impl Execution {
@@ -159,6 +161,21 @@ pub(crate) fn call_ends() {
 
 pub(crate) fn moments() -> Vec<Moment> {
     with(|execution| execution.moments.clone())
+}
+
+/// Makes this task the clock. Returns whether it was not.
+pub(crate) fn become_clock() -> bool {
+    let me = this_thread();
+    with(|execution| execution.clock.replace(me).is_none())
+}
+
+pub(crate) fn has_clock() -> bool {
+    with(|execution| execution.clock.is_some())
+}
+
+/// Whether this thread is the clock, which only runs if no other thread can.
+pub(crate) fn is_clock(thread: usize) -> bool {
+    with(|execution| execution.clock == Some(thread))
 }
 
 /// Returns the access that a thread makes as soon as it runs again.

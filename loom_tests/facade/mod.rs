@@ -8,4 +8,6 @@ pub(crate) mod environment;
 #[cfg(any(loom, shuttle))]
 pub(crate) mod record;
 #[cfg(all(shuttle, not(loom)))]
+pub(crate) mod runtime;
+#[cfg(all(shuttle, not(loom)))]
 pub(crate) mod shuttle_ops;

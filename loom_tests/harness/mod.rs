@@ -22,9 +22,9 @@ mod reduction_tests;
 
 pub(super) use bell::{Bell, waiting};
 pub(super) use census::nothing_is_left;
-pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 #[cfg(all(shuttle, not(loom)))]
-pub(super) use checker::{begin, depth_first, run};
+pub(super) use checker::{HideClock, begin, depth_first, run};
+pub(super) use checker::{JoinHandle, block_on, explore, spawn};
 pub(super) use clock::ModelClock;
 
 use crate::sync::facade::record::{self, Event};

@@ -18,9 +18,13 @@
 //!
 //! The main thread of a model takes no part in this. It spawns, joins, and reads the results after
 //! all other threads have ended.
+//!
+//! The clock of virtual time runs only if no other thread can. Each step before it therefore
+//! happens before it, and it happens before each later step.
 
+use super::begin;
 use crate::sync::facade::announce::{self, Access, Kind};
-use crate::sync::facade::record;
+use crate::sync::facade::runtime::has_timer;
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -84,8 +88,20 @@ impl Reduction {
     fn find_races(&mut self) {
         let (before, last) = self.path.split_at_mut(self.step - 1);
         let step = &mut last[0];
+        if is_clock(step.taken) {
+            for (at, other) in before.iter().enumerate() {
+                let thread = usize::from(other.taken);
+                join(&mut step.after, &vec![0; thread + 1]);
+                step.after[thread] = at + 1;
+            }
+            return;
+        }
         let own = before.iter().rev().find(|other| other.taken == step.taken);
-        let past = own.map_or(Vec::new(), |other| other.after.clone());
+        let mut past = own.map_or(Vec::new(), |other| other.after.clone());
+        let tick = before.iter().rposition(|other| is_clock(other.taken));
+        if let Some(tick) = tick {
+            join(&mut past, &before[tick].after);
+        }
         let conflicts = |other: &Choice| {
             let is_thread = other.taken != step.taken && usize::from(other.taken) != 0;
             is_thread && conflict(&other.touched, &step.touched)
@@ -95,6 +111,7 @@ impl Reduction {
         for (at, other) in before
             .iter()
             .enumerate()
+            .skip(tick.map_or(0, |tick| tick + 1))
             .filter(|(_, other)| conflicts(other))
         {
             if !knows(&past, at, other.taken) && !releases_for(&other.touched, &step.touched) {
@@ -125,6 +142,9 @@ impl Reduction {
         let Some(last) = self.path.last() else {
             return Vec::new();
         };
+        if is_clock(last.taken) {
+            return Vec::new();
+        }
         let sleeps_on = |(task, touched): &&(TaskId, Vec<Access>)| {
             *task != last.taken && !conflict(touched, &last.touched)
         };
@@ -136,15 +156,19 @@ impl Reduction {
         let asleep = self.asleep();
         let sleeps = |task: &TaskId| asleep.iter().any(|(sleeper, _)| sleeper == task);
         let tasks = || runnable.iter().map(|task| task.id());
-        let enabled: Vec<_> = tasks().filter(|task| !waits(*task)).collect();
+        let enabled: Vec<_> = tasks()
+            .filter(|task| !waits(*task) && !is_clock(*task))
+            .collect();
         let mut awake = enabled.iter().filter(|task| !sleeps(task));
         let local = enabled.iter().find(|task| next(**task).is_none());
-        // If no thread can run, shuttle has to report the deadlock.
-        let stuck = runnable.first().filter(|_| enabled.is_empty());
+        // If no thread can run, the time moves. Without a timer, shuttle has to report the deadlock.
+        let idle = || tasks().filter(|_| enabled.is_empty());
+        let stuck = || idle().find(|task| is_clock(*task) == has_timer());
         let taken = local
             .or_else(|| awake.next())
             .copied()
-            .or(stuck.map(|task| task.id()))?;
+            .or_else(stuck)
+            .or_else(|| idle().next())?;
         Some(Choice {
             asleep,
             enabled,
@@ -215,6 +239,10 @@ fn next(task: TaskId) -> Option<Access> {
     announce::next(usize::from(task))
 }
 
+fn is_clock(task: TaskId) -> bool {
+    announce::is_clock(usize::from(task))
+}
+
 fn waits(task: TaskId) -> bool {
     next(task).is_some_and(|access| access.kind == Kind::Lock && announce::is_held(access.object))
 }
@@ -239,8 +267,7 @@ impl Scheduler for Reduction {
         self.limit = self.limit.checked_sub(1)?;
         self.began = true;
         self.step = 0;
-        record::reset();
-        announce::reset();
+        begin();
         Some(Schedule::new(0))
     }
 

@@ -5,12 +5,10 @@
 //! runtime delays it.
 
 use crate::slots::fenced_id::FencedId;
+use crate::sync::rt::{Id, Instant, Notify};
 use crate::sync::{Arc, Mutex};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
-use tokio::runtime::Id;
-use tokio::sync::Notify;
-use tokio::time::Instant;
 
 /// Maximum number of heartbeats that the task records before it yields to other tasks.
 const BATCH: usize = 1024;

@@ -22,7 +22,7 @@ use crate::slots::body::{Info, Removal};
 use crate::slots::fenced_id::FencedId;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
 use crate::sync::panics::{Panics, contain, despite_panics, panic_message};
-use crate::sync::threads::Instant;
+use crate::sync::rt::thread::Instant;
 use crate::sync::{Mutex, Ordering, RAISES, thread_local};
 use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};

@@ -22,15 +22,10 @@ impl Wake for Unpark {
     }
 }
 
-/// Returns a waker that unparks this thread.
-pub(crate) fn unpark_waker() -> Waker {
-    Waker::from(Arc::new(Unpark(thread::current())))
-}
-
 /// Polls until the result is there, and parks the thread in between. A wake before the park is not
 /// lost: it lets the next park return at once.
 pub(crate) fn block_on<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
-    let waker = unpark_waker();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {
         match poll(&mut cx) {

@@ -15,8 +15,8 @@ pub(crate) mod deferred;
 #[cfg(all(loom, any(test, feature = "loom")))]
 pub(crate) mod loom_atomic;
 pub(crate) mod panics;
+pub(crate) mod rt;
 pub(crate) mod thread_number;
-pub(crate) mod threads;
 
 #[cfg(all(loom, any(test, feature = "loom")))]
 mod imp {

@@ -6,15 +6,12 @@ use crate::core::heartbeat_queue::Timer;
 use crate::core::registry_state::RegistryState;
 use crate::slots::fenced_id::FencedId;
 use crate::sync::panics::contain;
+use crate::sync::rt::{Handle, Id, Instant, Notify, sleep, timeout_at, yield_now};
 use crate::types::error::LookupError;
 use crate::types::id::JobId;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::runtime::{Handle, Id};
-use tokio::sync::Notify;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout_at};
 
 /// Guard of a periodic heartbeat, which stops when the guard is dropped or the job's attempt ends.
 /// Returned by [`Job::heartbeat_every`] and [`JobRegistry::heartbeat_every`].

@@ -3,9 +3,8 @@
 use crate::api::registry::JobRegistry;
 use crate::core::registry_state::RegistryState;
 use crate::core::removal::Swept;
-use crate::sync::block_on::unpark_waker;
 use crate::sync::panics::contain;
-use crate::sync::threads::{park_timeout, spawn};
+use crate::sync::rt::{park_for, thread, unpark_waker};
 use crate::sync::{Arc, AtomicUsize, Ordering, Weak};
 use crate::telemetry::{Event, emit};
 use crate::types::clock::{NEVER, Pace};
@@ -117,12 +116,12 @@ impl<T: Send + 'static> JobRegistry<T> {
             stopped: stopped.clone(),
         };
         let (limits, removals) = (duties(), duties());
-        spawn("job-registry-remove", move || removals.remove())?;
-        let started = spawn("job-registry-reaper", move || limits.judge());
+        thread::spawn("job-registry-remove", move || removals.remove())?;
+        let started = thread::spawn("job-registry-reaper", move || limits.judge());
         let registry: Weak<dyn Hangs + Send + Sync> = Arc::downgrade(&self.state) as _;
         let reaper = Reaper { registry, stopped };
         match started {
-            Ok(()) => Ok(reaper),
+            Ok(_) => Ok(reaper),
             Err(error) => {
                 reaper.stop();
                 Err(error)
@@ -171,7 +170,7 @@ impl<T: Send + 'static> Duties<T> {
             });
             // The registry must not be kept alive by a sleeping thread.
             drop(registry);
-            park_timeout(sleep);
+            park_for(sleep);
         }
     }
 
@@ -183,7 +182,7 @@ impl<T: Send + 'static> Duties<T> {
             let next = registry.handed_over.sleep_until(&waker);
             drop(registry);
             // What is left is locked.
-            park_timeout(if next == NEVER { Duration::MAX } else { BUSY });
+            park_for(if next == NEVER { Duration::MAX } else { BUSY });
         }
     }
 }
@@ -316,7 +315,7 @@ impl<T: Send + 'static> JobRegistry<T> {
                     Poll::Ready(Some(if glances { sleep.min(GLANCE) } else { sleep }))
                 });
                 let Some(sleep) = slept.await else { return };
-                let mut timer = pin!(tokio::time::sleep(sleep));
+                let mut timer = pin!(crate::sync::rt::sleep(sleep));
                 // The second poll is that of the timer, or of the queue's waker.
                 let mut polled = false;
                 poll_fn(|cx| {
@@ -328,7 +327,7 @@ impl<T: Send + 'static> JobRegistry<T> {
                     }
                 })
                 .await;
-                tokio::task::yield_now().await;
+                crate::sync::rt::yield_now().await;
             }
         }
     }

@@ -12,9 +12,9 @@ use crate::api::registry::JobRegistry;
 use crate::api::watch::Watch;
 use crate::core::registry_state::RegistryState;
 use crate::core::removal::Swept;
-use crate::sync::block_on::unpark_waker;
 use crate::sync::panics::contain;
-use crate::sync::threads::{Instant, park_timeout, spawn};
+use crate::sync::rt::thread::{self, Instant};
+use crate::sync::rt::{park_for, unpark_waker};
 use crate::sync::{Arc, Mutex};
 use crate::types::id::JobId;
 use crate::types::state_word::Ending;
@@ -225,7 +225,7 @@ impl<T: Send + 'static> JobRegistry<T> {
             let began = Instant::now();
             move || report.publish(run(&registry, phases, began))
         };
-        if spawn("job-registry-shutdown", run()).is_err() {
+        if thread::spawn("job-registry-shutdown", run()).is_err() {
             // No thread can be started. The call then blocks.
             run()();
         }
@@ -372,7 +372,7 @@ fn wait(mut future: Pin<&mut impl Future<Output = ()>>, until: Option<Instant>) 
         if left == Some(Duration::ZERO) {
             return false;
         }
-        park_timeout(left.unwrap_or(Duration::MAX));
+        park_for(left.unwrap_or(Duration::MAX));
     }
 }
 
@@ -452,11 +452,11 @@ fn ask<T: Send + 'static>(
                 if left.is_empty() || is_over {
                     return asking.finish();
                 }
-                park_timeout(RETRY_INTERVAL);
+                park_for(RETRY_INTERVAL);
             }
         }
     };
-    if spawn("job-registry-shutdown", thread()).is_err() {
+    if thread::spawn("job-registry-shutdown", thread()).is_err() {
         thread()();
     }
 }

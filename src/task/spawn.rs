@@ -4,6 +4,7 @@ use crate::api::job::Job;
 use crate::api::registry::JobRegistry;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
 use crate::sync::panics::Panics;
+use crate::sync::rt::Handle;
 use crate::types::error::RegisterError;
 use crate::types::failure::Failure;
 use crate::types::id::JobId;
@@ -11,7 +12,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::runtime::Handle;
 
 impl<T: Send + 'static> JobRegistry<T> {
     /// Registers a job and spawns a task that works on it. The job is started before `f` runs. It
