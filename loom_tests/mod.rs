@@ -12,6 +12,7 @@
 //! | `spec` | the sequential specification: what each call answers |
 //! | `explorer` | generated programs over the calls, each compared with `spec` |
 //! | `properties` | models by hand, a module for each property P1 to P12 |
+//! | `task` | models by hand of the task layer, under shuttle on a modelled runtime |
 //! | `flawed` | flawed registries, each with the model that detects its bug |
 //! | `seeded` | patches that put one bug each into the library |
 //! | `facade` | the checkers' side of `src/sync`: atomics, locks and the record of an execution |

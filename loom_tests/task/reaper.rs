@@ -24,25 +24,30 @@ fn status(jobs: &JobRegistry<u8>, id: crate::JobId) -> Option<Status> {
 fn earlier_deadline_wakes_the_reaper() {
     let claim = claim!(earlier_deadline_wakes_the_reaper, [P13], []);
     for when in [0, 5] {
-        check_timed(&claim, &[(Status::Pending, Status::Failed)], &[], move || {
-            let jobs = registry::<u8>(|builder| builder.retention(Duration::MAX));
-            let far = Options::new().deadline(ms(1000));
-            let _far = jobs.register_with(0, far).unwrap().detach();
-            jobs.spawn_reaper().unwrap();
-            let registers = {
-                let jobs = jobs.clone();
-                at(when, move || {
-                    let near = Options::new().deadline(ms(10));
-                    let job = jobs.register_with(1, near).unwrap();
-                    park_for(ms(9));
-                    let before = job.snapshot().unwrap().status();
-                    park_for(ms(2));
-                    (before, job.snapshot().unwrap().status())
-                })
-            };
-            drop(jobs);
-            registers.join().unwrap()
-        });
+        check_timed(
+            &claim,
+            &[(Status::Pending, Status::Failed)],
+            &[],
+            move || {
+                let jobs = registry::<u8>(|builder| builder.retention(Duration::MAX));
+                let far = Options::new().deadline(ms(1000));
+                let _far = jobs.register_with(0, far).unwrap().detach();
+                jobs.spawn_reaper().unwrap();
+                let registers = {
+                    let jobs = jobs.clone();
+                    at(when, move || {
+                        let near = Options::new().deadline(ms(10));
+                        let job = jobs.register_with(1, near).unwrap();
+                        park_for(ms(9));
+                        let before = job.snapshot().unwrap().status();
+                        park_for(ms(2));
+                        (before, job.snapshot().unwrap().status())
+                    })
+                };
+                drop(jobs);
+                registers.join().unwrap()
+            },
+        );
     }
 }
 

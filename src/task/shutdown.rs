@@ -288,7 +288,7 @@ impl<T> RegistryState<T> {
         None
     }
 
-    fn live(&self) -> Vec<JobId> {
+    pub(crate) fn live(&self) -> Vec<JobId> {
         let mut slot = 0;
         std::iter::from_fn(|| self.next_live(&mut slot).map(|(id, _)| id)).collect()
     }

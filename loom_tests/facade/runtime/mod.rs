@@ -15,7 +15,7 @@
 //! that more interleavings of tasks are tried than can happen; cooperative budgets; spurious
 //! wakeups of parked threads; threads that cannot be spawned; a runtime without a timer; the
 //! millisecond to which tokio's timer rounds up; the order of several tasks that wait for
-//! [`Notify::notify_one`]; receivers of [`watch`] after the last sender.
+//! [`Notify::notify_one`].
 
 #![allow(dead_code)] // the names of tokio and the standard library, used or not
 
@@ -24,11 +24,9 @@ mod signal;
 mod task;
 pub(crate) mod thread;
 mod time;
-pub(crate) mod watch;
 
 pub(crate) use notify::Notify;
-pub(crate) use task::{Handle, Id, JoinHandle, Runtime, spawn_blocking, yield_now};
+pub(crate) use task::{Handle, Id, Runtime, yield_now};
 pub(crate) use time::{
-    Instant, MissedTickBehavior, VirtualClock, has_timer, interval, reset, sleep, sleep_until,
-    start_clock, timeout, timeout_at,
+    Instant, VirtualClock, has_timer, reset, sleep, start_clock, timeout, timeout_at,
 };

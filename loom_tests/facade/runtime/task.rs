@@ -238,12 +238,12 @@ impl<F: Future> Unpin for Task<F> {}
 
 /// The error of a task that was aborted.
 #[derive(Debug, PartialEq, Eq)]
-pub struct JoinError;
+pub(crate) struct JoinError;
 
 /// A spawned task or blocking call, and its result.
 // It is public, because `spawn_reaper` returns it.
 #[allow(unreachable_pub)]
-pub struct JoinHandle<T> {
+pub(crate) struct JoinHandle<T> {
     control: Arc<Control>,
     waiting: Waiting,
     result: Arc<Mutex<Option<T>>>,

@@ -5,6 +5,7 @@
 //! A violation looks like a job that no later sweep removes, or a payload that outlives its job. It
 //! may also look like a registry that is full with no job in it.
 
+mod close;
 mod free_list;
 mod free_programs;
 
