@@ -89,7 +89,7 @@ fn advance_by_handle(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(153))]
+#[library_benchmark(setup = busy, config = takes(152))]
 fn heartbeat(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         busy.clock.advance(Duration::from_millis(1));
@@ -98,7 +98,7 @@ fn heartbeat(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(82))]
+#[library_benchmark(setup = busy, config = takes(70))]
 fn snapshot(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(black_box(busy.jobs.snapshot(busy.id)).is_ok());
@@ -106,7 +106,7 @@ fn snapshot(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(140))]
+#[library_benchmark(setup = busy, config = takes(126))]
 fn update(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(busy.jobs.update(busy.id, |payload| payload[0] += 1).is_ok());
@@ -146,7 +146,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(1914))]
+#[library_benchmark(setup = busy, config = takes(1502))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
@@ -158,7 +158,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 
 // Each call registers, starts and completes a job, which schedules its removal. One sweep removes
 // all of them.
-#[library_benchmark(setup = busy, config = takes(2720))]
+#[library_benchmark(setup = busy, config = takes(2191))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());

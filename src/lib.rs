@@ -50,9 +50,11 @@
 //! 3. A start, an ending and a retry are decided on the heartbeat word by the holder of the job's
 //!    lock. They are settled on the state word before the lock is released, by the first thread
 //!    that gets there. All threads see the change at that instant.
-//! 4. Times and texts of a job are behind a lock of their own. A start, a note, a requested stop,
-//!    an ending and a retry hold it from their first write until the state word says the same. A
-//!    thread that holds it therefore reads the job at one instant, without the job's lock.
+//! 4. Times and texts of a job are behind a lock of their own. A note, a requested stop, an ending,
+//!    a retry and a removal hold it from their first write until the state word says the same. The
+//!    times of registration and start are stored before the state word that shows them. After that,
+//!    they change only under the lock. A thread that holds the lock therefore reads the job at one
+//!    instant, without the job's lock.
 //! 5. A removed job is announced to its watchers, shown to the hook, and dropped or returned. Its
 //!    slot is free only after all of that.
 //! 6. A thread holds at most one job's lock, across all registries. A call that would take a second

@@ -83,7 +83,7 @@ impl Fixture {
                 *info = Info::empty();
                 *body.payload.lock() = class.generation().map(u64::from);
                 if class.generation().is_some() {
-                    info.registered = 0;
+                    body.begun.register(0);
                     info.queued_at = 0;
                     // A sweep must find the removal due. No other call reads this time.
                     if class.is_ended() {

@@ -132,6 +132,10 @@ impl AtomicU64 {
     pub(crate) fn fetch_add(&self, value: u64, order: atomic::Ordering) -> u64 {
         self.0.fetch_add(value, order)
     }
+
+    pub(crate) fn fetch_sub(&self, value: u64, order: atomic::Ordering) -> u64 {
+        self.0.fetch_sub(value, order)
+    }
 }
 
 #[derive(Debug, Default)]

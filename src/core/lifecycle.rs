@@ -225,16 +225,14 @@ impl<T> LockedJob<'_, T> {
             None => return Err(StepError::Gone),
         }
         let now = self.registry.now();
-        let mut info = self.info();
-        let pending = telemetry::ON.then(|| in_status(&info, word, now).1);
-        info.started = now;
+        let pending = telemetry::ON.then(|| now.saturating_sub(self.begun().pending_since()));
+        self.slot.body.begun.start(now);
         let started = self.slot.decide_start(now);
         let _duty = self.slot.settle(started);
-        drop(info);
         emit(|| Event::Started {
             id: self.id.id(),
             attempt: word.attempt(),
-            pending: pending.unwrap_or_default(),
+            pending: Duration::from_millis(pending.unwrap_or_default()),
         });
         Ok(())
     }
@@ -268,7 +266,7 @@ impl<T> LockedJob<'_, T> {
             None if ending == Ending::Cancelled => info.reason(),
             None => None,
         };
-        let before = telemetry::ON.then(|| in_status(&info, word, millis(now)));
+        let before = telemetry::ON.then(|| self.in_status(&info, word, millis(now)));
         // The text is written first: a reader that sees the ending finds it.
         self.write_ending(&mut info, now, reason);
         let sealed = self.slot.decide_end(ending);
@@ -309,7 +307,7 @@ impl<T> LockedJob<'_, T> {
         let now = self.registry.timeline.elapsed();
         let mut info = self.info();
         let reason: Arc<str> = Arc::from(reason);
-        let (_, took) = in_status(&info, word, millis(now));
+        let (_, took) = self.in_status(&info, word, millis(now));
         let rare = info.rare();
         rare.reason = Some(reason.clone());
         rare.stop_requested = millis(now);
@@ -368,10 +366,11 @@ impl<T> LockedJob<'_, T> {
     }
 
     /// Writes the info of an ending: its reason, its time, and the time of the removal.
+    #[inline(always)]
     pub(crate) fn write_ending(&self, info: &mut Info, now: Duration, reason: Option<Arc<str>>) {
         if self.word().status() == Some(Status::Pending) {
             // The attempt was never started. Until now, the field held the time of the retry.
-            info.started = NEVER;
+            self.slot.body.begun.start(NEVER);
         }
         let retention = info.options().own_retention();
         let retention = retention.unwrap_or(self.registry.settings.retention);
@@ -429,6 +428,7 @@ impl<T> LockedJob<'_, T> {
     }
 
     /// Returns the event of an ending. `before` is the status before it, and the time in it.
+    #[inline(always)]
     pub(crate) fn ended(
         &self,
         info: &Info,
@@ -447,11 +447,11 @@ impl<T> LockedJob<'_, T> {
             stalled,
         })
     }
-}
 
-/// Returns the status of a live job, and the time that it has spent in it.
-pub(crate) fn in_status(info: &Info, word: StateWord, now: u64) -> (Status, Duration) {
-    let status = word.status().unwrap_or(Status::Running);
-    let spent = now.saturating_sub(info.since(status));
-    (status, Duration::from_millis(spent))
+    /// Returns the status of a live job, and the time that it has spent in it.
+    pub(crate) fn in_status(&self, info: &Info, word: StateWord, now: u64) -> (Status, Duration) {
+        let status = word.status().unwrap_or(Status::Running);
+        let spent = now.saturating_sub(info.since(self.begun(), status));
+        (status, Duration::from_millis(spent))
+    }
 }

@@ -144,12 +144,14 @@ impl<T> RegistryState<T> {
     #[allow(clippy::redundant_closure_for_method_calls)]
     #[inline(always)]
     pub(crate) fn snapshot_by_id(&self, id: JobId) -> Result<Snapshot, LookupError> {
-        let job = self.addressed(id)?;
         let mark = Mark::here();
-        let all = job.slot.load_all_of(job.id);
-        match all
-            .and_then(|(word, heartbeat, revision)| Snapshot::new(id, word, heartbeat, revision))
-        {
+        let seen = self.addressed(id).ok().and_then(|job| {
+            let (word, heartbeat, revision) = job.slot.load_all_of(job.id)?;
+            Snapshot::new(id, word, heartbeat, revision)
+        });
+        // Every error comes from the cold function. An error that is stored here would make the
+        // compiler copy the snapshot byte by byte.
+        match seen {
             Some(snapshot) => Ok(snapshot),
             None => self.resolve_and(mark, id.nonce, id.generation, id.slot, |job| job.snapshot()),
         }
@@ -218,7 +220,7 @@ impl<'a, T> LockedJob<'a, T> {
         let info = self.info();
         let snapshot = self.slot.snapshot(self.id)?;
         let payload = self.payload.as_ref().ok_or(LookupError::Gone)?;
-        Ok(info.record(snapshot, payload))
+        Ok(info.record(self.begun(), snapshot, payload))
     }
 }
 

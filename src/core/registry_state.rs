@@ -182,7 +182,10 @@ impl<T> RegistryState<T> {
         let empty = body.replace(payload);
         debug_assert!(empty.is_none());
         drop(body);
-        info.register(now, options);
+        slot.body.begun.register(millis(now));
+        if options != Options::new() {
+            info.set_options(now, options);
+        }
         let sooner = options
             .own_stall_after()
             .is_some_and(|limit| self.lower_stall_limit(limit));

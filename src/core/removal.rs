@@ -17,8 +17,8 @@
 
 use crate::core::due_queue::{BATCH, DueQueue, Entry};
 use crate::core::lookup::LockedJob;
-use crate::core::registry_state::RegistryState;
-use crate::slots::body::{Info, Removal};
+use crate::core::registry_state::{Hook, RegistryState};
+use crate::slots::body::{Begun, Info, Removal};
 use crate::slots::fenced_id::FencedId;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
 use crate::sync::panics::{Panics, contain, despite_panics, panic_message};
@@ -93,22 +93,26 @@ struct Removed<'a, T> {
     id: FencedId,
     last: Snapshot,
     payload: Option<T>,
+    begun: Begun,
     info: Info,
     /// Panics of the user code that ran for the removal.
     panics: Panics,
 }
 
 impl<T> Removed<'_, T> {
+    #[inline(always)]
     fn run_hook(&mut self) {
-        let Some(hook) = &self.registry.settings.on_remove else {
-            return;
-        };
-        let Some(payload) = self.payload.take() else {
-            return;
-        };
-        let record = self.info.record(self.last, payload);
-        self.panics.catch(|| hook(&record));
-        self.payload = Some(record.payload);
+        if let Some(hook) = &self.registry.settings.on_remove {
+            self.run(hook);
+        }
+    }
+
+    fn run(&mut self, hook: &Hook<T>) {
+        if let Some(payload) = self.payload.take() {
+            let record = self.info.record(self.begun, self.last, payload);
+            self.panics.catch(|| hook(&record));
+            self.payload = Some(record.payload);
+        }
     }
 
     fn drop_payload(&mut self) {
@@ -258,30 +262,42 @@ impl<'a, T> LockedJob<'a, T> {
         }
         // The clock is read before anything is changed: if it panics, the call is refused.
         let now = if ON { self.registry.now() } else { 0 };
-        let mut removed = self.vacate(now).ok_or(RemoveError::Gone)?;
-        removed.run_hook();
-        if let Some(panic) = removed.panics.take() {
-            let (registry, id) = (removed.registry, removed.id.id());
-            // The payload is dropped before the panic is passed on, so that a panic of its
-            // destructor is caught.
-            drop(removed);
-            registry.count_panic(id, &*panic);
-            resume_unwind(panic);
+        let (registry, id) = (self.registry, self.id.id());
+        let outcome = self.vacate(now, |removed| {
+            removed.run_hook();
+            match removed.panics.take() {
+                Some(panic) => Err(panic),
+                None => Ok(removed.payload.take()),
+            }
+        });
+        match outcome {
+            Some(Ok(Some(payload))) => Ok(payload),
+            // The payload has been dropped, so that a panic of its destructor was caught.
+            Some(Err(panic)) => {
+                registry.count_panic(id, &*panic);
+                resume_unwind(panic)
+            }
+            Some(Ok(None)) | None => Err(RemoveError::Gone),
         }
-        removed.payload.take().ok_or(RemoveError::Gone)
     }
 
-    /// Moves an ended job out of its slot, releases the lock and notifies the watchers.
-    #[inline(always)] // avoids two copies of the job
-    fn vacate(mut self, now: u64) -> Option<Removed<'a, T>> {
+    /// Moves an ended job out of its slot, releases the lock and notifies the watchers. Then runs
+    /// `finish`, and frees the slot. Returns `None` if the slot does not hold the job, or the job
+    /// is live.
+    // The removed job is passed by reference, because a return would copy it twice.
+    #[inline(always)]
+    fn vacate<R>(mut self, now: u64, finish: impl FnOnce(&mut Removed<'a, T>) -> R) -> Option<R> {
         let (registry, id) = (self.registry, self.id);
         let mut info = self.info();
-        let last = self.slot.snapshot(id).ok()?;
-        // While the lock of an ended job is held, only the watched bit changes.
-        self.slot
-            .step(|word| word.remove().map(Some).ok_or(RemoveError::Live))
-            .ok()?;
-        let last_info = info.take();
+        let stepped = self.slot.step(|word| {
+            id.admit_reader(word)?;
+            word.remove().map(Some).ok_or(RemoveError::Live)
+        });
+        let (word, _) = stepped.ok()?;
+        // The other words of an ended job do not change until its slot is free.
+        let (heartbeat, revision) = (self.slot.heartbeat(), self.slot.revision());
+        let last = Snapshot::new(id.id(), word, heartbeat, revision)?;
+        let (begun, last_info) = (self.slot.body.begun.take(), info.take());
         drop(info);
         let payload = self.payload.take();
         drop(self);
@@ -291,23 +307,24 @@ impl<'a, T> LockedJob<'a, T> {
             id,
             last,
             payload,
+            begun,
             info: last_info,
             panics: Panics::default(),
         };
         let watchers = registry.table.watchers();
-        if let Some(wakers) = watchers.take_removed(id.slot, id.generation, last) {
+        if let Some(wakers) = watchers.take_removed(id.slot, id.generation, &removed.last) {
             removed
                 .panics
                 .catch(|| defer(wakers.into_iter().map(Deferred::Wake)));
         }
         if ON {
             let kept = Duration::from_millis(now.saturating_sub(ended));
-            let (id, status) = (id.id(), last.status());
+            let (id, status) = (id.id(), removed.last.status());
             removed
                 .panics
                 .catch(|| emit(|| Event::Removed { id, status, kept }));
         }
-        Some(removed)
+        Some(finish(&mut removed))
     }
 
     /// Removes the job if it has ended, even if user code panics. `fallback` is the time if the
@@ -315,13 +332,12 @@ impl<'a, T> LockedJob<'a, T> {
     pub(super) fn remove_into(self, fallback: u64, swept: &mut Swept) {
         let registry = self.registry;
         let now = ON.then(|| contain(|| registry.now())).flatten();
-        let Some(mut removed) = self.vacate(now.unwrap_or(fallback)) else {
-            return;
-        };
-        swept.removed += 1;
-        removed.run_hook();
-        removed.drop_payload();
-        swept.report(registry, removed.id.id(), &mut removed.panics);
+        self.vacate(now.unwrap_or(fallback), |removed| {
+            swept.removed += 1;
+            removed.run_hook();
+            removed.drop_payload();
+            swept.report(registry, removed.id.id(), &mut removed.panics);
+        });
     }
 
     /// Removes the job if it has ended and is due. Its entry has been handed over, and counts for

@@ -45,6 +45,7 @@ impl<T> LockedJob<'_, T> {
         };
         let ended = Duration::from_millis(now.saturating_sub(info.ended));
         info.retry(elapsed);
+        self.slot.body.begun.retry(now);
         let open = self.slot.decide_retry(now);
         let duty = self.slot.settle(open);
         drop(self.job_ref().schedule(&mut info, now));

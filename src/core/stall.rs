@@ -1,6 +1,5 @@
 //! Stall detection: running jobs without a recent heartbeat, and the verdict that fails them.
 
-use crate::core::lifecycle::in_status;
 use crate::core::lookup::LockedJob;
 use crate::core::registry_state::RegistryState;
 use crate::slots::body::Info;
@@ -143,7 +142,7 @@ impl<'a, T> LockedJob<'a, T> {
             (heartbeat, silence) = self.judge(info, now)?;
             mark.again("fail_if_stalled", heartbeat.bits());
         };
-        let before = telemetry::ON.then(|| in_status(info, word, now));
+        let before = telemetry::ON.then(|| self.in_status(info, word, now));
         let silence = Duration::from_millis(silence);
         let reason = format!("stalled: no heartbeat for {silence:?}");
         self.write_ending(info, elapsed, Some(Arc::from(reason)));

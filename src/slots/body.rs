@@ -1,7 +1,7 @@
 //! [`Body`]: the part of a job that does not fit into the words: its payload, and its [`Info`].
 
-use crate::sync::Mutex;
-use crate::types::clock::{NEVER, millis};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::types::clock::NEVER;
 use crate::types::options::Options;
 use crate::types::snapshot::{Details, Record, Snapshot, Times};
 use crate::types::status::Status;
@@ -18,25 +18,110 @@ use std::time::Duration;
 pub(crate) struct Body<T> {
     /// `None` in an empty slot.
     pub(crate) payload: Mutex<Option<T>>,
+    pub(crate) begun: AtomicBegun,
     pub(crate) info: Mutex<Info>,
+}
+
+/// The times at which a job and its attempt began.
+///
+/// Each is stored before the state word that shows it, by a registration or a start, which needs no
+/// lock for that. After that, it changes only under the lock of the info. A thread that holds that
+/// lock, and then loads the state word, therefore sees the times of that word.
+#[derive(Debug)]
+pub(crate) struct AtomicBegun {
+    registered: AtomicU64,
+    started: AtomicU64,
+}
+
+/// The times at which a job and its attempt began, in milliseconds of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Begun {
+    pub(crate) registered: u64,
+    /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` if
+    /// the job ended without a start.
+    pub(crate) started: u64,
+}
+
+impl Begun {
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    const NEVER: Self = Self {
+        registered: NEVER,
+        started: NEVER,
+    };
+
+    /// Returns the time since which a pending job has been pending.
+    #[inline]
+    pub(crate) fn pending_since(self) -> u64 {
+        match self.started {
+            NEVER => self.registered,
+            retried => retried,
+        }
+    }
+}
+
+impl AtomicBegun {
+    fn new() -> Self {
+        Self {
+            registered: AtomicU64::new(NEVER),
+            started: AtomicU64::new(NEVER),
+        }
+    }
+
+    // ORDERING: Relaxed. The words that follow the stores publish them.
+
+    #[inline]
+    pub(crate) fn load(&self) -> Begun {
+        Begun {
+            registered: self.registered.load(Ordering::Relaxed),
+            started: self.started.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stores the time of a registration.
+    pub(crate) fn register(&self, now: u64) {
+        self.registered.store(now, Ordering::Relaxed);
+    }
+
+    /// Stores the start of the attempt, or `NEVER` for an attempt that ends without one.
+    #[inline]
+    pub(crate) fn start(&self, now: u64) {
+        self.started.store(now, Ordering::Relaxed);
+    }
+
+    /// Stores the time of a retry. The caller holds the lock of the info.
+    pub(crate) fn retry(&self, now: u64) {
+        self.start(now.min(NEVER - 1));
+    }
+
+    /// Returns whether the times are as in an empty slot.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.load() == Begun::NEVER
+    }
+
+    /// Empties the times and returns those of the removed job. The caller holds both locks.
+    #[inline]
+    pub(crate) fn take(&self) -> Begun {
+        let taken = self.load();
+        self.register(NEVER);
+        self.start(NEVER);
+        taken
+    }
 }
 
 impl<T> Body<T> {
     pub(crate) fn empty() -> Self {
         Self {
             payload: Mutex::new(None),
+            begun: AtomicBegun::new(),
             info: Mutex::new(Info::empty()),
         }
     }
 }
 
-/// Times, texts and limits of a job. All times are milliseconds of the registry.
+/// End, texts and limits of a job. All times are milliseconds of the registry.
 #[derive(Debug)]
 pub(crate) struct Info {
-    pub(crate) registered: u64,
-    /// Start of the attempt. While a later attempt is pending, the time of its retry. `NEVER` if
-    /// the job ended without a start.
-    pub(crate) started: u64,
     pub(crate) ended: u64,
     pub(crate) removal: Removal,
     /// Time of this slot's entry in the due queue, or `NEVER`. The entry outlives the job.
@@ -78,16 +163,19 @@ impl Removal {
     }
 
     /// Removes at `due`, or never if `due` does not fit the field.
+    #[inline]
     pub(crate) fn at(due: u64) -> Self {
         Self(AT | due.min(MILLIS))
     }
 
     /// Returns the delay after the job's end, if one was set. It may be `NEVER`.
+    #[inline]
     pub(crate) fn delay(self) -> Option<u64> {
         (self.0 & AFTER != 0).then(|| self.millis())
     }
 
     /// Returns the absolute time, if there is one. It may be `NEVER`.
+    #[inline]
     pub(crate) fn due(self) -> Option<u64> {
         (self.0 & AT != 0).then(|| self.millis())
     }
@@ -103,8 +191,6 @@ impl Removal {
 impl Info {
     pub(crate) const fn empty() -> Self {
         Self {
-            registered: NEVER,
-            started: NEVER,
             ended: NEVER,
             removal: Removal::DEFAULT,
             queued_at: NEVER,
@@ -112,14 +198,9 @@ impl Info {
         }
     }
 
-    /// Fills the info of a job that is about to be published.
-    pub(crate) fn register(&mut self, now: Duration, options: Options) {
-        self.registered = millis(now);
-        self.set_options(now, options);
-    }
-
     /// Stores the options of an attempt that begins at `now`.
-    fn set_options(&mut self, now: Duration, options: Options) {
+    #[inline]
+    pub(crate) fn set_options(&mut self, now: Duration, options: Options) {
         if options != Options::new() {
             let rare = self.rare();
             rare.options = options;
@@ -130,7 +211,6 @@ impl Info {
     /// Resets the info for the next attempt, pending since `now`.
     pub(crate) fn retry(&mut self, now: Duration) {
         let options = self.options();
-        self.started = millis(now).min(NEVER - 1);
         self.ended = NEVER;
         self.removal = Removal::DEFAULT;
         self.rare = None;
@@ -140,8 +220,7 @@ impl Info {
     /// Returns whether it is as in an empty slot, apart from the entry in the due queue.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn is_empty(&self) -> bool {
-        let times = [self.registered, self.started, self.ended];
-        times == [NEVER; 3] && self.removal == Removal::DEFAULT && self.rare.is_none()
+        self.ended == NEVER && self.removal == Removal::DEFAULT && self.rare.is_none()
     }
 
     /// Returns the texts and limits, to be changed.
@@ -158,16 +237,19 @@ impl Info {
         })
     }
 
+    #[inline]
     pub(crate) fn options(&self) -> Options {
         self.rare
             .as_ref()
             .map_or(Options::new(), |rare| rare.options)
     }
 
+    #[inline]
     pub(crate) fn reason(&self) -> Option<Arc<str>> {
         self.rare.as_ref()?.reason.clone()
     }
 
+    #[inline]
     pub(crate) fn set_reason(&mut self, reason: Option<Arc<str>>) {
         if reason.is_some() || self.rare.is_some() {
             self.rare().reason = reason;
@@ -175,16 +257,19 @@ impl Info {
     }
 
     /// Returns the time at which a stopping job is cancelled, or `NEVER`.
+    #[inline]
     pub(crate) fn stop_by(&self) -> u64 {
         self.rare.as_ref().map_or(NEVER, |rare| rare.stop_by)
     }
 
     /// Returns the time at which a live job fails, or `NEVER`.
+    #[inline]
     pub(crate) fn deadline(&self) -> u64 {
         self.rare.as_ref().map_or(NEVER, |rare| rare.deadline)
     }
 
     /// Returns the time from which a sweep has to act on a job of this status, or `NEVER`.
+    #[inline]
     pub(crate) fn due(&self, status: Option<Status>) -> u64 {
         match status {
             None => NEVER,
@@ -198,6 +283,7 @@ impl Info {
 
     /// Empties the info and returns that of the removed job. The slot's entry stays in the due
     /// queue, and is early enough for most of the slot's next jobs.
+    #[inline]
     pub(crate) fn take(&mut self) -> Self {
         let empty = Self {
             queued_at: self.queued_at,
@@ -207,28 +293,20 @@ impl Info {
     }
 
     /// Returns the time since which a live job has its status.
-    pub(crate) fn since(&self, status: Status) -> u64 {
+    pub(crate) fn since(&self, begun: Begun, status: Status) -> u64 {
         match status {
-            Status::Pending => self.pending_since(),
+            Status::Pending => begun.pending_since(),
             Status::Stopping => self.rare.as_ref().map_or(0, |rare| rare.stop_requested),
-            _ => self.started,
-        }
-    }
-
-    /// Returns the time since which a pending job has been pending.
-    pub(crate) fn pending_since(&self) -> u64 {
-        match self.started {
-            NEVER => self.registered,
-            retried => retried,
+            _ => begun.started,
         }
     }
 
     /// Returns the details of a job that was seen as `snapshot`.
-    pub(crate) fn details(&self, snapshot: Snapshot) -> Details {
+    pub(crate) fn details(&self, begun: Begun, snapshot: Snapshot) -> Details {
         let (note, reason) = self.texts();
         Details {
             snapshot,
-            times: self.times(snapshot.status()),
+            times: self.times(begun, snapshot.status()),
             note,
             reason,
         }
@@ -236,11 +314,11 @@ impl Info {
 
     /// Returns the record of a job that was seen as `snapshot`.
     #[inline]
-    pub(crate) fn record<P>(&self, snapshot: Snapshot, payload: P) -> Record<P> {
+    pub(crate) fn record<P>(&self, begun: Begun, snapshot: Snapshot, payload: P) -> Record<P> {
         let (note, reason) = self.texts();
         Record {
             snapshot,
-            times: self.times(snapshot.status()),
+            times: self.times(begun, snapshot.status()),
             note,
             reason,
             payload,
@@ -257,11 +335,11 @@ impl Info {
     }
 
     #[inline]
-    fn times(&self, status: Status) -> Times {
+    fn times(&self, begun: Begun, status: Status) -> Times {
         let at = |millis| (millis != NEVER).then(|| Duration::from_millis(millis));
         Times {
-            registered: Duration::from_millis(self.registered),
-            started: at(self.started).filter(|_| status != Status::Pending),
+            registered: Duration::from_millis(begun.registered),
+            started: at(begun.started).filter(|_| status != Status::Pending),
             ended: at(self.ended),
             removal: self.removal.due().and_then(at),
         }
@@ -275,16 +353,19 @@ mod tests {
     /// A later attempt is pending since its retry and has no start, at every time.
     #[test]
     fn a_retry_does_not_count_as_a_start() {
-        let mut info = Info::empty();
-        info.registered = 3;
-        let started = |info: &Info| info.times(Status::Pending).started;
-        assert_eq!((info.pending_since(), started(&info)), (3, None));
+        let body = Body::<()>::empty();
+        let mut info = body.info.lock();
+        body.begun.register(3);
+        let started = |info: &Info| info.times(body.begun.load(), Status::Pending).started;
+        let pending_since = || body.begun.load().pending_since();
+        assert_eq!((pending_since(), started(&info)), (3, None));
         for (now, since) in [(0, 0), (7, 7), (NEVER, NEVER - 1)] {
             info.retry(Duration::from_millis(now));
-            assert_eq!((info.pending_since(), started(&info)), (since, None));
+            body.begun.retry(now);
+            assert_eq!((pending_since(), started(&info)), (since, None));
         }
-        info.started = 8;
-        let started = info.times(Status::Running).started;
+        body.begun.start(8);
+        let started = info.times(body.begun.load(), Status::Running).started;
         assert_eq!(started, Some(Duration::from_millis(8)));
     }
 

@@ -1,6 +1,6 @@
 //! [`LockedSlot`]: a slot whose lock this thread holds.
 
-use crate::slots::body::Info;
+use crate::slots::body::{Begun, Info};
 use crate::slots::slot::Slot;
 use crate::sync::MutexGuard;
 use crate::sync::deferred::LockPermit;
@@ -71,6 +71,11 @@ impl<'a, T> LockedSlot<'a, T> {
     #[inline]
     pub(crate) fn info(&self) -> MutexGuard<'a, Info> {
         self.slot.body.info.lock()
+    }
+
+    /// Returns the times at which the job and its attempt began, which only this thread changes.
+    pub(crate) fn begun(&self) -> Begun {
+        self.slot.body.begun.load()
     }
 
     pub(crate) fn word(&self) -> StateWord {

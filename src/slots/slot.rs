@@ -77,7 +77,8 @@ impl<'a, T> Slot<'a, T> {
     /// code.
     pub(crate) fn details(self, id: FencedId) -> Result<Details, LookupError> {
         let info = self.body.info.lock();
-        Ok(info.details(self.snapshot(id)?))
+        let snapshot = self.snapshot(id)?;
+        Ok(info.details(self.body.begun.load(), snapshot))
     }
 
     /// Loads both words and the revision as they were at one instant. The revision never holds a

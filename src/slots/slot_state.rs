@@ -216,10 +216,9 @@ impl SlotState {
         // A slot that is opened for its next job and not yet published is vacant and has the next
         // nonce.
         let is_meant = word.generation() == id.generation
-            && !word.is_vacant()
             && self.has_nonce_of(id)
             && self.is_still(heartbeat)
-            && is_settled(word, heartbeat);
+            && is_settled_job(word, heartbeat);
         is_meant.then_some((word, heartbeat))
     }
 
@@ -252,6 +251,7 @@ impl SlotState {
     /// Settles what `heartbeat` has decided, unless another thread has. Returns whether there are
     /// watchers to wake; [`Slot::settle`](super::slot::Slot::settle) makes a duty of it.
     #[must_use]
+    #[inline]
     pub(super) fn settle(&self, heartbeat: HeartbeatWord) -> bool {
         let mark = Mark::here();
         loop {
@@ -292,6 +292,7 @@ impl SlotState {
 
     /// Decides a start at `now`. The caller holds the lock, has seen a pending job under it, and
     /// settles before it releases the lock.
+    #[inline]
     pub(crate) fn decide_start(&self, now: u64) -> HeartbeatWord {
         let mark = Mark::here();
         loop {
@@ -306,6 +307,7 @@ impl SlotState {
 
     /// Decides an ending. The caller holds the lock of a live job and settles before it releases
     /// the lock.
+    #[inline]
     pub(crate) fn decide_end(&self, ending: Ending) -> HeartbeatWord {
         let mark = Mark::here();
         loop {
@@ -319,6 +321,7 @@ impl SlotState {
 
     /// Decides an ending as `decide_end` does, unless a heartbeat was recorded after `heartbeat`
     /// was loaded.
+    #[inline]
     pub(crate) fn decide_end_from(
         &self,
         heartbeat: HeartbeatWord,
@@ -340,6 +343,7 @@ impl SlotState {
 
     /// Prepares the heartbeat word and the revision of a vacant slot for the job that is about to be
     /// published.
+    #[inline]
     pub(crate) fn open(&self, generation: u32, now: u64) {
         self.reset_heartbeat_count();
         self.revision
@@ -373,7 +377,19 @@ impl SlotState {
 /// one job's status does not predict the next.
 #[inline(always)]
 pub(super) fn is_settled(word: StateWord, heartbeat: HeartbeatWord) -> bool {
-    SETTLED >> (word.status_bits() << DECISION_BITS | heartbeat.decision_bits()) & 1 != 0
+    has_bit(SETTLED, word, heartbeat)
+}
+
+/// Returns whether the slot is not vacant and the two words agree.
+#[inline(always)]
+fn is_settled_job(word: StateWord, heartbeat: HeartbeatWord) -> bool {
+    const VACANT: u64 = (1 << (1 << DECISION_BITS)) - 1;
+    has_bit(SETTLED & !VACANT, word, heartbeat)
+}
+
+#[inline(always)]
+fn has_bit(table: u64, word: StateWord, heartbeat: HeartbeatWord) -> bool {
+    table >> (word.status_bits() << DECISION_BITS | heartbeat.decision_bits()) & 1 != 0
 }
 
 /// A bit for each pair of a status and a decision.

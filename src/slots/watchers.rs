@@ -20,11 +20,30 @@ const SHARDS: usize = if MODELLED { 2 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
-    shards: [CachePadded<Mutex<Shard>>; SHARDS],
+    shards: [CachePadded<Shard>; SHARDS],
     next_key: AtomicU64,
 }
 
-type Shard = HashMap<u32, Entries, BuildHasherDefault<IndexHasher>>;
+#[derive(Debug)]
+struct Shard {
+    slots: Mutex<Slots>,
+    /// Number of slots with an entry. A removal that loads 0 takes no lock.
+    watched: AtomicU64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        let watched = AtomicU64::new(0);
+        // For loom, the initial value is not in the order of the SeqCst accesses.
+        watched.store(0, Ordering::SeqCst);
+        Self {
+            slots: Mutex::default(),
+            watched,
+        }
+    }
+}
+
+type Slots = HashMap<u32, Entries, BuildHasherDefault<IndexHasher>>;
 
 /// A hasher for slot indices, which are dense and not chosen by clients: Fibonacci hashing (Knuth,
 /// volume 3, 6.4).
@@ -233,9 +252,13 @@ impl Watchers {
         }
     }
 
-    fn shard(&self, slot: u32) -> &Mutex<Shard> {
+    fn shard(&self, slot: u32) -> &Shard {
         &self.shards[slot as usize % SHARDS]
     }
+
+    // ORDERING: every access to the count of watched slots is SeqCst, in one order with the state
+    // words. A watcher raises the count before it loads the state word. A removal steps the state
+    // word before it loads the count. One of the two sees the other.
 
     /// Registers a watcher, without a waker.
     pub(crate) fn enter(&self, slot: u32, generation: u32) -> Registration {
@@ -243,9 +266,14 @@ impl Watchers {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         let waker = None;
         let job = Watched::Present { generation, waker };
-        let mut shard = self.shard(slot).lock();
-        let index = shard.entry(slot).or_default().add(Entry { key, job });
-        drop(shard);
+        let shard = self.shard(slot);
+        let mut slots = shard.slots.lock();
+        let entries = slots.entry(slot).or_default();
+        if entries.len == 0 {
+            shard.watched.fetch_add(1, Ordering::SeqCst);
+        }
+        let index = entries.add(Entry { key, job });
+        drop(slots);
         Registration { slot, index, key }
     }
 
@@ -254,8 +282,8 @@ impl Watchers {
     pub(crate) fn wait(&self, registration: Registration, waker: &Waker) -> Option<Snapshot> {
         // Cloning and dropping a waker is user code: it runs before and after the lock.
         let mut waker = Some(waker.clone());
-        let mut shard = self.shard(registration.slot).lock();
-        let entry = shard.get_mut(&registration.slot)?.find(registration)?;
+        let mut slots = self.shard(registration.slot).slots.lock();
+        let entry = slots.get_mut(&registration.slot)?.find(registration)?;
         let last = match &mut entry.job {
             Watched::Present { waker: stored, .. } => {
                 std::mem::swap(stored, &mut waker);
@@ -268,7 +296,7 @@ impl Watchers {
                 Some(last)
             }
         };
-        drop(shard);
+        drop(slots);
         drop(waker);
         #[cfg(all(test, environment, not(any(loom, shuttle))))]
         crate::sync::facade::environment::waits();
@@ -277,46 +305,59 @@ impl Watchers {
 
     /// Removes the registration of a watcher.
     pub(crate) fn leave(&self, registration: Registration) {
-        let mut shard = self.shard(registration.slot).lock();
-        let Some(entries) = shard.get_mut(&registration.slot) else {
+        let shard = self.shard(registration.slot);
+        let mut slots = shard.slots.lock();
+        let Some(entries) = slots.get_mut(&registration.slot) else {
             return;
         };
         let removed = entries.remove(registration);
-        let empty = (entries.len == 0).then(|| shard.remove(&registration.slot));
-        drop(shard);
+        let empty = (entries.len == 0).then(|| {
+            shard.watched.fetch_sub(1, Ordering::SeqCst);
+            slots.remove(&registration.slot)
+        });
+        drop(slots);
         drop((removed, empty));
     }
 
     /// Wakes all watchers of the slot, or defers the wakes until this thread releases its lock.
     #[cold]
     fn wake(&self, slot: u32) {
-        let mut shard = self.shard(slot).lock();
-        let Some(entries) = shard.get_mut(&slot) else {
+        let mut slots = self.shard(slot).slots.lock();
+        let Some(entries) = slots.get_mut(&slot) else {
             return;
         };
         let wakers = entries
             .iter_mut()
             .filter_map(|entry| entry.job.take_waker());
         let wakers: Wakers = wakers.collect();
-        drop(shard);
+        drop(slots);
         defer(wakers.into_iter().map(Deferred::Wake));
     }
 
     /// Stores `last` for every watcher of the removed job, and returns their wakers. Returns `None`
-    /// if the slot has no watcher.
+    /// if the slot has no watcher. The caller has stepped the state word.
+    #[inline]
     pub(crate) fn take_removed(
         &self,
         slot: u32,
         generation: u32,
-        last: Snapshot,
+        last: &Snapshot,
     ) -> Option<Wakers> {
-        let mut shard = self.shard(slot).lock();
-        let entries = shard.get_mut(&slot)?.iter_mut();
+        if self.shard(slot).watched.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.take_removed_of(slot, generation, last)
+    }
+
+    #[cold]
+    fn take_removed_of(&self, slot: u32, generation: u32, last: &Snapshot) -> Option<Wakers> {
+        let mut slots = self.shard(slot).slots.lock();
+        let entries = slots.get_mut(&slot)?.iter_mut();
         let wakers = entries
             .filter(|entry| entry.job.generation() == generation)
             .filter_map(|entry| {
                 let waker = entry.job.take_waker();
-                entry.job = Watched::Removed(last);
+                entry.job = Watched::Removed(*last);
                 waker
             });
         Some(wakers.collect())
@@ -327,7 +368,9 @@ impl Watchers {
     pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
         let (mut watchers, mut empty) = (Vec::new(), 0);
         for shard in &self.shards {
-            for (&slot, entries) in &mut *shard.lock() {
+            let mut slots = shard.slots.lock();
+            assert_eq!(shard.watched.load(Ordering::SeqCst), slots.len() as u64);
+            for (&slot, entries) in &mut *slots {
                 empty += usize::from(entries.len == 0);
                 let entries = entries.iter_mut();
                 watchers.extend(entries.map(|entry| (slot, entry.job.generation())));
@@ -338,7 +381,7 @@ impl Watchers {
 
     /// Returns all wakers, for a registry that is dropped.
     pub(crate) fn take_all(&mut self) -> Wakers {
-        let drain = |shard: &CachePadded<Mutex<Shard>>| std::mem::take(&mut *shard.lock());
+        let drain = |shard: &CachePadded<Shard>| std::mem::take(&mut *shard.slots.lock());
         let places = self
             .shards
             .iter()

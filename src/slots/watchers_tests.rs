@@ -105,11 +105,14 @@ fn indices_are_reused() {
         for &leaving in &order {
             watchers.leave(all[leaving].0);
         }
-        let places = watchers.shard(SLOT).lock()[&SLOT].places.len();
+        let places = watchers.shard(SLOT).slots.lock()[&SLOT].places.len();
         for &entering in &order {
             all[entering] = Watcher::enter(&watchers, GENERATION);
         }
-        assert_eq!(watchers.shard(SLOT).lock()[&SLOT].places.len(), places);
+        assert_eq!(
+            watchers.shard(SLOT).slots.lock()[&SLOT].places.len(),
+            places
+        );
         all.push(stays);
         assert_eq!(wake(&watchers, &all), [1; 5], "{order:?}");
     }
@@ -141,7 +144,7 @@ fn removal_reaches_the_watchers_of_its_generation() {
     let moved = Watcher::enter(&watchers, generation);
     // The last entry moves to the first position.
     watchers.leave(all[0].0);
-    let wakers = watchers.take_removed(SLOT, generation, last).unwrap();
+    let wakers = watchers.take_removed(SLOT, generation, &last).unwrap();
     wakers.into_iter().for_each(Waker::wake);
     let [left, next, reached, next_too] = all;
     for watcher in [reached, moved] {
@@ -163,5 +166,5 @@ fn last_watcher_releases_the_memory() {
     }
     assert_eq!(watchers.census(), (vec![(SLOT, GENERATION)], 0));
     watchers.leave(all[0]);
-    assert!(watchers.shard(SLOT).lock().is_empty());
+    assert!(watchers.shard(SLOT).slots.lock().is_empty());
 }

@@ -30,6 +30,7 @@ impl Panics {
         }
     }
 
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Box<dyn Any + Send>> {
         self.0.take()
     }
@@ -51,6 +52,7 @@ impl Panics {
 }
 
 impl Drop for Panics {
+    #[inline]
     fn drop(&mut self) {
         if let Some(panic) = self.take() {
             discard(panic);

@@ -146,6 +146,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 }
 
 /// Returns whole milliseconds, rounded up: delays and deadlines may be late, but never early.
+#[inline]
 pub(crate) fn millis_up(duration: Duration) -> u64 {
     millis(duration).saturating_add(u64::from(duration.subsec_nanos() % 1_000_000 != 0))
 }

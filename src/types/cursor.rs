@@ -1,5 +1,6 @@
 //! [`Cursor`] and [`Page`]: a walk over all jobs in parts.
 
+use crate::types::error::parse_error;
 use crate::types::snapshot::Snapshot;
 use std::fmt;
 use std::str::FromStr;
@@ -47,25 +48,10 @@ impl FromStr for Cursor {
     }
 }
 
-/// Error for a text that is not a [`Cursor`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseCursorError(());
-
-impl ParseCursorError {
-    /// Returns the error's name in lower case, for logs and labels. It never changes.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        "not_a_cursor"
-    }
+parse_error! {
+    /// Error for a text that is not a [`Cursor`].
+    ParseCursorError => NotACursor = "not_a_cursor" => "not a cursor: expected the text of one"
 }
-
-impl fmt::Display for ParseCursorError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a cursor: expected the text of one")
-    }
-}
-
-impl std::error::Error for ParseCursorError {}
 
 /// A part of a walk over a registry's jobs. Returned by [`JobRegistry::page`].
 ///

@@ -1,21 +1,18 @@
 //! The errors: one small enum for each kind of call. A call that returns an error has not changed
 //! the job.
 
-use crate::types::cursor::ParseCursorError;
-use crate::types::id::ParseIdError;
 use crate::types::progress::ProgressError;
 use crate::types::status::Status;
-use crate::types::version::ParseVersionError;
 use std::fmt;
 
-/// Declares an error enum, its messages, and the conversions from the errors of a look-up.
-macro_rules! errors {
-    ($(
+/// Declares an error enum, with names and messages.
+macro_rules! error_enum {
+    (
         $(#[$meta:meta])*
-        $name:ident from [$($from:ident),*] {
+        $name:ident {
             $( $(#[$variant_meta:meta])* $variant:ident $(($field:ident: $type:ty))? = $text:literal => $message:literal, )*
         }
-    )*) => {$(
+    ) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -31,7 +28,69 @@ macro_rules! errors {
                     $( Self::$variant { .. } => $text, )*
                 }
             }
+        }
 
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $( Self::$variant $(($field))? => write!(f, $message), )*
+                }
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+/// Declares the error of a text that does not parse, and its conversion to a variant of [`Error`].
+macro_rules! parse_error {
+    ($(#[$meta:meta])* $name:ident => $variant:ident = $text:literal => $message:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(());
+
+        impl $name {
+            /// Returns the error's name in lower case, for logs and labels. It never changes.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                $text
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($message)
+            }
+        }
+
+        impl std::error::Error for $name {}
+
+        impl From<$name> for crate::types::error::Error {
+            fn from(_: $name) -> Self {
+                Self::$variant
+            }
+        }
+    };
+}
+
+pub(crate) use {error_enum, parse_error};
+
+/// Declares the error enums of calls, and their conversions from the errors of a look-up.
+macro_rules! errors {
+    ($(
+        $(#[$meta:meta])*
+        $name:ident from [$($from:ident),*] {
+            $( $(#[$variant_meta:meta])* $variant:ident $(($field:ident: $type:ty))? = $text:literal => $message:literal, )*
+        }
+    )*) => {$(
+        error_enum! {
+            $(#[$meta])*
+            $name {
+                $( $(#[$variant_meta])* $variant $(($field: $type))? = $text => $message, )*
+            }
+        }
+
+        impl $name {
             /// Returns the status of the job, if that is the reason of the error.
             #[must_use]
             pub const fn status(&self) -> Option<Status> {
@@ -42,16 +101,6 @@ macro_rules! errors {
                 }
             }
         }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $( Self::$variant $(($field))? => write!(f, $message), )*
-                }
-            }
-        }
-
-        impl std::error::Error for $name {}
 
         impl From<LookupError> for $name {
             fn from(error: LookupError) -> Self {
@@ -83,37 +132,15 @@ macro_rules! errors {
     };
 }
 
-/// Reason why an id names no job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LookupError {
-    /// No job of this registry ever had this id. For HTTP: 404.
-    NotFound,
-    /// The job has been removed. For HTTP: 410.
-    Gone,
-}
-
-impl LookupError {
-    /// Returns the error's name in lower case, for logs and labels. It never changes.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Gone => "gone",
-        }
+error_enum! {
+    /// Reason why an id names no job.
+    LookupError {
+        /// No job of this registry ever had this id. For HTTP: 404.
+        NotFound = "not_found" => "no job has this id",
+        /// The job has been removed. For HTTP: 410.
+        Gone = "gone" => "the job has been removed",
     }
 }
-
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "no job has this id",
-            Self::Gone => "the job has been removed",
-        })
-    }
-}
-
-impl std::error::Error for LookupError {}
 
 /// Error of a thread that holds a job's lock and asks for another one, or for the same one again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,23 +396,5 @@ impl<T> From<RegisterError<T>> for Error {
             RegisterError::Full(_) => Self::Full,
             RegisterError::Closed(_) => Self::Closed,
         }
-    }
-}
-
-impl From<ParseIdError> for Error {
-    fn from(_: ParseIdError) -> Self {
-        Self::NotAnId
-    }
-}
-
-impl From<ParseVersionError> for Error {
-    fn from(_: ParseVersionError) -> Self {
-        Self::NotAVersion
-    }
-}
-
-impl From<ParseCursorError> for Error {
-    fn from(_: ParseCursorError) -> Self {
-        Self::NotACursor
     }
 }

@@ -43,6 +43,7 @@ impl HeartbeatWord {
         Self(VERDICT_MASK)
     }
 
+    #[inline]
     pub(crate) fn open(generation: u32, millis: u64) -> Self {
         Self(u64::from(generation) << GENERATION_SHIFT | millis.min(LATEST) << MILLIS_SHIFT)
     }
@@ -106,11 +107,13 @@ impl HeartbeatWord {
     }
 
     /// Returns the word after a start at `millis`, which counts as a heartbeat.
+    #[inline]
     pub(crate) fn started(self, millis: u64) -> Self {
         let recorded = self.at(millis).unwrap_or(self);
         Self(recorded.0 | STARTED)
     }
 
+    #[inline]
     pub(crate) fn sealed(self, ending: Ending) -> Self {
         debug_assert!(self.verdict().is_none());
         let verdict = match ending {

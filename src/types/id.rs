@@ -1,5 +1,6 @@
 //! [`JobId`]: an address that cannot be guessed, and the key that issues it.
 
+use crate::types::error::parse_error;
 use siphasher::sip::SipHasher24;
 use std::fmt;
 use std::str::FromStr;
@@ -126,29 +127,15 @@ impl FromStr for JobId {
     }
 }
 
-/// Error for a text that is not a [`JobId`]: not 22 letters and digits, or out of range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseIdError(());
-
-impl ParseIdError {
-    /// Returns the error's name in lower case, for logs and labels. It never changes.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        "not_an_id"
-    }
+parse_error! {
+    /// Error for a text that is not a [`JobId`]: not 22 letters and digits, or out of range.
+    ParseIdError => NotAnId = "not_an_id" => "not a job id: expected 22 letters and digits"
 }
-
-impl fmt::Display for ParseIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a job id: expected 22 letters and digits")
-    }
-}
-
-impl std::error::Error for ParseIdError {}
 
 /// A registry's secret key, from which the nonces of its ids are derived.
 pub(crate) struct IdKey {
-    key: [u8; 16],
+    /// The hasher after the key.
+    keyed: SipHasher24,
 }
 
 impl IdKey {
@@ -156,7 +143,9 @@ impl IdKey {
     ///
     /// If the operating system's random generator fails.
     pub(crate) fn new() -> Self {
-        Self { key: secret_key() }
+        Self {
+            keyed: SipHasher24::new_with_key(&secret_key()),
+        }
     }
 
     /// Returns whether the id is one of this registry's, now or at any time.
@@ -168,7 +157,7 @@ impl IdKey {
     pub(crate) fn id(&self, slot: u32, generation: u32) -> JobId {
         let address = u64::from(slot) << 32 | u64::from(generation);
         JobId {
-            nonce: SipHasher24::new_with_key(&self.key).hash(&address.to_le_bytes()),
+            nonce: self.keyed.hash(&address.to_le_bytes()),
             generation,
             slot,
         }

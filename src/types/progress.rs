@@ -1,5 +1,6 @@
 //! [`Progress`]: a fraction of the work that is always within its range.
 
+use crate::types::error::error_enum;
 use std::fmt;
 
 const WHOLE: u32 = 1_000_000;
@@ -162,37 +163,15 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Reason why a number is not a [`Progress`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProgressError {
-    /// The number is NaN.
-    NotANumber,
-    /// The number is below 0 % or above 100 %, or infinite.
-    OutOfRange,
-}
-
-impl ProgressError {
-    /// Returns the error's name in lower case, for logs and labels. It never changes.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::NotANumber => "not_a_number",
-            Self::OutOfRange => "out_of_range",
-        }
+error_enum! {
+    /// Reason why a number is not a [`Progress`].
+    ProgressError {
+        /// The number is NaN.
+        NotANumber = "not_a_number" => "progress is not a number",
+        /// The number is below 0 % or above 100 %, or infinite.
+        OutOfRange = "out_of_range" => "progress is outside of 0 to 100 percent",
     }
 }
-
-impl fmt::Display for ProgressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotANumber => "progress is not a number",
-            Self::OutOfRange => "progress is outside of 0 to 100 percent",
-        })
-    }
-}
-
-impl std::error::Error for ProgressError {}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

@@ -31,11 +31,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     id: JobId,
-    word: StateWord,
+    /// The state word, as [`StateWord::of_job`] returns it.
+    word: NonZeroU64,
     heartbeat: HeartbeatWord,
     revision: u64,
-    /// The word's status, as a number of eight bytes: a smaller field is copied byte by byte.
-    status: NonZeroU64,
 }
 
 impl Snapshot {
@@ -47,15 +46,12 @@ impl Snapshot {
         heartbeat: HeartbeatWord,
         revision: u64,
     ) -> Option<Self> {
-        let status = NonZeroU64::new(word.status_bits())?;
-        // The watched bit is not part of the job's state.
-        let word = StateWord::from_bits(word.bits() & !1);
+        let word = word.of_job()?;
         Some(Self {
             id,
             word,
             heartbeat,
             revision,
-            status,
         })
     }
 
@@ -70,7 +66,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::from_bits(self.status.get())
+        Status::from_bits(self.word().status_bits())
     }
 
     /// Returns the job's progress. It is never less than in an earlier snapshot of the same
@@ -78,21 +74,21 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.word.progress()
+        self.word().progress()
     }
 
     /// Returns the number of the attempt, from 1 to 65,535.
     #[inline]
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.word.attempt().into()
+        self.word().attempt().into()
     }
 
     /// Returns the job's version, which grows with every change that a client can see.
     #[inline]
     #[must_use]
     pub fn version(&self) -> Version {
-        Version::new(self.word, self.revision)
+        Version::new(self.word(), self.revision)
     }
 
     /// Returns the time of the job's last heartbeat: the latest of its registration (or retry), its
@@ -130,7 +126,7 @@ impl Snapshot {
 
     #[inline]
     pub(crate) fn word(&self) -> StateWord {
-        self.word
+        StateWord::from_bits(self.word.get())
     }
 
     #[inline]

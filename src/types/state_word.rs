@@ -22,6 +22,7 @@
 
 use crate::types::progress::Progress;
 use crate::types::status::Status;
+use std::num::NonZeroU64;
 
 const PROGRESS_SHIFT: u32 = 1;
 const STATUS_SHIFT: u32 = PROGRESS_SHIFT + 20;
@@ -63,6 +64,7 @@ pub(crate) struct StateWord(u64);
 
 impl StateWord {
     /// Returns the word of an empty slot, whose next job gets `generation`.
+    #[inline]
     pub(crate) fn vacant(generation: u32) -> Self {
         Self::encode(generation, 0, None, 0)
     }
@@ -85,6 +87,14 @@ impl StateWord {
 
     pub(crate) fn bits(self) -> u64 {
         self.0
+    }
+
+    /// Returns the bits of a job's word without the watched bit, which is not part of the job's
+    /// state. Returns `None` for a vacant slot.
+    #[inline]
+    pub(crate) fn of_job(self) -> Option<NonZeroU64> {
+        let status = NonZeroU64::new(self.0 & STATUS_MASK << STATUS_SHIFT)?;
+        Some(status | self.0 & !WATCHED)
     }
 
     #[inline]
@@ -171,11 +181,13 @@ impl StateWord {
     // The steps. Each returns `None` if no rule permits it. Each clears the watched bit: the thread
     // that makes the step wakes the watchers.
 
+    #[inline]
     pub(crate) fn register(self) -> Option<Self> {
         let free = self.status().is_none() && self.generation() != RETIRED;
         free.then(|| Self::encode(self.generation(), 1, Some(Status::Pending), 0))
     }
 
+    #[inline]
     pub(crate) fn start(self) -> Option<Self> {
         (self.status() == Some(Status::Pending))
             .then(|| self.with(Status::Running, self.progress()))
@@ -195,6 +207,7 @@ impl StateWord {
         (progress > self.progress()).then(|| self.with(Status::Running, progress))
     }
 
+    #[inline]
     pub(crate) fn end(self, ending: Ending) -> Option<Self> {
         let progress = match ending {
             Ending::Completed => Progress::DONE,
@@ -217,6 +230,7 @@ impl StateWord {
         })
     }
 
+    #[inline]
     pub(crate) fn remove(self) -> Option<Self> {
         self.status()
             .filter(|status| status.is_ended())

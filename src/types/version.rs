@@ -1,5 +1,6 @@
 //! [`Version`]: a number that grows with every visible change of a job.
 
+use crate::types::error::parse_error;
 use crate::types::state_word::StateWord;
 use std::fmt;
 use std::str::FromStr;
@@ -84,25 +85,11 @@ impl FromStr for Version {
     }
 }
 
-/// Error of a text that is not a [`Version`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParseVersionError(());
-
-impl ParseVersionError {
-    /// Returns the error's name in lower case, for logs and labels. It never changes.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        "not_a_version"
-    }
+parse_error! {
+    /// Error of a text that is not a [`Version`].
+    #[derive(Copy)]
+    ParseVersionError => NotAVersion = "not_a_version" => "not a version of a job"
 }
-
-impl fmt::Display for ParseVersionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a version of a job")
-    }
-}
-
-impl std::error::Error for ParseVersionError {}
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {

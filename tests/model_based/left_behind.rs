@@ -89,8 +89,9 @@ impl Counted {
             assert!(slot.state().is_vacant(), "a job is in a free slot");
             let payload = slot.body.payload.lock();
             assert!(payload.is_none(), "a free slot keeps {payload:?}");
-            let info = slot.body.info.lock();
-            assert!(info.is_empty(), "a free slot keeps {info:?}");
+            let (info, begun) = (slot.body.info.lock(), &slot.body.begun);
+            let is_empty = info.is_empty() && begun.is_empty();
+            assert!(is_empty, "a free slot keeps {info:?}, {begun:?}");
         }
     }
 
