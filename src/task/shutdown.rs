@@ -448,12 +448,16 @@ fn ask<T: Send + 'static>(
                     }
                     answer.is_none()
                 });
-                let is_over = until.is_some_and(|until| until <= Instant::now());
-                if left.is_empty() || is_over {
-                    return asking.finish();
+                if left.is_empty() {
+                    break;
                 }
                 park_for(RETRY_INTERVAL);
+                // Nothing is asked after the report, which names the locked jobs.
+                if until.is_some_and(|until| until <= Instant::now()) {
+                    break;
+                }
             }
+            asking.finish();
         }
     };
     if thread::spawn("job-registry-shutdown", thread()).is_err() {

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod failure;
+mod guard;
 mod heartbeat;
 mod reaper;
 mod retry;
