@@ -146,7 +146,7 @@ fn wake(busy: Busy) -> Busy {
     busy
 }
 
-#[library_benchmark(setup = busy, config = takes(1502))]
+#[library_benchmark(setup = busy, config = takes(1623))]
 fn register_start_complete_remove(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         let job = running(&busy.jobs);
@@ -158,7 +158,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 
 // Each call registers, starts and completes a job, which schedules its removal. One sweep removes
 // all of them.
-#[library_benchmark(setup = busy, config = takes(2191))]
+#[library_benchmark(setup = busy, config = takes(2413))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());

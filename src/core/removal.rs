@@ -23,7 +23,7 @@ use crate::slots::fenced_id::FencedId;
 use crate::sync::deferred::{Deferred, defer, holds_lock};
 use crate::sync::panics::{Panics, contain, despite_panics, panic_message};
 use crate::sync::rt::thread::Instant;
-use crate::sync::{Mutex, Ordering, RAISES, thread_local};
+use crate::sync::{Arc, Mutex, Ordering, RAISES, thread_local};
 use crate::telemetry::{Event, ON, emit};
 use crate::types::clock::{NEVER, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
@@ -77,7 +77,7 @@ impl Swept {
     fn report<T>(&mut self, registry: &RegistryState<T>, id: JobId, panics: &mut Panics) {
         if let Some(panic) = panics.take() {
             registry.count_panic(id, &*panic);
-            self.panics.push((id, panic_message(&*panic).to_owned()));
+            self.panics.push((id, panic_message(&*panic).into_owned()));
             if RAISES {
                 resume_unwind(panic);
             }
@@ -600,7 +600,7 @@ impl<T> RegistryState<T> {
     fn count_panic(&self, id: JobId, panic: &(dyn Any + Send)) {
         // ORDERING: Relaxed. A count.
         self.removal_panics.fetch_add(1, Ordering::Relaxed);
-        let error = || panic_message(panic).into();
+        let error = || Arc::from(panic_message(panic));
         contain(|| emit(|| Event::RemovalPanicked { id, error: error() }));
     }
 }

@@ -25,6 +25,7 @@
 //! table that has not been retired. This holds for any number of threads.
 
 use crate::slots::layout::MAX_SLOTS;
+use crate::sync::boxed::boxed;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::{AtomicUsize, MODELLED, Mutex, Ordering};
 use std::collections::VecDeque;
@@ -42,7 +43,7 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 pub(crate) struct FreeList<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize> {
     /// Number of slots taken, and whether the list is closed.
     taken: CachePadded<AtomicUsize>,
-    magazines: [CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES],
+    magazines: Box<[CachePadded<Mutex<VecDeque<u32>>>; MAGAZINES]>,
     depot: CachePadded<Mutex<Depot>>,
     /// 1 once the list is closed. Unlike the count, it is written once, and its cache line stays.
     closed: AtomicUsize,
@@ -72,7 +73,7 @@ impl<const MAGAZINES: usize, const ROOM: usize, const SLOTS: usize>
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             taken: CachePadded(AtomicUsize::new(0)),
-            magazines: std::array::from_fn(|_| CachePadded::default()),
+            magazines: boxed(CachePadded::default),
             depot: CachePadded(Mutex::new(Depot {
                 indices: VecDeque::new(),
                 grown: 0,

@@ -11,6 +11,7 @@ use crate::slots::layout::{
 use crate::slots::slot::Slot;
 use crate::slots::slot_state::SlotState;
 use crate::slots::watchers::Watchers;
+use crate::sync::boxed::boxed;
 use crate::sync::{MODELLED, Published};
 use crate::types::state_word::RETIRED;
 use std::hint::black_box;
@@ -21,7 +22,7 @@ pub(crate) struct Table<T> {
     direct: Box<[Published<Chunk<T>>]>,
     /// All later chunks. They exist for capacities of more than 2,097,152 jobs, and after slots
     /// have been retired.
-    groups: [Published<Group<T>>; GROUPS],
+    groups: Box<[Published<Group<T>>; GROUPS]>,
     free: FreeSlots,
     watchers: Watchers,
     /// Generation of new slots. It is larger than 1 only in tests of what happens when generations
@@ -58,22 +59,13 @@ impl<T> Chunk<T> {
     }
 }
 
-/// Builds a boxed array without placing it on the stack, which may be small.
-fn boxed<U, const N: usize>(new: impl FnMut() -> U) -> Box<[U; N]> {
-    let all: Box<[U]> = std::iter::repeat_with(new).take(N).collect();
-    let Ok(all) = all.try_into() else {
-        unreachable!("the iterator yields N values")
-    };
-    all
-}
-
 impl<T> Table<T> {
     pub(crate) fn new(capacity: usize, first_generation: u32) -> Self {
         let free = FreeSlots::new(capacity);
         let direct = std::iter::repeat_with(Published::empty).take(direct_chunks(free.capacity()));
         Self {
             direct: direct.collect(),
-            groups: std::array::from_fn(|_| Published::empty()),
+            groups: boxed(Published::empty),
             free,
             watchers: Watchers::new(),
             first_generation,

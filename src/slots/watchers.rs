@@ -8,6 +8,7 @@
 //! A removal stores the job's last snapshot in every entry of the job, so that a slow watcher still
 //! learns of the end.
 
+use crate::sync::boxed::boxed;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::deferred::{Deferred, defer};
 use crate::sync::{AtomicU64, MODELLED, Mutex, Ordering};
@@ -20,7 +21,7 @@ const SHARDS: usize = if MODELLED { 2 } else { 16 };
 
 #[derive(Debug)]
 pub(crate) struct Watchers {
-    shards: [CachePadded<Shard>; SHARDS],
+    shards: Box<[CachePadded<Shard>; SHARDS]>,
     next_key: AtomicU64,
 }
 
@@ -247,7 +248,7 @@ impl Drop for WakeDuty<'_> {
 impl Watchers {
     pub(crate) fn new() -> Self {
         Self {
-            shards: std::array::from_fn(|_| CachePadded::default()),
+            shards: boxed(CachePadded::default),
             next_key: AtomicU64::new(0),
         }
     }
@@ -367,7 +368,7 @@ impl Watchers {
     #[cfg(test)]
     pub(crate) fn census(&self) -> (Vec<(u32, u32)>, usize) {
         let (mut watchers, mut empty) = (Vec::new(), 0);
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             let mut slots = shard.slots.lock();
             assert_eq!(shard.watched.load(Ordering::SeqCst), slots.len() as u64);
             for (&slot, entries) in &mut *slots {

@@ -10,6 +10,7 @@
 //! therefore do not explore the reference counts.
 
 pub(crate) mod block_on;
+pub(crate) mod boxed;
 pub(crate) mod cache_padded;
 pub(crate) mod deferred;
 #[cfg(all(loom, any(test, feature = "loom")))]

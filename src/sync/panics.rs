@@ -1,7 +1,11 @@
 //! Panics of user code: caught, stored, and passed on when the operation is complete.
 
+use crate::types::failure::{Failure, text_of_chain};
 use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 /// The first of the panics that were caught. Its value may panic when it is dropped: every value
 /// that is not passed on goes through [`discard`].
@@ -35,8 +39,8 @@ impl Panics {
         self.0.take()
     }
 
-    pub(crate) fn message(&self) -> &str {
-        self.0.as_deref().map_or("no message", panic_message)
+    pub(crate) fn message(&self) -> Cow<'_, str> {
+        self.0.as_deref().map_or("no message".into(), panic_message)
     }
 
     /// Passes the panic on, unless this thread is already unwinding: a second panic would abort the
@@ -90,11 +94,24 @@ pub(crate) fn despite_panics<I>(
     }
 }
 
-/// Returns the text of a panic, if it has one.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&'static str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+/// Returns the text of a panic: of a string of any usual type, or of an error with its causes.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> Cow<'_, str> {
+    fn text<S: AsRef<str> + 'static>(panic: &(dyn Any + Send)) -> Option<&str> {
+        panic.downcast_ref::<S>().map(S::as_ref)
+    }
+    let text = text::<&'static str>(panic)
+        .or_else(|| text::<String>(panic))
+        .or_else(|| text::<Box<str>>(panic))
+        .or_else(|| text::<Arc<str>>(panic))
+        .or_else(|| text::<Cow<'static, str>>(panic));
+    if let Some(text) = text {
+        return text.into();
+    }
+    let error = panic.downcast_ref::<Box<dyn Error + Send + Sync>>();
+    // The error's own methods may panic.
+    let error = error.and_then(|error| contain(|| text_of_chain(&**error)));
+    let failure = || panic.downcast_ref::<Failure>().map(Failure::to_string);
+    error
+        .or_else(failure)
+        .map_or("no message".into(), Cow::from)
 }

@@ -96,7 +96,7 @@ impl fmt::Debug for Failure {
 }
 
 /// Returns the texts of the error and of its sources. Panics if one of their methods does.
-fn text_of_chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn text_of_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     for _ in 0..MAX_CAUSES {

@@ -24,6 +24,7 @@ mod query;
 mod reaper;
 mod reentrancy;
 mod removal;
+mod run;
 #[cfg(feature = "serde")]
 mod serde;
 mod stop;

@@ -266,3 +266,38 @@ fn reap_needs_a_timer() {
     let reap = std::panic::AssertUnwindSafe(|| drop(jobs.reap()));
     assert!(std::panic::catch_unwind(reap).is_err());
 }
+
+/// P5 and P7: with every blocking thread and every worker of the runtime busy, a due removal comes,
+/// and a job's deadline is kept.
+#[test]
+fn reaper_needs_no_thread_of_the_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let jobs = JobRegistry::builder().retention(Duration::ZERO).build();
+    jobs.spawn_reaper().unwrap();
+    let _in_runtime = runtime.enter();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let (release, may_release) = std::sync::mpsc::channel::<()>();
+    let works = jobs.spawn((), async move |_| Ok(may_go_on.recv()?));
+    let blocks = jobs.spawn_blocking((), move |_| Ok(may_release.recv()?));
+    let running = |id| jobs.snapshot(id).unwrap().status() == Status::Running;
+    let (works, blocks) = (works.unwrap(), blocks.unwrap());
+    while !(running(works) && running(blocks)) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ended = jobs.register(()).unwrap();
+    ended.cancel().unwrap();
+    let late = Options::new().deadline(Duration::from_millis(5));
+    let late = jobs.register_with((), late).unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    let gone = |job: &job_registry::Job<()>| job.snapshot() == Err(LookupError::Gone);
+    while !(gone(&ended) && gone(&late)) {
+        assert!(std::time::Instant::now() < until, "the reaper is starved");
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(running(works) && running(blocks));
+    drop((go_on, release));
+}

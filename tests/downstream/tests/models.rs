@@ -70,6 +70,22 @@ fn own_model_keeps_working() {
     );
 }
 
+/// A registry without the checker's types is built on a thread of a model, whose stack is small.
+#[cfg(not(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle"))))]
+#[test]
+fn an_ordinary_registry_fits_the_stack_of_a_model() {
+    let (_, outcomes) = explore(|| {
+        let built = checker::thread::spawn(|| {
+            let jobs = job_registry::JobRegistry::new();
+            let job = jobs.register([0_u8; 16]).unwrap();
+            job.cancel().unwrap();
+            jobs.len()
+        });
+        built.join().unwrap()
+    });
+    assert_eq!(outcomes, [1]);
+}
+
 #[cfg(any(all(loom, feature = "loom"), all(shuttle, feature = "shuttle")))]
 mod of_the_registry {
     use super::explore;
