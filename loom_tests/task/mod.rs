@@ -7,6 +7,7 @@
 
 mod facade;
 mod heartbeat;
+mod programs;
 mod reaper;
 mod shutdown;
 mod spawn;

@@ -222,7 +222,7 @@ impl Heartbeats {
     }
 
     /// Returns whether any runtime has a task.
-    #[cfg(all(test, not(any(loom, shuttle))))]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn has_task(&self) -> bool {
         !self.0.lock().queues.is_empty()
     }
