@@ -498,9 +498,10 @@ impl Fixture {
             },
             Kind::Sweep => {
                 // The due queue gets exactly one entry, which is for the slot and due.
-                while !jobs.state.due.take_due(0, 9).is_empty() {}
+                let due = &jobs.state.due;
+                while !due.take(&mut due.due_now(0, 9), 9).is_empty() {}
                 let (time, slot) = (0, SLOT);
-                jobs.state.due.insert([Entry { time, slot }]);
+                drop(jobs.state.due.insert([Entry { time, slot }]));
                 Ret::Count(jobs.sweep().removed)
             }
             Kind::Iter => self.views(jobs.iter()),

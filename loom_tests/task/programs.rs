@@ -87,17 +87,23 @@ impl Actor {
                 Ok(job.update(|pages| *pages += 1)?)
             }
         };
-        let last = self.last;
+        let (was_closed, last) = (jobs.is_closed(), self.last);
+        let admit = |id: JobId| {
+            assert!(!was_closed, "a job was admitted after the close");
+            Some(id)
+        };
         match act {
             Act::Spawn(millis) => {
-                self.last = jobs.spawn(0, move |job| work(job, millis)).ok().or(last);
+                let spawned = jobs.spawn(0, move |job| work(job, millis));
+                self.last = spawned.ok().and_then(admit).or(last);
             }
             Act::SpawnBlocking(millis) => {
-                self.last = jobs.spawn_blocking(0, block(millis)).ok().or(last);
+                let spawned = jobs.spawn_blocking(0, block(millis));
+                self.last = spawned.ok().and_then(admit).or(last);
             }
             Act::Run(millis) => {
                 if let Ok(job) = jobs.register(0) {
-                    self.last = Some(job.id());
+                    self.last = admit(job.id());
                     let _ = job.run(block(millis));
                 }
             }
@@ -122,7 +128,7 @@ impl Actor {
             }
             Act::Retry(millis) => {
                 if let Some(Ok(job)) = last.map(|id| jobs.retry(id)) {
-                    job.spawn(move |job| work(job, millis));
+                    admit(job.spawn(move |job| work(job, millis)));
                 }
             }
             Act::Wait(millis) => park_for(ms(millis)),
