@@ -499,7 +499,7 @@ impl Fixture {
             Kind::Sweep => {
                 // The due queue gets exactly one entry, which is for the slot and due.
                 let due = &jobs.state.due;
-                while !due.take(&mut due.due_now(0, 9), 9).is_empty() {}
+                while !due.take(&mut due.due_now(0), 9).is_empty() {}
                 let (time, slot) = (0, SLOT);
                 drop(jobs.state.due.insert([Entry { time, slot }]));
                 Ret::Count(jobs.sweep().removed)

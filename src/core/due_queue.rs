@@ -63,9 +63,14 @@ impl Drop for WakeReapers {
     }
 }
 
-/// The entries of a queue that were due when it was looked at: the number of entries of each time.
-#[derive(Debug, Default)]
-pub(crate) struct DueNow(VecDeque<(u64, usize)>);
+/// The entries of a queue that are due at a time, without those that come later. What comes later is
+/// not due before that time, so that a number for this one time suffices.
+#[derive(Debug)]
+pub(crate) struct DueNow {
+    now: u64,
+    /// Number of entries of the time `now` that are left to be taken.
+    at_now: usize,
+}
 
 /// A slot, and the time under which it is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,46 +108,40 @@ impl DueQueue {
         })
     }
 
-    /// Returns the entries that are due at `now`, up to `most` of them.
-    pub(crate) fn due_now(&self, now: u64, most: usize) -> DueNow {
-        if !self.is_due(now) {
-            return DueNow::default();
-        }
-        let queue = self.queue.lock();
-        let mut left = most;
-        let counted = queue.by_time.range(..=now).map_while(|(&time, slots)| {
-            let count = slots.len().min(left);
-            left -= count;
-            (count > 0).then_some((time, count))
-        });
-        DueNow(counted.collect())
+    /// Returns the entries that are due at `now`.
+    pub(crate) fn due_now(&self, now: u64) -> DueNow {
+        let at_now = if self.is_due(now) {
+            let queue = self.queue.lock();
+            queue.by_time.get(&now).map_or(0, VecDeque::len)
+        } else {
+            0
+        };
+        DueNow { now, at_now }
     }
 
     /// Removes and returns up to `most` of the entries, earliest first. Of the entries of one time,
-    /// those that were inserted first come first. An entry that was inserted later is returned only
-    /// in place of one that another thread has removed.
+    /// those that were inserted first come first.
     pub(crate) fn take(&self, due: &mut DueNow, most: usize) -> Vec<Entry> {
         let mut taken = Vec::new();
-        if due.0.is_empty() || most == 0 {
+        if !self.is_due(due.now) {
             return taken;
         }
         let mut queue = self.queue.lock();
-        while let Some((time, count)) = due.0.front_mut() {
-            let time = *time;
-            let slots = queue.by_time.get_mut(&time);
-            let there = slots.as_ref().map_or(0, |slots| slots.len()).min(*count);
-            let now = there.min(most - taken.len());
-            if let Some(slots) = slots {
-                taken.extend(slots.drain(..now).map(|slot| Entry { time, slot }));
-                if slots.is_empty() {
-                    queue.by_time.remove(&time);
-                }
+        while let Some(mut first) = queue.by_time.first_entry() {
+            let time = *first.key();
+            let slots = first.get_mut();
+            let mut count = slots.len().min(most - taken.len());
+            if time == due.now {
+                count = count.min(due.at_now);
+                due.at_now -= count;
             }
-            if now < there {
-                *count = there - now;
+            if time > due.now || count == 0 {
                 break;
             }
-            due.0.pop_front();
+            taken.extend(slots.drain(..count).map(|slot| Entry { time, slot }));
+            if slots.is_empty() {
+                first.remove();
+            }
         }
         self.update_earliest(&mut queue);
         taken
@@ -215,7 +214,7 @@ mod tests {
             let mut from = 0;
             for now in (0..=60).step_by(step) {
                 prop_assert_eq!(queue.is_due(now), times.iter().any(|time| (from..=now).contains(time)));
-                let mut due = queue.due_now(now, usize::MAX);
+                let mut due = queue.due_now(now);
                 loop {
                     let batch = queue.take(&mut due, most);
                     prop_assert!(batch.len() <= most);
@@ -259,15 +258,14 @@ mod tests {
         let queue = DueQueue::new();
         let entries = |slots: std::ops::Range<u32>| slots.map(|slot| Entry { time: 5, slot });
         drop(queue.insert(entries(0..3)));
-        let mut due = queue.due_now(5, usize::MAX);
+        let mut due = queue.due_now(5);
         let mut seen = queue.take(&mut due, 1);
         drop(queue.insert(entries(3..9)));
-        drop(queue.insert([Entry { time: 4, slot: 9 }]));
         while let Some(entry) = queue.take(&mut due, 1).pop() {
             seen.push(entry);
         }
         assert_eq!(seen, entries(0..3).collect::<Vec<_>>());
-        assert_eq!(queue.census().0.len(), 7);
+        assert_eq!(queue.census().0.len(), 6);
     }
 
     /// P6: jobs that are removed early leave one entry for each slot, and the last job is removed

@@ -215,10 +215,6 @@ impl Limits {
         ..Self::NONE
     };
 
-    fn is_none(self) -> bool {
-        self.entries == usize::MAX && self.removals == usize::MAX
-    }
-
     fn left(self, entries: usize, removals: usize) -> usize {
         let entries = self.entries.saturating_sub(entries);
         entries.min(self.removals.saturating_sub(removals))
@@ -510,10 +506,7 @@ impl<T> RegistryState<T> {
             return;
         };
         let is_handed_over = std::ptr::eq(queue, &raw const *self.handed_over);
-        // A sweep without limits handles what is due when it begins. One with limits ends by itself,
-        // and looks only as far as it has to.
-        let look = || queue.due_now(now, if limits.is_none() { usize::MAX } else { BATCH });
-        let mut due_now = look();
+        let mut due_now = queue.due_now(now);
         let mut taken = TakenEntries {
             queue,
             due: Vec::new(),
@@ -531,10 +524,6 @@ impl<T> RegistryState<T> {
                 break;
             }
             taken.due = queue.take(&mut due_now, most);
-            if taken.due.is_empty() && !limits.is_none() {
-                due_now = look();
-                taken.due = queue.take(&mut due_now, most);
-            }
             if taken.due.is_empty() {
                 break;
             }
