@@ -158,7 +158,7 @@ fn register_start_complete_remove(busy: Busy) -> Busy {
 
 // Each call registers, starts and completes a job, which schedules its removal. One sweep removes
 // all of them.
-#[library_benchmark(setup = busy, config = takes(2413))]
+#[library_benchmark(setup = busy, config = takes(2375))]
 fn complete_and_sweep(busy: Busy) -> Busy {
     for _ in 0..CALLS {
         assert!(running(&busy.jobs).complete().is_ok());
