@@ -146,3 +146,24 @@ fn reaper_ends_with_its_registry() {
         goes.join().unwrap();
     });
 }
+
+/// The reaper is stopped while both of its threads fall asleep, and both end, although the registry
+/// stays.
+#[test]
+fn stopped_reaper_ends() {
+    let claim = claim!(stopped_reaper_ends, [P6], []);
+    check_timed(&claim, &[0], &[], || {
+        let jobs = registry::<u8>(|builder| builder.retention(ms(10)));
+        let reaper = jobs.spawn_reaper().unwrap();
+        let stops = at(0, move || reaper.stop());
+        stops.join().unwrap();
+        // The threads have a weak reference each.
+        let counts = at(5, {
+            let state = crate::sync::Arc::downgrade(&jobs.state);
+            move || crate::sync::Weak::weak_count(&state) - 1
+        });
+        let left = counts.join().unwrap();
+        drop(jobs);
+        left
+    });
+}

@@ -137,10 +137,16 @@ struct Duties<T> {
 }
 
 impl<T: Send + 'static> Duties<T> {
-    /// Returns the registry, unless it is gone or the reaper has been stopped.
-    fn registry(&self) -> Option<Arc<RegistryState<T>>> {
-        let is_stopped = self.stopped.load(Ordering::Acquire) != 0;
-        self.registry.upgrade().filter(|_| !is_stopped)
+    /// Releases the registry, which must not be kept alive by a sleeping thread, and sleeps. The
+    /// thread's waker is known to the queue. Returns `false` if the reaper has been stopped.
+    fn sleep(&self, registry: Arc<RegistryState<T>>, time: Duration) -> bool {
+        // A stop before the waker was known has woken nobody. It is seen here.
+        let goes_on = self.stopped.load(Ordering::Acquire) == 0;
+        drop(registry);
+        if goes_on {
+            park_for(time);
+        }
+        goes_on
     }
 
     /// Carries out deadlines, ends of stops and stall verdicts, and hands removals over.
@@ -148,7 +154,7 @@ impl<T: Send + 'static> Duties<T> {
         let waker = unpark_waker();
         let mut stalls = Stalls::new();
         let mut reported = None;
-        while let Some(registry) = self.registry() {
+        while let Some(registry) = self.registry.upgrade() {
             let mut sleep = due(&registry, &mut stalls, &waker, |now| {
                 registry.sweep_limits(now)
             });
@@ -168,21 +174,23 @@ impl<T: Send + 'static> Duties<T> {
                 None if registry.handed_over.is_due(NEVER - 1) => HANGS,
                 None => Duration::MAX,
             });
-            // The registry must not be kept alive by a sleeping thread.
-            drop(registry);
-            park_for(sleep);
+            if !self.sleep(registry, sleep) {
+                return;
+            }
         }
     }
 
     /// Carries out the removals that have been handed over.
     fn remove(self) {
         let waker = unpark_waker();
-        while let Some(registry) = self.registry() {
+        while let Some(registry) = self.registry.upgrade() {
             contain(|| registry.remove_handed_over(registry.now()));
             let next = registry.handed_over.sleep_until(&waker);
-            drop(registry);
             // What is left is locked.
-            park_for(if next == NEVER { Duration::MAX } else { BUSY });
+            let sleep = if next == NEVER { Duration::MAX } else { BUSY };
+            if !self.sleep(registry, sleep) {
+                return;
+            }
         }
     }
 }
