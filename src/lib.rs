@@ -63,10 +63,12 @@
 //!    registry. They are deferred until the lock is released. Closures, a payload's `clone` and the
 //!    clock may run under the lock of their own job, and under no other. A closure that drops the
 //!    last handle of a registry drops it immediately, with its payloads.
-//! 8. The inner locks (free list, due queue, oldest ended jobs, watchers) are leaves: no other lock
-//!    is taken under them. The free list alone has several, and takes them in one order. Under the
-//!    lock of a job's times and texts, only leaves are taken. The lock of [`Keys`] is taken before
-//!    those of the free list and of an empty slot, and before no other.
+//! 8. The inner locks are leaves: no other lock is taken under them. They are those of the free list,
+//!    the due queues, the oldest ended jobs, the watchers, the timer heartbeats, the running work,
+//!    the removal under way, and the reports of a shutdown. The free list alone has several, and
+//!    takes them in one order. Under the lock of a job's times and texts, only leaves are taken. The
+//!    lock of [`Keys`] is taken before those of the free list and of an empty slot, and before no
+//!    other.
 //!
 //! From 6, 7 and 8 it follows that no cycle of waits can exist. A thread that waits for a job's
 //! lock holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock
@@ -80,22 +82,25 @@
 //!
 //! Calls that cover several jobs are not atomic. [`iter`](JobRegistry::iter),
 //! [`page`](JobRegistry::page), [`counts`](JobRegistry::counts) and
-//! [`stalled`](JobRegistry::stalled) read each job at a different instant. [`len`](JobRegistry::len) may differ from the sum of the counts while jobs
-//! come and go. [`sweep`](JobRegistry::sweep) and [`fail_stalled`](JobRegistry::fail_stalled) make
-//! one step for each job that they change.
+//! [`stalled`](JobRegistry::stalled) read each job at a different instant.
+//! [`len`](JobRegistry::len) may differ from the sum of the counts while jobs come and go.
+//! [`sweep`](JobRegistry::sweep), [`fail_stalled`](JobRegistry::fail_stalled) and
+//! [`shutdown`](JobRegistry::shutdown) make one step for each job that they change. After
+//! [`close`](JobRegistry::close), no registration and no retry is missed by them.
 //!
 //! # Limitations
 //!
-//! Jobs are in memory and in one process: a restart forgets them. A removal that is due happens at
-//! the next sweep, and a stalled job fails at the next check. [Limits](guide::limits) has the
+//! Jobs are in memory and in one process: a restart forgets them. Nothing happens by time alone,
+//! unless a [reaper](JobRegistry::spawn_reaper) is attached. [Limits](guide::limits) has the
 //! numbers, and says when to use a mutexed map, a concurrent map, a cache or a job queue instead.
 //!
 //! # Features
 //!
 //! * `tokio` (on by default): [`spawn`](JobRegistry::spawn),
 //!   [`spawn_blocking`](JobRegistry::spawn_blocking), [`heartbeat_every`](Job::heartbeat_every),
-//!   [`spawn_reaper`](JobRegistry::spawn_reaper), [`shutdown`](JobRegistry::shutdown) and
-//!   [`TokioClock`]. All other calls work without it.
+//!   [`reap`](JobRegistry::reap) and [`TokioClock`]. All other calls work without it, also
+//!   [`Job::run`], [`spawn_reaper`](JobRegistry::spawn_reaper), [`idle`](JobRegistry::idle) and
+//!   [`shutdown`](JobRegistry::shutdown).
 //! * `tracing`: a span for each job's work, and events for its changes.
 //! * `metrics`: counters, times and gauges for the installed recorder.
 //! * `serde`: ids, statuses, progress, snapshots, records and errors in a stable form.
