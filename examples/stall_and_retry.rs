@@ -7,7 +7,7 @@ use job_registry::{Error, JobRegistry, ManualClock, Progress, Status, StepError}
 use std::time::Duration;
 
 fn main() -> Result<(), Error> {
-    // A service uses the default clock, and calls `fail_stalled` regularly.
+    // A service uses the default clock, and a reaper (`spawn_reaper`) calls `fail_stalled`.
     let clock = ManualClock::new();
     let jobs = JobRegistry::builder()
         .clock(clock.clone())

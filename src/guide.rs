@@ -2,15 +2,15 @@
 //!
 //! | chapter | answers |
 //! |---|---|
-//! | [`recipes`] | How do I use it with axum, a pool of threads, files, in tests? |
-//! | [`choosing_times`] | Which heartbeats, stall limit, retention and sweep period? |
+//! | [`recipes`] | How do I use it with axum, retries, threads, a drain, files, in tests? |
+//! | [`choosing_times`] | Which heartbeats, stall limit, retention and phases of a shutdown? |
 //! | [`observability`] | What do the features `tracing`, `metrics` and `serde` show? |
 //! | [`limits`] | What does it not do, and what do I use then? |
 //! | [`from_the_python_guide`] | How does a service with one lock around a dictionary change? |
 //!
 //! These modules exist in the documentation only.
 
-/// Axum, streams of replies, a pool of threads, files, tests.
+/// Axum, streams of replies, stops, retries, a pool of threads, a drain, files, tests, models.
 ///
 // The service's package compiles these examples, because they need axum.
 #[cfg_attr(not(doctest), doc = include_str!("../docs/guide/recipes.md"))]

@@ -63,12 +63,12 @@
 //!    registry. They are deferred until the lock is released. Closures, a payload's `clone` and the
 //!    clock may run under the lock of their own job, and under no other. A closure that drops the
 //!    last handle of a registry drops it immediately, with its payloads.
-//! 8. The inner locks are leaves: no other lock is taken under them. They are those of the free list,
-//!    the due queues, the oldest ended jobs, the watchers, the timer heartbeats, the running work,
-//!    the removal under way, and the reports of a shutdown. The free list alone has several, and
-//!    takes them in one order. Under the lock of a job's times and texts, only leaves are taken. The
-//!    lock of [`Keys`] is taken before those of the free list and of an empty slot, and before no
-//!    other.
+//! 8. The inner locks are leaves: no other lock is taken under them. They are those of the free
+//!    list, the due queues, the oldest ended jobs, the watchers, the timer heartbeats, the running
+//!    work, the removal under way, and the reports of a shutdown. The free list alone has several,
+//!    and takes them in one order. Under the lock of a job's times and texts, only leaves are
+//!    taken. The lock of [`Keys`] is taken before those of the free list and of an empty slot, and
+//!    before no other.
 //!
 //! From 6, 7 and 8 it follows that no cycle of waits can exist. A thread that waits for a job's
 //! lock holds no lock. A thread that holds an inner lock waits for nothing, except for a later lock

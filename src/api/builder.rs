@@ -54,15 +54,16 @@ impl<T: Send + 'static> Builder<T> {
     }
 
     /// Age of the last heartbeat above which a running or stopping job counts as stalled. By
-    /// default no job does.
+    /// default no job does. The [reaper](JobRegistry::spawn_reaper), or a call of
+    /// [`fail_stalled`](JobRegistry::fail_stalled), fails a stalled job.
     pub fn stall_after(mut self, silence: Duration) -> Self {
         self.stall_after = Some(silence);
         self
     }
 
-    /// Time that a job has to stop after [`request_stop`](JobRegistry::request_stop). A sweep after
-    /// it cancels the job. Default 30 seconds. Rounded up to milliseconds; `Duration::MAX` means for
-    /// ever.
+    /// Time that a job has to stop after [`request_stop`](JobRegistry::request_stop). The reaper,
+    /// or a sweep, cancels the job after it. Default 30 seconds. Rounded up to milliseconds;
+    /// `Duration::MAX` means for ever.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.stop_grace = grace;
         self

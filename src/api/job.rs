@@ -27,9 +27,9 @@ use std::time::Duration;
 ///
 /// If the owner is dropped before the job has ended, the job fails with the reason `abandoned`. If
 /// the thread is unwinding, the reason is `panicked: the job's owner was unwound`. A destructor
-/// cannot read the panic's message; [`update`](Self::update) and `spawn` record it. If the thread
-/// holds a job's lock, the job fails when the lock is released. [Detach](Job::detach) a job that is
-/// worked on by id.
+/// cannot read the panic's message; [`update`](Self::update), [`run`](Self::run) and `spawn` record
+/// it. If the thread holds a job's lock, the job fails when the lock is released.
+/// [Detach](Job::detach) a job that is worked on by id.
 ///
 /// ```
 /// use job_registry::{JobRegistry, Status};
@@ -315,8 +315,8 @@ impl<T: Send + 'static> Job<T> {
     }
 
     /// Returns a span `job` with the fields `id` and `attempt`, for code that works on this
-    /// attempt. The tasks of [`spawn`](crate::JobRegistry::spawn) and
-    /// [`spawn_blocking`](crate::JobRegistry::spawn_blocking) run in one.
+    /// attempt. The work of [`spawn`](crate::JobRegistry::spawn),
+    /// [`spawn_blocking`](crate::JobRegistry::spawn_blocking) and [`run`](Self::run) runs in one.
     ///
     /// ```
     /// use job_registry::JobRegistry;

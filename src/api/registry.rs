@@ -86,9 +86,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Errors
     ///
-    /// Returns [`RegisterError::Full`] at capacity and [`RegisterError::Closed`] during shutdown.
-    /// Both return the payload. A job that another thread is removing counts until its payload has
-    /// been dropped and its slot is free. Its id is gone before that.
+    /// Returns [`RegisterError::Full`] at capacity and [`RegisterError::Closed`] after
+    /// [`close`](Self::close). Both return the payload. A job that another thread is removing
+    /// counts until its payload has been dropped and its slot is free. Its id is gone before that.
     ///
     /// # Locking
     ///
@@ -392,8 +392,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// ends, while `update`, `note`, `heartbeat`, `complete` and `fail` still work, to clean up.
     /// Returns the status that the job has then.
     ///
-    /// The worker ends the job. A [`sweep`](Self::sweep) cancels a job that still lives when the
-    /// [`stop_grace`](crate::Builder::stop_grace) is over. An ending that came first stands.
+    /// The worker ends the job. The reaper, or a [`sweep`](Self::sweep), cancels a job that still
+    /// lives when the [`stop_grace`](crate::Builder::stop_grace) is over. An ending that came first
+    /// stands.
     ///
     /// # Errors
     ///
@@ -817,7 +818,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Returns [`RetryError::NotRetryable`] for a completed job and for a live one that has not
     /// stalled. Returns [`RetryError::AttemptsExhausted`] after 65,535 attempts and
-    /// [`RetryError::Closed`] during shutdown.
+    /// [`RetryError::Closed`] after [`close`](Self::close).
     ///
     /// # Locking
     ///
@@ -860,7 +861,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// they ended.
     ///
     /// The verdict is exact: a heartbeat that returned `Ok` before it prevents it, and a heartbeat
-    /// after it is refused.
+    /// after it is refused. A [reaper](Self::spawn_reaper) makes this call when it is time.
     ///
     /// # Locking
     ///

@@ -1,4 +1,4 @@
-//! `heartbeat_every`: one task records the heartbeats of all jobs of a registry.
+//! `heartbeat_every`: one task for each runtime records the heartbeats that were begun there.
 
 use crate::api::job::Job;
 use crate::api::registry::JobRegistry;
@@ -73,8 +73,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Panics
     ///
-    /// If it is called outside of a tokio runtime, or on one without a timer. Nothing has been
-    /// changed then.
+    /// If it is called outside of a tokio runtime, or on one without a timer, and the job exists.
+    /// Nothing has been changed then.
     #[track_caller]
     pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, LookupError> {
         let (id, seen) = self.call("heartbeat_every", id, |job| {

@@ -1,8 +1,8 @@
-//! Work that owns its job, the reaper, and shutdown; with the feature `tokio` also tasks and shared
-//! heartbeats.
+//! Work that owns its job, the reaper, and shutdown; with the feature `tokio` also tasks, timer
+//! heartbeats and `reap`.
 //!
-//! A layer above the calls of `api` and `core`. It holds no lock across an `await`. Whatever keeps
-//! a time, the reaper and a shutdown, runs on threads of its own, which no runtime delays.
+//! A layer above the calls of `api` and `core`. It holds no lock across an `await`. The reaper and a
+//! shutdown run on threads of their own, which no runtime delays.
 
 #[cfg(feature = "tokio")]
 mod heartbeat;

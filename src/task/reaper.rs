@@ -22,7 +22,8 @@ use std::time::Duration;
 
 /// Time after which a reaper tries a job again whose lock was held.
 const BUSY: Duration = Duration::from_millis(10);
-/// Least and greatest time between two checks for stalls, while a stalled job is locked.
+/// Bounds of the time between two checks for stalls, in milliseconds. It is an eighth of the least
+/// stall limit, so that many jobs that stall one after another, or a locked one, cost little.
 const BUSY_STALL: (u64, u64) = (10, 1000);
 /// Time after which a removal is reported as hanging.
 const HANGS: Duration = Duration::from_secs(1);
@@ -78,7 +79,8 @@ impl fmt::Debug for Reaper {
 impl<T: Send + 'static> JobRegistry<T> {
     /// Starts the reaper, which carries out what is due, as [`sweep`](Self::sweep) and
     /// [`fail_stalled`](Self::fail_stalled) do: removals, deadlines, the ends of stops, and stall
-    /// verdicts. Call it once, after the registry has been built.
+    /// verdicts. Call it once, after the registry has been built. Do not call it in a model under
+    /// loom or shuttle: call `sweep` and `fail_stalled` there.
     ///
     /// The reaper has two threads and needs no runtime, so that nothing that the registry runs can
     /// delay it. One of them sleeps until the next time at which anything is due, and an earlier one
@@ -86,8 +88,12 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// removals wait, and nothing else does. After a second, the hang is reported as an event, and
     /// by [`Reaper::hangs`].
     ///
-    /// A job that is locked is tried again every 10 milliseconds. Under a clock that is not the
-    /// operating system's, the reaper also looks at the time every 100 milliseconds.
+    /// A job that is locked is tried again every 10 milliseconds. A stall verdict may be late by an
+    /// eighth of the least stall limit, at least 10 milliseconds and at most one second.
+    ///
+    /// Under a clock other than [`SystemClock`](crate::SystemClock), the reaper also reads the time
+    /// every 100 milliseconds. The reaper's threads do not see the paused time of a tokio runtime.
+    /// Use `reap` there.
     ///
     /// The reaper does not keep the registry alive, and ends with it.
     ///

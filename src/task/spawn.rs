@@ -16,8 +16,8 @@ use std::task::Poll;
 impl<T: Send + 'static> JobRegistry<T> {
     /// Registers a job and spawns a task that works on it. The job is started before `f` runs. It
     /// completes if the future returns `Ok`, and fails with the error's text if it returns `Err`.
-    /// It fails with `panicked: …` if the future panics, and as `abandoned` if the runtime shuts
-    /// down first.
+    /// If a stop was requested, an error cancels it. It fails with `panicked: …` if the future
+    /// panics, and as `abandoned` if the runtime shuts down first.
     ///
     /// `?` converts every error that is `Send` and `Sync` to a [`Failure`], whose text includes the
     /// error's causes.
@@ -31,7 +31,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// # Locking
     ///
-    /// As [`register`](Self::register). The task takes the job's lock to start and to end it.
+    /// As [`register`](Self::register). The task takes the job's lock to start and to end it. If
+    /// another task of its thread holds a guard across an `await`, it waits for that guard first.
     ///
     /// # Panics
     ///

@@ -109,6 +109,10 @@ impl Clock for ManualClock {
 }
 
 /// Tokio's clock, which stands still under `tokio::time::pause`, for tests of services.
+///
+/// Paused time belongs to its runtime, and other threads read the system's clock instead. Use
+/// [`reap`](crate::JobRegistry::reap) with this clock in place of
+/// [`spawn_reaper`](crate::JobRegistry::spawn_reaper).
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock(tokio::time::Instant);

@@ -244,7 +244,7 @@ errors! {
         NotRetryable(status: Status) = "not_retryable" => "the job is {status}: only a failed, cancelled or stalled one is retried",
         /// The job has had all of its 65,535 attempts.
         AttemptsExhausted = "attempts_exhausted" => "the job has no attempts left",
-        /// The registry is shutting down.
+        /// The registry has been [closed](crate::JobRegistry::close).
         Closed = "closed" => "the registry accepts no more jobs",
         /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
@@ -262,7 +262,7 @@ pub enum RegisterError<T> {
     /// A removed job counts until its hook has run and its payload has been dropped, which is a
     /// little after its id has become [`Gone`](LookupError::Gone).
     Full(T),
-    /// The registry is shutting down. For HTTP: 503.
+    /// The registry has been [closed](crate::JobRegistry::close). For HTTP: 503.
     Closed(T),
 }
 
@@ -350,7 +350,7 @@ errors! {
         AttemptsExhausted = "attempts_exhausted" => "the job has no attempts left",
         /// The registry is at capacity. For HTTP: 429.
         Full = "full" => "the registry is full",
-        /// The registry is shutting down. For HTTP: 503.
+        /// The registry has been [closed](crate::JobRegistry::close). For HTTP: 503.
         Closed = "closed" => "the registry accepts no more jobs",
         /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",

@@ -1,4 +1,4 @@
-//! `Failure`: the error of spawned work, which is a text.
+//! `Failure`: the error of the work on a job, which is a text.
 
 use std::error::Error;
 use std::fmt;
@@ -7,8 +7,9 @@ use std::fmt;
 /// endless.
 const MAX_CAUSES: usize = 32;
 
-/// Error of the work that [`spawn`](crate::JobRegistry::spawn) and
-/// [`spawn_blocking`](crate::JobRegistry::spawn_blocking) run. Its text becomes the job's error.
+/// Error of the work that [`spawn`](crate::JobRegistry::spawn),
+/// [`spawn_blocking`](crate::JobRegistry::spawn_blocking) and [`Job::run`](crate::Job::run) run.
+/// Its text becomes the job's reason.
 ///
 /// `?` converts every error that converts to `Box<dyn Error + Send + Sync>`: the errors of this
 /// crate, those of the standard library, strings, boxed errors, and `anyhow::Error`. The work

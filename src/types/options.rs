@@ -41,9 +41,10 @@ impl Options {
         }
     }
 
-    /// Time from the registration to the attempt's end; for a later attempt, from its retry. A
-    /// live job whose time is over fails at the next [`sweep`](crate::JobRegistry::sweep), with the
-    /// reason `deadline exceeded after …`. An ending before that stands.
+    /// Time from the registration to the attempt's end; for a later attempt, from its retry. The
+    /// [reaper](crate::JobRegistry::spawn_reaper), or a [`sweep`](crate::JobRegistry::sweep), fails
+    /// a live job whose time is over, with the reason `deadline exceeded after …`. An ending before
+    /// that stands.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
