@@ -20,9 +20,9 @@ use std::ops::{Deref, DerefMut};
 /// guard and consumes it, so that an ended job's payload does not change.
 ///
 /// A guard stays on its thread (`!Send`): a task that may move between threads cannot hold it
-/// across an `await`. If another task does, the spawned jobs of its thread wait for the guard to
-/// start and to end. A thread may hold one guard at a time. If the thread panics while it holds the
-/// guard, the job fails and the lock is released.
+/// across an `await`. If another task does, the spawned jobs of its thread wait until the guard is
+/// dropped, before they start and before they end. A thread may hold one guard at a time. If the
+/// thread panics while it holds the guard, the job fails and the lock is released.
 ///
 /// Leaking a guard (`std::mem::forget`) leaves the job locked for ever, and its thread unable to
 /// lock another job.

@@ -33,7 +33,7 @@ const ONE_TRY: Duration = Duration::from_millis(20);
 const REASON: &str = "shutdown";
 
 /// Times of the phases of a [`shutdown`](JobRegistry::shutdown). A phase that has nothing left to
-/// wait for ends at once.
+/// wait for ends at once. `Duration::MAX` means without a limit, and no later phase begins then.
 ///
 /// The default is 20 s, 5 s and 1 s, which fits in the 30 s that Kubernetes gives a container
 /// between SIGTERM and SIGKILL.
@@ -169,6 +169,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// The sum is kept to within 50 ms, whatever hangs: blocking work, a hook, a destructor, a
     /// guard, or a runtime of which all threads are busy. The phases are timed by a thread of their
     /// own, and the future only waits for its report. The polling thread must be free to do that.
+    /// If the operating system can start no thread, the call itself blocks.
+    ///
+    /// The phases take real time, whatever the registry's clock is.
     ///
     /// A phase leaves alone what has ended. Ended jobs can be read afterwards. They are removed by
     /// the reaper when they are due, by [`remove_ended`](Self::remove_ended), or with the registry.
