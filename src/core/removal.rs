@@ -25,7 +25,7 @@ use crate::sync::panics::{Panics, contain, despite_panics, panic_message};
 use crate::sync::rt::thread::Instant;
 use crate::sync::{Arc, Mutex, Ordering, RAISES, thread_local};
 use crate::telemetry::{Event, ON, emit};
-use crate::types::clock::{NEVER, millis_up};
+use crate::types::clock::{NEVER, millis, millis_up};
 use crate::types::error::{RemoveError, WouldDeadlock};
 use crate::types::id::JobId;
 use crate::types::snapshot::Snapshot;
@@ -167,29 +167,33 @@ enum Removals {
     HandOver,
 }
 
-/// The removal that a reaper's thread carries out now, and the instant at which it began.
+/// The removals that have been handed over and are carried out now, each with the instant at which
+/// it began. There is one, unless a sweep helps the reaper.
 #[derive(Debug, Default)]
-pub(crate) struct Removing(Mutex<Option<(JobId, Instant)>>);
+pub(crate) struct Removing(Mutex<Vec<(JobId, Instant)>>);
 
 /// Marks a removal as under way until it is dropped.
-struct UnderWay<'a>(&'a Removing);
+struct UnderWay<'a> {
+    removing: &'a Removing,
+    id: JobId,
+}
 
 impl Removing {
     fn enter(&self, id: JobId) -> UnderWay<'_> {
-        *self.0.lock() = Some((id, Instant::now()));
-        UnderWay(self)
+        self.0.lock().push((id, Instant::now()));
+        UnderWay { removing: self, id }
     }
 
-    /// Returns the removal that is under way, and the time that it has taken so far.
+    /// Returns the removal that has been under way for the longest time, and that time.
     pub(crate) fn under_way(&self) -> Option<(JobId, Duration)> {
-        let under_way = *self.0.lock();
-        under_way.map(|(id, began)| (id, began.elapsed()))
+        let first = self.0.lock().first().copied();
+        first.map(|(id, began)| (id, began.elapsed()))
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        *self.0.0.lock() = None;
+        self.removing.0.lock().retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -452,7 +456,8 @@ impl<T> RegistryState<T> {
         let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
             return swept;
         };
-        let now = ON.then(|| contain(|| self.now())).flatten().unwrap_or(0);
+        let began = ON.then(|| contain(|| self.timeline.elapsed())).flatten();
+        let now = began.map_or(0, millis);
         // A panic of a waker is dropped: the waker has been called.
         let _ = despite_panics(self.snapshots(), |seen| {
             if !seen.status().is_ended() {
@@ -468,6 +473,7 @@ impl<T> RegistryState<T> {
                 Ok(None) | Err(WouldDeadlock) => swept.busy += 1,
             }
         });
+        contain(|| self.emit_swept(&swept, began));
         swept
     }
 

@@ -61,7 +61,7 @@ impl Reaper {
         self.registry.upgrade()?.hangs()
     }
 
-    /// Ends the reaper. A removal that is under way is finished; what is due later is left.
+    /// Ends the reaper. A batch of removals that is under way is finished. What is due later is left.
     pub fn stop(self) {
         self.stopped.store(1, Ordering::Release);
         if let Some(registry) = self.registry.upgrade() {

@@ -35,8 +35,8 @@ const REASON: &str = "shutdown";
 /// Times of the phases of a [`shutdown`](JobRegistry::shutdown). A phase that has nothing left to
 /// wait for ends at once. `Duration::MAX` means without a limit, and no later phase begins then.
 ///
-/// The default is 20 s, 5 s and 1 s, which fits in the 30 s that Kubernetes gives a container
-/// between SIGTERM and SIGKILL.
+/// The default is 15 s, 5 s and 1 s. Of the 30 s that Kubernetes gives a container between SIGTERM and
+/// SIGKILL, 9 s are left for other waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Phases {
     /// Time in which live jobs may finish.

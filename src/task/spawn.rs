@@ -120,7 +120,7 @@ impl<T: Send + 'static> Job<T> {
     /// # Panics
     ///
     /// If it is called outside of a tokio runtime. The job fails then, because its owner is
-    /// dropped.
+    /// unwound.
     ///
     /// ```
     /// use job_registry::{JobRegistry, Status};
@@ -155,7 +155,7 @@ impl<T: Send + 'static> Job<T> {
     /// # Panics
     ///
     /// If it is called outside of a tokio runtime. The job fails then, because its owner is
-    /// dropped.
+    /// unwound.
     ///
     /// ```
     /// use job_registry::JobRegistry;

@@ -41,6 +41,7 @@ pub fn describe_metrics() {
     describe_counter!(STALLS, "Jobs that were failed by the stall verdict.");
     describe_counter!(REMOVED, "Jobs that were removed.");
     describe_counter!(PANICS, "Removals in which user code panicked.");
+    describe_counter!(HANGS, "Removals that took the reaper more than a second.");
     describe_histogram!(
         IN_STATUS,
         Unit::Seconds,

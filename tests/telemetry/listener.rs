@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::{Mutex, Once};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
@@ -37,6 +37,9 @@ struct Sink {
     call_back: Rc<dyn Fn()>,
 }
 
+/// The hangs of removals that any thread has reported.
+pub(crate) static HANGS: Mutex<Vec<Fields>> = Mutex::new(Vec::new());
+
 thread_local! {
     static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
 }
@@ -57,6 +60,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Listener {
         }
         let mut visitor = Visitor::default();
         event.record(&mut visitor);
+        if visitor.0["message"] == "removal hangs" {
+            HANGS.lock().unwrap().push(visitor.0.clone());
+        }
         let span = context.event_span(event);
         let span = span.and_then(|span| span.extensions().get::<Fields>().cloned());
         let level = event.metadata().level().to_string();

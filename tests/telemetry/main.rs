@@ -307,3 +307,40 @@ fn sweep_emits_the_ends_of_overdue_jobs() {
     ];
     assert_eq!(lines, expected);
 }
+
+/// P7: a removal that hangs is reported once, by a thread of the reaper that goes on.
+#[test]
+fn removal_that_hangs_is_reported_once() {
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let jobs = JobRegistry::builder()
+        .retention(Duration::ZERO)
+        .on_remove(move |_| {
+            let _ = may_go_on.lock().unwrap().recv();
+        })
+        .build();
+    emitted(
+        || {},
+        || {
+            jobs.spawn_reaper().unwrap();
+            let hangs = jobs.register(()).unwrap();
+            hangs.cancel().unwrap();
+            let until = std::time::Instant::now() + Duration::from_secs(60);
+            while listener::HANGS.lock().unwrap().is_empty() {
+                assert!(std::time::Instant::now() < until, "it is not reported");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // What the reaper does meanwhile reports it no second time.
+            let options = Options::new().deadline(Duration::from_millis(1));
+            let late = jobs.register_with((), options).unwrap();
+            while late.snapshot().is_ok_and(|seen| !seen.status().is_ended()) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let seen = listener::HANGS.lock().unwrap().clone();
+            assert_eq!(seen.len(), 1, "{seen:?}");
+            assert_eq!(seen[0]["id"], hangs.id().short().to_string());
+            assert!(seen[0]["since"].starts_with("1."), "{seen:?}");
+        },
+    );
+    drop(go_on);
+}
