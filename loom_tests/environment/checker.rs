@@ -467,7 +467,7 @@ impl Run {
                     self.check_answer(graph, &answer);
                 }
                 Err(panic) => {
-                    let text = crate::sync::panics::panic_message(&*panic).to_owned();
+                    let text = crate::sync::panics::panic_message(&*panic).into_owned();
                     self.fail(&format!("the call panics: {text}"));
                 }
             }

@@ -160,7 +160,9 @@ fn play() {
         };
         at(0, move || {
             let _entered = handle.enter();
-            acts.into_iter().for_each(|act| actor.perform(act));
+            for act in acts {
+                actor.perform(act);
+            }
         })
     });
     let shuts = {

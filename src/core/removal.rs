@@ -152,8 +152,8 @@ impl Drop for TakenEntries<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Done,
-    /// It has ended the job, whose removal is due as well, under an entry of this time.
-    Again(u64),
+    /// It has ended the job, whose removal is due as well, under the same entry.
+    Again,
     /// The removal is due, and another thread is to carry it out.
     HandOver,
 }
@@ -373,6 +373,10 @@ impl<'a, T> LockedJob<'a, T> {
             return Next::HandOver;
         }
         let (stop_by, deadline) = (info.stop_by(), info.options().deadline_or_zero());
+        if !is_ended {
+            // The ending queues no removal, which may be due now.
+            info.queued_at = entry.time;
+        }
         drop(info);
         self.id.generation = word.generation();
         // ORDERING: Relaxed. The state word was stored after the nonce, and the lock keeps the job
@@ -395,16 +399,19 @@ impl<'a, T> LockedJob<'a, T> {
             self.end_at(|| elapsed, Ending::Failed, Some(reason))
         };
         debug_assert!(ended.is_ok(), "a locked live job can be ended");
+        let mut info = self.info();
+        let is_due = info.due(self.word().status()) <= now;
+        if !is_due {
+            info.queued_at = NEVER;
+            drop(self.job_ref().schedule(&mut info, now));
+        }
+        drop(info);
         // Wakers and subscribers run when the lock is released.
-        let (id, queued_at) = (self.id.id(), self.info().queued_at);
+        let id = self.id.id();
         let mut panics = Panics::default();
         panics.catch(|| drop(self));
         swept.report(registry, id, &mut panics);
-        if queued_at <= now {
-            Next::Again(queued_at)
-        } else {
-            Next::Done
-        }
+        if is_due { Next::Again } else { Next::Done }
     }
 }
 
@@ -548,12 +555,13 @@ impl<T> RegistryState<T> {
                     Ok(Some(locked)) if is_handed_over => locked.remove_if_due(now, swept),
                     Ok(Some(locked)) => {
                         let mut next = locked.sweep(entry, now, removals, swept);
-                        if let Next::Again(time) = next {
-                            // If the job is locked, its new entry is in the queue.
-                            let locked = self.job(FencedId::of_slot(entry.slot)).try_lock();
-                            next = locked.ok().flatten().map_or(Next::Done, |locked| {
-                                locked.sweep(Entry { time, ..entry }, now, removals, swept)
-                            });
+                        if next == Next::Again {
+                            match self.job(FencedId::of_slot(entry.slot)).try_lock() {
+                                Ok(Some(locked)) => {
+                                    next = locked.sweep(entry, now, removals, swept);
+                                }
+                                Ok(None) | Err(WouldDeadlock) => taken.busy.push(entry),
+                            }
                         }
                         if next == Next::HandOver {
                             handed_over.due.push(entry);

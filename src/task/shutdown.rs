@@ -194,30 +194,31 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// If the future is dropped, the shutdown goes on, and its report is lost.
     ///
     /// ```
-    /// use job_registry::{JobRegistry, Phases};
+    /// use job_registry::{JobRegistry, Phases, Status};
     /// use std::time::Duration;
     ///
-    /// # let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
-    /// # runtime.block_on(async {
     /// let jobs = JobRegistry::new();
-    /// let polite = jobs.spawn("deck", async |job| {
-    ///     job.stop_requested().await;
-    ///     Err("stopped after page 3".into())
-    /// })?;
-    /// let deaf = jobs.spawn("deck", async |_job| std::future::pending().await)?;
+    /// let job = jobs.register("deck")?;
+    /// let id = job.id();
+    /// let worker = std::thread::spawn(move || {
+    ///     job.run(|job| {
+    ///         while !job.is_stop_requested() {
+    ///             std::thread::sleep(Duration::from_millis(1));
+    ///         }
+    ///         Err("stopped after page 3".into())
+    ///     })
+    /// });
     /// let phases = Phases {
     ///     finish: Duration::from_millis(5),
-    ///     stop: Duration::from_millis(50),
-    ///     cancel: Duration::from_secs(5),
+    ///     stop: Duration::from_secs(5),
+    ///     cancel: Duration::from_secs(1),
     /// };
-    /// let report = jobs.shutdown(phases).await;
+    /// let report = pollster::block_on(jobs.shutdown(phases));
     /// assert!(report.is_clean());
     /// assert!(jobs.register("another").is_err());
-    /// assert!(jobs.snapshot(polite)?.status().is_ended());
-    /// assert!(jobs.snapshot(deaf)?.status().is_ended());
+    /// assert_eq!(jobs.snapshot(id)?.status(), Status::Cancelled);
+    /// worker.join().unwrap()?;
     /// # Ok::<(), job_registry::Error>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use = "the report comes by the future"]
     pub fn shutdown(&self, phases: Phases) -> impl Future<Output = Shutdown> + Send + use<T> {
