@@ -309,4 +309,20 @@ mod tests {
         }
         assert_eq!(jobs.state.due.census().0.len(), 1);
     }
+
+    /// P6: a handed-over removal that a sweep with an earlier reading finds too early is queued again.
+    #[test]
+    fn removal_that_a_sweep_finds_too_early_is_not_lost() {
+        let clock = crate::ManualClock::new();
+        let builder = crate::JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.retention(Duration::from_millis(1001)).build();
+        let id = jobs.register(()).unwrap().detach();
+        jobs.cancel(id).unwrap();
+        clock.advance(Duration::from_millis(1001));
+        // The entry is coarse, and therefore a millisecond early.
+        assert_eq!(jobs.state.due.census().0[0].time, 1000);
+        let _ = jobs.state.sweep_limits(1001);
+        assert_eq!(jobs.state.sweep_at(1000).removed, 0);
+        assert_eq!(jobs.sweep().removed, 1);
+    }
 }

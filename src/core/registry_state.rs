@@ -10,7 +10,7 @@ use crate::slots::slot::Slot;
 use crate::slots::table::Table;
 use crate::sync::cache_padded::CachePadded;
 use crate::sync::deferred::{Deferred, defer};
-use crate::sync::panics::Panics;
+use crate::sync::panics::{Panics, contain};
 use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::types::clock::{NEVER, Timeline, millis};
 use crate::types::cursor::{Cursor, Page};
@@ -211,7 +211,8 @@ impl<T> RegistryState<T> {
             .then(|| self.job(id).schedule(&mut info, millis(now)))
             .flatten();
         drop(info);
-        drop((duty, sooner.then(|| self.due.wake_reapers())));
+        // A panic of a waker must not take the job from its owner.
+        contain(|| drop((duty, sooner.then(|| self.due.wake_reapers()))));
         Ok(id)
     }
 

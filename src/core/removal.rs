@@ -160,17 +160,25 @@ enum Next {
 
 /// What a sweep does with the jobs whose removal is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Removals {
+enum Mode {
     CarryOut,
     /// They go to the queue of the jobs that another thread removes, so that a hook that hangs
     /// delays nothing else.
     HandOver,
 }
 
-/// The removals that have been handed over and are carried out now, each with the instant at which
-/// it began. There is one, unless a sweep helps the reaper.
+/// What is known of the removals that have been handed over.
 #[derive(Debug, Default)]
-pub(crate) struct Removing(Mutex<Vec<(JobId, Instant)>>);
+pub(crate) struct Removing(Mutex<Removals>);
+
+#[derive(Debug, Default)]
+struct Removals {
+    /// Those that are carried out now, each with the instant at which it began. There is one, unless
+    /// a sweep helps the reaper.
+    under_way: Vec<(JobId, Instant)>,
+    /// Number of threads that take them from the queue.
+    takers: usize,
+}
 
 /// Marks a removal as under way until it is dropped.
 struct UnderWay<'a> {
@@ -178,22 +186,42 @@ struct UnderWay<'a> {
     id: JobId,
 }
 
+/// Counts a thread as taking removals until it is dropped.
+struct Taking<'a>(&'a Removing);
+
 impl Removing {
     fn enter(&self, id: JobId) -> UnderWay<'_> {
-        self.0.lock().push((id, Instant::now()));
+        self.0.lock().under_way.push((id, Instant::now()));
         UnderWay { removing: self, id }
+    }
+
+    fn take(&self) -> Taking<'_> {
+        self.0.lock().takers += 1;
+        Taking(self)
     }
 
     /// Returns the removal that has been under way for the longest time, and that time.
     pub(crate) fn under_way(&self) -> Option<(JobId, Duration)> {
-        let first = self.0.lock().first().copied();
+        let first = self.0.lock().under_way.first().copied();
         first.map(|(id, began)| (id, began.elapsed()))
+    }
+
+    /// Returns whether a thread takes removals from the queue.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.lock().takers > 0
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.removing.0.lock().retain(|(id, _)| *id != self.id);
+        let mut removals = self.removing.0.lock();
+        removals.under_way.retain(|(id, _)| *id != self.id);
+    }
+}
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().takers -= 1;
     }
 }
 
@@ -340,24 +368,27 @@ impl<'a, T> LockedJob<'a, T> {
         });
     }
 
-    /// Removes the job if it has ended and is due. Its entry has been handed over, and counts for
-    /// nothing else.
+    /// Removes the job if it has ended and is due. Its entry has been handed over, and is no longer
+    /// in the due queue: a job that is not due is queued again.
     fn remove_if_due(mut self, now: u64, swept: &mut Swept) {
         let word = self.word();
-        let is_due = self.info().due(word.status()) <= now;
-        if is_due && word.status().is_some_and(Status::is_ended) {
-            self.id.generation = word.generation();
-            // ORDERING: Relaxed. As in `sweep`.
-            self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
-            let _removing = self.registry.removing.enter(self.id.id());
-            self.remove_into(now, swept);
+        let mut info = self.info();
+        if info.due(word.status()) > now || !word.status().is_some_and(Status::is_ended) {
+            drop(self.job_ref().schedule(&mut info, now));
+            return;
         }
+        drop(info);
+        self.id.generation = word.generation();
+        // ORDERING: Relaxed. As in `sweep`.
+        self.id.nonce = self.slot.nonce.load(Ordering::Relaxed);
+        let _removing = self.registry.removing.enter(self.id.id());
+        self.remove_into(now, swept);
     }
 
     /// Carries out what is due for the job, and queues it again for what is not. An ended job is
     /// removed. A live one fails at its deadline, and is cancelled when the grace of its stop is
     /// over.
-    fn sweep(mut self, entry: Entry, now: u64, removals: Removals, swept: &mut Swept) -> Next {
+    fn sweep(mut self, entry: Entry, now: u64, mode: Mode, swept: &mut Swept) -> Next {
         let mut info = self.info();
         if info.queued_at != entry.time {
             return Next::Done;
@@ -369,7 +400,7 @@ impl<'a, T> LockedJob<'a, T> {
             return Next::Done;
         }
         let is_ended = word.status().is_some_and(Status::is_ended);
-        if is_ended && removals == Removals::HandOver {
+        if is_ended && mode == Mode::HandOver {
             return Next::HandOver;
         }
         let (stop_by, deadline) = (info.stop_by(), info.options().deadline_or_zero());
@@ -439,7 +470,7 @@ impl<T> RegistryState<T> {
     pub(crate) fn sweep_limits(&self, now: u64) -> Swept {
         let mut swept = Swept::default();
         let queue = &self.due;
-        self.sweep_queue(queue, Limits::NONE, now, Removals::HandOver, &mut swept);
+        self.sweep_queue(queue, Limits::NONE, now, Mode::HandOver, &mut swept);
         self.emit_swept(&swept, None);
         swept
     }
@@ -449,7 +480,8 @@ impl<T> RegistryState<T> {
         let began = ON.then(|| self.timeline.elapsed());
         let mut swept = Swept::default();
         let queue = &self.handed_over;
-        self.sweep_queue(queue, Limits::NONE, now, Removals::CarryOut, &mut swept);
+        let _taking = self.removing.take();
+        self.sweep_queue(queue, Limits::NONE, now, Mode::CarryOut, &mut swept);
         self.emit_swept(&swept, began);
         swept
     }
@@ -499,7 +531,7 @@ impl<T> RegistryState<T> {
         let began = ON.then(|| self.timeline.elapsed());
         let mut swept = Swept::default();
         for queue in [&*self.handed_over, &*self.due] {
-            self.sweep_queue(queue, limits, now, Removals::CarryOut, &mut swept);
+            self.sweep_queue(queue, limits, now, Mode::CarryOut, &mut swept);
         }
         self.emit_swept(&swept, began);
         swept
@@ -512,7 +544,7 @@ impl<T> RegistryState<T> {
         queue: &DueQueue,
         limits: Limits,
         now: u64,
-        removals: Removals,
+        mode: Mode,
         swept: &mut Swept,
     ) {
         let Some(_sweeping) = Sweeping::enter(std::ptr::from_ref(self).addr()) else {
@@ -554,11 +586,11 @@ impl<T> RegistryState<T> {
                 match self.job(FencedId::of_slot(entry.slot)).try_lock() {
                     Ok(Some(locked)) if is_handed_over => locked.remove_if_due(now, swept),
                     Ok(Some(locked)) => {
-                        let mut next = locked.sweep(entry, now, removals, swept);
+                        let mut next = locked.sweep(entry, now, mode, swept);
                         if next == Next::Again {
                             match self.job(FencedId::of_slot(entry.slot)).try_lock() {
                                 Ok(Some(locked)) => {
-                                    next = locked.sweep(entry, now, removals, swept);
+                                    next = locked.sweep(entry, now, mode, swept);
                                 }
                                 Ok(None) | Err(WouldDeadlock) => taken.busy.push(entry),
                             }

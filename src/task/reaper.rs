@@ -173,11 +173,13 @@ impl<T: Send + 'static> Duties<T> {
                     if is_new {
                         contain(|| emit(|| Event::RemovalHangs { id, since }));
                     }
-                    Duration::MAX
+                    // Another one may hang after it.
+                    HANGS
                 }
                 Some((_, since)) => HANGS.saturating_sub(since),
                 // A removal may be about to begin.
                 None if registry.handed_over.is_due(NEVER - 1) => HANGS,
+                None if registry.removing.is_busy() => HANGS,
                 None => Duration::MAX,
             });
             if !self.sleep(registry, sleep) {

@@ -207,6 +207,7 @@ fn hung_hook_delays_removals_only() {
         // Another thread may carry out what waits.
         jobs.sweep();
         assert_eq!(ended.snapshot(), Err(LookupError::Gone));
+        assert_eq!(reaper.hangs().map(|(id, _)| id), Some(hangs.id()));
         go_on.send(()).unwrap();
         until(|| reaper.hangs().is_none());
         let last = jobs.register("last").unwrap();
