@@ -71,3 +71,30 @@ fn retry_ends_the_heartbeat_of_the_old_attempt() {
         next.snapshot().unwrap().last_heartbeat().as_millis()
     });
 }
+
+/// Adds a heartbeat of 10 ms when the runtime's task finds that the only job has ended, and ends.
+/// Returns the time since the last heartbeat 16 ms later.
+#[test]
+fn heartbeat_that_begins_while_the_task_ends_is_kept() {
+    let claim = claim!(heartbeat_that_begins_while_the_task_ends_is_kept, [P8], []);
+    check_timed(&claim, &[6], &[], || {
+        let jobs = registry::<()>(|builder| builder);
+        let runtime = Runtime::new(1);
+        let (ended, old) = with_heartbeat(&jobs, &runtime, ms(10));
+        ended.cancel().unwrap();
+        let adds = at(10, move || {
+            let (job, heartbeat) = with_heartbeat(&jobs, &runtime, ms(10));
+            (jobs, runtime, job, heartbeat)
+        });
+        let (jobs, runtime, job, heartbeat) = adds.join().unwrap();
+        let checks = at(16, move || {
+            let seen = job.snapshot().unwrap();
+            drop(runtime);
+            let silence = jobs.now().saturating_sub(seen.last_heartbeat());
+            (job, silence.as_millis())
+        });
+        let (_job, silence) = checks.join().unwrap();
+        drop((heartbeat, old));
+        silence
+    });
+}

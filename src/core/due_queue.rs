@@ -158,6 +158,20 @@ impl DueQueue {
         queue.stored_earliest
     }
 
+    /// Forgets a waker of `sleep_until`, whose reaper is awake. Otherwise the entries that it returns
+    /// to the queue, because their jobs are locked, would wake it again at once.
+    pub(crate) fn awake(&self, waker: &Waker) {
+        let mut queue = self.queue.lock();
+        let own = queue
+            .sleepers
+            .iter()
+            .position(|known| known.will_wake(waker));
+        let own = own.map(|at| queue.sleepers.swap_remove(at));
+        // Dropping a waker is user code.
+        drop(queue);
+        drop(own);
+    }
+
     /// Returns the duty to wake all reapers.
     pub(crate) fn wake_reapers(&self) -> WakeReapers {
         WakeReapers(take(&mut self.queue.lock().sleepers))
@@ -323,6 +337,21 @@ mod tests {
         assert_eq!(jobs.state.due.census().0[0].time, 1000);
         let _ = jobs.state.sweep_limits(1001);
         assert_eq!(jobs.state.sweep_at(1000).removed, 0);
+        assert_eq!(jobs.sweep().removed, 1);
+    }
+
+    /// P5: a removal that is put off after it has been handed over is not carried out.
+    #[test]
+    fn removal_that_is_put_off_after_it_was_handed_over_waits() {
+        let clock = crate::ManualClock::new();
+        let builder = crate::JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.retention(Duration::ZERO).build();
+        let id = jobs.register(()).unwrap().detach();
+        jobs.cancel(id).unwrap();
+        let _ = jobs.state.sweep_limits(0);
+        jobs.remove_after(id, Duration::from_secs(60)).unwrap();
+        assert_eq!(jobs.state.remove_handed_over(0).removed, 0);
+        clock.advance(Duration::from_secs(60));
         assert_eq!(jobs.sweep().removed, 1);
     }
 }

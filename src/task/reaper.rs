@@ -192,6 +192,7 @@ impl<T: Send + 'static> Duties<T> {
     fn remove(self) {
         let waker = unpark_waker();
         while let Some(registry) = self.registry.upgrade() {
+            registry.handed_over.awake(&waker);
             contain(|| registry.remove_handed_over(registry.now()));
             let next = registry.handed_over.sleep_until(&waker);
             // What is left is locked.
@@ -258,6 +259,7 @@ fn due<T>(
     waker: &Waker,
     sweep: impl FnOnce(u64) -> Swept,
 ) -> Duration {
+    registry.due.awake(waker);
     let Some(now) = contain(|| registry.now()) else {
         return BUSY;
     };

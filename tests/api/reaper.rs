@@ -285,3 +285,54 @@ fn sweep_handles_what_was_due_when_it_began() {
         *slot.lock().unwrap() = None;
     });
 }
+
+/// A clock that counts its readings.
+struct Counted(Arc<AtomicUsize>, std::time::Instant);
+
+impl job_registry::Clock for Counted {
+    fn now(&self) -> Duration {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        self.1.elapsed()
+    }
+}
+
+/// P7: a reaper does not spin while a due job is locked.
+#[test]
+fn locked_job_is_not_tried_all_the_time() {
+    in_time(|| {
+        let readings = Arc::new(AtomicUsize::new(0));
+        let clock = Counted(readings.clone(), std::time::Instant::now());
+        let jobs = JobRegistry::builder()
+            .clock(clock)
+            .retention(Duration::ZERO)
+            .build();
+        let locked = jobs.register(()).unwrap().detach();
+        jobs.cancel(locked).unwrap();
+        thread::sleep(Duration::from_millis(2));
+        jobs.read(locked, |_| {
+            let reaper = jobs.spawn_reaper().unwrap();
+            thread::sleep(Duration::from_millis(200));
+            reaper.stop();
+        })
+        .unwrap();
+        // It looks every 10 ms, and reads the clock a few times.
+        let seen = readings.load(Ordering::SeqCst);
+        assert!(seen < 2_000, "{seen} readings");
+    });
+}
+
+/// P6 and P13: one sweep ends an overdue job and removes it, if its removal is due at the same time.
+#[test]
+fn expired_job_without_retention_is_removed_at_once() {
+    let clock = ManualClock::new();
+    let jobs = JobRegistry::builder()
+        .clock(clock.clone())
+        .retention(Duration::ZERO)
+        .build();
+    let options = Options::new().deadline(5 * SECOND);
+    let _ = jobs.register_with((), options).unwrap().detach();
+    clock.advance(5 * SECOND);
+    let swept = jobs.sweep();
+    assert_eq!((swept.expired, swept.removed), (1, 1));
+    assert!(jobs.is_empty());
+}

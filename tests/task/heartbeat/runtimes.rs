@@ -107,3 +107,21 @@ fn heartbeat_needs_a_timer() {
     assert!(text.unwrap().contains("timers are disabled"));
     assert_eq!(job.snapshot(), before);
 }
+
+/// P8: a guard that is dropped in the context of another runtime stops its own timer.
+#[test]
+fn heartbeat_stops_wherever_its_guard_is_dropped() {
+    let jobs = JobRegistry::new();
+    let (theirs, mine) = (running(&jobs), running(&jobs));
+    let (their_runtime, my_runtime) = (runtime(), runtime());
+    let heartbeat = their_runtime.block_on(async { theirs.heartbeat_every(OFTEN) });
+    let _mine = my_runtime.block_on(async { mine.heartbeat_every(OFTEN) });
+    assert!(beats_in(&their_runtime, &theirs));
+    my_runtime.block_on(async { drop(heartbeat) });
+    // A beat may be under way.
+    their_runtime.block_on(async { tokio::time::sleep(5 * OFTEN).await });
+    let last = theirs.snapshot().unwrap().last_heartbeat();
+    their_runtime.block_on(async { tokio::time::sleep(10 * OFTEN).await });
+    assert_eq!(theirs.snapshot().unwrap().last_heartbeat(), last);
+    assert!(beats_in(&my_runtime, &mine));
+}

@@ -452,3 +452,97 @@ async fn idle_waits_for_jobs_and_work() {
     in_time(idle).await.unwrap();
     assert_eq!(jobs.counts().live(), 0);
 }
+
+/// P6: work counts from the spawn on, even if nothing has polled it, and until it is dropped.
+#[test]
+fn work_that_has_not_begun_counts() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let jobs = JobRegistry::new();
+    let id = {
+        let _in_runtime = runtime.enter();
+        jobs.spawn((), async |_| Ok(())).unwrap()
+    };
+    let report = pollster::block_on(jobs.shutdown(cancel(Duration::ZERO)));
+    assert_eq!((report.cancelled, &report.working), (1, &vec![id]));
+    drop(runtime);
+    let report = pollster::block_on(jobs.shutdown(CANCEL));
+    assert!(report.is_clean(), "{report}");
+}
+
+/// P9: everybody who waits until nothing runs is woken.
+#[test]
+fn every_waiter_learns_that_the_registry_is_idle() {
+    crate::watchdog::in_time(|| {
+        let jobs = JobRegistry::new();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let job = jobs.register(()).unwrap();
+        let worker = thread::spawn(move || job.run(|_| Ok(may_go_on.recv()?)));
+        while jobs.counts().running == 0 {
+            thread::yield_now();
+        }
+        let id = jobs.iter().next().unwrap().id();
+        jobs.cancel(id).unwrap();
+        let waiters = [(); 3].map(|()| {
+            let jobs = jobs.clone();
+            thread::spawn(move || pollster::block_on(jobs.idle()))
+        });
+        thread::sleep(SHORT);
+        go_on.send(()).unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap();
+        }
+        assert!(worker.join().unwrap().is_err());
+    });
+}
+
+/// P12: a job that was asked to stop before keeps the reason of that stop.
+#[test]
+fn shutdown_keeps_the_reason_of_an_earlier_stop() {
+    let jobs = JobRegistry::new();
+    let job = jobs.register(()).unwrap();
+    job.start().unwrap();
+    job.request_stop("moved").unwrap();
+    let report = pollster::block_on(jobs.shutdown(cancel(LONG)));
+    assert_eq!(report.cancelled, 1);
+    let reason = jobs.details(job.id()).unwrap().reason;
+    assert_eq!(reason.as_deref(), Some("moved"));
+}
+
+/// P9: the waker of the last poll is woken, and not that of the first.
+#[test]
+fn shutdown_wakes_the_task_that_polled_last() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    struct Counts(AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    crate::watchdog::in_time(|| {
+        let jobs = JobRegistry::new();
+        let job = jobs.register(()).unwrap();
+        let mut shutdown = std::pin::pin!(jobs.shutdown(Phases {
+            finish: LONG,
+            ..CANCEL
+        }));
+        let wakes = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
+        for wakes in &wakes {
+            let waker = Waker::from(wakes.clone());
+            let polled = shutdown.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        job.cancel().unwrap();
+        while wakes[1].0.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(wakes[0].0.load(Ordering::SeqCst), 0);
+        assert!(pollster::block_on(shutdown).is_clean());
+    });
+}
