@@ -532,17 +532,17 @@ fn shutdown_wakes_the_task_that_polled_last() {
             finish: LONG,
             ..CANCEL
         }));
-        let wakes = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
-        for wakes in &wakes {
-            let waker = Waker::from(wakes.clone());
+        let tasks = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
+        for task in &tasks {
+            let waker = Waker::from(task.clone());
             let polled = shutdown.as_mut().poll(&mut Context::from_waker(&waker));
             assert!(polled.is_pending());
         }
         job.cancel().unwrap();
-        while wakes[1].0.load(Ordering::SeqCst) == 0 {
+        while tasks[1].0.load(Ordering::SeqCst) == 0 {
             thread::yield_now();
         }
-        assert_eq!(wakes[0].0.load(Ordering::SeqCst), 0);
+        assert_eq!(tasks[0].0.load(Ordering::SeqCst), 0);
         assert!(pollster::block_on(shutdown).is_clean());
     });
 }
