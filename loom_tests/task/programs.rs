@@ -61,7 +61,7 @@ fn acts(seed: u64) -> Vec<Act> {
     (0..5).map(act).collect()
 }
 
-/// What a thread has from its acts.
+/// The state of a thread between its acts.
 struct Actor {
     jobs: JobRegistry<u64>,
     last: Option<JobId>,

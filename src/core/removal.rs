@@ -148,7 +148,7 @@ impl Drop for TakenEntries<'_> {
     }
 }
 
-/// What a sweep still has to do for a job.
+/// The next step of a sweep for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Done,
@@ -158,7 +158,7 @@ enum Next {
     HandOver,
 }
 
-/// What a sweep does with the jobs whose removal is due.
+/// The treatment of jobs whose removal is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     CarryOut,

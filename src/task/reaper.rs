@@ -136,7 +136,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 }
 
-/// What the threads of one reaper share.
+/// The part that both threads of a reaper have.
 struct Duties<T> {
     registry: Weak<RegistryState<T>>,
     stopped: Arc<AtomicUsize>,

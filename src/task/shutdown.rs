@@ -395,7 +395,7 @@ struct Asked {
     /// Number of jobs that have done what was asked.
     count: usize,
     is_finished: bool,
-    /// Who waits until the thread has finished.
+    /// The waker of the thread that waits for the end.
     waker: Option<Waker>,
 }
 
@@ -422,7 +422,7 @@ impl Asking {
     }
 }
 
-/// What a phase asks of the live jobs.
+/// The request of a phase to the live jobs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
     Stop,

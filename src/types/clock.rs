@@ -166,7 +166,7 @@ pub(crate) struct Timeline {
     pace: Pace,
 }
 
-/// What is known of a clock's pace.
+/// The known pace of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
     /// It runs with the time for which a thread sleeps.

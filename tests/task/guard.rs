@@ -27,7 +27,7 @@ async fn spawned_jobs_wait_for_a_guard_on_their_thread() {
     }
 }
 
-/// The same for errors and panics of the work, whose text is kept.
+/// P2 and P11: errors and panics of the work wait as well, and their texts are kept.
 #[tokio::test]
 async fn failures_wait_for_a_guard_on_their_thread() {
     let jobs = JobRegistry::new();

@@ -184,7 +184,7 @@ where
     Handle::current().spawn_blocking(f)
 }
 
-/// What a task shares with its handle and its runtime.
+/// The part of a task that its handle and its runtime share.
 struct Control {
     /// One once the task has been aborted. It is loaded before every poll.
     aborted: Signal,
