@@ -243,6 +243,16 @@ impl<T: Send + 'static> Keys<T> {
         }))
     }
 
+    /// Returns the registry in which the keys' jobs are.
+    ///
+    /// # Locking
+    ///
+    /// None.
+    #[must_use]
+    pub fn registry(&self) -> &JobRegistry<T> {
+        &self.0.jobs
+    }
+
     /// Registers a pending job, as [`JobRegistry::register`] does, unless the key leads to a job
     /// whose [`KeyLife`] goes on. The payload comes back if it is not registered.
     ///

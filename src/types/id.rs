@@ -74,15 +74,23 @@ impl fmt::Display for ShortId {
     }
 }
 
+/// Number of texts of ten digits, which fits 64 bits. A division of 128 bits is a call, and is done
+/// once for each ten digits.
+const TEN_DIGITS: u128 = 62_u128.pow(10);
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = u128::from(self.nonce) << 64
             | u128::from(self.generation) << 32
             | u128::from(self.slot);
         let mut text = [0; LENGTH];
-        for digit in text.iter_mut().rev() {
-            *digit = DIGITS[(rest % 62) as usize];
-            rest /= 62;
+        for digits in text.rchunks_mut(10) {
+            let mut ten = u64::try_from(rest % TEN_DIGITS).expect("62^10 is less than 2^64");
+            rest /= TEN_DIGITS;
+            for digit in digits.iter_mut().rev() {
+                *digit = DIGITS[(ten % 62) as usize];
+                ten /= 62;
+            }
         }
         f.pad(std::str::from_utf8(&text).expect("digits are ASCII"))
     }
@@ -106,16 +114,22 @@ impl FromStr for JobId {
         if text.len() != LENGTH {
             return Err(ParseIdError(()));
         }
-        let value = text.bytes().try_fold(0u128, |value, byte| {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'A'..=b'Z' => byte - b'A' + 10,
-                b'a'..=b'z' => byte - b'a' + 36,
-                _ => return None,
-            };
-            value.checked_mul(62)?.checked_add(digit.into())
-        });
-        let value = value.ok_or(ParseIdError(()))?;
+        let mut value = 0_u128;
+        for digits in text.as_bytes().rchunks(10).rev() {
+            let ten = digits.iter().try_fold(0_u64, |ten, byte| {
+                let digit = match byte {
+                    b'0'..=b'9' => byte - b'0',
+                    b'A'..=b'Z' => byte - b'A' + 10,
+                    b'a'..=b'z' => byte - b'a' + 36,
+                    _ => return None,
+                };
+                Some(ten * 62 + u64::from(digit))
+            });
+            let ten = ten.ok_or(ParseIdError(()))?;
+            let larger = value.checked_mul(TEN_DIGITS);
+            let larger = larger.and_then(|value| value.checked_add(ten.into()));
+            value = larger.ok_or(ParseIdError(()))?;
+        }
         // Each cast keeps its own part of the 128 bits.
         #[allow(clippy::cast_possible_truncation)]
         let id = Self {

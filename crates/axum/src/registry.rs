@@ -1,0 +1,175 @@
+//! [`Registry`]: what the routes need of a registry of jobs.
+
+use crate::problem::Problem;
+use futures_util::Stream;
+use job_registry::{
+    Counts, Cursor, Details, Error, Job, JobId, JobRegistry, Page, Record, Snapshot, StepError,
+    Watch,
+};
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+/// A registry of jobs, as far as [`JobRoutes`](crate::JobRoutes) need one.
+///
+/// [`JobRegistry`] implements it for one process. The methods are asynchronous, so that a registry
+/// on a server can implement it too. Each method has the guarantee of the method of the same name
+/// of [`JobRegistry`].
+///
+/// # Cancel safety
+///
+/// The routes drop a future of this trait when its client disconnects. A call that changes a job
+/// then has taken effect or not.
+pub trait Registry: Clone + Send + Sync + 'static {
+    /// The jobs' payload.
+    type Payload;
+    /// Owner of an attempt, which a retry returns.
+    type Job: Send;
+    /// The snapshots of one job: the present one first, then the latest after each change, and the
+    /// end of the attempt as the last one.
+    type Watch: Stream<Item = Snapshot> + Send + Unpin + 'static;
+    /// A refusal.
+    type Error: Into<Problem> + Send;
+
+    /// Returns a job's vital state.
+    fn snapshot(&self, id: JobId) -> impl Future<Output = Result<Snapshot, Self::Error>> + Send;
+
+    /// Returns all of a job but its payload. Waits for no user code.
+    fn details(&self, id: JobId) -> impl Future<Output = Result<Details, Self::Error>> + Send;
+
+    /// Calls `f` with all of a job.
+    fn read<R: Send + 'static>(
+        &self,
+        id: JobId,
+        f: impl FnOnce(Record<&Self::Payload>) -> R + Send,
+    ) -> impl Future<Output = Result<R, Self::Error>> + Send;
+
+    /// Follows a job.
+    fn watch(&self, id: JobId) -> impl Future<Output = Result<Self::Watch, Self::Error>> + Send;
+
+    /// Returns up to `n` jobs from a cursor on.
+    fn page(
+        &self,
+        cursor: Cursor,
+        n: usize,
+    ) -> impl Future<Output = Result<Page, Self::Error>> + Send;
+
+    /// Returns the number of jobs of each status.
+    fn counts(&self) -> impl Future<Output = Result<Counts, Self::Error>> + Send;
+
+    /// Asks a job to stop, and cancels a job that has been asked before.
+    fn stop(&self, id: JobId, reason: &str)
+    -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Cancels a job.
+    fn cancel(
+        &self,
+        id: JobId,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Begins the next attempt of a failed or cancelled job, and returns its owner.
+    fn retry(&self, id: JobId) -> impl Future<Output = Result<Self::Job, Self::Error>> + Send;
+
+    /// Returns the registry's time, and the wall-clock time that it stands for.
+    fn clock(&self) -> WallClock;
+}
+
+/// A registry's present time, by which its times are converted into wall-clock times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallClock {
+    now: Duration,
+    at: SystemTime,
+}
+
+impl WallClock {
+    /// Returns a clock on which `now` of the registry's time is `at`.
+    #[must_use]
+    pub fn new(now: Duration, at: SystemTime) -> Self {
+        Self { now, at }
+    }
+
+    /// Returns the wall-clock time of the registry's present.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.system_time(self.now)
+    }
+
+    /// Converts a time of the registry into wall-clock time. A time that does not fit is replaced by
+    /// the nearest one of the years 1970 to 9999.
+    ///
+    /// ```
+    /// use job_registry_axum::WallClock;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// let clock = WallClock::new(Duration::from_secs(9), SystemTime::UNIX_EPOCH);
+    /// let later = clock.system_time(Duration::from_secs(12));
+    /// assert_eq!(later, SystemTime::UNIX_EPOCH + Duration::from_secs(3));
+    /// assert_eq!(clock.system_time(Duration::ZERO), SystemTime::UNIX_EPOCH);
+    /// ```
+    #[must_use]
+    pub fn system_time(&self, time: Duration) -> SystemTime {
+        /// The last millisecond of the year 9999.
+        const LATEST: Duration = Duration::from_millis(253_402_300_799_999);
+        let latest = SystemTime::UNIX_EPOCH + LATEST;
+        let later = time.saturating_sub(self.now);
+        let earlier = self.now.saturating_sub(time);
+        let time = self.at.checked_add(later).unwrap_or(latest);
+        let time = time.checked_sub(earlier).unwrap_or(SystemTime::UNIX_EPOCH);
+        time.clamp(SystemTime::UNIX_EPOCH, latest)
+    }
+}
+
+impl<T: Send + Sync + 'static> Registry for JobRegistry<T> {
+    type Payload = T;
+    type Job = Job<T>;
+    type Watch = Watch<T>;
+    type Error = Error;
+
+    async fn snapshot(&self, id: JobId) -> Result<Snapshot, Error> {
+        Ok(self.snapshot(id)?)
+    }
+
+    async fn details(&self, id: JobId) -> Result<Details, Error> {
+        Ok(self.details(id)?)
+    }
+
+    async fn read<R: Send + 'static>(
+        &self,
+        id: JobId,
+        f: impl FnOnce(Record<&T>) -> R + Send,
+    ) -> Result<R, Error> {
+        Ok(self.read(id, f)?)
+    }
+
+    async fn watch(&self, id: JobId) -> Result<Watch<T>, Error> {
+        Ok(self.watch(id)?)
+    }
+
+    async fn page(&self, cursor: Cursor, n: usize) -> Result<Page, Error> {
+        Ok(self.page(cursor, n))
+    }
+
+    async fn counts(&self) -> Result<Counts, Error> {
+        Ok(self.counts())
+    }
+
+    async fn stop(&self, id: JobId, reason: &str) -> Result<(), Error> {
+        match self.request_stop(id, reason) {
+            Err(StepError::Stopping) => Ok(self.cancel_because(id, reason)?),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    async fn cancel(&self, id: JobId, reason: &str) -> Result<(), Error> {
+        Ok(self.cancel_because(id, reason)?)
+    }
+
+    async fn retry(&self, id: JobId) -> Result<Job<T>, Error> {
+        Ok(self.retry(id)?)
+    }
+
+    fn clock(&self) -> WallClock {
+        let now = self.now();
+        WallClock::new(now, self.system_time(now))
+    }
+}

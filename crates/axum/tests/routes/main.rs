@@ -1,0 +1,15 @@
+//! The routes, called without a socket: golden texts of every form and every refusal, waiting,
+//! events, visibility, keys, and hostile requests.
+
+mod common;
+mod events;
+mod forms;
+mod hostile;
+mod keys;
+#[cfg(feature = "openapi")]
+mod openapi;
+mod reconnect;
+mod refusals;
+mod stopping;
+mod visibility;
+mod waiting;
