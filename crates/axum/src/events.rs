@@ -97,7 +97,7 @@ impl<R: Registry> Follower<R> {
         watch: R::Watch,
         sent: Option<Version>,
     ) -> Self {
-        let period = routes.keep_alive_interval();
+        let period = routes.keep_alive;
         let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let parts = routes.restricts().then(|| Box::new(parts));
@@ -147,16 +147,16 @@ impl<R: Registry> Follower<R> {
     }
 
     fn must_announce(&self) -> bool {
-        !self.announced && self.routes.announced().is_cancelled()
+        !self.announced && self.routes.announce.is_cancelled()
     }
 
     async fn wait(&mut self) -> Next {
         let routes = &self.routes;
         tokio::select! {
             biased;
-            () = routes.announced().cancelled(), if !self.announced => Next::Announcement,
+            () = routes.announce.cancelled(), if !self.announced => Next::Announcement,
             changed = self.watch.next() => changed.map_or(Next::End, Next::Change),
-            () = routes.streams_ended().cancelled() => Next::End,
+            () = routes.end_streams.cancelled() => Next::End,
             _ = self.ticks.tick() => Next::Tick,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::form::{
     Form, JobList, JobSummary, McpTask, McpTaskList, Operation, OperationError, OperationList,
-    OperationMetadata, PlainJob, StatusCounts,
+    OperationMetadata, PlainJob, StatusCounts, Time,
 };
 use crate::registry::Registry;
 use crate::routes::JobRoutes;
@@ -42,24 +42,24 @@ impl<R: Registry> JobRoutes<R> {
     /// ```
     #[must_use]
     pub fn openapi(&self, payload: Option<RefOr<Schema>>) -> OpenApi {
-        let (all, base) = (self.base(), self.base());
-        let (job, list) = match self.form_of() {
+        let base = &*self.base;
+        let (job, list) = match self.form {
             Form::Operation => (Operation::name(), OperationList::name()),
             Form::McpTask => (McpTask::name(), McpTaskList::name()),
             Form::Plain => (PlainJob::name(), JobList::name()),
         };
         let mut paths = Paths::new();
         let mut add = |path: String, item: PathItem| paths.paths.insert(path, item);
-        add(all.to_owned(), list_of(&list));
+        add(base.to_owned(), list_of(&list));
         add(format!("{base}/{{id}}"), one_job(&job));
         add(format!("{base}/{{id}}/events"), events());
-        if self.has_retry() {
+        if self.retry.is_some() {
             add(format!("{base}/{{id}}/retry"), retry(&job));
         }
         OpenApiBuilder::new()
             .info(InfoBuilder::new().title("Jobs").version("1").build())
             .paths(paths)
-            .components(Some(schemas(self.form_of(), payload)))
+            .components(Some(schemas(self.form, payload)))
             .build()
     }
 }
@@ -84,7 +84,7 @@ fn schemas(form: Form, payload: Option<RefOr<Schema>>) -> Components {
             found.extend([named::<OperationMetadata>(), named::<OperationError>()]);
         }
         Form::McpTask => {
-            found.extend([named::<Time>(), named::<McpTask>(), named::<McpTaskList>()])
+            found.extend([named::<Time>(), named::<McpTask>(), named::<McpTaskList>()]);
         }
     }
     if let Some(payload) = payload {

@@ -90,16 +90,16 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 /// ```
 pub struct JobRoutes<R: Registry> {
     registry: R,
-    base: Arc<str>,
-    form: Form,
+    pub(crate) base: Arc<str>,
+    pub(crate) form: Form,
     show: Option<Arc<Show<R::Payload>>>,
     visible: Option<Arc<Visible<R::Payload>>>,
-    retry: Option<Arc<Retry<R::Job>>>,
-    keep_alive: Duration,
+    pub(crate) retry: Option<Arc<Retry<R::Job>>>,
+    pub(crate) keep_alive: Duration,
     poll_interval: Duration,
     max_wait: Duration,
-    announce: CancellationToken,
-    end_streams: CancellationToken,
+    pub(crate) announce: CancellationToken,
+    pub(crate) end_streams: CancellationToken,
 }
 
 impl<R: Registry> Clone for JobRoutes<R> {
@@ -381,33 +381,9 @@ impl<R: Registry> JobRoutes<R> {
         }
     }
 
-    pub(crate) fn keep_alive_interval(&self) -> Duration {
-        self.keep_alive
-    }
-
-    pub(crate) fn announced(&self) -> &CancellationToken {
-        &self.announce
-    }
-
-    pub(crate) fn streams_ended(&self) -> &CancellationToken {
-        &self.end_streams
-    }
-
     /// Whether some jobs are not visible to everybody.
     pub(crate) fn restricts(&self) -> bool {
         self.visible.is_some()
-    }
-
-    pub(crate) fn base(&self) -> &str {
-        &self.base
-    }
-
-    pub(crate) fn form_of(&self) -> Form {
-        self.form
-    }
-
-    pub(crate) fn has_retry(&self) -> bool {
-        self.retry.is_some()
     }
 
     /// The job in its form, with its version; `Location` and `Retry-After` with a status of 202.

@@ -127,7 +127,9 @@ fn relative(word: &str, start: SystemTime) -> String {
     // The text of a time has milliseconds alone.
     let since = at.duration_since(start - Duration::from_millis(1)).unwrap();
     let after = &word[time.len()..];
-    format!("+{}s{after}", (since.as_millis() / 10) as f64 / 100.0)
+    // Hundredths of a second, because the start is rounded.
+    let since = Duration::from_millis(u64::try_from(since.as_millis() / 10 * 10).unwrap());
+    format!("+{}s{after}", since.as_secs_f64())
 }
 
 pub(crate) async fn bytes(response: Response<Body>) -> Vec<u8> {

@@ -34,7 +34,7 @@ async fn a_stream_is_the_states_of_a_job_to_its_end() {
         &|| job.start().unwrap(),
         &|| {
             job.report(Progress::of(1, 2), "slide 1 of 2\nof all")
-                .unwrap()
+                .unwrap();
         },
         &|| job.update(|payload| payload.push('!')).unwrap(),
         &|| job.complete().unwrap(),

@@ -1,5 +1,7 @@
 //! Golden texts of every form, in every status.
 
+#![allow(clippy::too_many_lines, reason = "golden texts are long")]
+
 use crate::common::Service;
 use axum::http::{HeaderMap, Method};
 use expect_test::{Expect, expect};

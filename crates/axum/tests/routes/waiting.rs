@@ -173,9 +173,12 @@ async fn a_request_that_waits_is_answered_at_the_shutdown() {
         let stop = token.clone();
         let service = Service::with(
             |builder| builder,
-            |routes| match announced {
-                true => routes.announce(token),
-                false => routes.end_streams(token),
+            |routes| {
+                if announced {
+                    routes.announce(token)
+                } else {
+                    routes.end_streams(token)
+                }
             },
         );
         let job = service.register("");
