@@ -65,7 +65,7 @@ impl<R: Registry> JobRoutes<R> {
 }
 
 fn schemas(form: Form, payload: Option<RefOr<Schema>>) -> Components {
-    let mut found = vec![(PROBLEM.to_owned(), problem())];
+    let mut found = vec![(PROBLEM.to_owned(), problem()), named::<Time>()];
     match form {
         Form::Plain => {
             found.push(named::<PlainJob>());
@@ -76,15 +76,11 @@ fn schemas(form: Form, payload: Option<RefOr<Schema>>) -> Components {
             ]);
         }
         Form::Operation => {
-            found.extend([
-                named::<Time>(),
-                named::<Operation>(),
-                named::<OperationList>(),
-            ]);
+            found.extend([named::<Operation>(), named::<OperationList>()]);
             found.extend([named::<OperationMetadata>(), named::<OperationError>()]);
         }
         Form::McpTask => {
-            found.extend([named::<Time>(), named::<McpTask>(), named::<McpTaskList>()]);
+            found.extend([named::<McpTask>(), named::<McpTaskList>()]);
         }
     }
     if let Some(payload) = payload {
