@@ -96,7 +96,9 @@ fuzz_target!(|input: (u8, &str, &[u8], &[u8])| {
         .uri(uri)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::IF_NONE_MATCH, value.clone())
-        .header("last-event-id", value)
+        .header("last-event-id", value.clone())
+        .header("idempotency-key", value.clone())
+        .header("prefer", value)
         .body(Body::from(body.to_vec()))
         .unwrap();
     let answer = service.routes.clone().oneshot(request);
@@ -104,15 +106,16 @@ fuzz_target!(|input: (u8, &str, &[u8], &[u8])| {
     let status = response.status();
     let is_full = status == StatusCode::SERVICE_UNAVAILABLE;
     assert!(!status.is_server_error() || is_full, "{response:?}");
-    let is_json = response
+    let is_problem = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    if status.is_client_error() && is_json {
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
+    assert!(is_problem || !status.is_client_error(), "{response:?}");
+    if is_problem {
         let body = to_bytes(response.into_body(), usize::MAX);
         let body = service.runtime.block_on(body).unwrap();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        for text in ["error", "what_to_do"] {
+        for text in ["type", "title", "detail"] {
             assert!(
                 body[text].as_str().is_some_and(|text| !text.is_empty()),
                 "{body}"

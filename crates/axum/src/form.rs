@@ -37,6 +37,13 @@ impl Time {
     }
 }
 
+impl From<SystemTime> for Time {
+    /// A time before 1970 or after 9999 becomes the nearest time of those years.
+    fn from(time: SystemTime) -> Self {
+        Self(WallClock::new(Duration::ZERO, time).now())
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The times of a `WallClock` are in the years that this can format.
@@ -300,7 +307,7 @@ pub(crate) struct Shape<'a> {
 
 impl Shape<'_> {
     pub(crate) fn at(&self, time: Duration) -> Time {
-        Time(self.clock.system_time(time))
+        self.clock.system_time(time).into()
     }
 
     /// Serializes a job.
@@ -349,7 +356,7 @@ impl Shape<'_> {
             jobs: page.jobs.iter().map(|seen| self.summary(seen)).collect(),
             next: page.next.map(|next| next.to_string()),
             counts: counts.map(Into::into),
-            now: Time(self.clock.now()),
+            now: self.clock.now().into(),
         }
     }
 

@@ -1,154 +1,177 @@
-//! The routes. A handler translates a request into one or two calls of the registry, and their
-//! answer into a response.
+//! The routes: those of `job-registry-axum`, and what the service adds to them.
 
 use crate::deck::Deck;
 use crate::download::Download;
-use crate::errors::ApiError;
-use crate::events::events;
+use crate::errors;
 use crate::jobs::Presentation;
 use crate::metrics::metrics;
 use crate::page;
-use crate::state::AppState;
-use crate::views::{Listing, View};
-use axum::extract::rejection::JsonRejection;
+use crate::state::{AppState, BASE};
+use crate::views::{About, Shown};
+use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use job_registry::{JobId, RegisterError};
+use job_registry::JobId;
+use job_registry_axum::{IdempotencyKey, Problem};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use utoipa::openapi::OpenApi;
+use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 
 /// The service's routes.
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(metrics))
-        .route("/api/presentations", get(list).post(submit))
-        .route("/api/presentations/{id}", get(show).delete(cancel))
-        .route("/api/presentations/{id}/events", get(events))
-        .route("/api/presentations/{id}/retry", post(retry))
+        .route("/api/openapi.json", get(openapi))
+        .route("/api/service", get(about))
+        .route(BASE, post(submit))
         .route("/api/presentations/{id}/file", get(animation))
         .route("/api/presentations/{id}/slides/{number}", get(picture))
-        .fallback(async || ApiError::unknown_path())
-        .method_not_allowed_fallback(async || ApiError::method())
+        .merge(state.routes.router())
+        .fallback(async || errors::unknown_path())
+        .method_not_allowed_fallback(async || errors::method())
         .layer(DefaultBodyLimit::max(state.config.body))
         .with_state(state)
 }
 
-/// The body of `POST /api/presentations`.
-#[derive(Debug, Deserialize)]
+/// The description of all routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Presentations",
+        description = "Renders Markdown decks to PNG and animated GIF."
+    ),
+    paths(about, submit, animation, picture),
+    components(schemas(Shown))
+)]
+struct Description;
+
+async fn openapi(State(state): State<AppState>) -> Json<OpenApi> {
+    let mut description = Description::openapi();
+    // The title is the service's own.
+    description.merge(state.routes.openapi(Some(Shown::schema())));
+    Json(description)
+}
+
+/// Describes the service.
+#[utoipa::path(get, path = "/api/service", responses((status = 200, body = About)))]
+async fn about(State(state): State<AppState>) -> Json<About> {
+    Json(About::of(&state))
+}
+
+/// A deck to be drawn.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Submission {
+    /// The presentation's title.
     title: String,
+    /// Markdown; slides are separated by lines `---`.
     deck: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Accepted {
-    id: String,
-    slides: usize,
-    location: String,
-}
-
+/// Submits a deck.
+#[utoipa::path(
+    post,
+    path = "/api/presentations",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeated submission with the same key gets the same presentation."),
+        ("Prefer" = Option<String>, Header, description = "`wait=n` waits up to n seconds for the end.")
+    ),
+    request_body = Submission,
+    responses(
+        (status = 200, description = "The presentation has ended.", body = ref("#/components/schemas/Job")),
+        (status = 202, description = "The presentation is drawn.", body = ref("#/components/schemas/Job"),
+            headers(("Location"), ("Retry-After"), ("ETag"))),
+        (status = 400, description = "The body is not JSON, or the key is not valid.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 413, description = "The deck is too large.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 415, description = "The body is not declared as JSON.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 422, description = "The deck cannot be drawn, or the key was used for another one.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 429, description = "The service is full.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 503, description = "The service is shutting down.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
+)]
 async fn submit(
     State(state): State<AppState>,
-    submission: Result<Json<Submission>, JsonRejection>,
-) -> Result<Response, ApiError> {
-    let Json(submission) = submission?;
-    let limits = state.config.deck;
-    let read = move || Deck::parse(&submission.title, &submission.deck, &limits);
-    let read = tokio::task::spawn_blocking(read).await;
-    let deck = read.map_err(|error| ApiError::internal("a deck cannot be read", &error))??;
-    let slides = deck.slides.len();
-    let config = &state.config;
-    state.accepts()?;
-    // There is no `await` from here on, so a disconnecting client cannot stop the handler between
-    // the two calls.
-    let job = state
-        .registry
-        .register(Presentation::new(deck))
-        .map_err(|error| match error {
-            RegisterError::Full(_) => ApiError::full(
-                config.capacity,
-                config.retention.min(Duration::from_secs(30)),
-            ),
-            _ => ApiError::closed(),
-        })?;
-    let id = job.id();
-    state.painters.draw(job);
-    let location = format!("/api/presentations/{id}");
-    let header = [(header::LOCATION, location.clone())];
-    let accepted = Accepted {
-        id: id.to_string(),
-        slides,
-        location,
-    };
-    Ok((StatusCode::ACCEPTED, header, Json(accepted)).into_response())
-}
-
-async fn list(State(state): State<AppState>) -> Json<Listing> {
-    let open = !state.registry.is_closed();
-    Json(Listing::of(&state.registry, open))
-}
-
-async fn show(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let id = parse(&id)?;
-    // A client that has this version is answered without the job's lock.
-    let version = state.registry.snapshot(id)?.version().to_string();
-    if has_version(&headers, &version) {
-        return Ok((StatusCode::NOT_MODIFIED, [etag(&version)]).into_response());
-    }
-    shown(&state, id)
+    key: IdempotencyKey,
+    submission: Result<Json<Submission>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(submission) = submission.map_err(|rejection| errors::bad_body(&rejection))?;
+    let limits = state.config.deck;
+    let read = move || {
+        let deck = Deck::parse(&submission.title, &submission.deck, &limits);
+        // Two texts, which are always JSON.
+        (deck, serde_json::to_vec(&submission).unwrap_or_default())
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    let (deck, body) = read.map_err(|error| errors::internal("a deck cannot be read", &error))?;
+    let payload = Presentation::new(deck?);
+    // There is no `await` between the registration and its work, so a client that disconnects
+    // cannot stop the handler there.
+    let painters = &state.painters;
+    let id = key.submit(&state.keys, &body, payload, |job| painters.draw(job));
+    let (capacity, retention) = (state.config.capacity, state.config.retention);
+    let id = id.map_err(|problem| errors::of_submission(problem, capacity, retention))?;
+    Ok(state.routes.accepted(&headers, id).await)
 }
 
-async fn cancel(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
-    let id = parse(&id)?;
-    state.registry.cancel(id)?;
-    shown(&state, id)
-}
-
-async fn retry(
-    State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
-    let id = parse(&id)?;
-    state.accepts()?;
-    state.painters.draw(state.registry.retry(id)?);
-    Ok((StatusCode::ACCEPTED, shown(&state, id)?).into_response())
-}
-
+/// Sends the animation of a presentation.
+#[utoipa::path(
+    get,
+    path = "/api/presentations/{id}/file",
+    params(("id" = String, Path, description = "The presentation's id.")),
+    responses(
+        (status = 200, description = "The animation.", body = String, content_type = "image/gif"),
+        (status = 404, description = "No presentation has this id.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 409, description = "The presentation is not completed.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 410, description = "The presentation was removed.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 500, description = "The file cannot be read.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
+)]
 async fn animation(
     State(state): State<AppState>,
-    Path(id): Path<String>,
-) -> Result<Response, ApiError> {
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(id) = path.map_err(|_| job_registry::Error::NotFound)?;
     let id = parse(&id)?;
-    let open = |payload: &Presentation| payload.open_gif().map_err(ApiError::unreadable);
+    let open = |payload: &Presentation| payload.open_gif().map_err(errors::unreadable);
     let (kind, name) = ("image/gif", format!("{id}.gif"));
     Download { kind, name }
         .send(&state.registry, id, open)
         .await
 }
 
+/// Sends one slide of a presentation.
+#[utoipa::path(
+    get,
+    path = "/api/presentations/{id}/slides/{number}",
+    params(
+        ("id" = String, Path, description = "The presentation's id."),
+        ("number" = usize, Path, description = "Number of the slide, counted from 1.")
+    ),
+    responses(
+        (status = 200, description = "The slide.", body = String, content_type = "image/png"),
+        (status = 404, description = "No presentation has this id, or no such slide.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 409, description = "The presentation is not completed.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 410, description = "The presentation was removed.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+        (status = 500, description = "The file cannot be read.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
+    )
+)]
 async fn picture(
     State(state): State<AppState>,
-    Path((id, slide)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((id, slide)) = path.map_err(|_| job_registry::Error::NotFound)?;
     let id = parse(&id)?;
     let number = slide.parse().unwrap_or(0);
     let open = move |payload: &Presentation| match payload.slides() {
         slides if (1..=slides).contains(&number) => {
-            payload.open_png(number).map_err(ApiError::unreadable)
+            payload.open_png(number).map_err(errors::unreadable)
         }
-        slides => Err(ApiError::unknown_slide(slides)),
+        slides => Err(errors::unknown_slide(slides)),
     };
     let (kind, name) = ("image/png", format!("{id}-{number}.png"));
     Download { kind, name }
@@ -156,30 +179,7 @@ async fn picture(
         .await
 }
 
-/// The full view of a presentation, with its version.
-fn shown(state: &AppState, id: JobId) -> Result<Response, ApiError> {
-    let view = View::of(&state.registry, id)?;
-    Ok(([etag(&view.version)], Json(view)).into_response())
-}
-
-/// A malformed id is answered like an unknown one.
-pub(crate) fn parse(id: &str) -> Result<JobId, ApiError> {
-    id.parse().map_err(|_| ApiError::unknown_id())
-}
-
-/// The version as a weak validator, because it does not count heartbeats.
-fn etag(version: &str) -> (header::HeaderName, String) {
-    (header::ETAG, format!("W/\"{version}\""))
-}
-
-/// Whether the client has this version, by `If-None-Match`.
-fn has_version(headers: &HeaderMap, version: &str) -> bool {
-    let current = format!("\"{version}\"");
-    headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value: &HeaderValue| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == current)
+/// A malformed id is answered like one that was never issued.
+fn parse(id: &str) -> Result<JobId, Problem> {
+    id.parse().map_err(|_| job_registry::Error::NotFound.into())
 }

@@ -1,11 +1,12 @@
 //! Streams a presentation's files to a client.
 
-use crate::errors::ApiError;
+use crate::errors;
 use crate::jobs::Presentation;
 use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use job_registry::{JobId, JobRegistry, Status};
+use job_registry_axum::Problem;
 use std::fs::File;
 use tokio_util::io::ReaderStream;
 
@@ -26,19 +27,19 @@ impl Download {
         self,
         registry: &JobRegistry<Presentation>,
         id: JobId,
-        open: impl FnOnce(&Presentation) -> Result<File, ApiError> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+        open: impl FnOnce(&Presentation) -> Result<File, Problem> + Send + 'static,
+    ) -> Result<Response, Problem> {
         let registry = registry.clone();
         let opened = move || {
             registry.read(id, |record| match record.snapshot.status() {
                 Status::Completed => open(record.payload),
-                status => Err(ApiError::no_file(status)),
+                status => Err(errors::no_file(status)),
             })
         };
         let opened = tokio::task::spawn_blocking(opened).await;
-        let file = opened.map_err(ApiError::unreadable)???;
+        let file = opened.map_err(errors::unreadable)???;
         let file = tokio::fs::File::from_std(file);
-        let length = file.metadata().await.map_err(ApiError::unreadable)?.len();
+        let length = file.metadata().await.map_err(errors::unreadable)?.len();
         let headers = [
             (header::CONTENT_TYPE, self.kind.to_owned()),
             (header::CONTENT_LENGTH, length.to_string()),

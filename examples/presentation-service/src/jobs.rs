@@ -153,7 +153,8 @@ impl Run<'_> {
             write_png(BufWriter::new(file), &canvas)?;
             job.advance(part(2 * slide + 1, slides))?;
             animation.push(&canvas)?;
-            job.advance(part(2 * slide + 2, slides))?;
+            let done = format!("slide {} of {slides}", slide + 1);
+            job.report(part(2 * slide + 2, slides), done)?;
         }
         animation.finish()?;
         Ok(())

@@ -9,7 +9,7 @@
 //! | [`jobs`], [`files`] | one run: a deck, a painter, a directory, a job of the registry |
 //! | [`painters`] | the threads on which runs are drawn |
 //! | [`state`] | shared state: the registry, the painters, the limits |
-//! | [`api`], [`errors`], [`views`], `download`, `events` | HTTP: requests, refusals, answers, files, streams |
+//! | [`api`], `errors`, [`views`], `download` | HTTP: requests, refusals, answers, files |
 //! | `page` | the page for people |
 //! | [`metrics`] | the numbers for Prometheus |
 //! | [`server`] | the listener, and an orderly shutdown |
@@ -21,8 +21,7 @@ pub mod deck;
 pub mod demo;
 mod download;
 pub mod encode;
-pub mod errors;
-mod events;
+mod errors;
 pub mod files;
 pub mod jobs;
 pub mod metrics;

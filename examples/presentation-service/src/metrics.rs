@@ -1,12 +1,13 @@
 //! `GET /metrics`: the registry's metrics, for Prometheus.
 
-use crate::errors::ApiError;
+use crate::errors;
 use crate::jobs::Presentation;
 use crate::state::AppState;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use job_registry::JobRegistry;
+use job_registry_axum::Problem;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt;
 
@@ -44,8 +45,8 @@ impl Metrics {
     }
 }
 
-pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, ApiError> {
-    let metrics = state.metrics.as_ref().ok_or_else(ApiError::unknown_path)?;
+pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, Problem> {
+    let metrics = state.metrics.as_ref().ok_or_else(errors::unknown_path)?;
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Ok((kind, metrics.text(&state.registry)))
 }

@@ -18,9 +18,8 @@ fn policy(nonce: &str) -> String {
     )
 }
 
-pub(crate) async fn page() -> Result<impl IntoResponse, crate::errors::ApiError> {
-    let nonce =
-        nonce().map_err(|error| crate::errors::ApiError::internal("no random number", &error))?;
+pub(crate) async fn page() -> Result<impl IntoResponse, job_registry_axum::Problem> {
+    let nonce = nonce().map_err(|error| crate::errors::internal("no random number", &error))?;
     let page = PAGE
         .replace("{nonce}", &nonce)
         .replace("{style}", STYLE)

@@ -1,17 +1,21 @@
 //! The state that handlers share: the registry, the painters, the limits.
 
 use crate::deck::DeckLimits;
-use crate::errors::ApiError;
 use crate::files::Trash;
 use crate::jobs::Presentation;
 use crate::metrics::Metrics;
 use crate::painters::{Painters, Workshop};
 use crate::render::Studio;
-use job_registry::JobRegistry;
+use crate::views::Shown;
+use job_registry::{JobRegistry, KeyLife, Keys};
+use job_registry_axum::JobRoutes;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Path of the presentations.
+pub const BASE: &str = "/api/presentations";
 
 /// Limits and intervals of the service.
 #[derive(Debug, Clone)]
@@ -54,7 +58,11 @@ impl Default for Config {
 pub struct AppState {
     /// The presentations.
     pub registry: JobRegistry<Presentation>,
-    /// The threads that draw them.
+    /// The presentations of repeated submissions.
+    pub keys: Keys<Presentation>,
+    /// The routes to poll, follow, stop and retry presentations.
+    pub routes: JobRoutes<JobRegistry<Presentation>>,
+    /// The threads that draw presentations.
     pub painters: Painters,
     /// The directories that could not be deleted.
     pub trash: Trash,
@@ -86,6 +94,20 @@ impl AppState {
             .capacity(config.capacity)
             .retention(config.retention)
             .build();
+        Self::with_registry(registry, config, studio)
+    }
+
+    /// Returns the state of a service with a registry of its own options.
+    ///
+    /// # Panics
+    ///
+    /// Like [`new`](Self::new).
+    #[must_use]
+    pub fn with_registry(
+        registry: JobRegistry<Presentation>,
+        config: Config,
+        studio: Arc<dyn Studio>,
+    ) -> Self {
         let trash = Trash::default();
         let workshop = Workshop {
             studio,
@@ -93,21 +115,23 @@ impl AppState {
             trash: trash.clone(),
             heartbeat: config.heartbeat,
         };
+        let painters = Painters::start(config.painters, &workshop);
+        let stopping = CancellationToken::new();
+        let draw = painters.clone();
+        let routes = JobRoutes::new(registry.clone(), BASE)
+            .show(|record| Shown::of(record, BASE))
+            .retry(move |job| draw.draw(job))
+            .keep_alive(config.heartbeat)
+            .announce(stopping.clone());
         Self {
-            registry,
-            painters: Painters::start(config.painters, &workshop),
+            keys: Keys::new(registry.clone(), KeyLife::UntilRemoved),
+            routes,
+            painters,
             trash,
-            stopping: CancellationToken::new(),
+            stopping,
             metrics: None,
             config: Arc::new(config),
+            registry,
         }
-    }
-
-    /// Refuses new presentations once the service is stopping, before their decks are read.
-    pub(crate) fn accepts(&self) -> Result<(), ApiError> {
-        if self.registry.is_closed() {
-            return Err(ApiError::closed());
-        }
-        Ok(())
     }
 }

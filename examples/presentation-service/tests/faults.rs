@@ -50,7 +50,7 @@ async fn disconnecting_clients_do_not_affect_the_service() {
     hang_up_after(&service, &format!("{}{}", head(body.len()), &body[..10]), 0).await;
     let path = service.submit(2).await;
     assert_eq!(gate.arrived().await, 0);
-    assert_eq!(listing(&service).await.presentations.len(), 1);
+    assert_eq!(listing(&service).await.jobs.len(), 1);
 
     // During a poll and a stream.
     for part in ["", "/events"] {

@@ -27,7 +27,7 @@ async fn a_deck_becomes_pictures_and_an_animation() {
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     let location = response.headers()["location"].to_str().unwrap().to_owned();
     let accepted: Value = response.json().await.unwrap();
-    assert_eq!(accepted["slides"], 3);
+    assert_eq!(accepted["payload"]["slides"], 3);
     assert_eq!(
         location,
         format!("/api/presentations/{}", accepted["id"].as_str().unwrap())
@@ -38,14 +38,19 @@ async fn a_deck_becomes_pictures_and_an_animation() {
         (&*view.status, view.progress, view.attempt),
         ("completed", 100.0, 1)
     );
-    assert_eq!((&*view.title, view.slides, view.error), ("A deck", 3, None));
+    let shown = &view.payload;
+    assert_eq!(
+        (&*shown.title, shown.slides, view.reason),
+        ("A deck", 3, None)
+    );
+    assert_eq!(view.note.as_deref(), Some("slide 3 of 3"));
     assert!(view.started_at.is_some());
 
     let [directory] = &service.directories()[..] else {
         panic!("one directory")
     };
     assert_eq!(std::fs::read_dir(directory).unwrap().count(), 3 + 1);
-    let response = service.get(&view.file.expect("a file")).await;
+    let response = service.get(shown.file.as_ref().expect("a file")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()["content-type"], "image/gif");
     let length: usize = response.headers()["content-length"]
@@ -249,7 +254,7 @@ async fn there_is_no_file_before_the_presentation_is_completed() {
     assert!(error.contains("running"), "{error}");
     let slide = format!("{path}/slides/1");
     refused(service.get(&slide).await, StatusCode::CONFLICT).await;
-    assert_eq!(service.view(&path).await.file, None);
+    assert_eq!(service.view(&path).await.payload.file, None);
     gate.pass();
     service.ended(&path).await;
     assert_eq!(service.get(&file).await.status(), StatusCode::OK);
@@ -265,7 +270,8 @@ async fn the_list_counts_what_it_lists() {
     service.ended(&completed).await;
     let cancelled = service.submit(1).await;
     gate.arrived().await;
-    assert_eq!(service.delete(&cancelled).await.status(), StatusCode::OK);
+    let forced = service.delete(&format!("{cancelled}?force")).await;
+    assert_eq!(forced.status(), StatusCode::OK);
     let running = service.submit(1).await;
 
     let listing: Listing = service
@@ -280,7 +286,7 @@ async fn the_list_counts_what_it_lists() {
         (1, 1, 0)
     );
     assert_eq!(counts.pending + counts.running, 1);
-    let mut listed: Vec<&str> = listing.presentations.iter().map(|line| &*line.id).collect();
+    let mut listed: Vec<&str> = listing.jobs.iter().map(|line| &*line.id).collect();
     let mut expected =
         [&completed, &cancelled, &running].map(|path| path.rsplit('/').next().unwrap());
     listed.sort_unstable();

@@ -22,9 +22,11 @@ async fn a_cancelled_presentation_is_drawn_no_further() {
     assert_eq!(gate.arrived().await, 1);
 
     let response = service.delete(&path).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(service.view(&path).await.status, "stopping");
+    let response = service.delete(&path).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let cancelled = service.view(&path).await;
-    assert_eq!(cancelled.status, "cancelled");
+    assert_eq!(service.view(&path).await.status, "cancelled");
     let error = refused(service.delete(&path).await, StatusCode::CONFLICT).await;
     assert!(error.contains("cancelled"), "{error}");
     refused(
@@ -42,6 +44,22 @@ async fn a_cancelled_presentation_is_drawn_no_further() {
     let drained = service.server.shutdown(PATIENCE);
     drained.await.unwrap();
     assert_eq!(gate.asked.load(Ordering::SeqCst), 2);
+}
+
+/// P13: the painter ends what it was asked to stop, before the next slide.
+#[tokio::test]
+async fn a_stopped_presentation_is_ended_by_its_painter() {
+    let (studio, mut gate) = gated();
+    let service = Service::start(studio).await;
+    let path = service.submit(3).await;
+    gate.arrived().await;
+    let response = service.delete(&path).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    gate.pass();
+    let ended = service.ended(&path).await;
+    assert_eq!(ended.status, "cancelled");
+    assert_eq!(ended.reason.as_deref(), Some("stopped by a client"));
+    assert_eq!(gate.asked.load(Ordering::SeqCst), 1);
 }
 
 /// P2, scenario 13: a cancel after the completion is refused.
@@ -71,7 +89,7 @@ async fn a_panic_while_drawing_fails_one_presentation_and_no_other() {
     let failed = service.ended(&long).await;
     assert_eq!(failed.status, "failed");
     assert_eq!(
-        failed.error.as_deref(),
+        failed.reason.as_deref(),
         Some("panicked: no ink for slide 2")
     );
     assert!(failed.progress < 100.0);
@@ -99,7 +117,7 @@ async fn a_slide_that_cannot_be_drawn_fails_the_presentation() {
     let view = service.ended(&path).await;
     assert_eq!((&*view.status, view.progress), ("failed", 50.0));
     assert_eq!(
-        view.error.as_deref(),
+        view.reason.as_deref(),
         Some("slide 2 cannot be drawn: out of paper")
     );
     service.clock.advance(RETENTION);

@@ -1,12 +1,15 @@
 //! Streams of events.
 
 use crate::common::{PATIENCE, Service, Stream, bytes};
-use axum::http::{Method, StatusCode};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use expect_test::expect;
 use job_registry::{Job, Progress, Version};
 use std::fmt::Write;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 fn path(service: &Service, job: &Job<String>) -> String {
     format!("{}/events", service.routes.path(job.id()))
@@ -283,6 +286,40 @@ async fn a_shutdown_is_announced_once_and_before_the_end() {
         assert_eq!(event.data, r#"{"message":"the service is shutting down"}"#);
         assert_eq!(stream.next().await.unwrap().json()["status"], "cancelled");
         assert_eq!(stream.next().await, None);
+    }
+}
+
+/// Scenario 38: the order holds even if the cancel comes while the stream checks for changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_is_announced_before_the_end_that_it_causes() {
+    let service = Service::new();
+    for round in 0..3_000 {
+        let stopping = CancellationToken::new();
+        let job = service.register("");
+        let routes = service.routes.clone().announce(stopping.clone());
+        let request = Request::get(path(&service, &job)).body(Body::empty());
+        let router: Router = routes.router();
+        let answer = router.oneshot(request.unwrap()).await.unwrap();
+        let mut stream = Stream::of(answer);
+        stream.next().await.unwrap();
+        let follow = tokio::spawn(async move {
+            let mut names = Vec::new();
+            while let Some(event) = stream.next().await {
+                names.push(event.name);
+            }
+            names
+        });
+        // Like a service, the test announces the shutdown before it cancels.
+        let stop = tokio::task::spawn_blocking(move || {
+            stopping.cancel();
+            job.cancel().unwrap();
+        });
+        stop.await.unwrap();
+        assert_eq!(
+            follow.await.unwrap(),
+            ["shutdown", "state"],
+            "round {round}"
+        );
     }
 }
 

@@ -139,8 +139,8 @@ impl Followed {
     /// Handles the first answer that shows an end. The file must be there at once.
     async fn end(&mut self, client: &Client, view: &View) -> Result<(), Failure> {
         self.ending = Some(view.status.clone());
-        self.error.clone_from(&view.error);
-        if let Some(path) = &view.file {
+        self.error.clone_from(&view.reason);
+        if let Some(path) = &view.payload.file {
             let file = client.download(path).await?;
             self.bytes = file.len();
             self.frames = tokio::task::spawn_blocking(move || frames(&file)).await??;

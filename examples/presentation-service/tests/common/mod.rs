@@ -155,10 +155,7 @@ impl Service {
             .retention(config.retention)
             .clock(clock.clone())
             .build();
-        let state = AppState {
-            registry,
-            ..AppState::new(config, studio)
-        };
+        let state = AppState::with_registry(registry, config, studio);
         let server = Server::start(0, state.clone()).await.unwrap();
         let http = reqwest::Client::new();
         Self {
@@ -272,16 +269,18 @@ impl Service {
 /// Checks a refusal: its status, and the common JSON form of its body.
 pub async fn refused(response: Response, status: StatusCode) -> String {
     assert_eq!(response.status(), status);
+    let kind = &response.headers()["content-type"];
+    assert_eq!(kind, "application/problem+json");
     let body: Value = response.json().await.expect("a refusal is JSON");
+    assert_eq!(body["status"], status.as_u16());
     let text = |key: &str| {
-        body[key]
-            .as_str()
-            .expect("a refusal has this text")
-            .to_owned()
+        let text = body[key].as_str().expect("a refusal has this text");
+        assert!(!text.is_empty());
+        text.to_owned()
     };
-    assert!(!text("what_to_do").is_empty());
-    assert_eq!(body.as_object().unwrap().len(), 2);
-    text("error")
+    assert!(text("type").starts_with("urn:problem-type:job-registry:"));
+    text("title");
+    text("detail")
 }
 
 /// Returns the number of frames of an animation.

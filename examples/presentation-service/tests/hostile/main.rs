@@ -89,7 +89,7 @@ fn any_text_is_refused_or_drawn() {
         let view = service.json(view);
         assert_eq!(view["status"], "completed", "{view}");
         let words: Vec<_> = title.split_whitespace().collect();
-        assert_eq!(view["title"], words.join(" "));
+        assert_eq!(view["payload"]["title"], words.join(" "));
     }
     for entry in std::fs::read_dir(service.files.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -78,11 +78,11 @@ impl Hostile {
         (job, path)
     }
 
-    /// Checks that a refusal states a reason and a remedy.
+    /// Checks that a refusal states a reason.
     pub(crate) fn check_refusal(&self, response: Response<Body>, statuses: &[StatusCode]) {
         assert!(statuses.contains(&response.status()), "{response:?}");
         let body = self.json(response);
-        for text in ["error", "what_to_do"] {
+        for text in ["type", "title", "detail"] {
             assert!(
                 body[text].as_str().is_some_and(|text| !text.is_empty()),
                 "{body}"
