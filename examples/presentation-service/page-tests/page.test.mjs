@@ -116,7 +116,7 @@ test("five decks at once: bars never shrink, and each presentation ends with its
   assert.match(download.suggestedFilename(), /\.gif$/);
 });
 
-test("a presentation is cancelled and retried, with the keyboard alone", async (t) => {
+test("a presentation is stopped and retried, with the keyboard alone", async (t) => {
   const service = await started(t);
   const page = await open(t, service);
   await page.getByLabel("Title").focus();
@@ -128,9 +128,11 @@ test("a presentation is cancelled and retried, with the keyboard alone", async (
   await page.keyboard.press("Enter");
   const card = page.locator(".card", { hasText: "By hand" });
   await untilOver(card, 0);
-  await card.getByRole("button", { name: "Cancel" }).focus();
+  await card.getByRole("button", { name: "Stop" }).focus();
   await page.keyboard.press("Space");
+  // The painter ends it after the slide that it draws.
   await reaches(card, "cancelled");
+  await card.getByText("stopped by a client").waitFor(SLOW);
   assert.ok((await value(card)) < 100);
   await shot(page, "cancelled");
   await page.keyboard.press("Tab");
@@ -138,6 +140,28 @@ test("a presentation is cancelled and retried, with the keyboard alone", async (
   await page.keyboard.press("Enter");
   await card.getByText("attempt 2").waitFor(SLOW);
   await reaches(card, "completed");
+});
+
+test("a presentation shows what is drawn, and is cancelled at once while it is stopping", async (t) => {
+  const service = await started(t);
+  const page = await open(t, service);
+  const card = await submit(page, "Noted", deck(60));
+  await card.getByText(/^slide \d+ of 60$/).waitFor(SLOW);
+  // The page is told that the presentation stops, and the service is not, so that it goes on.
+  await page.route("**/api/presentations/*", async (route) => {
+    const response = await route.fetch({ method: "GET" });
+    const json = { ...(await response.json()), status: "stopping", reason: "stopped by a client" };
+    json.version = `f${json.version}`;
+    await route.fulfill({ response, json });
+  });
+  await card.getByRole("button", { name: "Stop" }).click();
+  await reaches(card, "stopping");
+  await shot(page, "stopping");
+  await page.unroute("**/api/presentations/*");
+  await card.getByRole("button", { name: "Cancel at once" }).click();
+  await page.reload();
+  await reaches(card, "cancelled");
+  await card.getByText("cancelled by a client").waitFor(SLOW);
 });
 
 test("a removal is announced and shown", async (t) => {
@@ -232,12 +256,12 @@ test("a form being submitted accepts no input, and the focus stays where the use
   await card.waitFor(SLOW);
   await page.keyboard.type("lost?");
   assert.equal(await title.inputValue(), "Slowly answered");
-  const cancel = card.getByRole("button", { name: "Cancel" });
-  await cancel.focus();
+  const stop = card.getByRole("button", { name: "Stop" });
+  await stop.focus();
   answered();
   await formIsOpen(page);
   assert.equal(await title.inputValue(), "");
-  assert.ok(await cancel.evaluate((button) => button === document.activeElement));
+  assert.ok(await stop.evaluate((button) => button === document.activeElement));
 
   await page.unroute("**/api/presentations");
   await title.fill("Refused");

@@ -18,6 +18,8 @@ export class Service {
     const args = ["serve", "--port", String(port), "--retention", retention, "--output", service.files, ...more];
     service.process = spawn(PROGRAM, args, { stdio: ["ignore", "pipe", "inherit"] });
     service.ended = once(service.process, "exit");
+    // A test that fails may not stop its service.
+    process.once("exit", () => service.process.kill());
     for await (const line of createInterface({ input: service.process.stdout })) {
       const found = /^listening on (http:\/\/[^/]+:(\d+)\/)$/.exec(line);
       if (found) {

@@ -10,7 +10,7 @@ let since = null;
 /** Offset of the service's clock to this machine's, in milliseconds. */
 let ahead = 0;
 
-const isLive = (status) => status === "pending" || status === "running";
+const isLive = (status) => ["pending", "running", "stopping"].includes(status);
 const now = () => Date.now() + ahead;
 
 /** Formats milliseconds as words. */
@@ -27,8 +27,8 @@ function show(element, text) {
 async function call(path, options) {
   const response = await fetch(path, { cache: "no-store", ...options });
   if (response.ok) return response.json();
-  const refusal = await response.json().catch(() => ({ error: `status ${response.status}`, what_to_do: "try again" }));
-  const error = new Error(`${refusal.error}: ${refusal.what_to_do}`);
+  const problem = await response.json().catch(() => ({ detail: `status ${response.status}`, remedy: "try again" }));
+  const error = new Error(problem.remedy ? `${problem.detail}: ${problem.remedy}` : problem.detail);
   error.status = response.status;
   throw error;
 }
@@ -55,7 +55,8 @@ class Card {
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.element.dataset.id = id;
     this.part = (name) => this.element.querySelector(name);
-    this.part(".cancel").addEventListener("click", () => this.act("DELETE", this.path));
+    this.part(".stop").addEventListener("click", () => this.act("DELETE", this.path));
+    this.part(".cancel").addEventListener("click", () => this.act("DELETE", `${this.path}?force`));
     this.part(".retry").addEventListener("click", () => this.act("POST", `${this.path}/retry`));
     list.prepend(this.element);
   }
@@ -77,7 +78,7 @@ class Card {
   update(view) {
     if (this.version !== null && later(this.version, view.version)) return;
     this.version = view.version;
-    if (view.title !== undefined) this.whole = view.version;
+    if (view.payload !== undefined) this.whole = view.version;
     this.view = { ...this.view, ...view };
     this.draw();
   }
@@ -90,17 +91,21 @@ class Card {
   }
 
   draw() {
-    const { title, status, progress, attempt, error, file } = this.view;
+    const { status, progress, attempt, note, reason } = this.view;
+    const { title, file, warnings = [] } = this.view.payload ?? {};
     this.element.dataset.status = status;
     this.part("h3").textContent = title ?? this.id;
     this.part(".status").textContent = status;
     this.part(".percent").textContent = `${progress.toFixed(1)} %`;
     this.part(".attempt").textContent = `attempt ${attempt}`;
+    show(this.part(".note"), isLive(status) ? note : null);
     const bar = this.part("progress");
     bar.value = progress;
     bar.setAttribute("aria-label", `Progress of ${title ?? this.id}`);
-    show(this.part(".error"), error);
-    this.part(".cancel").hidden = !isLive(status);
+    show(this.part(".reason"), reason);
+    this.warn(warnings);
+    this.part(".stop").hidden = status !== "pending" && status !== "running";
+    this.part(".cancel").hidden = status !== "stopping";
     this.part(".retry").hidden = status !== "failed" && status !== "cancelled";
     const download = this.part(".download");
     const picture = this.part(".picture");
@@ -113,6 +118,17 @@ class Card {
     }
     if (!isLive(status)) this.close();
     this.tick();
+  }
+
+  /** Lists what the slides lack. */
+  warn(warnings) {
+    const list = this.part(".warnings");
+    list.hidden = warnings.length === 0;
+    list.replaceChildren(...warnings.map((warning) => {
+      const item = document.createElement("li");
+      item.textContent = warning;
+      return item;
+    }));
   }
 
   /** Updates the texts that change with time alone. */
@@ -161,6 +177,25 @@ function forgetAll() {
   for (const card of [...cards.values()]) card.remove();
 }
 
+/** Reads the list of all presentations, in parts. */
+async function listAll(signal) {
+  const jobs = [];
+  let cursor = "";
+  let part;
+  do {
+    part = await call(`/api/presentations?limit=1000&cursor=${cursor}`, { signal });
+    jobs.push(...part.jobs);
+    cursor = part.next;
+  } while (cursor);
+  return { jobs, counts: part.counts, now: part.now };
+}
+
+/** Reads the service's own state, and all presentations. */
+async function ask(signal) {
+  const [about, listing] = await Promise.all([call("/api/service", { signal }), listAll(signal)]);
+  return { ...about, ...listing };
+}
+
 async function take(listing) {
   ahead = Date.parse(listing.now) - Date.now();
   if (since !== null && since !== listing.since) {
@@ -177,17 +212,17 @@ async function take(listing) {
   const counts = Object.entries(listing.counts).filter(([, count]) => count > 0);
   const parts = counts.map(([status, count]) => `${count} ${status}`);
   document.getElementById("counts").textContent =
-    `${listing.presentations.length} of at most ${listing.capacity}${parts.length ? `: ${parts.join(", ")}` : ""}`;
+    `${listing.jobs.length} of at most ${listing.capacity}${parts.length ? `: ${parts.join(", ")}` : ""}`;
 
-  const present = new Set(listing.presentations.map((line) => line.id));
+  const present = new Set(listing.jobs.map((line) => line.id));
   for (const card of [...cards.values()]) if (!present.has(card.id)) card.remove();
   document.getElementById("none").hidden = present.size > 0;
   const asked = [];
-  for (const line of listing.presentations) {
+  for (const line of listing.jobs) {
     const card = cards.get(line.id) ?? new Card(line.id);
     cards.set(line.id, card);
     if (card.view && later(line.version, card.version)) card.update(line);
-    // The list lacks the title, error, times and file.
+    // The list lacks the title, note, reason, times and file.
     if (card.whole === null || (later(line.version, card.whole) && !isLive(line.status))) asked.push(card.details());
     card.heard(line.last_heartbeat);
   }
@@ -213,7 +248,7 @@ function poll() {
   }
   poll.again = false;
   const answer = AbortSignal.timeout(10_000);
-  polling = call("/api/presentations", { signal: answer })
+  polling = ask(answer)
     .then(take)
     .catch(() => {
       service.dataset.silent = "yes";
