@@ -13,7 +13,7 @@ use utoipa::openapi::path::{
 };
 use utoipa::openapi::response::{Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{
-    AdditionalProperties, KnownFormat, Object, ObjectBuilder, Ref, Schema, SchemaFormat,
+    AdditionalProperties, Object, ObjectBuilder, Ref, Schema,
     SchemaType, Type,
 };
 use utoipa::openapi::{
@@ -180,7 +180,6 @@ fn of_an_id(responses: ResponsesBuilder) -> ResponsesBuilder {
 fn list_of(list: &str) -> PathItem {
     let number = ObjectBuilder::new()
         .schema_type(SchemaType::new(Type::Integer))
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
         .minimum(Some(1))
         .build();
     let responses = ResponsesBuilder::new()
@@ -188,6 +187,7 @@ fn list_of(list: &str) -> PathItem {
         .response("400", refusal("The cursor or the limit is not valid."));
     let operation = OperationBuilder::new()
         .summary(Some("Lists the jobs"))
+        .operation_id(Some("list_jobs"))
         .parameter(parameter(
             ParameterIn::Query,
             "cursor",
@@ -214,6 +214,7 @@ fn one_job(job: &str) -> PathItem {
     let header = |name, about| parameter(ParameterIn::Header, name, about, text());
     let get = OperationBuilder::new()
         .summary(Some("Shows a job"))
+        .operation_id(Some("show_job"))
         .parameter(id())
         .parameter(header("If-None-Match", "The version that the client has."))
         .parameter(header(
@@ -229,6 +230,7 @@ fn one_job(job: &str) -> PathItem {
     let force = Object::with_type(Type::Boolean);
     let delete = OperationBuilder::new()
         .summary(Some("Stops a job"))
+        .operation_id(Some("stop_job"))
         .parameter(id())
         .parameter(parameter(
             ParameterIn::Query,
@@ -244,7 +246,8 @@ fn one_job(job: &str) -> PathItem {
 }
 
 fn events() -> PathItem {
-    let content = ContentBuilder::new().schema(Some(text())).build();
+    // No schema: it would be that of a whole stream, or of every event.
+    let content = ContentBuilder::new().build();
     let stream = ResponseBuilder::new()
         .description("Events `state`, `heartbeat`, `removed` and `shutdown`.")
         .content("text/event-stream", content);
@@ -254,6 +257,7 @@ fn events() -> PathItem {
         .response("204", end.build());
     let operation = OperationBuilder::new()
         .summary(Some("Follows a job by server-sent events"))
+        .operation_id(Some("follow_job"))
         .parameter(id())
         .parameter(parameter(
             ParameterIn::Header,
@@ -274,6 +278,7 @@ fn retry(job: &str) -> PathItem {
         );
     let operation = OperationBuilder::new()
         .summary(Some("Retries a job"))
+        .operation_id(Some("retry_job"))
         .parameter(id())
         .responses(of_an_id(responses).build());
     PathItem::new(HttpMethod::Post, operation)
