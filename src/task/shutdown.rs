@@ -37,6 +37,14 @@ const REASON: &str = "shutdown";
 ///
 /// The default is 15 s, 5 s and 1 s. Of the 30 s that Kubernetes gives a container between SIGTERM and
 /// SIGKILL, 9 s are left for other waits.
+///
+/// ```
+/// use job_registry::Phases;
+/// use std::time::Duration;
+///
+/// let Phases { finish, stop, cancel, .. } = Phases::default();
+/// assert_eq!([finish, stop, cancel], [15, 5, 1].map(Duration::from_secs));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Phases {
     /// Time in which live jobs may finish.
@@ -52,7 +60,7 @@ pub struct Phases {
 impl Default for Phases {
     fn default() -> Self {
         Self {
-            finish: Duration::from_secs(20),
+            finish: Duration::from_secs(15),
             stop: Duration::from_secs(5),
             cancel: Duration::from_secs(1),
         }

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::registry::Registry;
 use crate::routes::JobRoutes;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
-/// Asks proxies by nginx to pass each event on at once.
+/// Tells an nginx proxy to forward each event immediately.
 const UNBUFFERED: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-accel-buffering"),
     HeaderValue::from_static("no"),
@@ -50,7 +50,8 @@ pub(crate) async fn stream<R: Registry>(
     let sent = last_event_id(&parts.headers).filter(|seen| *seen == now.version());
     if sent.is_some() && now.status().is_ended() {
         // An `EventSource` reconnects whenever a stream ends, unless it gets this status.
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        return Ok((StatusCode::NO_CONTENT, headers).into_response());
     }
     let follower = Follower::new(routes, id, parts, watch, sent);
     let stream = unfold(follower, |mut follower| async move {
@@ -81,7 +82,7 @@ struct Follower<R: Registry> {
     finished: bool,
 }
 
-/// What a follower waits for.
+/// The reasons for which a follower wakes.
 enum Next {
     Announcement,
     Change(Snapshot),
@@ -119,6 +120,9 @@ impl<R: Registry> Follower<R> {
     async fn next(&mut self) -> Option<Event> {
         while !self.finished {
             if let Some(seen) = self.held.take() {
+                if self.routes.end_streams.is_cancelled() {
+                    return None;
+                }
                 let event = self.changed(&seen).await;
                 if event.is_some() {
                     return event;
@@ -155,8 +159,9 @@ impl<R: Registry> Follower<R> {
         tokio::select! {
             biased;
             () = routes.announce.cancelled(), if !self.announced => Next::Announcement,
-            changed = self.watch.next() => changed.map_or(Next::End, Next::Change),
+            // Before the changes, so that a job that always changes cannot keep its streams.
             () = routes.end_streams.cancelled() => Next::End,
+            changed = self.watch.next() => changed.map_or(Next::End, Next::Change),
             _ = self.ticks.tick() => Next::Tick,
         }
     }
@@ -200,7 +205,8 @@ impl<R: Registry> Follower<R> {
         Some(state(now.version(), "state").data(body))
     }
 
-    /// The last event of a job that can no longer be read. A job that is no longer visible has none.
+    /// Returns the last event of a removed job. A service with `visible` sends none, because the
+    /// payload that decides is gone.
     fn lost(&self, seen: &Snapshot, problem: &Problem) -> Option<Event> {
         // Only the snapshot is left.
         let removed = problem.status() == StatusCode::GONE && self.parts.is_none();
@@ -208,10 +214,15 @@ impl<R: Registry> Follower<R> {
         with_data(state(seen.version(), "removed"), &summary)
     }
 
-    /// Heartbeats are not versions: they are sent without an id, and only after a state. Otherwise a
-    /// comment detects a client that has disconnected.
+    /// Returns a heartbeat without an id, or a comment by which a disconnected client is detected.
     async fn tick(&mut self) -> Event {
         let comment = Event::default().comment("");
+        if let Some(parts) = &self.parts {
+            if self.routes.check(self.id, parts).await.is_err() {
+                self.finished = true;
+                return comment;
+            }
+        }
         let Ok(seen) = self.routes.snapshot(self.id).await else {
             return comment;
         };
@@ -229,7 +240,7 @@ fn state(version: Version, name: &str) -> Event {
     Event::default().event(name).id(version.to_string())
 }
 
-/// An event of data that consists of texts.
+/// Returns an event without an id, with `data` as JSON.
 fn data(name: &str, data: &impl Serialize) -> Event {
     with_data(Event::default().event(name), data).unwrap_or_default()
 }

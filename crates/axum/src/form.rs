@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 /// The form of a job in answers and events.
 ///
-/// Times are RFC 3339 in UTC, to the millisecond. The payload is what
-/// [`JobRoutes::show`](crate::JobRoutes::show) makes of it.
+/// Times are RFC 3339 in UTC, to the millisecond. The payload is the value that
+/// [`JobRoutes::show`](crate::JobRoutes::show) returns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Form {
@@ -90,7 +90,7 @@ pub struct PlainJob {
     #[serde(serialize_with = "text")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub version: Version,
-    /// What the worker does at present.
+    /// The worker's latest note.
     #[serde(serialize_with = "shared")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub note: Option<Arc<str>>,
@@ -169,7 +169,7 @@ pub struct StatusCounts {
 pub struct Operation {
     /// The path of the job, without the first slash.
     pub name: String,
-    /// What is known before the end.
+    /// State, progress and times.
     pub metadata: OperationMetadata,
     /// Whether the job has ended.
     pub done: bool,
@@ -296,7 +296,7 @@ impl From<Details> for Seen {
     }
 }
 
-/// What the forms need apart from the job.
+/// The form, and the options that it depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape<'a> {
     pub(crate) form: Form,

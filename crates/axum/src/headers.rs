@@ -1,4 +1,4 @@
-//! The headers of a request that its answer depends on, and those of an answer.
+//! Request headers that select an answer, and headers of answers.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use job_registry::Version;
@@ -81,7 +81,7 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
         .expect("a version is letters, digits and a hyphen")
 }
 
-/// Whether the client has this version, by `If-None-Match`.
+/// Returns whether the client has this version, by `If-None-Match`.
 pub(crate) fn has_version(headers: &HeaderMap, version: Version) -> bool {
     let tags = headers.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = tags

@@ -15,8 +15,12 @@ const LONGEST: usize = 255;
 ///
 /// The value is a string in quotation marks, as the
 /// [draft standard](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/)
-/// asks for, or a bare text, as many clients send it. It has 1 to 255 visible ASCII characters and
-/// spaces. A request with an empty, longer or malformed value, or with several, is answered with 400.
+/// asks for, or a bare text without a comma, as many clients send it. It has 1 to 255 visible ASCII
+/// characters and spaces. A request with an empty, longer or malformed value, or with several, is
+/// answered with 400.
+///
+/// Every client that sends a key gets the job of the key. In a service for several tenants, limit
+/// the key to its tenant by [`scope`](Self::scope).
 ///
 /// ```
 /// use axum::extract::State;
@@ -103,6 +107,10 @@ impl IdempotencyKey {
         let key = match text.strip_prefix('"') {
             Some(quoted) => unquoted(quoted)
                 .ok_or_else(|| Problem::bad_key("the key is not a string in quotation marks"))?,
+            // A list of several headers, which a proxy has joined.
+            None if text.contains(',') => {
+                return Err(Problem::bad_key("the request has several keys"));
+            }
             None => text.to_owned(),
         };
         if !(1..=LONGEST).contains(&key.len()) {
@@ -176,7 +184,7 @@ mod tests {
         }
         let long = "k".repeat(256);
         let values = [
-            "", "\"\"", "\"", "\"a", "\"a\"b", "\"a\\b\"", "\"a\\", "\u{e9}", "a\tb", &long,
+            "", "\"\"", "\"", "\"a", "\"a\"b", "\"a\\b\"", "\"a\\", "\u{e9}", "a\tb", "a, b", &long,
         ];
         for value in values {
             assert_eq!(

@@ -13,8 +13,7 @@ use utoipa::openapi::path::{
 };
 use utoipa::openapi::response::{Response, ResponseBuilder, ResponsesBuilder};
 use utoipa::openapi::schema::{
-    AdditionalProperties, Object, ObjectBuilder, Ref, Schema,
-    SchemaType, Type,
+    AdditionalProperties, Object, ObjectBuilder, Ref, Schema, SchemaType, Type,
 };
 use utoipa::openapi::{
     Components, ComponentsBuilder, Header, InfoBuilder, OpenApi, OpenApiBuilder, Paths, RefOr,
@@ -226,7 +225,11 @@ fn one_job(job: &str) -> PathItem {
         .response("200", job_of("The job has ended.", job).build())
         .response("202", accepted("The job is stopping.", job))
         .response("400", refusal("`force` is neither true nor false."))
-        .response("409", refusal("The job had ended before."));
+        .response("409", refusal("The job had ended before."))
+        .response(
+            "412",
+            refusal("The condition of the request does not hold."),
+        );
     let force = Object::with_type(Type::Boolean);
     let delete = OperationBuilder::new()
         .summary(Some("Stops a job"))
@@ -246,7 +249,7 @@ fn one_job(job: &str) -> PathItem {
 }
 
 fn events() -> PathItem {
-    // No schema: it would be that of a whole stream, or of every event.
+    // There is no schema, because OpenAPI 3.1 cannot describe single events.
     let content = ContentBuilder::new().build();
     let stream = ResponseBuilder::new()
         .description("Events `state`, `heartbeat`, `removed` and `shutdown`.")
@@ -274,7 +277,11 @@ fn retry(job: &str) -> PathItem {
         .response("202", accepted("The next attempt has begun.", job))
         .response(
             "409",
-            refusal("The job has neither failed nor been cancelled."),
+            refusal("The job has neither failed nor been cancelled, or no attempts are left."),
+        )
+        .response(
+            "412",
+            refusal("The condition of the request does not hold."),
         );
     let operation = OperationBuilder::new()
         .summary(Some("Retries a job"))

@@ -124,6 +124,15 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_query", title, detail)
     }
 
+    pub(crate) fn failed_precondition() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition_failed",
+            "The condition of the request does not hold",
+            "the job has another version, or a version with which this request is not made",
+        )
+    }
+
     pub(crate) fn bad_key(detail: impl Into<Cow<'static, str>>) -> Self {
         let title = "The header Idempotency-Key is not valid";
         Self::new(
@@ -253,7 +262,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             more: &self.members,
         };
-        // Texts, numbers and values that are JSON already: nothing of it can fail.
+        // All members are texts, numbers or JSON values, so serialization cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (self.status, Body::from(body)).into_response();
         let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! [`Registry`]: what the routes need of a registry of jobs.
+//! [`Registry`]: the calls of a registry that the routes make.
 
 use crate::problem::Problem;
 use futures_util::Stream;
@@ -9,16 +9,15 @@ use job_registry::{
 use std::future::Future;
 use std::time::{Duration, SystemTime};
 
-/// A registry of jobs, as far as [`JobRoutes`](crate::JobRoutes) need one.
+/// The calls of a registry that [`JobRoutes`](crate::JobRoutes) make.
 ///
 /// [`JobRegistry`] implements it for one process. The methods are asynchronous, so that a registry
-/// on a server can implement it too. Each method has the guarantee of the method of the same name
-/// of [`JobRegistry`].
+/// on a server can implement it too.
 ///
 /// # Cancel safety
 ///
-/// The routes drop a future of this trait when its client disconnects. A call that changes a job
-/// then has taken effect or not.
+/// The routes drop a future of this trait when its client disconnects. A dropped call that changes
+/// a job must have made its whole change, or none.
 pub trait Registry: Clone + Send + Sync + 'static {
     /// The jobs' payload.
     type Payload;
@@ -56,18 +55,19 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Returns the number of jobs of each status.
     fn counts(&self) -> impl Future<Output = Result<Counts, Self::Error>> + Send;
 
-    /// Asks a job to stop, and cancels a job that has been asked before.
+    /// Asks a job to stop, as [`JobRegistry::request_stop`] does, and cancels a job that has been
+    /// asked before.
     fn stop(&self, id: JobId, reason: &str)
     -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Cancels a job.
+    /// Cancels a job, as [`JobRegistry::cancel_because`] does.
     fn cancel(
         &self,
         id: JobId,
         reason: &str,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Begins the next attempt of a failed or cancelled job, and returns its owner.
+    /// Begins the next attempt of a job, as [`JobRegistry::retry`] does, and returns its owner.
     fn retry(&self, id: JobId) -> impl Future<Output = Result<Self::Job, Self::Error>> + Send;
 
     /// Returns the registry's time, and the wall-clock time that it stands for.

@@ -6,8 +6,7 @@ use crate::headers::{PREFERENCE_APPLIED, Prefer, etag, has_version};
 use crate::problem::{Problem, seconds};
 use crate::registry::Registry;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +22,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+/// A cache keeps the answer only to ask again whether it is still valid.
+const REVALIDATED: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// Reason of a stop that a client requests.
 const STOPPED: &str = "stopped by a client";
 /// Reason of a cancel that a client requests.
@@ -47,9 +48,11 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 /// | `POST {base}/{id}/retry` | 202: another attempt. This route exists only with [`retry`](Self::retry) |
 ///
 /// The service adds the route by which jobs are submitted, and answers it by
-/// [`accepted`](Self::accepted). A refusal is a [`Problem`]: 404 for an id that was never issued, or
+/// [`accepted`](Self::accepted). Merge the routes instead of nesting them: `Location` begins with
+/// `base`. A refusal is a [`Problem`]: 404 for an id that was never issued, or
 /// of a job that this client may not see; 410 after the removal; 409 for a change that the job's
-/// status does not permit.
+/// status does not permit; 412 for a change with a condition that fails. `If-Match` with a version
+/// always fails, because an `ETag` here is weak: it does not count heartbeats.
 ///
 /// # Waiting
 ///
@@ -63,20 +66,20 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 /// |---|---|---|
 /// | `state` | the version | the job, in the form of `GET {base}/{id}` |
 /// | `heartbeat` | none | `last_heartbeat`, if only the heartbeat has changed |
-/// | `removed` | the version | the job's entry in the list: it was removed before its end was sent |
+/// | `removed` | the version | the job's entry in the plain list: it was removed before its end was sent |
 /// | `shutdown` | none | the service is [stopping](Self::announce) |
 ///
-/// The first event is the present state, and the stream finishes with the end of the attempt. A
+/// The first event is the present state, or `shutdown` if the service is stopping already. The
+/// stream finishes with the end of the attempt. A
 /// slow client gets the latest state and skips those in between, and nothing is buffered for it. A
 /// client that reconnects with `Last-Event-ID` does not get the same state again, and 204 if that
 /// state was the end, so that an `EventSource` stops. Versions only grow, also over reconnects.
 ///
 /// # Locking
 ///
-/// Without [`show`](Self::show) and [`visible`](Self::visible), no request waits for a job's lock
-/// but those that stop, cancel or retry it. With either, `GET {base}/{id}` and events wait for the
-/// lock, as [`JobRegistry::read`](job_registry::JobRegistry::read) does: keep the closures of
-/// `update` short.
+/// Without [`show`](Self::show) and [`visible`](Self::visible), only requests that stop, cancel or
+/// retry a job wait for its lock. With either, every request that reads a job may wait, as
+/// [`JobRegistry::read`](job_registry::JobRegistry::read) does: keep the closures of `update` short.
 ///
 /// ```
 /// use axum::Router;
@@ -134,12 +137,14 @@ impl<R: Registry> JobRoutes<R> {
     ///
     /// # Panics
     ///
-    /// If `base` does not begin with a slash, ends with one, or has parameters.
+    /// If `base` does not begin with a slash, ends with one, has parameters, or has letters that are
+    /// not visible ASCII.
     #[must_use]
     pub fn new(registry: R, base: &str) -> Self {
-        let parts = base.starts_with('/') && !base.ends_with('/');
+        let is_path = base.starts_with('/') && !base.ends_with('/');
+        let is_plain = base.bytes().all(|byte| byte.is_ascii_graphic());
         assert!(
-            parts && !base.contains(['{', '}', '?', '#']),
+            is_path && is_plain && !base.contains(['{', '}', '?', '#']),
             "the base of the routes is a path like /jobs, not {base:?}"
         );
         Self {
@@ -164,7 +169,8 @@ impl<R: Registry> JobRoutes<R> {
         self
     }
 
-    /// Shows the payload as what `show` returns, in JSON. By default no payload is shown.
+    /// Shows the value that `show` returns as the job's payload, in JSON. By default no payload is
+    /// shown.
     ///
     /// `show` runs under the job's lock, where [`JobRegistry::read`] runs its closure. Its result
     /// should depend on nothing but the job: the `ETag` counts the changes of the job alone.
@@ -184,7 +190,11 @@ impl<R: Registry> JobRoutes<R> {
     /// counts; a part of it may be shorter than its limit, or empty.
     ///
     /// `visible` runs under the job's lock, as [`show`](Self::show) does. An id of a removed job is
-    /// answered with 410 to everybody, because its payload is gone.
+    /// answered with 410 to everybody, because its payload is gone, and the event `removed` is not
+    /// sent. Cursors and empty parts of the list show roughly how many jobs there are.
+    ///
+    /// [`accepted`](Self::accepted) does not ask `visible`: limit an `Idempotency-Key` to its client
+    /// by [`scope`](crate::IdempotencyKey::scope).
     #[must_use]
     pub fn visible(
         mut self,
@@ -203,10 +213,11 @@ impl<R: Registry> JobRoutes<R> {
     }
 
     /// Sets the interval at which a stream without other events sends a heartbeat, or a comment.
-    /// Default: 15 s. At least 1 ms.
+    /// Default: 15 s. From 1 ms to a day.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = interval.max(Duration::from_millis(1));
+        let (least, longest) = (Duration::from_millis(1), Duration::from_secs(86_400));
+        self.keep_alive = interval.clamp(least, longest);
         self
     }
 
@@ -218,8 +229,8 @@ impl<R: Registry> JobRoutes<R> {
         self
     }
 
-    /// Sets the longest time for which `Prefer: wait` is honoured. Default: 60 s. Zero: such a
-    /// preference is ignored.
+    /// Sets the longest time for which `Prefer: wait` is honoured, in whole seconds. Default: 60 s.
+    /// With less than a second, such a preference is ignored.
     #[must_use]
     pub fn max_wait(mut self, longest: Duration) -> Self {
         self.max_wait = longest;
@@ -307,11 +318,11 @@ impl<R: Registry> JobRoutes<R> {
         Ok(response)
     }
 
-    /// The time that a request waits, if it does.
+    /// Returns the bounded wait, or `None` if waiting is disabled.
     fn bounded(&self, wait: Duration) -> Option<Duration> {
         // Whole seconds, because `Preference-Applied` says how many.
         let wait = Duration::from_secs(wait.min(self.max_wait).as_secs());
-        (!self.max_wait.is_zero()).then_some(wait)
+        (self.max_wait >= Duration::from_secs(1)).then_some(wait)
     }
 
     /// Waits until `enough` holds or the attempt has ended, or until the time is over or the service
@@ -325,8 +336,6 @@ impl<R: Registry> JobRoutes<R> {
         let mut watch = self.registry.watch(id).await.map_err(Into::into)?;
         let change = async { while watch.next().await.is_some_and(|seen| !enough(&seen)) {} };
         tokio::select! {
-            // An answer that is there is given, also during a shutdown.
-            biased;
             _ = timeout(limit, change) => {}
             () = self.announce.cancelled() => {}
             () = self.end_streams.cancelled() => {}
@@ -334,10 +343,12 @@ impl<R: Registry> JobRoutes<R> {
         Ok(())
     }
 
-    /// Reads a job, for a request if it is not for the one that has submitted it.
+    /// Reads a job. With `parts`, the job must be visible to that request; `accepted` passes none.
     pub(crate) async fn look(&self, id: JobId, parts: Option<&Parts>) -> Result<Seen, Problem> {
         let visible = parts.zip(self.visible.as_deref());
+        // A task of MCP shows no payload.
         let show = self.show.as_deref();
+        let show = show.filter(|_| self.form != Form::McpTask);
         if visible.is_none() && show.is_none() {
             let details = self.registry.details(id).await.map_err(Into::into)?;
             return Ok(details.into());
@@ -355,7 +366,7 @@ impl<R: Registry> JobRoutes<R> {
     }
 
     /// Refuses a request that may not see the job.
-    async fn check(&self, id: JobId, parts: &Parts) -> Result<(), Problem> {
+    pub(crate) async fn check(&self, id: JobId, parts: &Parts) -> Result<(), Problem> {
         let Some(visible) = self.visible.as_deref() else {
             return Ok(());
         };
@@ -381,7 +392,7 @@ impl<R: Registry> JobRoutes<R> {
         }
     }
 
-    /// Whether some jobs are not visible to everybody.
+    /// Returns whether some jobs are not visible to everybody.
     pub(crate) fn restricts(&self) -> bool {
         self.visible.is_some()
     }
@@ -403,27 +414,25 @@ impl<R: Registry> JobRoutes<R> {
     }
 }
 
-/// An answer that caches keep only to ask again whether it is still valid.
+/// Returns an answer in JSON.
 pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, no-cache"),
-    );
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    headers.insert(header::CACHE_CONTROL, REVALIDATED);
     response
 }
 
-/// A malformed id is answered like one that was never issued.
+/// Returns the id of the path. A malformed id is answered like one that was never issued.
 async fn id_of(parts: &mut Parts) -> Result<JobId, Problem> {
-    let path: Result<Path<String>, PathRejection> = parts.extract().await;
-    let Path(id) = path.map_err(|_| Problem::not_found())?;
-    id.parse().map_err(|_| Problem::not_found())
+    let params: Result<RawPathParams, _> = parts.extract().await;
+    let params = params.map_err(|_| Problem::not_found())?;
+    // By name, because the routes may be nested below a path with parameters of its own.
+    let id = params.iter().find(|(name, _)| *name == "id");
+    let id = id.and_then(|(_, id)| id.parse().ok());
+    id.ok_or_else(Problem::not_found)
 }
 
 async fn one_job<R: Registry>(
@@ -465,10 +474,24 @@ async fn one_job<R: Registry>(
 
 fn unchanged(seen: &Snapshot) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag(seen.version()));
+    headers.insert(header::CACHE_CONTROL, REVALIDATED);
     response
-        .headers_mut()
-        .insert(header::ETAG, etag(seen.version()));
-    response
+}
+
+/// Refuses a change whose condition does not hold.
+fn unless_failed(headers: &HeaderMap, seen: &Snapshot) -> Result<(), Problem> {
+    // Versions are weak validators, which `If-Match` never matches.
+    let matches = headers.get_all(header::IF_MATCH).iter();
+    let failed = matches
+        .into_iter()
+        .any(|tag| tag.as_bytes().trim_ascii() != b"*")
+        || has_version(headers, seen.version());
+    if failed {
+        return Err(Problem::failed_precondition());
+    }
+    Ok(())
 }
 
 async fn stop<R: Registry>(
@@ -479,6 +502,7 @@ async fn stop<R: Registry>(
     let id = id_of(&mut parts).await?;
     let force = forced(parts.uri.query().unwrap_or_default())?;
     routes.check(id, &parts).await?;
+    unless_failed(&parts.headers, &routes.snapshot(id).await?)?;
     let registry = &routes.registry;
     let stopped = if force {
         registry.cancel(id, CANCELLED).await
@@ -499,7 +523,7 @@ fn of_status(seen: &Seen) -> StatusCode {
     }
 }
 
-/// Whether a query has `force`, without a value or with `true`.
+/// Returns whether a query has `force`, without a value or with `true`.
 fn forced(query: &str) -> Result<bool, Problem> {
     let mut force = false;
     for (name, value) in pairs(query) {
@@ -513,7 +537,8 @@ fn forced(query: &str) -> Result<bool, Problem> {
     Ok(force)
 }
 
-/// The names and values of a query. None of those that are used has letters that are encoded.
+/// Returns the names and values of a query. They are not percent-decoded, because no valid one needs
+/// it.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -526,6 +551,7 @@ async fn retry<R: Registry>(
     let (mut parts, _) = request.into_parts();
     let id = id_of(&mut parts).await?;
     routes.check(id, &parts).await?;
+    unless_failed(&parts.headers, &routes.snapshot(id).await?)?;
     let job = routes.registry.retry(id).await.map_err(Into::into)?;
     // Nothing is awaited between the retry and its work.
     if let Some(run) = &routes.retry {
@@ -562,9 +588,7 @@ async fn list<R: Registry>(
         if routes.visible.is_some() {
             let mut visible = Vec::with_capacity(page.jobs.len());
             for seen in page.jobs {
-                if routes.check(seen.id(), &parts).await.is_ok() {
-                    visible.push(seen);
-                }
+                visible.extend(found(routes.check(seen.id(), &parts).await)?.map(|()| seen));
             }
             page.jobs = visible;
         } else {
@@ -574,8 +598,7 @@ async fn list<R: Registry>(
     } else {
         let mut seen = Vec::with_capacity(page.jobs.len());
         for job in &page.jobs {
-            // A job that was removed meanwhile is not in the list.
-            seen.extend(routes.look(job.id(), Some(&parts)).await.ok());
+            seen.extend(found(routes.look(job.id(), Some(&parts)).await)?);
         }
         let (shape, seen) = (routes.shape(), seen.into_iter());
         if routes.form == Form::Operation {
@@ -596,7 +619,19 @@ async fn list<R: Registry>(
     ))
 }
 
-/// The part of the list that a query asks for. Names of the three forms are accepted.
+/// Leaves a job out of the list that was removed meanwhile, or is not visible.
+fn found<V>(job: Result<V, Problem>) -> Result<Option<V>, Problem> {
+    match job {
+        Ok(job) => Ok(Some(job)),
+        Err(problem) if [StatusCode::NOT_FOUND, StatusCode::GONE].contains(&problem.status()) => {
+            Ok(None)
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Returns the part of the list that a query asks for. Parameter names of all three forms are
+/// accepted.
 fn part_of(query: &str) -> Result<(Cursor, usize), Problem> {
     let (mut cursor, mut limit) = (Cursor::default(), PART);
     for (name, value) in pairs(query) {
@@ -606,7 +641,7 @@ fn part_of(query: &str) -> Result<(Cursor, usize), Problem> {
             "limit" | "pageSize" => {
                 let asked = value.parse().ok().filter(|limit| *limit > 0);
                 let asked: usize = asked
-                    .ok_or_else(|| Problem::bad_query("`limit` is a number from 1 to 1,000"))?;
+                    .ok_or_else(|| Problem::bad_query("`limit` is a whole number from 1 on"))?;
                 limit = asked.min(LARGEST_PART);
             }
             _ => {}

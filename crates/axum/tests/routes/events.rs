@@ -122,6 +122,8 @@ async fn a_client_that_has_seen_the_end_does_not_reconnect() {
         .call(Method::GET, &path(&service, &job), &again)
         .await;
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    // After a retry, it would be wrong.
+    assert_eq!(answer.headers()["cache-control"], "no-store");
     assert_eq!(bytes(answer).await, b"");
 
     // After a retry there is more to see.
@@ -289,6 +291,37 @@ async fn a_shutdown_is_announced_once_and_before_the_end() {
     }
 }
 
+/// Scenario 38: a job that always changes keeps no stream open.
+#[tokio::test]
+async fn streams_of_a_busy_job_end_when_they_are_told_to() {
+    let token = CancellationToken::new();
+    let service = Service::with(
+        |builder| builder,
+        |routes| routes.end_streams(token.clone()),
+    );
+    let job = service.register("");
+    let mut stream = follow(&service, &job).await;
+    for _ in 0..3 {
+        job.note("a change").unwrap();
+        assert_eq!(stream.next().await.unwrap().name, "state");
+    }
+    job.note("another change").unwrap();
+    token.cancel();
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn an_interval_of_any_length_is_accepted() {
+    for interval in [Duration::ZERO, Duration::MAX] {
+        let service = Service::with(|builder| builder, |routes| routes.keep_alive(interval));
+        let job = service.register("");
+        let mut stream = follow(&service, &job).await;
+        assert_eq!(stream.next().await.unwrap().name, "state");
+        job.cancel().unwrap();
+        assert_eq!(stream.next().await.unwrap().json()["status"], "cancelled");
+    }
+}
+
 /// Scenario 38: the order holds even if the cancel comes while the stream checks for changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_is_announced_before_the_end_that_it_causes() {
@@ -333,6 +366,8 @@ async fn streams_end_when_they_are_told_to() {
     let job = service.register("");
     let mut stream = follow(&service, &job).await;
     assert_eq!(stream.next().await.unwrap().name, "state");
+    // A change that has not been read is not sent any more.
+    job.start().unwrap();
     token.cancel();
     assert_eq!(stream.next().await.unwrap().name, "shutdown");
     let end = tokio::time::timeout(PATIENCE, stream.next()).await;

@@ -3,13 +3,16 @@
 #![allow(clippy::too_many_lines, reason = "golden texts are long")]
 
 use crate::common::Service;
-use axum::http::{HeaderMap, Method};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request};
 use expect_test::{Expect, expect};
 use job_registry::Progress;
 use job_registry_axum::Form;
 use serde_json::json;
 use std::fmt::Write;
 use std::time::Duration;
+use tower::ServiceExt;
 
 fn service(form: Form) -> Service {
     Service::with(
@@ -640,6 +643,37 @@ async fn a_list_of_mcp_tasks_comes_in_parts() {
         }
     "#]]
     .assert_eq(&list(Form::McpTask).await);
+}
+
+/// The payload of a task is not shown, so it may be one that cannot be.
+#[tokio::test]
+async fn an_mcp_task_asks_for_no_payload() {
+    let service = Service::with(
+        |builder| builder,
+        |routes| {
+            routes
+                .form(Form::McpTask)
+                .show(|_| -> u8 { panic!("nobody shows it") })
+        },
+    );
+    let job = service.register("a deck");
+    for path in ["/jobs".to_owned(), service.routes.path(job.id())] {
+        assert_eq!(service.get(&path).await.status(), 200);
+    }
+}
+
+/// The routes work below a path that has parameters of its own.
+#[tokio::test]
+async fn routes_can_be_nested_below_a_parameter() {
+    let service = Service::new();
+    let job = service.register("a deck");
+    let router: Router = Router::new().nest("/tenants/{tenant}", service.routes.router());
+    for rest in ["", "/events"] {
+        let path = format!("/tenants/7{}{rest}", service.routes.path(job.id()));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 200, "{rest}");
+    }
 }
 
 /// A head has the headers of the answer, and no body.

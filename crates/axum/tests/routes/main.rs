@@ -10,6 +10,7 @@ mod keys;
 mod openapi;
 mod reconnect;
 mod refusals;
+mod remote;
 mod stopping;
 mod visibility;
 mod waiting;

@@ -80,6 +80,40 @@ async fn a_delete_after_the_end_changes_nothing() {
     assert_eq!(job.snapshot().unwrap(), before);
 }
 
+/// A change is made only if its condition holds.
+#[tokio::test]
+async fn a_condition_that_fails_changes_nothing() {
+    let service = Service::with(|builder| builder, |routes| routes.retry(drop));
+    let live = service.register("");
+    let failed = service.register("");
+    failed.fail("no fonts").unwrap();
+    for (job, method, rest) in [
+        (&live, Method::DELETE, ""),
+        (&live, Method::DELETE, "?force"),
+        (&failed, Method::POST, "/retry"),
+    ] {
+        let before = job.snapshot().unwrap();
+        let weak = format!("W/\"{}\"", before.version());
+        let path = format!("{}{rest}", service.routes.path(job.id()));
+        let failing = [
+            ("if-match", &*weak),
+            ("if-match", "\"x\""),
+            ("if-none-match", &weak),
+            ("if-none-match", "*"),
+        ];
+        for condition in failing {
+            let answer = service.call(method.clone(), &path, &[condition]).await;
+            let status = StatusCode::PRECONDITION_FAILED;
+            refused(answer, status, "precondition_failed").await;
+            assert_eq!(job.snapshot().unwrap(), before);
+        }
+    }
+    let path = service.routes.path(live.id());
+    let holds = [("if-match", "*"), ("if-none-match", "\"x\"")];
+    let answer = service.call(Method::DELETE, &path, &holds).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
 /// P10: a retry gives the owner of the next attempt to the service.
 #[tokio::test]
 async fn a_retry_begins_the_next_attempt() {

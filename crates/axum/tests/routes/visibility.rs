@@ -4,6 +4,7 @@ use crate::common::{Service, bytes, json, refused};
 use axum::http::{Method, StatusCode};
 use job_registry::Status;
 use job_registry_axum::Form;
+use std::time::Duration;
 
 /// A service in which a job's payload is the name of its owner, who sends it as a header.
 fn service(form: Form) -> Service {
@@ -21,8 +22,10 @@ fn service(form: Form) -> Service {
     )
 }
 
-#[tokio::test]
+/// The time is stopped: no answer may wait either.
+#[tokio::test(start_paused = true)]
 async fn a_job_that_is_not_visible_is_answered_like_an_unknown_id() {
+    let began = tokio::time::Instant::now();
     let service = service(Form::Plain);
     let job = service.register("ada");
     job.start().unwrap();
@@ -60,6 +63,7 @@ async fn a_job_that_is_not_visible_is_answered_like_an_unknown_id() {
         }
     }
     assert_eq!(job.snapshot().unwrap(), before);
+    assert_eq!(began.elapsed(), Duration::ZERO);
 
     let owner = [("x-user", "ada")];
     let answer = service.call(Method::GET, &path, &owner).await;

@@ -47,6 +47,9 @@ async fn an_etag_is_valid_until_the_next_change() {
         let answer = poll(&service, &path, &[("if-none-match", &tag)]).await;
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(header(answer.headers(), "etag"), Some(&*tag));
+        // As in the answer that it stands for.
+        let cache = header(answer.headers(), "cache-control");
+        assert_eq!(cache, Some("private, no-cache"));
         assert_eq!(bytes(answer).await, b"");
         tags.push(tag);
     }
@@ -154,7 +157,8 @@ async fn a_wait_is_bounded_and_says_so() {
         Some("wait=1")
     );
 
-    let service = Service::with(|builder| builder, |routes| routes.max_wait(Duration::ZERO));
+    let short = Duration::from_millis(999);
+    let service = Service::with(|builder| builder, |routes| routes.max_wait(short));
     let job = service.register("");
     let answer = poll(
         &service,
