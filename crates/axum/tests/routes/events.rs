@@ -329,9 +329,9 @@ async fn a_shutdown_is_announced_before_the_end_that_it_causes() {
     for round in 0..3_000 {
         let stopping = CancellationToken::new();
         let job = service.register("");
-        let routes = service.routes.clone().announce(stopping.clone());
+        let announced = service.routes.clone().announce(stopping.clone());
         let request = Request::get(path(&service, &job)).body(Body::empty());
-        let router: Router = routes.router();
+        let router: Router = announced.router();
         let answer = router.oneshot(request.unwrap()).await.unwrap();
         let mut stream = Stream::of(answer);
         stream.next().await.unwrap();

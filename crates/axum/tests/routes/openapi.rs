@@ -52,6 +52,20 @@ async fn a_schema_has_the_fields_of_the_answer() {
         let answer = json(service.get("/jobs?limit=1").await).await;
         assert_eq!(names(&answer), names(&schemas[list]["properties"]));
 
+        // The payload's schema stands where the payload is, and nowhere else.
+        let text = serde_json::json!({"type": "string"});
+        let properties = schemas[one]["properties"].as_object().unwrap();
+        let replaced: Vec<_> = ["payload", "response", "metadata"]
+            .into_iter()
+            .filter(|name| properties.get(*name) == Some(&text))
+            .collect();
+        let expected: &[&str] = match form {
+            Form::Plain => &["payload"],
+            Form::Operation => &["response"],
+            _ => &[],
+        };
+        assert_eq!(replaced, expected);
+
         let paths = names(&description["paths"]);
         assert_eq!(
             paths,

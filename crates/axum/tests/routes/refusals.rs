@@ -80,9 +80,16 @@ async fn a_problem_of_the_service_has_its_own_members() {
     // The members of the standard cannot be replaced by accident.
     .with("status", 200)
     .with("type", "about:blank")
+    .with("title", "another")
+    .with("detail", "another")
+    .with("instance", "another")
     .retry_after(Duration::from_millis(2_001));
     assert_eq!(problem.to_string(), "There is no tea: it is gone");
     let service = Service::new();
+    let body = crate::common::bytes(problem.clone().into_response()).await;
+    let body = String::from_utf8(body).unwrap();
+    // A member that comes twice is one of two for a client, depending on its parser.
+    assert!(!body.contains("another"), "{body}");
     let text = service.text(problem.into_response(), &[]).await;
     expect![[r#"
         418 I'm a teapot

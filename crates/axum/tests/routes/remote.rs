@@ -1,20 +1,24 @@
 //! A registry of another crate, which may be out of reach.
 
-use crate::common::{Jobs, Service, refused};
+use crate::common::{Jobs, Service, Stream, json, refused};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
 use job_registry::{Counts, Cursor, Details, Error, Job, JobId, Page, Record, Snapshot, Watch};
 use job_registry_axum::{Form, JobRoutes, Problem, Registry, WallClock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
 
-/// A registry whose jobs cannot be read while it is out of reach.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// A registry whose jobs cannot be read while it is out of reach, and in which something may happen
+/// right before a job is read.
 #[derive(Clone)]
 struct Remote {
     jobs: Jobs,
     reachable: Arc<AtomicBool>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
 }
 
 enum Refusal {
@@ -43,6 +47,18 @@ impl From<Error> for Refusal {
 }
 
 impl Remote {
+    fn new(jobs: &Jobs) -> Self {
+        Self {
+            jobs: jobs.clone(),
+            reachable: Arc::new(AtomicBool::new(true)),
+            meanwhile: Arc::default(),
+        }
+    }
+
+    fn before_the_next_read(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
     fn reach(&self) -> Result<&Jobs, Refusal> {
         if self.reachable.load(Ordering::Relaxed) {
             Ok(&self.jobs)
@@ -63,6 +79,10 @@ impl Registry for Remote {
     }
 
     async fn details(&self, id: JobId) -> Result<Details, Refusal> {
+        let happens = self.meanwhile.lock().unwrap().take();
+        if let Some(happens) = happens {
+            happens();
+        }
         Ok(Registry::details(self.reach()?, id).await?)
     }
 
@@ -106,8 +126,8 @@ impl Registry for Remote {
 
 async fn call(routes: &JobRoutes<Remote>, method: Method, path: &str) -> Response<Body> {
     let request = Request::builder().method(method).uri(path);
-    let router: Router = routes.router();
-    router
+    let service: Router = routes.router();
+    service
         .oneshot(request.body(Body::empty()).unwrap())
         .await
         .unwrap()
@@ -119,11 +139,8 @@ async fn a_registry_that_is_out_of_reach_is_a_refusal() {
     for form in [Form::Plain, Form::Operation, Form::McpTask] {
         let jobs = Service::new().jobs;
         let job = jobs.register(String::new()).unwrap();
-        let reachable = Arc::new(AtomicBool::new(true));
-        let remote = Remote {
-            jobs,
-            reachable: Arc::clone(&reachable),
-        };
+        let remote = Remote::new(&jobs);
+        let reachable = Arc::clone(&remote.reachable);
         let routes = JobRoutes::new(remote, "/jobs")
             .form(form)
             .visible(|_, _| true)
@@ -147,4 +164,65 @@ async fn a_registry_that_is_out_of_reach_is_a_refusal() {
             assert_eq!(answer.status(), StatusCode::OK, "{path}");
         }
     }
+}
+
+/// P1: a job that changes between the wake and the read. The event's id is the version of its data.
+#[tokio::test]
+async fn an_event_has_the_version_of_its_data() {
+    let jobs = Service::new().jobs;
+    let job = Arc::new(jobs.register(String::new()).unwrap());
+    let remote = Remote::new(&jobs);
+    let routes = JobRoutes::new(remote.clone(), "/jobs");
+    let path = format!("{}/events", routes.path(job.id()));
+    let mut stream = Stream::of(call(&routes, Method::GET, &path).await);
+    for step in 0..3 {
+        let later = Arc::clone(&job);
+        remote.before_the_next_read(move || later.note(format!("later {step}")).unwrap());
+        let event = stream.next().await.unwrap();
+        assert_eq!(event.json()["version"], *event.id.unwrap());
+        job.note(format!("step {step}")).unwrap();
+    }
+}
+
+/// P10: an attempt ends and is retried between the wake and the read of its end.
+#[tokio::test]
+async fn a_stream_goes_on_with_an_attempt_that_begins_while_its_end_is_read() {
+    let jobs = Service::new().jobs;
+    let job = jobs.register(String::new()).unwrap();
+    let remote = Remote::new(&jobs);
+    let routes = JobRoutes::new(remote.clone(), "/jobs");
+    let path = format!("{}/events", routes.path(job.id()));
+    let mut stream = Stream::of(call(&routes, Method::GET, &path).await);
+    stream.next().await.unwrap();
+    job.fail("no fonts").unwrap();
+    let (next, retried) = std::sync::mpsc::channel();
+    remote.before_the_next_read(move || next.send(job.retry().unwrap()).unwrap());
+    let event = stream.next().await.unwrap().json();
+    assert_eq!(
+        (&event["status"], &event["attempt"]),
+        (&"pending".into(), &2.into())
+    );
+    let second = retried.recv().unwrap();
+    second.cancel().unwrap();
+    let event = stream.next().await.unwrap().json();
+    assert_eq!(
+        (&event["status"], &event["attempt"]),
+        (&"cancelled".into(), &2.into())
+    );
+    assert_eq!(stream.next().await, None);
+}
+
+/// A poll that waits reads the job again, so that its answer is not older than its `ETag`.
+#[tokio::test]
+async fn an_answer_has_the_version_of_its_etag() {
+    let jobs = Service::new().jobs;
+    let job = jobs.register(String::new()).unwrap();
+    let remote = Remote::new(&jobs);
+    let routes = JobRoutes::new(remote.clone(), "/jobs");
+    let path = routes.path(job.id());
+    remote.before_the_next_read(move || job.note("later").unwrap());
+    let answer = call(&routes, Method::GET, &path).await;
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    let body = json(answer).await;
+    assert_eq!(tag, format!("W/\"{}\"", body["version"].as_str().unwrap()));
 }

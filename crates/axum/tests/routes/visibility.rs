@@ -85,7 +85,7 @@ async fn a_list_has_the_visible_jobs_and_no_counts() {
         (Form::McpTask, "tasks"),
     ] {
         let service = service(form);
-        let owners = ["ada", "bob", "ada", "bob", "bob"];
+        let owners = ["bob", "bob", "bob", "ada", "ada"];
         let jobs = owners.map(|owner| service.register(owner));
         let mut seen = 0;
         let mut path = "/jobs?limit=2".to_owned();

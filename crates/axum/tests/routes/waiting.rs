@@ -44,7 +44,8 @@ async fn an_etag_is_valid_until_the_next_change() {
             let answer = poll(&service, &path, &[("if-none-match", old)]).await;
             assert_eq!(answer.status(), StatusCode::OK);
         }
-        let answer = poll(&service, &path, &[("if-none-match", &tag)]).await;
+        let lines = [("if-none-match", "\"x\""), ("if-none-match", &tag)];
+        let answer = poll(&service, &path, &lines).await;
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
         assert_eq!(header(answer.headers(), "etag"), Some(&*tag));
         // As in the answer that it stands for.
@@ -263,6 +264,19 @@ async fn a_submission_waits_as_the_client_prefers() {
         let has_location = answer.headers().contains_key("location");
         assert_eq!(has_location, status == StatusCode::ACCEPTED);
     }
+}
+
+/// A wait that is not honoured is no wait: a repeated submission of an ended job is accepted.
+#[tokio::test]
+async fn a_submission_whose_wait_is_ignored_is_accepted() {
+    let service = Service::with(|builder| builder, |routes| routes.max_wait(Duration::ZERO));
+    let job = service.register("");
+    job.cancel().unwrap();
+    let headers = HeaderMap::from_iter([("prefer".parse().unwrap(), "wait=9".parse().unwrap())]);
+    let answer = service.routes.accepted(&headers, job.id()).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    assert!(answer.headers().contains_key("location"));
+    assert_eq!(header(answer.headers(), "preference-applied"), None);
 }
 
 /// P2, scenario 36: a client that disconnects while it waits ends nothing but its request.
