@@ -1,0 +1,15 @@
+//! Tests against a server that each of them starts. `apt-get install redis-server` has it.
+
+mod conformance;
+pub(crate) mod faults;
+mod lifecycle;
+mod server;
+
+/// The types that the specification speaks of.
+mod api {
+    pub(crate) use job_registry::*;
+}
+
+/// The sequential specification of the library.
+#[path = "../../../../loom_tests/spec/mod.rs"]
+mod spec;
