@@ -284,14 +284,21 @@ impl<T: Send + 'static> Drop for Job<T> {
         if self.is_done.load(Ordering::SeqCst) {
             return;
         }
+        // A runtime that has shut down drops the task: the job is left to the stall verdict.
+        drop(self.registry.state.runtime.spawn(self.abandonment()));
+    }
+}
+
+impl<T: Send + 'static> Job<T> {
+    /// Returns a future that fails the job because its owner is dropped.
+    fn abandonment(&self) -> impl Future<Output = ()> + Send + use<T> {
         let reason = if std::thread::panicking() {
             "panicked: the job's owner was unwound"
         } else {
             "abandoned"
         };
         let (state, id, fence) = (self.registry.state.clone(), self.id, self.fence);
-        // A runtime that has shut down drops the task: the job is left to the stall verdict.
-        self.registry.state.runtime.spawn(async move {
+        async move {
             let steps = Steps {
                 state: &state,
                 id,
@@ -299,7 +306,16 @@ impl<T: Send + 'static> Drop for Job<T> {
             };
             // Refused if the job has meanwhile ended, or has another owner.
             let _ = steps.end(Status::Failed, Some(reason.to_owned())).await;
-        });
+        }
+    }
+
+    /// Drops the owner, and waits until the job has been abandoned.
+    #[cfg(test)]
+    pub(crate) async fn abandon_now(self) {
+        if !self.is_done.load(Ordering::SeqCst) {
+            self.abandonment().await;
+        }
+        self.done();
     }
 }
 
