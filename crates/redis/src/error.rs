@@ -27,8 +27,8 @@ pub enum Error {
 pub enum Unavailable {
     /// The call was not sent, or only read. It has no effect.
     NotSent,
-    /// The call was sent, and it cannot be told whether it took effect. It took effect at most
-    /// once.
+    /// The call was sent, and it cannot be told whether it took effect. It takes effect at most
+    /// once, and not after the next call of this process has been answered.
     Unknown,
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Number of histories, unless `JOB_REGISTRY_REDIS_HISTORIES` says otherwise.
 const HISTORIES: u32 = 100;
-const LONGEST: usize = 120;
+const LONGEST: usize = 200;
 
 /// A choice that becomes a call of the present history.
 pub(super) type Choice = (u8, u8, u8, u8);

@@ -50,12 +50,21 @@ impl Faults {
     /// Loses the next answer, and holds the call. Returns what tells that it is held, and what
     /// resumes it.
     pub(crate) fn lose_answer_and_hold(&self) -> (Arc<Notify>, Arc<Notify>) {
+        self.hold(false)
+    }
+
+    /// Loses the next call, and holds it, as [`lose_answer_and_hold`](Self::lose_answer_and_hold)
+    /// does.
+    pub(crate) fn lose_call_and_hold(&self) -> (Arc<Notify>, Arc<Notify>) {
+        self.hold(true)
+    }
+
+    fn hold(&self, before: bool) -> (Arc<Notify>, Arc<Notify>) {
         let pause: (Arc<Notify>, Arc<Notify>) = Default::default();
-        let held = Fault {
-            before: false,
+        self.plan([Some(Fault {
+            before,
             pause: Some(pause.clone()),
-        };
-        self.plan([Some(held)]);
+        })]);
         pause
     }
 

@@ -3,6 +3,7 @@
 mod conformance;
 pub(crate) mod faults;
 mod lifecycle;
+mod resends;
 mod server;
 
 /// The types that the specification speaks of.
