@@ -3,6 +3,10 @@
 use crate::error::Error;
 use job_registry::JobId;
 
+/// Rules of the server's access control that a user needs.
+pub(crate) const ACL_RULES: &str = "~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info \
+    +config|get +client|id +client|kill +time";
+
 /// The names of a namespace's keys. They all have one hash slot.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -66,10 +70,6 @@ impl Keys {
                 .contains(&name)
                 .then_some((name, None)),
         }
-    }
-
-    pub(crate) fn acl_rules(&self) -> &'static str {
-        "~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info +config|get +client|id +client|kill +time"
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::id::Secret;
-use crate::keys::Keys;
+use crate::keys::{ACL_RULES, Keys};
 use crate::reply::Reply;
 use crate::script::{Script, Scripts};
 use redis::aio::MultiplexedConnection;
@@ -72,6 +72,10 @@ impl From<Failure> for NoLink {
         match failure {
             Failure::Lost => Self::Transient("the connection broke".to_owned()),
             Failure::Later { .. } => Self::Transient("the server is not ready".to_owned()),
+            Failure::Rejected(message) if message.starts_with("NOPERM") => {
+                let message = format!("{message}; the user needs the ACL rules {ACL_RULES}");
+                Self::Fatal(Error::Unusable(message))
+            }
             Failure::Rejected(message) => Self::Fatal(Error::Rejected(message)),
         }
     }
@@ -211,8 +215,9 @@ impl Link {
             while !reply.is_empty() {
                 denied.push(reply.word().map_err(NoLink::Fatal)?);
             }
-            let (denied, rules) = (denied.join(", "), keys.acl_rules());
-            let message = format!("the user may not run {denied}; it needs the ACL rules {rules}");
+            let denied = denied.join(", ");
+            let message =
+                format!("the user may not run {denied}; it needs the ACL rules {ACL_RULES}");
             return Err(unusable(message));
         }
         self.witness = AtomicU64::new(reply.required().map_err(NoLink::Fatal)?);

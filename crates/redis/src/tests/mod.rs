@@ -3,8 +3,11 @@
 mod conformance;
 pub(crate) mod faults;
 mod lifecycle;
+mod ownership;
+mod refusals;
 mod resends;
 mod server;
+mod watching;
 
 /// The types that the specification speaks of.
 mod api {
