@@ -28,6 +28,7 @@ for i = 1, (#KEYS - 4) / 3 do
     expect('run', RUN, nil)
     expect('due', DUE, nil)
     expect('all', ALL, nil)
+    if redis.call('TTL', KEYS[4 + 3 * i]) == -1 then table.insert(found, 'a lasting final state of ' .. id) end
     if redis.call('EXISTS', KEYS[3 + 3 * i]) == 1 then table.insert(found, 'a payload without ' .. id) end
   end
   table.insert(reply, job and text(job.status) or '')

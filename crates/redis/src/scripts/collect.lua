@@ -26,13 +26,13 @@ for i, job in ipairs(all_jobs()) do
     finish(job, CANCELLED, nil, time_for(job, now))
     commit(job)
     done = 'cancelled'
-  elseif is_live(job) and is_over(job.y) then
+  elseif is_live(job) and is_over(job.y) then -- guard
     finish(job, FAILED, 'deadline exceeded after ' .. job.b, time_for(job, now))
     commit(job)
     done = 'expired'
-  elseif not is_live(job) and is_over(job.d) then
+  elseif not is_live(job) and is_over(job.d) then -- guard
     if allowed == '*' or allowed == job.v then
-        delete(job)
+      delete(job)
       done = 'removed'
     else
       done = 'hook'

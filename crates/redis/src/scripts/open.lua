@@ -9,7 +9,7 @@ local commands = {
   { 'DEL', KEYS[5] }, { 'EXISTS', KEYS[5] }, { 'EXPIRE', KEYS[7], '1' }, { 'HDEL', KEYS[5], 'v' },
   { 'HEXISTS', KEYS[5], 'v' }, { 'HGET', KEYS[5], 'v' }, { 'HGETALL', KEYS[5] },
   { 'HINCRBY', KEYS[1], 'seq', '1' }, { 'HLEN', KEYS[6] }, { 'HMGET', KEYS[5], 'v' },
-  { 'HSET', KEYS[5], 'v', '1' }, { 'HSETNX', KEYS[8], 'secret', '1' }, { 'TIME' },
+  { 'HSET', KEYS[5], 'v', '1' }, { 'HSETNX', KEYS[8], 'secret', '1' }, { 'TIME' }, { 'TTL', KEYS[7] },
   { 'CLIENT', 'KILL', 'ID', '1' }, { 'ZADD', KEYS[2], '1', 'a' }, { 'ZCARD', KEYS[2] }, { 'ZRANGE', KEYS[2], '0', '1' },
   { 'ZREM', KEYS[2], 'a' }, { 'ZSCORE', KEYS[2], 'a' },
   { 'PUBLISH', (string.gsub(KEYS[5], ':j:', ':c:')), '1' },

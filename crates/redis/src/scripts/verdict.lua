@@ -14,7 +14,7 @@ for i, job in ipairs(all_jobs()) do
     redis.call('ZREM', RUN, string.match(KEYS[2 + 3 * i], '[^:]+$'))
   elseif RESENT and job.o == CALL then -- guard
     failed = true
-  elseif is_stalled(job, now, trusted) then
+  elseif is_stalled(job, now, trusted) then -- guard
     fail_stalled(job, now)
     commit(job)
     failed = true

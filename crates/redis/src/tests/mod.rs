@@ -3,6 +3,7 @@
 mod conformance;
 pub(crate) mod faults;
 mod lifecycle;
+mod mutants;
 mod ownership;
 mod refusals;
 mod resends;

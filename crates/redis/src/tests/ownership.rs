@@ -1,9 +1,10 @@
 //! Heartbeats, stall verdicts, sweeps and hooks of several processes.
 
-use super::server::with_server;
+use super::server::{MANUAL_CLOCK, Server, checks, with_server};
 use crate::script::Parts;
 use crate::{JobRegistry, Reaper};
 use job_registry::{Error as Refusal, Options, Progress, Status};
+use redis::Commands;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -49,45 +50,6 @@ fn a_superseded_owner_changes_nothing() {
         assert_eq!(server.dump(), before);
         new.complete().await.unwrap();
     });
-}
-
-#[test]
-fn an_owner_of_a_lost_history_is_told_by_its_nonce() {
-    with_server(async |server| {
-        let parts = Parts::default();
-        another_owner_of_the_same_attempt(server, &parts)
-            .await
-            .unwrap();
-    });
-}
-
-/// An attempt counter that was rewound: two owners of attempt 1, as after a failover.
-pub(super) async fn another_owner_of_the_same_attempt(
-    server: &super::server::Server,
-    parts: &Parts,
-) -> Result<(), String> {
-    let builder = server.builder::<Vec<String>>("rewound", parts);
-    let jobs = builder.connect().await.map_err(|error| error.to_string())?;
-    let job = jobs.register(&Vec::new()).await.unwrap();
-    let key = format!("jr1:{{rewound/0}}:j:{}", job.id());
-    let _: () = redis::cmd("HSET")
-        .arg(&[&key, "n", "another"])
-        .query(&mut server.admin())
-        .unwrap();
-    let superseded = crate::Error::Refused(Refusal::Superseded);
-    let results = [
-        job.start().await,
-        job.heartbeat().await,
-        job.note("late").await,
-    ];
-    for result in results {
-        if result != Err(superseded.clone()) {
-            return Err(format!(
-                "the owner of a lost attempt is answered {result:?}"
-            ));
-        }
-    }
-    Ok(())
 }
 
 #[test]
@@ -166,100 +128,6 @@ fn any_reaper_judges_and_retries_of_the_job_go_on() {
 }
 
 #[test]
-fn a_reaper_that_has_reconnected_gives_every_job_its_whole_limit() {
-    with_server(async |server| {
-        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
-        let limit = Duration::from_millis(400);
-        let jobs = builder.stall_after(limit).connect().await.unwrap();
-        let job = jobs.register(&Vec::new()).await.unwrap();
-        job.start().await.unwrap();
-        sleep(limit * 2).await;
-        // By the hash the job is stalled, and the reaper has only begun to watch the clock.
-        assert_eq!(jobs.stalled().await.unwrap().len(), 1);
-        let begun = Instant::now();
-        let _reaper = jobs.spawn_reaper(Duration::from_millis(10));
-        sleep(limit / 2).await;
-        assert_eq!(job.snapshot().await.unwrap().status(), Status::Running);
-        until(
-            async || job.snapshot().await.unwrap().status() == Status::Failed,
-            "no verdict",
-        )
-        .await;
-        assert!(begun.elapsed() >= limit);
-    });
-}
-
-#[test]
-fn deadlines_and_stops_are_carried_out_by_any_process() {
-    with_server(async |server| {
-        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
-        let jobs = builder
-            .stop_grace(Duration::from_millis(30))
-            .connect()
-            .await
-            .unwrap();
-        let options = Options::new().deadline(Duration::from_millis(40));
-        let late = jobs.register_with(&Vec::new(), options).await.unwrap();
-        let stopped = jobs.register(&Vec::new()).await.unwrap();
-        stopped.start().await.unwrap();
-        stopped.request_stop("enough").await.unwrap();
-        let swept = server.jobs("deck").await.sweep().await.unwrap();
-        assert_eq!((swept.expired, swept.cancelled, swept.removed), (0, 0, 0));
-        sleep(Duration::from_millis(60)).await;
-        let swept = server.jobs("deck").await.sweep().await.unwrap();
-        assert_eq!((swept.expired, swept.cancelled, swept.removed), (1, 1, 0));
-        let reason = late.details().await.unwrap().reason;
-        assert_eq!(reason.as_deref(), Some("deadline exceeded after 40ms"));
-        assert_eq!(
-            stopped.snapshot().await.unwrap().status(),
-            Status::Cancelled
-        );
-    });
-}
-
-#[test]
-fn the_hook_runs_before_the_removal_and_a_panic_in_it_keeps_nothing() {
-    with_server(async |server| {
-        let seen: Arc<Mutex<Vec<(String, Status)>>> = Arc::default();
-        let in_hook = seen.clone();
-        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
-        let builder = builder.retention(Duration::ZERO).on_remove(move |record| {
-            let payload = record
-                .payload
-                .as_ref()
-                .map_or("none", |files| files[0].as_str());
-            in_hook
-                .lock()
-                .unwrap()
-                .push((payload.to_owned(), record.snapshot.status()));
-            assert!(payload != "b", "the hook of b");
-        });
-        let jobs = builder.connect().await.unwrap();
-        for payload in ["a", "b", "c"] {
-            let job = jobs.register(&vec![payload.to_owned()]).await.unwrap();
-            job.cancel().await.unwrap();
-        }
-        // A payload that does not decode.
-        let builder = server.builder::<u64>("deck", &Parts::default());
-        let other = builder.retention(Duration::ZERO).connect().await.unwrap();
-        other.register(&7).await.unwrap().cancel().await.unwrap();
-        // Due after the sweep.
-        let kept = jobs.register(&vec!["kept".to_owned()]).await.unwrap();
-        kept.remove_after(Duration::from_secs(600)).await.unwrap();
-        kept.cancel().await.unwrap();
-        sleep(Duration::from_millis(5)).await;
-        let swept = jobs.sweep().await.unwrap();
-        assert_eq!((swept.removed, swept.panics.len()), (4, 1));
-        assert_eq!(swept.panics[0].1, "the hook of b");
-        let mut seen = seen.lock().unwrap().clone();
-        seen.sort_by(|a, b| a.0.cmp(&b.0));
-        let cancelled = |text: &str| (text.to_owned(), Status::Cancelled);
-        assert_eq!(seen, ["a", "b", "c", "none"].map(cancelled));
-        assert!(kept.snapshot().await.is_ok());
-    });
-}
-
-#[test]
 fn sweeps_of_several_processes_remove_every_job_once() {
     with_server(async |server| {
         let mut sweepers = Vec::new();
@@ -287,4 +155,128 @@ fn sweeps_of_several_processes_remove_every_job_once() {
             assert_eq!(sweepers[1].snapshot(id).await, Err(Refusal::Gone.into()));
         }
     });
+}
+
+checks! {
+    async fn a_reaper_that_has_reconnected_gives_every_job_its_whole_limit(server, parts) {
+        let builder = server.builder::<Vec<String>>("deck", parts);
+        let limit = Duration::from_millis(400);
+        let jobs = builder.stall_after(limit).connect().await.unwrap();
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        job.start().await.unwrap();
+        sleep(limit * 2).await;
+        // By the hash the job is stalled, and the reaper has only begun to watch the clock.
+        assert_eq!(jobs.stalled().await.unwrap().len(), 1);
+        let begun = Instant::now();
+        let _reaper = jobs.spawn_reaper(Duration::from_millis(10));
+        sleep(limit / 2).await;
+        assert_eq!(job.snapshot().await.unwrap().status(), Status::Running);
+        until(
+            async || job.snapshot().await.unwrap().status() == Status::Failed,
+            "no verdict",
+        )
+        .await;
+        assert!(begun.elapsed() >= limit);
+    }
+
+    async fn deadlines_and_stops_are_carried_out_by_any_process(server, parts) {
+        let builder = server.builder::<Vec<String>>("deck", parts);
+        let jobs = builder
+            .stop_grace(Duration::from_millis(30))
+            .connect()
+            .await
+            .unwrap();
+        let options = Options::new().deadline(Duration::from_millis(40));
+        let late = jobs.register_with(&Vec::new(), options).await.unwrap();
+        let stopped = jobs.register(&Vec::new()).await.unwrap();
+        stopped.start().await.unwrap();
+        stopped.request_stop("enough").await.unwrap();
+        let swept = server.jobs("deck").await.sweep().await.unwrap();
+        assert_eq!((swept.expired, swept.cancelled, swept.removed), (0, 0, 0));
+        sleep(Duration::from_millis(60)).await;
+        let swept = server.jobs("deck").await.sweep().await.unwrap();
+        assert_eq!((swept.expired, swept.cancelled, swept.removed), (1, 1, 0));
+        let reason = late.details().await.unwrap().reason;
+        assert_eq!(reason.as_deref(), Some("deadline exceeded after 40ms"));
+        assert_eq!(
+            stopped.snapshot().await.unwrap().status(),
+            Status::Cancelled
+        );
+    }
+
+    async fn the_hook_runs_before_the_removal_and_a_panic_in_it_keeps_nothing(server, parts) {
+        let seen: Arc<Mutex<Vec<(String, Status)>>> = Arc::default();
+        let in_hook = seen.clone();
+        let builder = server.builder::<Vec<String>>("deck", parts);
+        let builder = builder.retention(Duration::ZERO).on_remove(move |record| {
+            let payload = record
+                .payload
+                .as_ref()
+                .map_or("none", |files| files[0].as_str());
+            in_hook
+                .lock()
+                .unwrap()
+                .push((payload.to_owned(), record.snapshot.status()));
+            assert!(payload != "b", "the hook of b");
+        });
+        let jobs = builder.connect().await.unwrap();
+        for payload in ["a", "b", "c"] {
+            let job = jobs.register(&vec![payload.to_owned()]).await.unwrap();
+            job.cancel().await.unwrap();
+        }
+        // A payload that does not decode.
+        let builder = server.builder::<u64>("deck", parts);
+        let other = builder.retention(Duration::ZERO).connect().await.unwrap();
+        other.register(&7).await.unwrap().cancel().await.unwrap();
+        // Due after the sweep.
+        let kept = jobs.register(&vec!["kept".to_owned()]).await.unwrap();
+        kept.remove_after(Duration::from_secs(600)).await.unwrap();
+        kept.cancel().await.unwrap();
+        sleep(Duration::from_millis(5)).await;
+        let swept = jobs.sweep().await.unwrap();
+        assert_eq!((swept.removed, swept.panics.len()), (4, 1));
+        assert_eq!(swept.panics[0].1, "the hook of b");
+        let mut seen = seen.lock().unwrap().clone();
+        seen.sort_by(|a, b| a.0.cmp(&b.0));
+        let cancelled = |text: &str| (text.to_owned(), Status::Cancelled);
+        assert_eq!(seen, ["a", "b", "c", "none"].map(cancelled));
+        assert!(kept.snapshot().await.is_ok());
+    }
+
+    // An attempt counter that was rewound, as after a failover: two owners of attempt 1.
+    async fn an_owner_of_a_lost_history_is_told_by_its_nonce(server, parts) {
+        let jobs = server.builder::<Vec<String>>("deck", parts).connect().await.unwrap();
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let key = format!("jr1:{{deck/0}}:j:{}", job.id());
+        let set = [key.as_str(), "n", "another"];
+        let _: () = redis::cmd("HSET").arg(&set).query(&mut server.admin()).unwrap();
+        let superseded = crate::Error::Refused(Refusal::Superseded);
+        assert_eq!(job.start().await, Err(superseded.clone()));
+        assert_eq!(job.heartbeat().await, Err(superseded.clone()));
+        assert_eq!(job.note("late").await, Err(superseded));
+    }
+
+    async fn times_stay_in_order_when_the_clock_goes_back(server, parts) {
+        let clock = MANUAL_CLOCK.to_owned();
+        let parts = Parts { clock, ..parts.clone() };
+        let limit = Duration::from_millis(10);
+        let builder = server.builder::<Vec<String>>("deck", &parts).stall_after(limit);
+        let jobs = builder.connect().await.unwrap();
+        let mut admin = server.admin();
+        let mut set = |millis: u64| {
+            let _: () = admin.set("jr1:{deck/0}:clock", millis).unwrap();
+        };
+        set(5000);
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        set(4000);
+        job.start().await.unwrap();
+        job.heartbeat().await.unwrap();
+        let at = Duration::from_millis(5000);
+        assert_eq!(job.snapshot().await.unwrap().last_heartbeat(), at);
+        assert_eq!(jobs.fail_stalled().await.unwrap(), []);
+        set(3000);
+        job.fail("over").await.unwrap();
+        let times = job.details().await.unwrap().times;
+        assert_eq!((times.started, times.ended), (Some(at), Some(at)));
+    }
 }

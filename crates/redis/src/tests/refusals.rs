@@ -1,6 +1,6 @@
 //! What the server or its keys do not allow: a clear error, and nothing has changed.
 
-use super::server::{Server, with, with_server};
+use super::server::{Server, checks, with, with_server};
 use crate::script::Parts;
 use crate::{Durability, Error, Job, JobRegistry};
 use job_registry::{JobId, Options};
@@ -24,7 +24,7 @@ async fn jobs(server: &Server, parts: &Parts) -> JobRegistry<Vec<String>> {
 }
 
 /// Makes a call that writes each kind of key, for each key that another user has taken.
-pub(super) async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), String> {
+async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), String> {
     let jobs = jobs(server, parts).await;
     let options = Options::new().deadline(Duration::from_secs(600));
     let begin = async || -> Job<Vec<String>> {
@@ -72,12 +72,12 @@ pub(super) async fn keys_of_other_types(server: &Server, parts: &Parts) -> Resul
                 results.push(("note", live.note("x").await));
             }
             if touches(&ended) {
-                results.push(("retry", ended.retry().await.map(|job| drop(job.detach()))));
+                results.push(("retry", ended.retry().await.map(|job| _ = job.detach())));
                 results.push(("remove", ended.remove().await));
             }
             if !key[13..].contains(':') {
                 let registered = jobs.register_with(&Vec::new(), options).await;
-                results.push(("register", registered.map(|job| drop(job.detach()))));
+                results.push(("register", registered.map(|job| _ = job.detach())));
             }
             if results.is_empty() {
                 return Err(format!("no call touches {key}"));
@@ -103,15 +103,6 @@ pub(super) async fn keys_of_other_types(server: &Server, parts: &Parts) -> Resul
         let _ = job.detach();
     }
     Ok(())
-}
-
-#[test]
-fn keys_of_other_types_are_refused_before_the_first_write() {
-    with_server(async |server| {
-        keys_of_other_types(server, &Parts::default())
-            .await
-            .unwrap();
-    });
 }
 
 #[test]
@@ -215,7 +206,7 @@ fn an_eviction_policy_and_another_layout_are_refused() {
 }
 
 /// Connects as users that lack one right each.
-pub(super) async fn users_without_rights(server: &Server, parts: &Parts) -> Result<(), String> {
+async fn users_without_rights(server: &Server, parts: &Parts) -> Result<(), String> {
     let rules = crate::keys::ACL_RULES;
     let lacking = [
         ("resetchannels", "PUBLISH"),
@@ -301,4 +292,14 @@ fn a_server_that_is_not_there_is_unusable_in_time() {
             .await;
         assert_eq!(name(refused), "unusable");
     });
+}
+
+checks! {
+    async fn keys_of_other_types_are_refused_before_the_first_write(server, parts) {
+        keys_of_other_types(server, parts).await.unwrap();
+    }
+
+    async fn each_right_that_is_lacking_is_told(server, parts) {
+        users_without_rights(server, parts).await.unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! Calls whose answers, or which themselves, are lost once. Each takes effect once, and its answer is
 //! that of the first sending, or `Unknown`.
 
-use super::server::{MANUAL_CLOCK, Server, with_server};
+use super::server::{MANUAL_CLOCK, Server, checks};
 use crate::script::Parts;
 use crate::{Error, Job, JobRegistry, Unavailable};
 use job_registry::{Error as Refusal, Options, Progress, Status};
@@ -14,10 +14,10 @@ type Jobs = JobRegistry<Vec<String>>;
 const UNKNOWN: Error = Error::Unavailable(Unavailable::Unknown);
 
 /// Returns a registry on a clock that stands still at 1,000 ms, with short limits.
-async fn jobs(server: &Server) -> Jobs {
+async fn jobs(server: &Server, parts: &Parts) -> Jobs {
     let parts = Parts {
         clock: MANUAL_CLOCK.to_owned(),
-        ..Parts::default()
+        ..parts.clone()
     };
     let _: () = server.admin().set("jr1:{deck/0}:clock", 1000).unwrap();
     let builder = server
@@ -60,10 +60,36 @@ fn changes(server: &Server) -> u64 {
     changes.unwrap_or(0)
 }
 
-#[test]
-fn every_change_takes_effect_once_and_has_its_first_answer() {
-    with_server(async |server| {
-        let jobs = jobs(server).await;
+/// A note whose answer is lost, and other changes before it is sent again.
+async fn note_and_meanwhile(
+    server: &Server,
+    parts: &Parts,
+    answer: bool,
+    others: usize,
+) -> (Result<(), Error>, String) {
+    let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
+    let job = running(&jobs).await;
+    let id = job.id();
+    let (reached, resume) = if answer {
+        jobs.state.store.faults.lose_answer_and_hold()
+    } else {
+        jobs.state.store.faults.lose_call_and_hold()
+    };
+    let note = tokio::spawn(async move { (job.note("first").await, job.detach()) });
+    reached.notified().await;
+    for number in 0..others {
+        other.note(id, format!("other {number}")).await.unwrap();
+    }
+    resume.notify_one();
+    let (result, _) = note.await.unwrap();
+    assert_eq!(resends(&jobs), 1);
+    let note = other.details(id).await.unwrap().note.unwrap();
+    (result, note.to_string())
+}
+
+checks! {
+    async fn every_change_takes_effect_once_and_has_its_first_answer(server, parts) {
+        let jobs = jobs(server, parts).await;
         for answer in [true, false] {
             let before = (resends(&jobs), changes(server));
             lose(&jobs, answer);
@@ -127,81 +153,46 @@ fn every_change_takes_effect_once_and_has_its_first_answer() {
             );
         }
         assert_eq!(jobs.state.store.seen.unknown.load(Ordering::SeqCst), 0);
-    });
-}
+    }
 
-#[test]
-fn a_swept_removal_whose_answer_is_lost_is_counted_once() {
-    with_server(async |server| {
-        let jobs = jobs(server).await;
+    async fn a_swept_removal_whose_answer_is_lost_is_counted_once(server, parts) {
+        let jobs = jobs(server, parts).await;
         let job = running(&jobs).await;
         job.cancel().await.unwrap();
         jobs.state.store.faults.plan([None]);
         lose(&jobs, true);
         assert_eq!(jobs.sweep().await.unwrap().removed, 1);
         assert_eq!(resends(&jobs), 1);
-    });
-}
-
-/// A note whose answer is lost, and other changes before it is sent again.
-async fn note_and_meanwhile(
-    server: &Server,
-    answer: bool,
-    others: usize,
-) -> (Result<(), Error>, String) {
-    let (jobs, other) = (jobs(server).await, jobs(server).await);
-    let job = running(&jobs).await;
-    let id = job.id();
-    let (reached, resume) = if answer {
-        jobs.state.store.faults.lose_answer_and_hold()
-    } else {
-        jobs.state.store.faults.lose_call_and_hold()
-    };
-    let note = tokio::spawn(async move { (job.note("first").await, job.detach()) });
-    reached.notified().await;
-    for number in 0..others {
-        other.note(id, format!("other {number}")).await.unwrap();
     }
-    resume.notify_one();
-    let (result, _) = note.await.unwrap();
-    assert_eq!(resends(&jobs), 1);
-    let note = other.details(id).await.unwrap().note.unwrap();
-    (result, note.to_string())
-}
 
-#[test]
-fn a_later_change_is_not_overwritten_by_a_resend() {
-    with_server(async |server| {
+    async fn a_later_change_is_not_overwritten_by_a_resend(server, parts) {
         // The note was overwritten: whether it took effect cannot be told.
         for others in [1, 2] {
             let last = format!("other {}", others - 1);
             assert_eq!(
-                note_and_meanwhile(server, true, others).await,
+                note_and_meanwhile(server, parts, true, others).await,
                 (Err(UNKNOWN), last)
             );
         }
         assert_eq!(
-            note_and_meanwhile(server, true, 0).await,
+            note_and_meanwhile(server, parts, true, 0).await,
             (Ok(()), "first".to_owned())
         );
         // The note was not sent. With one other change, that can be told.
         assert_eq!(
-            note_and_meanwhile(server, false, 0).await,
+            note_and_meanwhile(server, parts, false, 0).await,
             (Ok(()), "first".to_owned())
         );
         assert_eq!(
-            note_and_meanwhile(server, false, 1).await,
+            note_and_meanwhile(server, parts, false, 1).await,
             (Ok(()), "first".to_owned())
         );
-        let unsure = note_and_meanwhile(server, false, 2).await;
+        let unsure = note_and_meanwhile(server, parts, false, 2).await;
         assert_eq!(unsure, (Err(UNKNOWN), "other 1".to_owned()));
-    });
-}
+    }
 
-#[test]
-fn a_resend_by_id_does_not_reach_a_later_attempt() {
-    with_server(async |server| {
-        let (jobs, other) = (jobs(server).await, jobs(server).await);
+    async fn a_resend_by_id_does_not_reach_a_later_attempt(server, parts) {
+        let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
         let id = running(&jobs).await.detach();
         let (reached, resume) = jobs.state.store.faults.lose_answer_and_hold();
         let sender = jobs.clone();
@@ -213,13 +204,10 @@ fn a_resend_by_id_does_not_reach_a_later_attempt() {
         assert_eq!(failing.await.unwrap(), Err(UNKNOWN));
         assert_eq!(other.snapshot(id).await.unwrap().status(), Status::Running);
         let _ = second.detach();
-    });
-}
+    }
 
-#[test]
-fn a_refusal_of_a_call_that_was_never_made_is_exact() {
-    with_server(async |server| {
-        let (jobs, other) = (jobs(server).await, jobs(server).await);
+    async fn a_refusal_of_a_call_that_was_never_made_is_exact(server, parts) {
+        let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
         let id = running(&jobs).await.detach();
         let (reached, resume) = jobs.state.store.faults.lose_call_and_hold();
         let sender = jobs.clone();
@@ -229,13 +217,10 @@ fn a_refusal_of_a_call_that_was_never_made_is_exact() {
         resume.notify_one();
         let refused = Error::Refused(Refusal::Ended(Status::Cancelled));
         assert_eq!(completing.await.unwrap(), Err(refused));
-    });
-}
+    }
 
-#[test]
-fn a_removal_is_told_from_that_of_another() {
-    with_server(async |server| {
-        let (jobs, other) = (jobs(server).await, jobs(server).await);
+    async fn a_removal_is_told_from_that_of_another(server, parts) {
+        let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
         for is_forgotten in [false, true] {
             let id = running(&jobs).await.detach();
             jobs.cancel(id).await.unwrap();
@@ -267,13 +252,10 @@ fn a_removal_is_told_from_that_of_another() {
         other.remove(id).await.unwrap();
         resume.notify_one();
         assert_eq!(cancelling.await.unwrap(), Err(UNKNOWN));
-    });
-}
+    }
 
-#[test]
-fn a_job_that_is_removed_before_its_registration_is_answered_is_not_registered_again() {
-    with_server(async |server| {
-        let (jobs, other) = (jobs(server).await, jobs(server).await);
+    async fn a_job_that_is_removed_before_its_registration_is_answered_is_not_registered_again(server, parts) {
+        let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
         let (reached, resume) = jobs.state.store.faults.lose_answer_and_hold();
         let sender = jobs.clone();
         let registering = tokio::spawn(async move { sender.register(&Vec::new()).await });
@@ -286,14 +268,10 @@ fn a_job_that_is_removed_before_its_registration_is_answered_is_not_registered_a
         assert_eq!((job.id(), job.attempt()), (id, 1));
         assert_eq!(job.start().await, Err(Refusal::Gone.into()));
         assert_eq!(other.counts().await.unwrap().total(), 0);
-    });
-}
+    }
 
-#[test]
-fn calls_end_in_time_and_say_whether_they_were_sent() {
-    with_server(async |server| {
-        let parts = Parts::default();
-        let builder = server.builder::<Vec<String>>("deck", &parts);
+    async fn calls_end_in_time_and_say_whether_they_were_sent(server, parts) {
+                let builder = server.builder::<Vec<String>>("deck", parts);
         let builder = builder.call_within(Duration::from_millis(300));
         let jobs = builder
             .answer_within(Duration::from_millis(100))
@@ -310,13 +288,10 @@ fn calls_end_in_time_and_say_whether_they_were_sent() {
         server.signal("CONT");
         assert!(job.details().await.unwrap().note.is_none());
         let _ = job.detach();
-    });
-}
+    }
 
-#[test]
-fn scripts_that_are_gone_are_loaded_again() {
-    with_server(async |server| {
-        let jobs = jobs(server).await;
+    async fn scripts_that_are_gone_are_loaded_again(server, parts) {
+        let jobs = jobs(server, parts).await;
         let job = running(&jobs).await;
         let _: () = redis::cmd("SCRIPT")
             .arg("FLUSH")
@@ -329,5 +304,5 @@ fn scripts_that_are_gone_are_loaded_again() {
             "a call that was not executed is not a resend"
         );
         let _ = job.detach();
-    });
+    }
 }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::TcpListener;
+use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -234,3 +235,34 @@ pub(crate) async fn audit(server: &Server) {
         );
     }
 }
+
+/// A check that has to fail with scripts that are wrong.
+pub(crate) type Check<'a> = (&'static str, Pin<Box<dyn Future<Output = ()> + 'a>>);
+
+/// Declares tests that can also run with other scripts: each gets the server and the scripts' parts.
+macro_rules! checks {
+    ($(async fn $name:ident($server:ident, $parts:ident) $body:block)*) => {
+        mod checks {
+            use super::*;
+            $(pub(super) async fn $name($server: &Server, $parts: &Parts) $body)*
+        }
+
+        $(
+            #[test]
+            fn $name() {
+                $crate::tests::server::with_server(async |server| {
+                    checks::$name(server, &Parts::default()).await;
+                });
+            }
+        )*
+
+        /// All of these checks, by name.
+        pub(super) fn all<'a>(
+            server: &'a Server,
+            parts: &'a Parts,
+        ) -> Vec<$crate::tests::server::Check<'a>> {
+            vec![$((stringify!($name), Box::pin(checks::$name(server, parts)))),*]
+        }
+    };
+}
+pub(crate) use checks;

@@ -1,6 +1,6 @@
 //! Watches: no change is missed, whatever happens to the messages, and one reader serves them all.
 
-use super::server::{Server, with_server};
+use super::server::{Server, checks, with_server};
 use crate::script::Parts;
 use crate::{JobRegistry, Watch};
 use job_registry::{Progress, Status};
@@ -51,32 +51,6 @@ fn reads(server: &Server) -> u64 {
         .and_then(|line| line.split(['=', ',']).nth(1))
         .unwrap_or("0");
     calls.parse().unwrap()
-}
-
-#[test]
-fn changes_of_another_process_are_seen_at_once() {
-    with_server(async |server| {
-        let (here, there) = (server.jobs("deck").await, server.jobs("deck").await);
-        let job = there.register(&Vec::new()).await.unwrap();
-        let mut watch = here.watch(job.id()).await.unwrap();
-        assert_eq!(until(&mut watch, Status::Pending).await.attempt(), 1);
-        // The subscription is there by then.
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        for (step, status) in [(0, Status::Running), (1, Status::Completed)] {
-            let begun = Instant::now();
-            if step == 0 {
-                job.start().await.unwrap()
-            } else {
-                job.complete().await.unwrap()
-            }
-            until(&mut watch, status).await;
-            assert!(
-                begun.elapsed() < Duration::from_secs(2),
-                "the hint was not taken"
-            );
-        }
-        assert_eq!(watch.changed().await, None);
-    });
 }
 
 #[test]
@@ -253,4 +227,30 @@ fn a_stop_reaches_the_worker_that_waits_for_it() {
             Some("enough")
         );
     });
+}
+
+checks! {
+    async fn changes_of_another_process_are_seen_at_once(server, parts) {
+        let here = server.builder::<Vec<String>>("deck", parts).connect().await.unwrap();
+        let there = server.builder::<Vec<String>>("deck", parts).connect().await.unwrap();
+        let job = there.register(&Vec::new()).await.unwrap();
+        let mut watch = here.watch(job.id()).await.unwrap();
+        assert_eq!(until(&mut watch, Status::Pending).await.attempt(), 1);
+        // The subscription is there by then.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        for (step, status) in [(0, Status::Running), (1, Status::Completed)] {
+            let begun = Instant::now();
+            if step == 0 {
+                job.start().await.unwrap()
+            } else {
+                job.complete().await.unwrap()
+            }
+            until(&mut watch, status).await;
+            assert!(
+                begun.elapsed() < Duration::from_secs(2),
+                "the hint was not taken"
+            );
+        }
+        assert_eq!(watch.changed().await, None);
+    }
 }
