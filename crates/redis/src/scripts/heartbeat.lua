@@ -11,7 +11,7 @@ for i, job in ipairs(all_jobs()) do
   local code, status = 'ok', ''
   if not job then
     code = 'absent'
-  elseif attempt ~= '' and (text(job.attempt) ~= attempt or job.n ~= nonce) then -- guard
+  elseif is_superseded(job, attempt, nonce) then -- guard
     code = 'superseded'
   elseif not is_live(job) then -- guard
     code, status = 'ended', text(job.status)

@@ -52,6 +52,12 @@ local function after(time, delay)
   return tonumber(delay) and text(time + tonumber(delay)) or nil
 end
 
+-- Whether the job is on another attempt than the one to which a call is fenced. A failover may rewind the
+-- number of the attempt, so that the nonce is compared as well.
+local function is_superseded(job, attempt, nonce)
+  return attempt ~= '' and (text(job.attempt) ~= attempt or job.n ~= nonce)
+end
+
 local function is_live(job)
   return job.status <= STOPPING
 end
@@ -203,17 +209,15 @@ end
 -- Returns the job of a call on one job, or nil and the reply.
 local function admit()
   local job = job_at(1)
+  -- A resend may have changed a job that has been removed since.
+  if not job then return nil, { RESENT and 'unknown' or 'absent' } end -- guard
   if RESENT then
-    if not job then return nil, { 'unknown' } end -- guard
     -- The first sending made the last change of the job: the reply is the same.
     if job.o == CALL then return nil, accepted(job) end -- guard
     -- A change since the first sending has been overwritten, and may have been the call's own.
     if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end -- guard
   end
-  if not job then return nil, { 'absent' } end -- guard
-  local fenced = FENCE_ATTEMPT ~= ''
-  if fenced and text(job.attempt) ~= FENCE_ATTEMPT then return nil, { 'superseded' } end -- guard
-  if fenced and job.n ~= FENCE_NONCE then return nil, { 'superseded' } end -- guard
+  if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end -- guard
   check_types(job.texts, job.final)
   return job
 end

@@ -25,6 +25,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("prelude", "now > limit and", "now >= limit and"),
     ("prelude", "  set(job, 'e', job.q)\n", ""),
     ("prelude", "  set(job, 'o', CALL)\n", ""),
+    ("prelude", " or job.n ~= nonce)", ")"),
+    ("prelude", "RESENT and 'unknown' or 'absent'", "'absent'"),
     ("prelude", "job.k or job.t", "job.t"),
     (
         "prelude",

@@ -48,8 +48,24 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
         if is_there {
             let _: () = admin.rename(&key, &kept).unwrap();
         }
-        for value in ["text", "hash"] {
-            if value == "text" {
+        for value in ["text", "hash", "part"] {
+            if value == "part" && is_there && (key.contains(":j:") || key.ends_with("count")) {
+                // A part of what has to be there.
+                let copied: u8 = redis::cmd("COPY")
+                    .arg(&kept)
+                    .arg(&key)
+                    .query(&mut admin)
+                    .unwrap();
+                assert_eq!(copied, 1);
+                if key.ends_with("count") {
+                    let fields = ["1", "2", "3", "4", "5", "6"].map(|status| (status, "x"));
+                    let _: () = admin.hset_multiple(&key, &fields).unwrap();
+                } else {
+                    let _: () = admin.hdel(&key, "r").unwrap();
+                }
+            } else if value == "part" {
+                continue;
+            } else if value == "text" {
                 let _: () = admin.set(&key, "another user's").unwrap();
             } else if key.contains(":j:") {
                 let _: () = admin.hset(&key, "name", "another user's").unwrap();

@@ -2,7 +2,7 @@
 //! that of the first sending, or `Unknown`.
 
 use super::server::{MANUAL_CLOCK, Server, checks};
-use crate::script::Parts;
+use crate::script::{Parts, Script};
 use crate::{Error, Job, JobRegistry, Unavailable};
 use job_registry::{Error as Refusal, Options, Progress, Status};
 use redis::Commands;
@@ -88,6 +88,67 @@ async fn note_and_meanwhile(
 }
 
 checks! {
+    async fn an_update_of_a_payload_that_has_changed_meanwhile_is_made_again(server, parts) {
+        let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
+        let id = running(&jobs).await.detach();
+        jobs.state.store.faults.plan([None]);
+        let (reached, resume) = jobs.state.store.faults.lose_call_and_hold();
+        let sender = jobs.clone();
+        let runs = tokio::spawn(async move {
+            let mut runs = 0;
+            let updated = sender.update(id, |files| {
+                runs += 1;
+                files.push("first".to_owned());
+            });
+            updated.await.unwrap();
+            runs
+        });
+        reached.notified().await;
+        // A note is no change of the payload.
+        other.update(id, |files| files.push("second".to_owned())).await.unwrap();
+        resume.notify_one();
+        assert_eq!(runs.await.unwrap(), 2);
+        assert_eq!(jobs.get(id).await.unwrap().payload, ["second", "first"]);
+        let before = jobs.snapshot(id).await.unwrap().version();
+        jobs.note(id, "x").await.unwrap();
+        let mut runs = 0;
+        jobs.update(id, |_| runs += 1).await.unwrap();
+        assert_eq!(runs, 1);
+        assert!(jobs.snapshot(id).await.unwrap().version() > before);
+    }
+
+    async fn an_id_is_not_registered_twice(server, parts) {
+        let jobs = jobs(server, parts).await;
+        let job = running(&jobs).await;
+        let before = server.dump();
+        let arguments = ["other nonce", "10", "[]", "json", "", "", "", "", ""];
+        let arguments = arguments.map(|text| text.as_bytes().to_vec());
+        let store = &jobs.state.store;
+        let taken = store.change(Script::Register, job.id(), None, &arguments).await;
+        assert_eq!(taken.map(drop).unwrap_err().name(), "rejected");
+        assert_eq!(server.dump(), before);
+        // As if the answer had been lost.
+        lose(&jobs, false);
+        let taken = store.change(Script::Register, job.id(), None, &arguments).await;
+        assert_eq!(taken.map(drop).unwrap_err().name(), "rejected");
+        assert_eq!(server.dump(), before);
+        let _ = job.detach();
+    }
+
+    async fn attempts_run_out(server, parts) {
+        let jobs = jobs(server, parts).await;
+        let job = running(&jobs).await;
+        job.fail("again").await.unwrap();
+        let key = format!("jr1:{{deck/0}}:j:{}", job.id());
+        let state = |attempt: u64| (attempt << 23 | 5 << 20).to_string();
+        let _: () = server.admin().hset(&key, "v", state(65_534)).unwrap();
+        let last = jobs.retry(job.id()).await.unwrap();
+        assert_eq!(last.attempt(), 65_535);
+        last.fail("for good").await.unwrap();
+        let exhausted = Err(Refusal::AttemptsExhausted.into());
+        assert_eq!(last.retry().await.map(drop), exhausted);
+    }
+
     async fn every_change_takes_effect_once_and_has_its_first_answer(server, parts) {
         let jobs = jobs(server, parts).await;
         for answer in [true, false] {
