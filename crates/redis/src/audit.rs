@@ -15,7 +15,17 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
     for set in ["run", "due", "all"] {
         ids.extend(members(store, set).await?);
     }
-    ids.extend(jobs_of_keys(store, &mut found).await?);
+    let mut of_clients = Vec::new();
+    ids.extend(jobs_of_keys(store, &mut found, &mut of_clients).await?);
+    for name in of_clients {
+        let mut keys = store.keys.of_jobs(&[]);
+        keys.push(name.clone());
+        let id = store.ask_keys(Script::Lookup, &keys, &[]).await?.text()?;
+        let id: Option<JobId> = id.and_then(|id| id.parse().ok());
+        if id.is_none_or(|id| !ids.contains(&id)) {
+            found.push(format!("the client's key {name} leads to no job"));
+        }
+    }
     let ids: Vec<JobId> = ids.into_iter().collect();
     let mut statuses = BTreeMap::new();
     for batch in ids.chunks(BATCH) {
@@ -62,11 +72,16 @@ async fn members(store: &Store, set: &str) -> Result<Vec<JobId>, Error> {
 }
 
 /// Returns the jobs that the keys of the namespace name, and reports keys of no known kind.
-async fn jobs_of_keys(store: &Store, found: &mut Vec<String>) -> Result<Vec<JobId>, Error> {
+async fn jobs_of_keys(
+    store: &Store,
+    found: &mut Vec<String>,
+    of_clients: &mut Vec<String>,
+) -> Result<Vec<JobId>, Error> {
     let mut jobs = Vec::new();
     for key in store.scan().await? {
         match store.keys.kind(&key) {
             Some((_, Some(id))) => jobs.push(id),
+            Some(("k", None)) => of_clients.push(key),
             Some((_, None)) => {}
             None => found.push(format!("the key {key} is of no known kind")),
         }

@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, Json};
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::names::KeyNames;
 use crate::registry::JobRegistry;
 use crate::script::{Parts, Scripts};
 use crate::state::{Hook, Limits, State};
@@ -138,7 +138,7 @@ impl<T: Send + 'static> Builder<T> {
     ///
     /// If it is not called on a tokio runtime, or if the operating system's random generator fails.
     pub async fn connect(self) -> Result<JobRegistry<T>, Error> {
-        let keys = Keys::new(&self.namespace)?;
+        let keys = KeyNames::new(&self.namespace)?;
         let client = redis::Client::open(self.url.as_str());
         let client = client.map_err(|error| {
             // The URL may have a password.

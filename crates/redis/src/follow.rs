@@ -219,7 +219,9 @@ async fn subscribe(store: Arc<Store>, mut wishes: mpsc::UnboundedReceiver<Wish>)
             continue;
         };
         pause = Duration::from_millis(50);
-        jobs.values().for_each(|hint| hint.notify_one());
+        for hint in jobs.values() {
+            hint.notify_one();
+        }
         loop {
             tokio::select! {
                 message = messages.next() => {

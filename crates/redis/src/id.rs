@@ -2,6 +2,7 @@
 
 use job_registry::JobId;
 use siphasher::sip::SipHasher24;
+use siphasher::sip128;
 
 /// Secret of a namespace, which marks its ids.
 ///
@@ -35,6 +36,12 @@ impl Secret {
     pub(crate) fn has_issued(self, id: JobId) -> bool {
         let bits = id.to_bits();
         u128::from(self.tag(bits >> 32)) == bits & u128::from(u32::MAX)
+    }
+
+    /// Returns 32 hexadecimal digits that stand for bytes of any length.
+    pub(crate) fn digest(self, bytes: &[u8]) -> String {
+        let digest = sip128::SipHasher24::new_with_key(&self.0).hash(bytes);
+        format!("{:032x}", digest.as_u128())
     }
 
     #[allow(clippy::cast_possible_truncation)] // a part of the hash is enough

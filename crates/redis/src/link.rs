@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::id::Secret;
-use crate::keys::{ACL_RULES, Keys};
+use crate::names::{ACL_RULES, KeyNames};
 use crate::reply::Reply;
 use crate::script::{Script, Scripts};
 use redis::aio::MultiplexedConnection;
@@ -105,7 +105,7 @@ impl Link {
     /// not answered are not executed any more once this returns.
     pub(crate) async fn connect(
         client: &Client,
-        keys: &Keys,
+        keys: &KeyNames,
         scripts: &Scripts,
         previous: Option<&Origin>,
         timeout: Duration,
@@ -200,7 +200,7 @@ impl Link {
     }
 
     /// Checks the permissions and reads the namespace's secret.
-    async fn open(&mut self, keys: &Keys, scripts: &Scripts) -> Result<(), NoLink> {
+    async fn open(&mut self, keys: &KeyNames, scripts: &Scripts) -> Result<(), NoLink> {
         let mut names = keys.of_jobs(&[job_registry::JobId::from_bits(0)]);
         names.push(keys.meta());
         let arguments = [Secret::random().to_text().into_bytes(), LAYOUT.into()];

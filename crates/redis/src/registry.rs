@@ -11,7 +11,7 @@ use crate::page::{Cursor, Page};
 use crate::script::Script;
 use crate::state::{State, snapshots, walk};
 use crate::steps::{Steps, encode, millis};
-use crate::store::{BATCH, Fence};
+use crate::store::{BATCH, Fence, Registered};
 use crate::sweep::Reaper;
 use crate::watch::Watch;
 use job_registry::{
@@ -105,34 +105,20 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`register`](Self::register).
     pub async fn register_with(&self, payload: &T, options: Options) -> Result<Job<T>, Error> {
-        let state = &self.state;
-        let bytes = encode(&*state.codec, payload, state.payload_limit)?;
-        if state.is_closed() {
+        let registration = Registration::new(self, payload, options)?;
+        if self.state.is_closed() {
             return Err(Refusal::Closed.into());
         }
-        let id = state.store.mint();
-        let fence = Fence {
-            attempt: 1,
-            nonce: Nonce::random(),
-        };
-        let limits = &state.limits;
-        let deadline = options.own_deadline();
-        let arguments = [
-            fence.nonce.0.to_vec(),
-            limits.capacity.to_string().into_bytes(),
-            bytes,
-            state.codec.name().into(),
-            millis(options.own_retention().unwrap_or(limits.retention)),
-            millis(options.own_stall_after().unwrap_or(limits.stall_after)),
-            millis(limits.stop_grace),
-            deadline.map_or_else(Vec::new, millis),
-            deadline.map_or_else(Vec::new, |deadline| format!("{deadline:?}").into_bytes()),
-        ];
-        state
+        let keys = self.state.store.keys.of_jobs(&[registration.id]);
+        match self
+            .state
             .store
-            .change(Script::Register, id, None, &arguments)
-            .await?;
-        Ok(Job::new(self.clone(), id, fence))
+            .register(&keys, &registration.arguments)
+            .await?
+        {
+            Registered::New => Ok(registration.into_job(self)),
+            other => Err(Error::strange(other)),
+        }
     }
 
     /// Refuses registrations and retries by this process from now on. All other calls go on, and
@@ -230,6 +216,56 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// As [`now`](Self::now).
     pub async fn audit(&self) -> Result<Vec<String>, Error> {
         audit(self).await
+    }
+}
+
+/// A registration that has not been sent.
+pub(crate) struct Registration {
+    pub(crate) id: JobId,
+    fence: Fence,
+    /// Arguments of the script, without a client's key.
+    pub(crate) arguments: Vec<Vec<u8>>,
+}
+
+impl Registration {
+    pub(crate) fn new<T: Send + 'static>(
+        jobs: &JobRegistry<T>,
+        payload: &T,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let (state, limits) = (&jobs.state, &jobs.state.limits);
+        let bytes = encode(&*state.codec, payload, state.payload_limit)?;
+        let fence = Fence {
+            attempt: 1,
+            nonce: Nonce::random(),
+        };
+        let deadline = options.own_deadline();
+        // A closed registry registers nothing, but a known key leads to its job.
+        let capacity = if state.is_closed() {
+            0
+        } else {
+            limits.capacity
+        };
+        let arguments = vec![
+            fence.nonce.0.to_vec(),
+            capacity.to_string().into_bytes(),
+            bytes,
+            state.codec.name().into(),
+            millis(options.own_retention().unwrap_or(limits.retention)),
+            millis(options.own_stall_after().unwrap_or(limits.stall_after)),
+            millis(limits.stop_grace),
+            deadline.map_or_else(Vec::new, millis),
+            deadline.map_or_else(Vec::new, |deadline| format!("{deadline:?}").into_bytes()),
+        ];
+        Ok(Self {
+            id: state.store.mint(),
+            fence,
+            arguments,
+        })
+    }
+
+    pub(crate) fn into_job<T: Send + 'static>(self, jobs: &JobRegistry<T>) -> Job<T> {
+        Job::new(jobs.clone(), self.id, self.fence)
     }
 }
 

@@ -18,12 +18,13 @@ pub(crate) enum Script {
     Read,
     Walk,
     Counts,
+    Lookup,
     Audit,
     Open,
 }
 
 /// The scripts in the order of [`Script`], with their names and their own texts.
-const OWN: [(&str, &str); 17] = [
+const OWN: [(&str, &str); 18] = [
     ("register", include_str!("scripts/register.lua")),
     ("start", include_str!("scripts/start.lua")),
     ("advance", include_str!("scripts/advance.lua")),
@@ -39,6 +40,7 @@ const OWN: [(&str, &str); 17] = [
     ("read", include_str!("scripts/read.lua")),
     ("walk", include_str!("scripts/walk.lua")),
     ("counts", include_str!("scripts/counts.lua")),
+    ("lookup", include_str!("scripts/lookup.lua")),
     ("audit", include_str!("scripts/audit.lua")),
     ("open", include_str!("scripts/open.lua")),
 ];

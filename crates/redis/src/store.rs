@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Unavailable};
 use crate::id::{Nonce, Secret, random};
-use crate::keys::Keys;
 use crate::link::{Durability, Failure, Link, NoLink, Origin};
+use crate::names::KeyNames;
 use crate::reply::{Reply, status};
 use crate::script::{Script, Scripts};
 use job_registry::{Error as Refusal, JobId};
@@ -37,7 +37,7 @@ pub(crate) struct Patience {
 
 pub(crate) struct Store {
     pub(crate) client: Client,
-    pub(crate) keys: Keys,
+    pub(crate) keys: KeyNames,
     pub(crate) patience: Patience,
     scripts: Scripts,
     link: RwLock<Option<Arc<Link>>>,
@@ -56,6 +56,18 @@ struct NoReply {
     error: Error,
 }
 
+/// Answer to a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    New,
+    /// The client's key leads to a job.
+    Existing,
+    /// The client's key leads to a job with another fingerprint.
+    Mismatch,
+    /// The client's key leads to another job than the caller has seen.
+    Moved,
+}
+
 /// Events that tests require to have happened.
 #[cfg(test)]
 #[derive(Debug, Default)]
@@ -69,7 +81,7 @@ impl Store {
     /// Makes the first connection.
     pub(crate) async fn connect(
         client: Client,
-        keys: Keys,
+        keys: KeyNames,
         scripts: Scripts,
         patience: Patience,
     ) -> Result<Self, Error> {
@@ -120,6 +132,37 @@ impl Store {
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
         let keys = self.keys.of_jobs(ids);
+        let (link, mut reply) = self.send_change(script, &keys, fence, arguments).await?;
+        let code = reply.word()?;
+        self.accepted(&link, &code, reply)
+    }
+
+    /// Calls the script that registers a job.
+    pub(crate) async fn register(
+        &self,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<Registered, Error> {
+        let (link, mut reply) = self
+            .send_change(Script::Register, keys, None, arguments)
+            .await?;
+        let code = reply.word()?;
+        Ok(match code.as_str() {
+            "existing" => Registered::Existing,
+            "mismatch" => Registered::Mismatch,
+            "moved" => Registered::Moved,
+            code => self.accepted(&link, code, reply).map(|_| Registered::New)?,
+        })
+    }
+
+    /// Sends a call that changes these keys.
+    async fn send_change(
+        &self,
+        script: Script,
+        keys: &[String],
+        fence: Option<Fence>,
+        arguments: &[Vec<u8>],
+    ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
         let fence = fence.map_or_else(Default::default, |fence| {
             (
@@ -128,7 +171,7 @@ impl Store {
             )
         });
         let (fence_attempt, fence_nonce): (Vec<u8>, Vec<u8>) = fence;
-        let sent = self.send(script, &keys, |marked, witness| {
+        let sent = self.send(script, keys, |marked, witness| {
             let mark = if marked { b"1".to_vec() } else { Vec::new() };
             let witness = witness.to_string().into_bytes();
             let (attempt, nonce) = (fence_attempt.clone(), fence_nonce.clone());
@@ -136,16 +179,15 @@ impl Store {
             head.into_iter().chain(arguments.iter().cloned()).collect()
         });
         match sent.await {
-            Ok((link, reply)) => self.accepted(&link, reply),
+            Ok(answered) => Ok(answered),
             Err(NoReply { sent: true, .. }) => Err(self.unknown()),
             Err(NoReply { error, .. }) => Err(error),
         }
     }
 
-    /// Returns the rest of a reply whose first elements say that the call was accepted, and the
-    /// number of changes. Otherwise returns the refusal.
-    fn accepted(&self, link: &Link, mut reply: Reply) -> Result<Reply, Error> {
-        let code = reply.word()?;
+    /// Returns the rest of a reply whose code says that the call was accepted, after the number of
+    /// changes. Otherwise returns the refusal.
+    fn accepted(&self, link: &Link, code: &str, mut reply: Reply) -> Result<Reply, Error> {
         if code == "ok" {
             // The number is that of the connection: another one may lead to another history.
             let changes = reply.text()?.and_then(|text| text.parse().ok());
@@ -155,7 +197,7 @@ impl Store {
         if code == "unknown" {
             return Err(self.unknown());
         }
-        Err(refusal(&code, reply.number()?)?.into())
+        Err(refusal(code, reply.number()?)?.into())
     }
 
     fn unknown(&self) -> Error {
@@ -173,8 +215,18 @@ impl Store {
         ids: &[JobId],
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let keys = self.keys.of_jobs(ids);
-        let sent = self.send(script, &keys, |_, _| arguments.to_vec()).await;
+        self.ask_keys(script, &self.keys.of_jobs(ids), arguments)
+            .await
+    }
+
+    /// Calls a script that changes nothing of these keys.
+    pub(crate) async fn ask_keys(
+        &self,
+        script: Script,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Error> {
+        let sent = self.send(script, keys, |_, _| arguments.to_vec()).await;
         sent.map(|(_, reply)| reply).map_err(|none| none.error)
     }
 
@@ -187,6 +239,11 @@ impl Store {
             Failure::Rejected(message) => Error::Rejected(message),
             _ => Unavailable::NotSent.into(),
         })
+    }
+
+    /// Returns a digest of bytes under the namespace's secret.
+    pub(crate) fn digest(&self, bytes: &[u8]) -> String {
+        self.secret().unwrap_or_else(Secret::random).digest(bytes)
     }
 
     /// Returns the id of a new job.

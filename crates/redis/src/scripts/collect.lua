@@ -13,7 +13,9 @@ local reply = { 'ok', '' }
 local function is_over(time)
   return time and tonumber(time) <= began
 end
-for i, job in ipairs(all_jobs()) do
+local jobs, names = all_jobs(), {}
+for i, job in ipairs(jobs) do names[i] = job and own_key(job) end
+for i, job in ipairs(jobs) do
   local allowed, done = ARGV[6 + i], 'none'
   if not job then
     local id = string.match(KEYS[2 + 3 * i], '[^:]+$')
@@ -32,7 +34,7 @@ for i, job in ipairs(all_jobs()) do
     done = 'expired'
   elseif not is_live(job) and is_over(job.d) then -- guard
     if allowed == '*' or allowed == job.v then
-      delete(job)
+      delete(job, names[i])
       done = 'removed'
     else
       done = 'hook'

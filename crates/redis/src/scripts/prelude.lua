@@ -23,6 +23,7 @@
 --   k  delay of the removal that a call has set (empty: never), t the delay otherwise
 --   l  silence above which the job is stalled
 --   g  time to stop, and w the time at which it is over
+--   i  digest of the client's key with which the job was registered
 --   x  duration of the deadline, b the same as a text, and y the time at which it is over
 --
 -- ARGV of every script that changes jobs:
@@ -75,9 +76,8 @@ local function due_score(job)
   return deadline and stop and math.min(deadline, stop) or deadline or stop
 end
 
--- Returns the i-th job of the call, or nil if it does not exist.
-local function job_at(i)
-  local key, texts, final = KEYS[2 + 3 * i], KEYS[3 + 3 * i], KEYS[4 + 3 * i]
+-- Returns the job of these keys, or nil if it does not exist.
+local function read_job(key, texts, final)
   local raw = redis.call('HGETALL', key)
   if #raw == 0 then return nil end
   local job = {}
@@ -94,6 +94,11 @@ local function job_at(i)
   job.changes, job.cleared, job.texts_set, job.texts_cleared = {}, {}, {}, {}
   job.was = { status = job.status, run = run_score(job), due = due_score(job) }
   return job
+end
+
+-- Returns the i-th job of the call, or nil if it does not exist.
+local function job_at(i)
+  return read_job(KEYS[2 + 3 * i], KEYS[3 + 3 * i], KEYS[4 + 3 * i])
 end
 
 -- Sets a field, or clears it if the value is nil.
@@ -141,10 +146,14 @@ local function index(set_key, job, before, score)
   end
 end
 
+-- Returns what the names of the namespace's keys begin with.
+local function prefix_of(job)
+  return string.sub(job.key, 1, -#job.id - 3)
+end
+
 -- Tells the watchers. It is a hint, and its failure changes nothing.
 local function publish(job)
-  local prefix = string.sub(job.key, 1, -#job.id - 3)
-  redis.pcall('PUBLISH', prefix .. 'c:' .. job.id, job.v)
+  redis.pcall('PUBLISH', prefix_of(job) .. 'c:' .. job.id, job.v)
 end
 
 local function count(status, by)
@@ -178,10 +187,18 @@ local function commit(job)
   publish(job)
 end
 
--- Deletes a job and leaves its final state for the watchers.
-local function delete(job)
+-- Returns the name of the client's key that leads to the job, or nil. The caller cannot name it: it is in
+-- the job's hash, and has the same hash slot.
+local function own_key(job)
+  local name = job.i and prefix_of(job) .. 'k:' .. job.i
+  return name and redis.call('HGET', name, 'id') == job.id and name or nil
+end
+
+-- Deletes a job and leaves its final state for the watchers. `name` is its own key, or nil.
+local function delete(job, name)
   redis.call('HINCRBY', COUNT, 'seq', 1)
   redis.call('DEL', job.key, job.texts)
+  if name then redis.call('DEL', name) end
   redis.call('ZREM', ALL, job.id)
   redis.call('ZREM', RUN, job.id)
   redis.call('ZREM', DUE, job.id)

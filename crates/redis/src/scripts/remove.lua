@@ -12,5 +12,5 @@ end
 local job, reply = admit()
 if not job then return reply end
 if is_live(job) then return { 'live' } end -- guard
-delete(job)
+delete(job, own_key(job))
 return accepted(job)

@@ -5,6 +5,7 @@ pub(crate) mod faults;
 mod lifecycle;
 mod mutants;
 mod network;
+mod once;
 mod ownership;
 mod proxy;
 mod refusals;

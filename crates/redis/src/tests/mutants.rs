@@ -3,7 +3,7 @@
 use super::conformance::{self, Choice, choices, limits};
 use super::server::{Check, Server};
 use super::spec::Limits;
-use super::{ownership, refusals, resends, watching};
+use super::{once, ownership, refusals, resends, watching};
 use crate::script::Parts;
 use futures_util::FutureExt;
 use proptest::strategy::{Strategy, ValueTree};
@@ -83,7 +83,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("prelude", "'%.?0+$', ''", "'x', ''"),
     (
         "prelude",
-        "redis.pcall('PUBLISH', prefix .. 'c:' .. job.id, job.v)",
+        "redis.pcall('PUBLISH', prefix_of(job) .. 'c:' .. job.id, job.v)",
         "",
     ),
     ("heartbeat", "elseif now > tonumber(job.h) then", "else"),
@@ -118,6 +118,22 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "",
     ),
     ("advance", "math.max(ppm, job.ppm)", "ppm"),
+    (
+        "prelude",
+        "redis.call('HGET', name, 'id') == job.id and name",
+        "name",
+    ),
+    (
+        "prelude",
+        "  if name then redis.call('DEL', name) end\n",
+        "",
+    ),
+    ("register", "(ARGV[17] == '1' or is_live(other))", "true"),
+    (
+        "register",
+        "(ARGV[17] == '1' or is_live(other))",
+        "is_live(other)",
+    ),
     ("collect", "allowed == '*' or allowed == job.v", "true"),
     ("walk", "(key == RUN and '(' or '')", "''"),
     ("walk", "first = '(' .. first", "first = first"),
@@ -208,6 +224,7 @@ async fn detected(
     checks.extend(resends::all(server, parts));
     checks.extend(refusals::all(server, parts));
     checks.extend(ownership::all(server, parts));
+    checks.extend(once::all(server, parts));
     checks.extend(watching::all(server, parts));
     for (name, check) in checks {
         let check = AssertUnwindSafe(tokio::time::timeout(LONGEST_CHECK, check)).catch_unwind();

@@ -223,7 +223,7 @@ fn an_eviction_policy_and_another_layout_are_refused() {
 
 /// Connects as users that lack one right each.
 async fn users_without_rights(server: &Server, parts: &Parts) -> Result<(), String> {
-    let rules = crate::keys::ACL_RULES;
+    let rules = crate::names::ACL_RULES;
     let lacking = [
         ("resetchannels", "PUBLISH"),
         ("-zadd", "ZADD"),

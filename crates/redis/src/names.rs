@@ -1,4 +1,4 @@
-//! [`Keys`]: the names of a namespace's keys.
+//! [`KeyNames`]: the names of a namespace's keys.
 
 use crate::error::Error;
 use job_registry::JobId;
@@ -9,12 +9,12 @@ pub(crate) const ACL_RULES: &str = "~jr1:* &jr1:* +@read +@write +@scripting +@p
 
 /// The names of a namespace's keys. They all have one hash slot.
 #[derive(Clone, Debug)]
-pub(crate) struct Keys {
+pub(crate) struct KeyNames {
     prefix: String,
     shared: [String; 4],
 }
 
-impl Keys {
+impl KeyNames {
     /// Returns the names for a namespace of 1 to 64 letters, digits, hyphens and underscores.
     /// Braces would change the hash slot.
     pub(crate) fn new(namespace: &str) -> Result<Self, Error> {
@@ -33,10 +33,19 @@ impl Keys {
 
     /// Returns the keys that every script gets, and three for each job.
     pub(crate) fn of_jobs(&self, ids: &[JobId]) -> Vec<String> {
-        let of_job = |id: &JobId| ["j", "p", "f"].map(|kind| format!("{}{kind}:{id}", self.prefix));
         let mut keys = self.shared.to_vec();
-        keys.extend(ids.iter().flat_map(of_job));
+        keys.extend(ids.iter().flat_map(|id| self.of_job(*id)));
         keys
+    }
+
+    /// Returns the keys of one job.
+    pub(crate) fn of_job(&self, id: JobId) -> [String; 3] {
+        ["j", "p", "f"].map(|kind| format!("{}{kind}:{id}", self.prefix))
+    }
+
+    /// Returns the key for a client's key with this digest.
+    pub(crate) fn of_client(&self, digest: &str) -> String {
+        format!("{}k:{digest}", self.prefix)
     }
 
     pub(crate) fn meta(&self) -> String {
@@ -64,6 +73,7 @@ impl Keys {
     pub(crate) fn kind<'a>(&self, key: &'a str) -> Option<(&'a str, Option<JobId>)> {
         let name = key.strip_prefix(&self.prefix)?;
         match name.split_once(':') {
+            Some((kind @ "k", _)) => Some((kind, None)),
             Some((kind @ ("j" | "p" | "f"), id)) => Some((kind, Some(id.parse().ok()?))),
             Some(_) => None,
             None => ["count", "run", "due", "all", "meta"]
@@ -80,9 +90,13 @@ mod tests {
     #[test]
     fn names_that_would_change_the_hash_slot_are_refused() {
         for name in ["", "a b", "{a}", "a/b", "ä", "a:b", "a*", &"a".repeat(65)] {
-            assert_eq!(Keys::new(name).unwrap_err().name(), "unusable", "{name:?}");
+            assert_eq!(
+                KeyNames::new(name).unwrap_err().name(),
+                "unusable",
+                "{name:?}"
+            );
         }
-        let keys = Keys::new(&"aZ9_-".repeat(12)).unwrap();
+        let keys = KeyNames::new(&"aZ9_-".repeat(12)).unwrap();
         let id = JobId::from_bits(62);
         assert_eq!(keys.job_of_channel(&keys.channel(id)), Some(id));
         assert_eq!(keys.job_of_channel("jr1:{other/0}:c:0"), None);
