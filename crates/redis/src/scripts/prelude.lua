@@ -25,6 +25,7 @@
 --   g  time to stop, and w the time at which it is over
 --   i  digest of the client's key with which the job was registered
 --   x  duration of the deadline, b the same as a text, and y the time at which it is over
+--   w and y mean nothing once the job has ended.
 --
 -- ARGV of every script that changes jobs:
 --   1 '1' if the call has been sent before, 2 nonce of the call
@@ -251,8 +252,6 @@ local function finish(job, status, reason, time)
   if reason or status ~= CANCELLED then set_text(job, 'r', reason) end
   set(job, 'z', text(time))
   set(job, 'd', after(time, job.k or job.t))
-  set(job, 'y', nil)
-  set(job, 'w', nil)
 end
 
 -- Whether the silence of a job exceeds its limit. Silence before `trusted` does not count.

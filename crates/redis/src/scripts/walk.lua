@@ -4,12 +4,12 @@
 --
 -- KEYS: 1 to 4 as always. ARGV: 1 'run', 'due' or 'all'; 2 the score after which to begin, or '-inf';
 -- 3 the last score, '+inf', or 'now'; 4 number of jobs.
--- Reply: {now, id, score, id, score, …}. A job is stalled only after the time in 'run'.
+-- Reply: {now, id, score, id, score, …}.
 local now = clock()
 local key, first, last = ALL, ARGV[2], ARGV[3]
 if ARGV[1] == 'run' then key = RUN end
 if ARGV[1] == 'due' then key = DUE end
-if last == 'now' then last = (key == RUN and '(' or '') .. text(now) end
+if last == 'now' then last = text(now) end
 if first ~= '-inf' then first = '(' .. first end
 local limit = text(math.min(tonumber(ARGV[4]), 100))
 local found = redis.call('ZRANGE', key, first, last, 'BYSCORE', 'LIMIT', '0', limit, 'WITHSCORES')

@@ -33,8 +33,6 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "if reason or status ~= CANCELLED then",
         "if true then",
     ),
-    ("prelude", "  set(job, 'y', nil)\n", ""),
-    ("prelude", "  set(job, 'w', nil)\n", ""),
     (
         "prelude",
         "  if status == COMPLETED then job.ppm = WHOLE end\n",
@@ -89,7 +87,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ("heartbeat", "elseif now > tonumber(job.h) then", "else"),
     (
         "start",
-        "  set(job, 'h', text(math.max(now, tonumber(job.h))))\n",
+        "set(job, 'h', text(math.max(now, tonumber(job.h))))\n",
         "",
     ),
     ("retry", "tonumber(job.h) + 1", "tonumber(job.h)"),
@@ -135,7 +133,6 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "is_live(other)",
     ),
     ("collect", "allowed == '*' or allowed == job.v", "true"),
-    ("walk", "(key == RUN and '(' or '')", "''"),
     ("walk", "first = '(' .. first", "first = first"),
     ("stop", "  set(job, 'w', after(time, job.g))\n", ""),
     ("end", "ARGV[7] == '1' and ARGV[8] or nil", "ARGV[8]"),

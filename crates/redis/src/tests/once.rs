@@ -5,6 +5,7 @@ use crate::script::Parts;
 use crate::{Error, Key, Keys, Once};
 use job_registry::{Error as Refusal, JobId, KeyLife};
 use redis::Commands;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -87,11 +88,17 @@ checks! {
     }
 
     async fn of_many_registrations_with_one_key_one_is_new(server, parts) {
-        for round in 0..10 {
+        let mut all = Vec::new();
+        for _ in 0..8 {
+            all.push(keys(server, parts, KeyLife::WhileLive).await);
+        }
+        for round in 0..20 {
             let mut tasks = Vec::new();
-            for _ in 0..8 {
-                let keys = keys(server, parts, KeyLife::WhileLive).await;
+            let barrier = Arc::new(tokio::sync::Barrier::new(all.len()));
+            for keys in all.clone() {
+                let barrier = barrier.clone();
                 tasks.push(tokio::spawn(async move {
+                    barrier.wait().await;
                     let once = keys.register(&Key::new([round]), &Vec::new()).await.unwrap();
                     let is_new = matches!(once, Once::New(_));
                     let id = id(&once).unwrap();

@@ -182,22 +182,24 @@ checks! {
     async fn deadlines_and_stops_are_carried_out_by_any_process(server, parts) {
         let builder = server.builder::<Vec<String>>("deck", parts);
         let jobs = builder
-            .stop_grace(Duration::from_millis(30))
+            .stop_grace(Duration::from_millis(400))
             .connect()
             .await
             .unwrap();
-        let options = Options::new().deadline(Duration::from_millis(40));
+        let sweeper = server.jobs("deck").await;
+        let options = Options::new().deadline(Duration::from_millis(450));
         let late = jobs.register_with(&Vec::new(), options).await.unwrap();
-        let stopped = jobs.register(&Vec::new()).await.unwrap();
+        let options = Options::new().deadline(Duration::from_secs(600));
+        let stopped = jobs.register_with(&Vec::new(), options).await.unwrap();
         stopped.start().await.unwrap();
         stopped.request_stop("enough").await.unwrap();
-        let swept = server.jobs("deck").await.sweep().await.unwrap();
+        let swept = sweeper.sweep().await.unwrap();
         assert_eq!((swept.expired, swept.cancelled, swept.removed), (0, 0, 0));
-        sleep(Duration::from_millis(60)).await;
-        let swept = server.jobs("deck").await.sweep().await.unwrap();
+        sleep(Duration::from_millis(600)).await;
+        let swept = sweeper.sweep().await.unwrap();
         assert_eq!((swept.expired, swept.cancelled, swept.removed), (1, 1, 0));
         let reason = late.details().await.unwrap().reason;
-        assert_eq!(reason.as_deref(), Some("deadline exceeded after 40ms"));
+        assert_eq!(reason.as_deref(), Some("deadline exceeded after 450ms"));
         assert_eq!(
             stopped.snapshot().await.unwrap().status(),
             Status::Cancelled
@@ -278,5 +280,27 @@ checks! {
         job.fail("over").await.unwrap();
         let times = job.details().await.unwrap().times;
         assert_eq!((times.started, times.ended), (Some(at), Some(at)));
+    }
+
+    async fn far_times_and_odd_silences_are_exact(server, parts) {
+        let clock = MANUAL_CLOCK.to_owned();
+        let parts = Parts { clock, ..parts.clone() };
+        let builder = server.builder::<Vec<String>>("deck", &parts);
+        let jobs = builder.stall_after(Duration::ZERO).connect().await.unwrap();
+        for silence in [1, 10, 999, 1000, 1001, 1010, 1100, 1500, 60_000, 61_001] {
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            job.start().await.unwrap();
+            let _: u64 = server.admin().incr("jr1:{deck/0}:clock", silence).unwrap();
+            assert_eq!(jobs.fail_stalled().await.unwrap().len(), 1);
+            let silence = Duration::from_millis(silence);
+            let reason = job.details().await.unwrap().reason.unwrap();
+            assert_eq!(*reason, format!("stalled: no heartbeat for {silence:?}"));
+            let far = Duration::from_millis(4_000_000_000_000_001);
+            job.remove_after(far).await.unwrap();
+            let times = job.details().await.unwrap().times;
+            assert_eq!(times.removal, times.ended.map(|ended| ended + far));
+            job.remove_after(Duration::from_millis(u64::MAX)).await.unwrap();
+            assert_eq!(job.details().await.unwrap().times.removal, None);
+        }
     }
 }
