@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::registry::JobRegistry;
 use crate::script::Script;
-use crate::state::walk;
+use crate::state::walk_all;
 use crate::store::{BATCH, Store};
 use job_registry::JobId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
     let mut found = Vec::new();
     let mut ids = BTreeSet::new();
     for set in ["run", "due", "all"] {
-        ids.extend(members(store, set).await?);
+        ids.extend(walk_all(store, set, "+inf").await?);
     }
     let mut of_clients = Vec::new();
     ids.extend(jobs_of_keys(store, &mut found, &mut of_clients).await?);
@@ -54,21 +54,6 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
         }
     }
     Ok(found)
-}
-
-/// Returns all members of a sorted set. Several may have one score, so that they are counted.
-async fn members(store: &Store, set: &str) -> Result<Vec<JobId>, Error> {
-    let mut members = Vec::new();
-    let mut after = None;
-    loop {
-        let walked = walk(store, set, after, "+inf", BATCH).await?;
-        if walked.ids.is_empty() {
-            return Ok(members);
-        }
-        // Those of equal score that the batch cuts off have a hash, which is found by its key.
-        after = walked.last;
-        members.extend(walked.ids);
-    }
 }
 
 /// Returns the jobs that the keys of the namespace name, and reports keys of no known kind.

@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::link::Durability;
 use crate::page::{Cursor, Page};
 use crate::script::Script;
-use crate::state::{State, snapshots, walk};
+use crate::state::{Position, State, snapshots, walk, walk_all};
 use crate::steps::{Steps, encode, millis};
 use crate::store::{BATCH, Fence, Registered};
 use crate::sweep::Reaper;
@@ -194,9 +194,15 @@ impl<T: Send + 'static> JobRegistry<T> {
         let (mut jobs, mut passed) = (Vec::new(), cursor.passed);
         while jobs.len() < n {
             let wanted = (n - jobs.len()).min(BATCH);
-            let walked = walk(&self.state.store, "all", Some(passed), "+inf", wanted).await?;
+            let from = Position {
+                score: passed + 1,
+                passed: 0,
+            };
+            let walked = walk(&self.state.store, "all", from, "+inf", wanted).await?;
             jobs.extend(snapshots(&self.state.store, &walked.ids, "s").await?);
-            passed = walked.last.unwrap_or(passed);
+            if !walked.ids.is_empty() {
+                passed = walked.next.score;
+            }
             if walked.ids.len() < wanted {
                 return Ok(Page { jobs, next: None });
             }
@@ -505,15 +511,11 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`now`](Self::now).
     pub async fn stalled(&self) -> Result<Vec<Snapshot>, Error> {
-        let (mut stalled, mut after) = (Vec::new(), None);
-        loop {
-            let walked = walk(&self.state.store, "run", after, "now", BATCH).await?;
-            if walked.ids.is_empty() {
-                return Ok(stalled);
-            }
-            after = walked.last;
-            stalled.extend(snapshots(&self.state.store, &walked.ids, "t").await?);
-        }
+        let store = &self.state.store;
+        let mut silent = walk_all(store, "run", "now").await?;
+        silent.sort_unstable();
+        silent.dedup();
+        snapshots(store, &silent, "t").await
     }
 
     /// Fails the [stalled](Self::stalled) jobs (`stalled: no heartbeat for …`) and returns them as

@@ -137,41 +137,68 @@ pub(crate) async fn snapshots(
     Ok(found)
 }
 
+/// Position in a sorted set. Many jobs may have one score: heartbeats that are sent together do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) score: u64,
+    /// Number of jobs with this score that have been passed.
+    pub(crate) passed: usize,
+}
+
 /// A part of one of the sorted sets.
 #[derive(Debug)]
 pub(crate) struct Walked {
     /// Time of the server.
     pub(crate) now: u64,
     pub(crate) ids: Vec<JobId>,
-    /// Score of the last id.
-    pub(crate) last: Option<u64>,
+    /// Position after the last id.
+    pub(crate) next: Position,
 }
 
 /// Walks over a sorted set; the arguments are those of `walk.lua`.
 pub(crate) async fn walk(
     store: &Store,
     set: &str,
-    after: Option<u64>,
+    from: Position,
     until: &str,
     most: usize,
 ) -> Result<Walked, Error> {
-    let after = after.map_or_else(|| "-inf".to_owned(), |score| score.to_string());
-    let arguments = [set, &after, until, &most.to_string()].map(|text| text.as_bytes().to_vec());
+    let (score, passed) = (from.score.to_string(), from.passed.to_string());
+    let arguments = [set, &score, until, &most.to_string(), &passed];
+    let arguments = arguments.map(|text| text.as_bytes().to_vec());
     let mut reply = store.ask(Script::Walk, &[], &arguments).await?;
     let mut walked = Walked {
         now: reply.required()?,
         ids: Vec::new(),
-        last: None,
+        next: from,
     };
     while !reply.is_empty() {
         walked.ids.push(reply.word()?.parse()?);
-        walked.last = Some(score(&reply.word()?)?);
+        let score = parse_score(&reply.word()?)?;
+        if score != walked.next.score {
+            walked.next = Position { score, passed: 0 };
+        }
+        walked.next.passed += 1;
     }
     Ok(walked)
 }
 
+/// Returns all jobs of a sorted set up to a score. Jobs that move meanwhile may be missing, or come
+/// twice.
+pub(crate) async fn walk_all(store: &Store, set: &str, until: &str) -> Result<Vec<JobId>, Error> {
+    let (mut ids, mut next) = (Vec::new(), Position::default());
+    loop {
+        let walked = walk(store, set, next, until, BATCH).await?;
+        if walked.ids.is_empty() {
+            return Ok(ids);
+        }
+        ids.extend(walked.ids);
+        next = walked.next;
+    }
+}
+
 /// Parses a score, which is a whole number that Redis may print with an exponent.
-fn score(text: &str) -> Result<u64, Error> {
+fn parse_score(text: &str) -> Result<u64, Error> {
     let exact = text.parse::<u64>().ok();
     // Below 2^53, a double is the number itself.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

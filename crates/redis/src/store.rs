@@ -75,6 +75,8 @@ pub(crate) struct Seen {
     pub(crate) resends: std::sync::atomic::AtomicU64,
     pub(crate) links: std::sync::atomic::AtomicU64,
     pub(crate) unknown: std::sync::atomic::AtomicU64,
+    /// Nonce of the last call that changes something.
+    pub(crate) last_call: std::sync::Mutex<Option<Nonce>>,
 }
 
 impl Store {
@@ -164,6 +166,10 @@ impl Store {
         arguments: &[Vec<u8>],
     ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
+        #[cfg(test)]
+        {
+            *self.seen.last_call.lock().unwrap() = Some(call);
+        }
         let fence = fence.map_or_else(Default::default, |fence| {
             (
                 fence.attempt.to_string().into_bytes(),
@@ -200,6 +206,7 @@ impl Store {
         Err(refusal(code, reply.number()?)?.into())
     }
 
+    #[cfg_attr(not(test), allow(clippy::unused_self))] // tests count
     fn unknown(&self) -> Error {
         #[cfg(test)]
         self.seen

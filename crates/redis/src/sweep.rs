@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::link::Origin;
 use crate::reply::step_number;
 use crate::script::Script;
-use crate::state::{State, walk};
+use crate::state::{Position, State, walk, walk_all};
 use crate::store::BATCH;
 use job_registry::{Details, JobId, Snapshot, Swept};
 use std::any::Any;
@@ -20,7 +20,7 @@ impl<T: Send + 'static> State<T> {
         let mut began = None;
         loop {
             let until = began.map_or_else(|| "now".to_owned(), |began: u64| began.to_string());
-            let walked = walk(&self.store, "due", None, &until, BATCH).await?;
+            let walked = walk(&self.store, "due", Position::default(), &until, BATCH).await?;
             let began = *began.get_or_insert(walked.now);
             if walked.ids.is_empty() {
                 return Ok(swept);
@@ -108,26 +108,23 @@ impl<T: Send + 'static> State<T> {
 
     /// Fails the stalled jobs. Silence before `trusted`, of the server's time, does not count.
     pub(crate) async fn fail_stalled(&self, trusted: Option<u64>) -> Result<Vec<Snapshot>, Error> {
+        let trusted = [trusted.map_or_else(Vec::new, |time| time.to_string().into_bytes())];
+        let silent = walk_all(&self.store, "run", "now").await?;
         let mut failed = Vec::new();
-        let mut after = None;
-        loop {
-            let walked = walk(&self.store, "run", after, "now", BATCH).await?;
-            if walked.ids.is_empty() {
-                return Ok(failed);
-            }
-            after = walked.last;
-            let trusted = [trusted.map_or_else(Vec::new, |time| time.to_string().into_bytes())];
+        // The script judges each of them again.
+        for batch in silent.chunks(BATCH) {
             let verdict = self
                 .store
-                .change_all(Script::Verdict, &walked.ids, None, &trusted);
+                .change_all(Script::Verdict, batch, None, &trusted);
             let mut reply = verdict.await?;
-            for id in walked.ids {
+            for id in batch {
                 let mut job = reply.list()?;
                 if !job.is_empty() {
-                    failed.push(job.snapshot(id)?);
+                    failed.push(job.snapshot(*id)?);
                 }
             }
         }
+        Ok(failed)
     }
 }
 
@@ -176,7 +173,9 @@ async fn reap<T: Send + 'static>(state: Weak<State<T>>, every: Duration) {
 /// Returns the time since which the server's clock has run with this process's.
 async fn trusted<T: Send + 'static>(state: &State<T>, trust: &mut Trust) -> Result<u64, Error> {
     let begun = Instant::now();
-    let now = walk(&state.store, "run", None, "now", 1).await?.now;
+    let now = walk(&state.store, "run", Position::default(), "now", 1)
+        .await?
+        .now;
     Ok(trust.since(begun, now, state.store.origin()))
 }
 

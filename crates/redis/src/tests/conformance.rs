@@ -197,7 +197,7 @@ impl Trio {
 }
 
 /// Returns the refusal that an error is, or the error as a failure of the test.
-fn refused(error: &Error) -> Result<Ret, String> {
+pub(super) fn refused(error: &Error) -> Result<Ret, String> {
     let refusal = match error.refusal() {
         Some(api::Error::NotFound) => Refusal::NotFound,
         Some(api::Error::Gone) => Refusal::Gone,

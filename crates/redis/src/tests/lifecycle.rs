@@ -16,7 +16,7 @@ fn a_job_is_registered_worked_on_and_removed() {
             .await
             .unwrap();
         let reached = job.advance(Progress::percent(10.0).unwrap()).await.unwrap();
-        assert_eq!(reached.as_percent(), 40.0);
+        assert_eq!(reached, Progress::percent(40.0).unwrap());
         let files = job.update(|files| {
             files.push("summary.png".to_owned());
             files.len()

@@ -3,6 +3,7 @@
 mod conformance;
 pub(crate) mod faults;
 mod lifecycle;
+mod linear;
 mod mutants;
 mod network;
 mod once;

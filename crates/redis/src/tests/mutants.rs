@@ -133,7 +133,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "is_live(other)",
     ),
     ("collect", "allowed == '*' or allowed == job.v", "true"),
-    ("walk", "first = '(' .. first", "first = first"),
+    ("walk", "ARGV[5]", "'0'"),
     ("stop", "  set(job, 'w', after(time, job.g))\n", ""),
     ("end", "ARGV[7] == '1' and ARGV[8] or nil", "ARGV[8]"),
 ];

@@ -193,7 +193,7 @@ fn workers_behind_a_network_that_cuts_lose_and_repeat_nothing() {
         let resends = registries.iter().map(|jobs| &jobs.state.store.seen.resends);
         let resends: u64 = resends.map(|resends| resends.load(Ordering::SeqCst)).sum();
         assert!(
-            resends as usize >= struck.len() / 2,
+            resends >= struck.len() as u64 / 2,
             "{resends} resends for {} cuts",
             struck.len()
         );

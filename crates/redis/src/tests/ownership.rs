@@ -56,10 +56,10 @@ fn a_superseded_owner_changes_nothing() {
 fn heartbeats_of_a_process_go_out_together_and_survive_an_error() {
     with_server(async |server| {
         let builder = server.builder::<Vec<String>>("deck", &Parts::default());
-        let builder = builder.stall_after(Duration::from_millis(700));
-        let builder = builder.answer_within(Duration::from_millis(200));
+        let builder = builder.stall_after(Duration::from_secs(3));
+        let builder = builder.answer_within(Duration::from_millis(400));
         let jobs = builder
-            .call_within(Duration::from_millis(200))
+            .call_within(Duration::from_millis(400))
             .connect()
             .await
             .unwrap();
@@ -67,25 +67,25 @@ fn heartbeats_of_a_process_go_out_together_and_survive_an_error() {
         for _ in 0..150 {
             let job = jobs.register(&Vec::new()).await.unwrap();
             job.start().await.unwrap();
-            let heartbeat = job.heartbeat_every(Duration::from_millis(100));
+            let heartbeat = job.heartbeat_every(Duration::from_millis(200));
             working.push((job, heartbeat));
         }
         // One of them ends, and another is removed: the others go on.
         working[3].0.complete().await.unwrap();
         working[5].0.cancel().await.unwrap();
         working[5].0.remove().await.unwrap();
-        sleep(Duration::from_millis(800)).await;
+        sleep(Duration::from_millis(3200)).await;
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);
         // The server does not answer for a while. No verdict falls, and the heartbeats come back.
         server.signal("STOP");
-        sleep(Duration::from_millis(450)).await;
+        sleep(Duration::from_millis(1000)).await;
         server.signal("CONT");
-        sleep(Duration::from_millis(1200)).await;
+        sleep(Duration::from_millis(3200)).await;
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);
         assert_eq!(jobs.counts().await.unwrap().running, 148);
         // Dropping them ends them.
         let jobs_alone: Vec<_> = working.into_iter().map(|(job, _)| job.detach()).collect();
-        sleep(Duration::from_millis(900)).await;
+        sleep(Duration::from_millis(3500)).await;
         assert_eq!(jobs.fail_stalled().await.unwrap().len(), 148);
         assert_eq!(jobs_alone.len(), 150);
     });
@@ -273,7 +273,7 @@ checks! {
         set(4000);
         job.start().await.unwrap();
         job.heartbeat().await.unwrap();
-        let at = Duration::from_millis(5000);
+        let at = Duration::from_secs(5);
         assert_eq!(job.snapshot().await.unwrap().last_heartbeat(), at);
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);
         set(3000);
@@ -302,5 +302,25 @@ checks! {
             job.remove_after(Duration::from_millis(u64::MAX)).await.unwrap();
             assert_eq!(job.details().await.unwrap().times.removal, None);
         }
+    }
+
+    async fn jobs_with_one_heartbeat_are_all_judged_and_swept(server, parts) {
+        let clock = MANUAL_CLOCK.to_owned();
+        let parts = Parts { clock, ..parts.clone() };
+        let builder = server.builder::<Vec<String>>("deck", &parts);
+        let builder = builder.retention(Duration::ZERO).stall_after(Duration::ZERO);
+        let jobs = builder.connect().await.unwrap();
+        for _ in 0..250 {
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            job.start().await.unwrap();
+            let _ = job.detach();
+        }
+        // All have one time of the heartbeat, and none is rescued by the trust of a reaper.
+        let _: u64 = server.admin().incr("jr1:{deck/0}:clock", 1).unwrap();
+        let trusted = jobs.state.fail_stalled(Some(1)).await.unwrap();
+        assert_eq!(trusted, []);
+        assert_eq!(jobs.stalled().await.unwrap().len(), 250);
+        assert_eq!(jobs.fail_stalled().await.unwrap().len(), 250);
+        assert_eq!(jobs.sweep().await.unwrap().removed, 250);
     }
 }

@@ -40,9 +40,9 @@ async fn running(jobs: &Jobs) -> Job<Vec<String>> {
 fn lose(jobs: &Jobs, answer: bool) {
     let faults = &jobs.state.store.faults;
     if answer {
-        faults.lose_answer()
+        faults.lose_answer();
     } else {
-        faults.lose_call()
+        faults.lose_call();
     }
 }
 
@@ -188,7 +188,7 @@ checks! {
             lose(&jobs, answer);
             let failed = jobs.fail_stalled().await.unwrap();
             assert_eq!(
-                failed.iter().map(|seen| seen.id()).collect::<Vec<_>>(),
+                failed.iter().map(job_registry::Snapshot::id).collect::<Vec<_>>(),
                 [job.id()]
             );
             let third = second.retry().await.unwrap();

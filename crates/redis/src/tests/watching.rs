@@ -241,9 +241,9 @@ checks! {
         for (step, status) in [(0, Status::Running), (1, Status::Completed)] {
             let begun = Instant::now();
             if step == 0 {
-                job.start().await.unwrap()
+                job.start().await.unwrap();
             } else {
-                job.complete().await.unwrap()
+                job.complete().await.unwrap();
             }
             until(&mut watch, status).await;
             assert!(
