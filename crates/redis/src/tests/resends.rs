@@ -1,7 +1,7 @@
 //! Calls whose answers, or which themselves, are lost once. Each takes effect once, and its answer is
 //! that of the first sending, or `Unknown`.
 
-use super::server::{MANUAL_CLOCK, Server, checks};
+use super::server::{MANUAL_CLOCK, Server, checks, with_server};
 use crate::script::{Parts, Script};
 use crate::{Error, Job, JobRegistry, Unavailable};
 use job_registry::{Error as Refusal, Options, Progress, Status};
@@ -87,6 +87,33 @@ async fn note_and_meanwhile(
     (result, note.to_string())
 }
 
+#[test]
+fn a_call_that_was_sent_to_a_server_that_dies_is_unknown() {
+    with_server(async |server| {
+        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
+        let jobs = builder
+            .call_within(Duration::from_millis(500))
+            .connect()
+            .await
+            .unwrap();
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let id = job.detach();
+        let (reached, resume) = jobs.state.store.faults.lose_answer_and_hold();
+        let sender = jobs.clone();
+        let starting = tokio::spawn(async move { sender.start(id).await });
+        reached.notified().await;
+        server.kill();
+        resume.notify_one();
+        assert_eq!(starting.await.unwrap(), Err(UNKNOWN));
+        // Nobody listens: the call is not sent.
+        let not_sent = Error::Unavailable(Unavailable::NotSent);
+        assert_eq!(jobs.start(id).await, Err(not_sent.clone()));
+        assert_eq!(jobs.snapshot(id).await.map(drop), Err(not_sent));
+        server.restart();
+        assert!(jobs.snapshot(id).await.is_ok());
+    });
+}
+
 checks! {
     async fn an_update_of_a_payload_that_has_changed_meanwhile_is_made_again(server, parts) {
         let (jobs, other) = (jobs(server, parts).await, jobs(server, parts).await);
@@ -115,6 +142,24 @@ checks! {
         jobs.update(id, |_| runs += 1).await.unwrap();
         assert_eq!(runs, 1);
         assert!(jobs.snapshot(id).await.unwrap().version() > before);
+    }
+
+    async fn a_resend_that_is_rejected_is_unknown(server, parts) {
+        let jobs = jobs(server, parts).await;
+        let id = running(&jobs).await.detach();
+        let texts = format!("jr1:{{deck/0}}:p:{id}");
+        let kept = format!("kept:{id}");
+        let mut admin = server.admin();
+        let (reached, resume) = jobs.state.store.faults.lose_call_and_hold();
+        let sender = jobs.clone();
+        let noting = tokio::spawn(async move { sender.note(id, "x").await });
+        reached.notified().await;
+        let _: () = admin.rename(&texts, &kept).unwrap();
+        let _: () = admin.set(&texts, "another user's").unwrap();
+        resume.notify_one();
+        assert_eq!(noting.await.unwrap(), Err(UNKNOWN));
+        assert_eq!(jobs.note(id, "x").await.unwrap_err().name(), "rejected");
+        let _: () = admin.rename(&kept, &texts).unwrap();
     }
 
     async fn an_id_is_not_registered_twice(server, parts) {

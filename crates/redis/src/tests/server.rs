@@ -94,8 +94,16 @@ impl Server {
 
     /// Kills the server, and starts it again in its folder and on its port.
     pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the server runs");
         self.child.wait().expect("the server ends");
+    }
+
+    pub(crate) fn restart(&mut self) {
         self.child = launch(&self.folder, self.port, &self.options);
         assert!(
             wait_for(&mut self.child, self.port),
