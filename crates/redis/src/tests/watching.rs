@@ -229,6 +229,29 @@ fn a_stop_reaches_the_worker_that_waits_for_it() {
     });
 }
 
+#[test]
+fn a_change_between_the_first_read_and_the_subscription_is_seen_at_once() {
+    with_server(async |server| {
+        let (jobs, other) = (server.jobs("deck").await, server.jobs("deck").await);
+        // The subscription exists, and each further job is added to it.
+        let first = jobs.register(&Vec::new()).await.unwrap();
+        let mut watch = first.watch().await.unwrap();
+        until(&mut watch, Status::Pending).await;
+        for _ in 0..150 {
+            let id = other.register(&Vec::new()).await.unwrap().detach();
+            let (watch, started) = tokio::join!(jobs.watch(id), other.start(id));
+            started.unwrap();
+            let begun = Instant::now();
+            until(&mut watch.unwrap(), Status::Running).await;
+            assert!(
+                begun.elapsed() < Duration::from_secs(2),
+                "the hint was not taken"
+            );
+        }
+        let _ = first.detach();
+    });
+}
+
 checks! {
     async fn changes_of_another_process_are_seen_at_once(server, parts) {
         let here = server.builder::<Vec<String>>("deck", parts).connect().await.unwrap();
