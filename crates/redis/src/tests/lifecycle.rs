@@ -176,3 +176,26 @@ fn notes_and_long_delays_have_limits() {
         there.cancel().unwrap();
     });
 }
+
+#[test]
+fn a_job_with_a_payload_of_16_bytes_takes_less_than_600_bytes() {
+    const JOBS: u64 = 5000;
+    const LIMIT: u64 = 600;
+    with_server(async |server| {
+        let used = || -> u64 {
+            let mut admin = server.admin();
+            let info: String = redis::cmd("INFO").arg("memory").query(&mut admin).unwrap();
+            let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+            line.unwrap().parse().unwrap()
+        };
+        let jobs = server.jobs("deck").await;
+        let payload = vec!["0123456789ab".to_owned()]; // 16 bytes as JSON
+        let before = used();
+        for _ in 0..JOBS {
+            let _ = jobs.register(&payload).await.unwrap().detach();
+        }
+        let bytes = (used() - before) / JOBS;
+        println!("{bytes} bytes for a job");
+        assert!(bytes < LIMIT, "a job takes {bytes} bytes");
+    });
+}
