@@ -152,7 +152,7 @@ pub use types::options::Options;
 pub use types::progress::{Progress, ProgressError};
 pub use types::snapshot::{Counts, Details, Record, Snapshot, Times};
 pub use types::status::Status;
-pub use types::version::{ParseVersionError, Version};
+pub use types::version::{ParseVersionError, PartsError, Version};
 pub use types::when_full::WhenFull;
 
 /// The guarantee for the checkers: the changes of a slot that any thread may make.

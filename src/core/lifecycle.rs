@@ -372,7 +372,7 @@ impl<T> LockedJob<'_, T> {
             // The attempt was never started. Until now, the field held the time of the retry.
             self.slot.body.begun.start(NEVER);
         }
-        let retention = info.options().own_retention();
+        let retention = info.options().retention_millis();
         let retention = retention.unwrap_or(self.registry.settings.retention);
         info.set_reason(reason);
         info.ended = millis(now);

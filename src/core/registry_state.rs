@@ -187,7 +187,7 @@ impl<T> RegistryState<T> {
             info.set_options(now, options);
         }
         let sooner = options
-            .own_stall_after()
+            .stall_millis()
             .is_some_and(|limit| self.lower_stall_limit(limit));
         // The heartbeat word is opened before the nonce is stored. A thread that loads this nonce
         // therefore sees the new heartbeat word, and no word of the previous job.

@@ -37,7 +37,7 @@ impl<T> RegistryState<T> {
         }
         let info = slot.body.info.lock();
         if slot.state().generation() == generation {
-            info.options().own_stall_after().unwrap_or(limit)
+            info.options().stall_millis().unwrap_or(limit)
         } else {
             NEVER
         }
@@ -155,7 +155,7 @@ impl<'a, T> LockedJob<'a, T> {
     pub(crate) fn judge(&self, info: &Info, now: u64) -> Option<(HeartbeatWord, u64)> {
         let (word, heartbeat) = self.slot.load_pair();
         self.id.admit(word).ok()?;
-        let limit = info.options().own_stall_after();
+        let limit = info.options().stall_millis();
         let limit = limit.unwrap_or(self.registry.settings.stall_after);
         let silence = silence(word, heartbeat, now)?;
         (silence > limit).then_some((heartbeat, silence))

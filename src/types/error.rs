@@ -360,6 +360,8 @@ errors! {
         NotAVersion = "not_a_version" => "not a version of a job",
         /// The text is not a cursor.
         NotACursor = "not_a_cursor" => "not a cursor: expected the text of one",
+        /// The parts are not those of a job.
+        NotAJob = "not_a_job" => "the parts are not those of a job",
         /// The progress is NaN.
         NotANumber = "not_a_number" => "progress is not a number",
         /// The progress is below 0 % or above 100 %, or infinite.

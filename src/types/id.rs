@@ -57,6 +57,36 @@ impl JobId {
             slot: self.slot,
         }
     }
+
+    /// Returns the id with these 128 bits, for a registry that is not in this process's memory and
+    /// issues ids of its own. Every number is an id. An id with 64 or more random bits above its
+    /// lower 64 bits cannot be guessed from its [`short`](Self::short) form.
+    ///
+    /// ```
+    /// use job_registry::JobId;
+    ///
+    /// let id = JobId::from_bits(62);
+    /// assert_eq!(id.to_string(), "0000000000000000000010");
+    /// assert_eq!(id.to_bits(), 62);
+    /// assert_eq!("0000000000000000000010".parse::<JobId>()?, id);
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn from_bits(bits: u128) -> Self {
+        // Each cast keeps its own part of the 128 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        Self {
+            nonce: (bits >> 64) as u64,
+            generation: (bits >> 32) as u32,
+            slot: bits as u32,
+        }
+    }
+
+    /// Returns the id's 128 bits; see [`from_bits`](Self::from_bits).
+    #[must_use]
+    pub const fn to_bits(self) -> u128 {
+        (self.nonce as u128) << 64 | (self.generation as u128) << 32 | self.slot as u128
+    }
 }
 
 /// The part of a [`JobId`] that can be guessed: slot and generation. Returned by
@@ -80,9 +110,7 @@ const TEN_DIGITS: u128 = 62_u128.pow(10);
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = u128::from(self.nonce) << 64
-            | u128::from(self.generation) << 32
-            | u128::from(self.slot);
+        let mut rest = self.to_bits();
         let mut text = [0; LENGTH];
         for digits in text.rchunks_mut(10) {
             let mut ten = u64::try_from(rest % TEN_DIGITS).expect("62^10 is less than 2^64");
@@ -130,14 +158,7 @@ impl FromStr for JobId {
             let larger = larger.and_then(|value| value.checked_add(ten.into()));
             value = larger.ok_or(ParseIdError(()))?;
         }
-        // Each cast keeps its own part of the 128 bits.
-        #[allow(clippy::cast_possible_truncation)]
-        let id = Self {
-            nonce: (value >> 64) as u64,
-            generation: (value >> 32) as u32,
-            slot: value as u32,
-        };
-        Ok(id)
+        Ok(Self::from_bits(value))
     }
 }
 
@@ -210,6 +231,12 @@ mod tests {
             let text = id.to_string();
             prop_assert!(text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()));
             prop_assert_eq!(text.parse::<JobId>(), Ok(id));
+            prop_assert_eq!(JobId::from_bits(id.to_bits()), id);
+        }
+
+        #[test]
+        fn every_number_is_the_bits_of_an_id(bits in any::<u128>()) {
+            prop_assert_eq!(JobId::from_bits(bits).to_bits(), bits);
         }
 
         /// A text that parses is the text of its id: no id has two texts.

@@ -64,6 +64,34 @@ impl Options {
         self
     }
 
+    /// Returns the value that [`deadline`](Self::deadline) set.
+    #[must_use]
+    pub const fn own_deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// Returns the value that [`retention`](Self::retention) set.
+    ///
+    /// ```
+    /// use job_registry::Options;
+    /// use std::time::Duration;
+    ///
+    /// let options = Options::new().retention(Duration::MAX);
+    /// assert_eq!(options.own_retention(), Some(Duration::MAX));
+    /// assert_eq!((options.own_deadline(), options.own_stall_after()), (None, None));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn own_retention(&self) -> Option<Duration> {
+        self.retention
+    }
+
+    /// Returns the value that [`stall_after`](Self::stall_after) set.
+    #[must_use]
+    pub const fn own_stall_after(&self) -> Option<Duration> {
+        self.stall_after
+    }
+
     /// Returns the configured deadline, for its text.
     pub(crate) fn deadline_or_zero(self) -> Duration {
         self.deadline.unwrap_or_default()
@@ -77,12 +105,12 @@ impl Options {
     }
 
     /// Returns the milliseconds of the job's own retention.
-    pub(crate) fn own_retention(self) -> Option<u64> {
+    pub(crate) fn retention_millis(self) -> Option<u64> {
         self.retention.map(millis_up)
     }
 
     /// Returns the milliseconds of the job's own stall limit.
-    pub(crate) fn own_stall_after(self) -> Option<u64> {
+    pub(crate) fn stall_millis(self) -> Option<u64> {
         self.stall_after.map(millis_up)
     }
 }

@@ -1,11 +1,12 @@
 //! The observable state of a job: [`Snapshot`], [`Times`], [`Details`], [`Record`] and [`Counts`].
 
+use crate::types::clock::millis;
 use crate::types::heartbeat_word::HeartbeatWord;
 use crate::types::id::JobId;
 use crate::types::progress::Progress;
 use crate::types::state_word::StateWord;
 use crate::types::status::Status;
-use crate::types::version::Version;
+use crate::types::version::{PartsError, Version};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub struct Snapshot {
     id: JobId,
     /// The state word, as [`StateWord::of_job`] returns it.
     word: NonZeroU64,
-    heartbeat: HeartbeatWord,
+    /// Milliseconds of the registry's time.
+    heartbeat: u64,
     revision: u64,
 }
 
@@ -50,9 +52,36 @@ impl Snapshot {
         Some(Self {
             id,
             word,
-            heartbeat,
+            heartbeat: heartbeat.millis(),
             revision,
         })
+    }
+
+    /// Returns the snapshot of a job with this version and this last heartbeat, for a registry that
+    /// is not in this process's memory. The heartbeat is in the registry's time, and is rounded
+    /// down to milliseconds.
+    ///
+    /// ```
+    /// use job_registry::{JobId, Progress, Snapshot, Status, Version};
+    /// use std::time::Duration;
+    ///
+    /// let version = Version::from_parts(2, Status::Running, Progress::percent(40.0)?, 7)?;
+    /// let id = JobId::from_bits(62);
+    /// let seen = Snapshot::from_parts(id, version, Duration::from_secs(3));
+    /// assert_eq!((seen.attempt(), seen.status()), (2, Status::Running));
+    /// assert_eq!((seen.progress().as_percent(), seen.version()), (40.0, version));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    #[allow(clippy::missing_panics_doc)] // it does not panic
+    pub fn from_parts(id: JobId, version: Version, last_heartbeat: Duration) -> Self {
+        let (word, revision) = version.into_parts();
+        Self {
+            id,
+            word: word.of_job().expect("a version has a status"),
+            heartbeat: millis(last_heartbeat),
+            revision,
+        }
     }
 
     /// Returns the job's id.
@@ -102,7 +131,7 @@ impl Snapshot {
     #[inline]
     #[must_use]
     pub fn last_heartbeat(&self) -> Duration {
-        Duration::from_millis(self.heartbeat.millis())
+        Duration::from_millis(self.heartbeat)
     }
 
     /// Returns the time since the last heartbeat, at `now` of the registry's time. It is zero if the
@@ -166,6 +195,42 @@ pub struct Times {
     pub removal: Option<Duration>,
 }
 
+impl Times {
+    /// Returns the times of a job, for a registry that is not in this process's memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PartsError`] if the start or the end is before the registration, if the end is
+    /// before the start, and if a job that has not ended has a time of removal.
+    ///
+    /// ```
+    /// use job_registry::Times;
+    /// use std::time::Duration;
+    ///
+    /// let registered = Duration::from_secs(5);
+    /// let times = Times::from_parts(registered, Some(Duration::from_secs(7)), None, None)?;
+    /// assert_eq!(times.started, Some(Duration::from_secs(7)));
+    /// assert!(Times::from_parts(registered, Some(Duration::ZERO), None, None).is_err());
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn from_parts(
+        registered: Duration,
+        started: Option<Duration>,
+        ended: Option<Duration>,
+        removal: Option<Duration>,
+    ) -> Result<Self, PartsError> {
+        let begun = started.unwrap_or(registered);
+        let in_order = registered <= begun && ended.is_none_or(|ended| begun <= ended);
+        PartsError::unless(in_order && (ended.is_some() || removal.is_none()))?;
+        Ok(Self {
+            registered,
+            started,
+            ended,
+            removal,
+        })
+    }
+}
+
 /// A job at one instant, without its payload. Returned by [`details`].
 ///
 /// [`details`]: crate::JobRegistry::details
@@ -180,6 +245,63 @@ pub struct Details {
     pub note: Option<Arc<str>>,
     /// Reason why the job failed, was cancelled, or is asked to stop.
     pub reason: Option<Arc<str>>,
+}
+
+impl Details {
+    /// Returns the details of a job, for a registry that is not in this process's memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PartsError`] unless the job has an end if and only if its status is an ended one.
+    ///
+    /// ```
+    /// use job_registry::{Details, JobId, Progress, Snapshot, Status, Times, Version};
+    /// use std::time::Duration;
+    ///
+    /// let version = Version::from_parts(1, Status::Pending, Progress::ZERO, 1)?;
+    /// let now = Duration::from_secs(3);
+    /// let seen = Snapshot::from_parts(JobId::from_bits(62), version, now);
+    /// let times = Times::from_parts(now, None, None, None)?;
+    /// let details = Details::from_parts(seen, times, Some("waiting".into()), None)?;
+    /// assert_eq!(details.note.as_deref(), Some("waiting"));
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn from_parts(
+        snapshot: Snapshot,
+        times: Times,
+        note: Option<Arc<str>>,
+        reason: Option<Arc<str>>,
+    ) -> Result<Self, PartsError> {
+        PartsError::unless(snapshot.status().is_ended() == times.ended.is_some())?;
+        Ok(Self {
+            snapshot,
+            times,
+            note,
+            reason,
+        })
+    }
+
+    /// Adds the payload.
+    ///
+    /// ```
+    /// use job_registry::JobRegistry;
+    ///
+    /// let jobs = JobRegistry::new();
+    /// let job = jobs.register("deck")?;
+    /// let record = job.details()?.with_payload("deck");
+    /// assert_eq!(record, jobs.get(job.id())?);
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_payload<P>(self, payload: P) -> Record<P> {
+        Record {
+            snapshot: self.snapshot,
+            times: self.times,
+            note: self.note,
+            reason: self.reason,
+            payload,
+        }
+    }
 }
 
 /// A job at one instant, with its payload. It owns the payload if [`get`] returned it, and borrows

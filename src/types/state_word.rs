@@ -85,6 +85,25 @@ impl StateWord {
         Self(bits)
     }
 
+    /// Returns the word whose [`step_number`](Self::step_number) this is, of generation 0.
+    pub(crate) fn from_step_number(number: u64) -> Self {
+        Self(number << PROGRESS_SHIFT)
+    }
+
+    /// Returns the word of a job in this state, of generation 0. Returns `None` for a state that no
+    /// step leads to.
+    pub(crate) fn in_state(attempt: u32, status: Status, progress: Progress) -> Option<Self> {
+        let attempt = u16::try_from(attempt)
+            .ok()
+            .filter(|&attempt| attempt != 0)?;
+        let reachable = match status {
+            Status::Pending => progress == Progress::ZERO,
+            Status::Completed => progress == Progress::DONE,
+            _ => true,
+        };
+        reachable.then(|| Self::encode(0, attempt, Some(status), progress.ppm()))
+    }
+
     pub(crate) fn bits(self) -> u64 {
         self.0
     }
@@ -160,7 +179,7 @@ impl StateWord {
 
     /// Returns whether a number is the [`step_number`](Self::step_number) of a job's word.
     pub(crate) fn has_step_number(number: u64) -> bool {
-        let word = Self(number << PROGRESS_SHIFT);
+        let word = Self::from_step_number(number);
         let progress = word.0 >> PROGRESS_SHIFT & PROGRESS_MASK;
         number >> (GENERATION_SHIFT - PROGRESS_SHIFT) == 0
             && word.attempt() != 0

@@ -1,7 +1,9 @@
 //! [`Version`]: a number that grows with every visible change of a job.
 
 use crate::types::error::parse_error;
+use crate::types::progress::Progress;
 use crate::types::state_word::StateWord;
+use crate::types::status::Status;
 use std::fmt;
 use std::str::FromStr;
 
@@ -48,6 +50,42 @@ impl Version {
             step: word.step_number(),
             revision: revision.wrapping_sub(first_revision(word.generation())),
         }
+    }
+
+    /// Returns the version of a job in this state, for a registry that is not in this process's
+    /// memory. The attempt is from 1 to 65,535. The revision is the number of visible changes that
+    /// are not in attempt, status and progress.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PartsError`] for an attempt out of range, for a pending job above 0 %, and for a
+    /// completed job below 100 %.
+    ///
+    /// ```
+    /// use job_registry::{Progress, Status, Version};
+    ///
+    /// let before = Version::from_parts(1, Status::Running, Progress::percent(40.0)?, 7)?;
+    /// let after = Version::from_parts(1, Status::Completed, Progress::DONE, 7)?;
+    /// assert!(before < after);
+    /// assert!(Version::from_parts(0, Status::Running, Progress::ZERO, 0).is_err());
+    /// # Ok::<(), job_registry::Error>(())
+    /// ```
+    pub fn from_parts(
+        attempt: u32,
+        status: Status,
+        progress: Progress,
+        revision: u64,
+    ) -> Result<Self, PartsError> {
+        let word = StateWord::in_state(attempt, status, progress).ok_or(PartsError(()))?;
+        Ok(Self {
+            step: word.step_number(),
+            revision,
+        })
+    }
+
+    /// Returns the state word of generation 0, and the revision that counts from 0.
+    pub(crate) fn into_parts(self) -> (StateWord, u64) {
+        (StateWord::from_step_number(self.step), self.revision)
     }
 }
 
@@ -100,6 +138,23 @@ impl FromStr for Version {
 }
 
 parse_error! {
+    /// Error of parts that no job has; see [`Version::from_parts`], [`Times::from_parts`] and
+    /// [`Details::from_parts`].
+    ///
+    /// [`Times::from_parts`]: crate::Times::from_parts
+    /// [`Details::from_parts`]: crate::Details::from_parts
+    #[derive(Copy)]
+    PartsError => NotAJob = "not_a_job" => "the parts are not those of a job"
+}
+
+impl PartsError {
+    /// Returns an error unless the parts are consistent.
+    pub(crate) fn unless(consistent: bool) -> Result<(), Self> {
+        consistent.then_some(()).ok_or(Self(()))
+    }
+}
+
+parse_error! {
     /// Error of a text that is not a [`Version`].
     #[derive(Copy)]
     ParseVersionError => NotAVersion = "not_a_version" => "not a version of a job"
@@ -108,7 +163,6 @@ parse_error! {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::types::progress::Progress;
     use crate::types::state_word::Ending;
     use proptest::prelude::*;
 
@@ -148,6 +202,22 @@ mod tests {
             prop_assert!(version < Version::new(word(attempt + 1, 0, 0), revision));
         }
 
+        /// The parts of a job make the version that the registry shows.
+        #[test]
+        fn parts_make_the_version_that_they_come_from(
+            attempt in 1u16..40,
+            progress in 0u32..=1_000_000,
+            steps in 0u8..5,
+            revision in any::<u32>(),
+        ) {
+            let word = word(attempt, progress, steps);
+            let seen = Version::new(word, first_revision(3) + u64::from(revision));
+            let status = word.status().unwrap();
+            let made = Version::from_parts(attempt.into(), status, word.progress(), revision.into());
+            prop_assert_eq!(made, Ok(seen));
+            prop_assert_eq!(seen.to_string().parse::<Version>(), Ok(made.unwrap()));
+        }
+
         /// No other text is a version, whatever its characters.
         #[test]
         fn other_texts_are_refused(text in "[0-9a-fA-F+-]{0,24}|.*") {
@@ -155,6 +225,19 @@ mod tests {
                 prop_assert_eq!(version.to_string(), text);
             }
         }
+    }
+
+    #[test]
+    fn parts_that_no_job_can_have_are_refused() {
+        use Status::{Completed, Failed, Pending, Running};
+        let part = Progress::from_ppm(1).unwrap();
+        let made = |attempt, status, progress| Version::from_parts(attempt, status, progress, 0);
+        assert!(made(65_535, Failed, part).is_ok());
+        assert_eq!(made(0, Running, part), Err(PartsError(())));
+        assert_eq!(made(65_536, Running, part), Err(PartsError(())));
+        assert_eq!(made(1, Pending, part), Err(PartsError(())));
+        assert_eq!(made(1, Completed, part), Err(PartsError(())));
+        assert_eq!(PartsError(()).name(), "not_a_job");
     }
 
     #[test]

@@ -1,0 +1,275 @@
+//! [`Followers`]: one reader for each watched job of a process, and the subscription that wakes it.
+
+use crate::error::{Error, Unavailable};
+use crate::script::Script;
+use crate::store::{Store, jittered, rest};
+use futures_util::StreamExt;
+use job_registry::{Error as Refusal, JobId, Snapshot};
+use redis::aio::PubSubSink;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::sleep;
+
+/// Time after which a watched job is read without a hint.
+const WITHOUT_HINT: Duration = Duration::from_secs(5);
+
+/// A watched job as it was last read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    /// Not read yet.
+    Nothing,
+    /// In the store.
+    Present(Snapshot),
+    /// Removed, with its last state if it is known.
+    Removed(Option<Snapshot>),
+}
+
+/// The followed jobs of a process.
+#[derive(Debug)]
+pub(crate) struct Followers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    jobs: Mutex<HashMap<JobId, Weak<Followed>>>,
+    /// Wishes of the subscription, once there is one.
+    wishes: Mutex<Option<mpsc::UnboundedSender<Wish>>>,
+}
+
+/// A followed job. All its watches share it.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    id: JobId,
+    shared: Weak<Shared>,
+    seen: watch::Sender<Seen>,
+    hint: Arc<Notify>,
+    /// Wakes the reader when the last watch is gone.
+    gone: Arc<Notify>,
+}
+
+#[derive(Debug)]
+enum Wish {
+    Hints(JobId, Arc<Notify>),
+    Nothing(JobId),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No user code runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Followers {
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        let (jobs, wishes) = (Mutex::default(), Mutex::default());
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                jobs,
+                wishes,
+            }),
+        }
+    }
+
+    /// Returns the follower of a job that has been read, and starts one if there is none. Must be
+    /// called on a runtime.
+    pub(crate) fn follow(&self, id: JobId) -> Arc<Followed> {
+        let mut jobs = locked(&self.shared.jobs);
+        if let Some(followed) = jobs.get(&id).and_then(Weak::upgrade) {
+            return followed;
+        }
+        let followed = Arc::new(Followed {
+            id,
+            shared: Arc::downgrade(&self.shared),
+            seen: watch::Sender::new(Seen::Nothing),
+            hint: Arc::default(),
+            gone: Arc::default(),
+        });
+        jobs.insert(id, Arc::downgrade(&followed));
+        drop(jobs);
+        self.wish(Wish::Hints(id, followed.hint.clone()));
+        let (hint, gone) = (followed.hint.clone(), followed.gone.clone());
+        let reader = read_on_hints(self.shared.store.clone(), Arc::downgrade(&followed), hint);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = reader => {}
+                () = gone.notified() => {}
+            }
+        });
+        followed
+    }
+
+    /// Tells the subscription, which is made for the first wish.
+    fn wish(&self, wish: Wish) {
+        let mut wishes = locked(&self.shared.wishes);
+        let sender = wishes.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            tokio::spawn(subscribe(self.shared.store.clone(), receiver));
+            sender
+        });
+        // The subscription ends only when the runtime does. Readers do without hints then.
+        let _ = sender.send(wish);
+    }
+}
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        // The subscription ends, and all watches do.
+        locked(&self.shared.wishes).take();
+        for followed in locked(&self.shared.jobs).values().filter_map(Weak::upgrade) {
+            followed.gone.notify_one();
+            followed.seen.send_replace(Seen::Removed(None));
+        }
+    }
+}
+
+impl Followed {
+    pub(crate) fn receiver(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.gone.notify_one();
+        let Some(shared) = self.shared.upgrade() else {
+            return;
+        };
+        let mut jobs = locked(&shared.jobs);
+        // Another follower of the job may have taken the place.
+        if jobs
+            .get(&self.id)
+            .is_some_and(|there| there.strong_count() == 0)
+        {
+            jobs.remove(&self.id);
+            drop(jobs);
+            if let Some(wishes) = &*locked(&shared.wishes) {
+                let _ = wishes.send(Wish::Nothing(self.id));
+            }
+        }
+    }
+}
+
+/// Reads a job now, after each hint, and after a while without one.
+async fn read_on_hints(store: Arc<Store>, followed: Weak<Followed>, hint: Arc<Notify>) {
+    loop {
+        let Some(id) = followed.upgrade().map(|followed| followed.id) else {
+            return;
+        };
+        let seen = read_last(&store, id).await;
+        let Some(followed) = followed.upgrade() else {
+            return;
+        };
+        if let Ok(seen) = seen {
+            followed.seen.send_replace(seen);
+            if matches!(seen, Seen::Removed(_)) {
+                return;
+            }
+        }
+        drop(followed);
+        // A hint that came while the job was read is kept.
+        tokio::select! {
+            () = hint.notified() => {}
+            () = sleep(jittered(WITHOUT_HINT)) => {}
+        }
+    }
+}
+
+/// Reads a job, and the last state of one that was removed less than a minute ago.
+async fn read_last(store: &Store, id: JobId) -> Result<Seen, Error> {
+    let mut reply = store.ask(Script::Read, &[id], &[b"w".to_vec()]).await?;
+    let _now = reply.required()?;
+    let mut job = reply.list()?;
+    if job.is_empty() {
+        return Ok(Seen::Removed(None));
+    }
+    let snapshot = job.snapshot(id)?;
+    if job.is_empty() {
+        return Ok(Seen::Present(snapshot));
+    }
+    Ok(Seen::Removed(Some(snapshot)))
+}
+
+/// Reads a job for a new watch.
+pub(crate) async fn read_present(store: &Store, id: JobId) -> Result<Snapshot, Error> {
+    store.admit(id)?;
+    let found = crate::state::snapshots(store, &[id], "s").await?;
+    found.first().copied().ok_or(Refusal::Gone.into())
+}
+
+/// Keeps a subscription for the wished jobs, until nobody can wish any more. After each connect,
+/// all jobs are read: a message may have been lost.
+async fn subscribe(store: Arc<Store>, mut wishes: mpsc::UnboundedReceiver<Wish>) {
+    let mut jobs: HashMap<JobId, Arc<Notify>> = HashMap::new();
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let connected = tokio::select! {
+            connected = connect(&store, &jobs) => connected,
+            wish = wishes.recv() => match wish {
+                Some(Wish::Hints(id, hint)) => { jobs.insert(id, hint); continue; }
+                Some(Wish::Nothing(id)) => { jobs.remove(&id); continue; }
+                None => return,
+            },
+        };
+        let Ok((mut sink, mut messages)) = connected else {
+            rest(&mut pause).await;
+            continue;
+        };
+        pause = Duration::from_millis(50);
+        for hint in jobs.values() {
+            hint.notify_one();
+        }
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let Some(message) = message else { break };
+                    let id = store.keys.job_of_channel(message.get_channel_name());
+                    if let Some(hint) = id.and_then(|id| jobs.get(&id)) {
+                        hint.notify_one();
+                    }
+                }
+                wish = wishes.recv() => match wish {
+                    Some(Wish::Hints(id, hint)) => {
+                        jobs.insert(id, hint.clone());
+                        if sink.subscribe(store.keys.channel(id)).await.is_err() {
+                            break;
+                        }
+                        hint.notify_one();
+                    }
+                    Some(Wish::Nothing(id)) => {
+                        jobs.remove(&id);
+                        if sink.unsubscribe(store.keys.channel(id)).await.is_err() {
+                            break;
+                        }
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+type Messages = std::pin::Pin<Box<dyn futures_util::Stream<Item = redis::Msg> + Send>>;
+
+/// Connects a subscription and subscribes to the channels of all jobs.
+async fn connect(
+    store: &Store,
+    jobs: &HashMap<JobId, Arc<Notify>>,
+) -> Result<(PubSubSink, Messages), Error> {
+    let connecting = async {
+        let (mut sink, messages) = store.client.get_async_pubsub().await?.split();
+        for id in jobs.keys() {
+            sink.subscribe(store.keys.channel(*id)).await?;
+        }
+        let messages: Messages = Box::pin(messages);
+        Ok::<_, redis::RedisError>((sink, messages))
+    };
+    let connected = tokio::time::timeout(store.patience.answer, connecting).await;
+    connected
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(Unavailable::NotSent.into())
+}

@@ -1,0 +1,161 @@
+//! A registry of long-running jobs on Redis or Valkey, for a service with several replicas.
+//!
+//! [`JobRegistry<T>`] has the vocabulary of [`job_registry`]: the same ids, statuses, progress,
+//! versions, snapshots, limits and refusals. The jobs are in a namespace on a server, and every process
+//! that connects to it shares them. A poll finds its job at every replica, and a deployment forgets
+//! none. Nothing here is a queue: the registry is the face to clients and the arbiter between workers.
+//!
+//! ```no_run
+//! use job_registry::Progress;
+//! use job_registry_redis::{Error, JobRegistry};
+//! use std::time::Duration;
+//!
+//! # async fn f() -> Result<(), Error> {
+//! let jobs = JobRegistry::<Vec<String>>::builder("redis://localhost", "decks")
+//!     .stall_after(Duration::from_secs(30))
+//!     .connect()
+//!     .await?;
+//! let _reaper = jobs.spawn_reaper(Duration::from_secs(1));
+//!
+//! let job = jobs.register(&Vec::new()).await?;
+//! let id = job.id(); // for the client, at every replica
+//! job.start().await?;
+//! let _beats = job.heartbeat_every(Duration::from_secs(5));
+//! for page in 0..8 {
+//!     job.update(|files| files.push(format!("{page}.png"))).await?;
+//!     job.advance(Progress::of(page + 1, 8)).await?;
+//! }
+//! job.complete().await?;
+//!
+//! let mut watch = jobs.watch(id).await?;
+//! while let Some(seen) = watch.changed().await {
+//!     println!("{}: {}", seen.status(), seen.progress());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Claims
+//!
+//! | claim | condition |
+//! |---|---|
+//! | linearizable, job by job | one primary |
+//! | nothing acknowledged is lost when the server is killed | `appendfsync always` |
+//! | a step is never applied twice, whatever is resent | always |
+//! | a superseded owner changes nothing | always |
+//! | progress never falls, one ending | within one history of the store |
+//! | **not** promised: an acknowledged write across a failover, a restore, or `everysec`; one *execution* of the work; reads from replicas; a prompt wake-up | – |
+//!
+//! A failover, a restore, and a restart without `appendfsync always` begin another history of the store.
+//! It has lost the last changes of the one before. A version, and the progress, may then fall.
+//!
+//! The tests of `src/tests` show the claims. `conformance` compares random histories with the library's
+//! sequential specification and with a registry in memory. It runs one client at a time: linearizability
+//! under concurrency rests on the server, which runs one script at a time. `resends` and `network` lose,
+//! cut and delay calls at chosen and at random points, and kill and stop the server. `ownership` has the
+//! superseded owner. `a_failover_loses_a_suffix_and_nothing_worse` shows what a failover loses.
+//!
+//! # Call by call
+//!
+//! | call | here and in memory |
+//! |---|---|
+//! | `start`, `advance`, `complete`, `fail`, `cancel`, `cancel_because`, `request_stop`, `note`, `report`, `remove_after`, `heartbeat` | The same answers, by id and by handle. |
+//! | `register`, `register_with` | The same, with the payload by reference. Limits are stored with the job, and hold in every process. |
+//! | `retry` | The same answers. A stalled job is retried in one step, and is never seen failed. |
+//! | `Keys::register` | The same, for all processes of the namespace. `Once` has no payload. |
+//! | `update` | The same answers. It is optimistic: `f` runs again if another writer came first, and `Busy` follows after 20 times. A panic of `f` changes nothing. |
+//! | `lock`, `try_lock` and the guard | Not available. |
+//! | `snapshot`, `details`, `get` | The same answers. `get` needs no `Clone`. |
+//! | `read` | Not available; `get` returns the payload. |
+//! | `watch` | The same items, but not at once: a lost message delays a change by up to 7.5 seconds. The last item of a job that was removed more than a minute ago may be missing. |
+//! | `iter`, `len` | Not available; `page` and `counts` are. |
+//! | `page` | The same, in the order of registration. `Cursor` and `Page` are types of this crate. |
+//! | `counts` | Exact, and of one instant. |
+//! | `remove` | Returns no payload, and runs no hook. |
+//! | `sweep` | The same, by any process. A job is never busy. |
+//! | `on_remove` | Runs before the removal and at least once, in the process that sweeps. The payload is `None` if it does not decode. |
+//! | `stalled`, `fail_stalled` | The same, by the server's clock. |
+//! | `spawn_reaper` | A task with an interval. It also guards against a clock that jumps. |
+//! | `heartbeat_every` | The same. The heartbeats of a process are sent together. |
+//! | `close` | Of this process alone. |
+//! | dropping a `Job` | Starts a task that fails the job as `abandoned`. A killed process leaves the job to the stall verdict. |
+//! | `now`, `system_time` | The server's time since 1970, and not the time since the registry was built. |
+//! | `spawn`, `spawn_blocking`, `Job::run`, `idle`, `shutdown` | Not available. |
+//! | `when_full`, `sweep_on_register`, `clock` | Not available. |
+//!
+//! Every call may also return [`Error::Unavailable`], [`Error::Rejected`] or [`Error::Unusable`]. None of
+//! them is a statement about the job.
+//!
+//! # Resends
+//!
+//! A call whose answer is lost is sent again, within the time of
+//! [`call_within`](Builder::call_within). The new connection first kills the old one at the server, so
+//! that a delayed call is not executed any more. The resend says that it is one, and carries the nonce of
+//! the call. If the last change of the job has this nonce, the answer is that of the first sending. If a
+//! change since the first sending has been overwritten, it may have been the call's own: the answer is
+//! [`Unavailable::Unknown`], and nothing is changed. Otherwise the call was never executed, and is now.
+//!
+//! The final state of a removed job is kept for a minute, for resends and watches. A server whose clock
+//! jumps by a minute during a resend may register a job twice, if the first has ended and been removed.
+//!
+//! # Time
+//!
+//! All times are read from the server's clock, once in each step. The times of a job stay in order if
+//! the clock goes back. [`stalled`](JobRegistry::stalled) and
+//! [`fail_stalled`](JobRegistry::fail_stalled) take the clock as it is. The
+//! [reaper](JobRegistry::spawn_reaper) compares it with its own clock.
+//!
+//! # The server
+//!
+//! Redis 7.0 or later, with one primary. Tested with Redis 7.0.15. Valkey is expected to work, and
+//! untested. A cluster is refused. `connect` refuses an eviction policy of all keys, and
+//! [`durability`](JobRegistry::durability) says what a killed server keeps. A demoted server answers
+//! nothing, reads included. The client connects again until the URL leads to a primary.
+//!
+//! A user needs the rules `~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info +config|get
+//! +client|id +client|kill +time`. A missing right is an error of `connect`. Rights that are taken away
+//! later may interrupt a script between two writes.
+//!
+//! When memory is full, endings, stops, heartbeats, verdicts and removals are accepted. Registrations,
+//! starts, retries, `advance`, `note` and `update` are rejected.
+
+#![forbid(unsafe_code)]
+
+mod audit;
+mod builder;
+mod codec;
+mod error;
+mod follow;
+mod id;
+mod job;
+mod link;
+mod names;
+mod once;
+mod page;
+mod pulse;
+mod registry;
+mod reply;
+mod script;
+mod state;
+mod steps;
+mod store;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use builder::Builder;
+pub use codec::{Codec, CodecError, Json};
+pub use error::{Error, PayloadError, Unavailable};
+pub use job::Job;
+pub use link::Durability;
+pub use once::{Key, Keys, Once};
+pub use page::{Cursor, Page};
+pub use pulse::Heartbeat;
+pub use registry::JobRegistry;
+pub use sweep::Reaper;
+pub use watch::Watch;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

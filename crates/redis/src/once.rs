@@ -1,0 +1,191 @@
+//! [`Keys`]: registration once for each key of a client.
+
+use crate::error::Error;
+use crate::job::Job;
+use crate::registry::{JobRegistry, Registration};
+use crate::script::Script;
+use crate::store::{Registered, rest};
+use job_registry::{Error as Refusal, JobId, KeyLife, Options};
+use std::fmt;
+use std::time::Duration;
+
+/// Maximum number of times that a registration looks its key up.
+const TRIES: u32 = 20;
+
+/// A client's name for a request, such as the value of an `Idempotency-Key` header; see [`Keys`].
+///
+/// Any bytes are a key, also none. Where several tenants share a namespace, the tenant is part of
+/// the bytes. The store has a digest of them under the namespace's secret.
+#[derive(Clone)]
+pub struct Key {
+    bytes: Vec<u8>,
+    fingerprint: Option<Vec<u8>>,
+}
+
+impl Key {
+    /// Returns the key of these bytes, which are copied.
+    #[must_use]
+    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
+        Self {
+            bytes: bytes.as_ref().into(),
+            fingerprint: None,
+        }
+    }
+
+    /// Adds what the key stands for: the request's body, or a digest of it. A key that is known
+    /// with another fingerprint, or without one, is a [`Mismatch`](Once::Mismatch).
+    #[must_use]
+    pub fn fingerprint(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.fingerprint = Some(bytes.as_ref().into());
+        self
+    }
+}
+
+impl fmt::Debug for Key {
+    /// Prints no bytes: a key may be a client's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("len", &self.bytes.len())
+            .field("has_fingerprint", &self.fingerprint.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Result of [`Keys::register`].
+#[derive(Debug)]
+pub enum Once<T: Send + 'static> {
+    /// The key led to no job. The payload is registered, and this owns the job.
+    New(Job<T>),
+    /// The key leads to a job. Nothing is registered.
+    Existing {
+        /// The job of the key.
+        id: JobId,
+    },
+    /// The key leads to a job that was registered with another fingerprint. Nothing is registered.
+    /// For HTTP: 422.
+    Mismatch,
+}
+
+/// Registers at most one job for each key, in all processes, so that a client may repeat a request
+/// at any replica.
+///
+/// The keys belong to the namespace: two `Keys` of one namespace have the same ones. A key is
+/// deleted with its job.
+///
+/// ```no_run
+/// use job_registry::KeyLife;
+/// use job_registry_redis::{Error, JobRegistry, Key, Keys, Once};
+///
+/// # async fn f(jobs: JobRegistry<String>) -> Result<(), Error> {
+/// let keys = Keys::new(jobs, KeyLife::UntilRemoved);
+/// match keys.register(&Key::new("order 66"), &"deck".to_owned()).await? {
+///     Once::New(job) => job.start().await?,
+///     Once::Existing { id } => println!("it is {id}"),
+///     Once::Mismatch => println!("the key stands for something else"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Keys<T> {
+    jobs: JobRegistry<T>,
+    life: KeyLife,
+}
+
+impl<T> Clone for Keys<T> {
+    fn clone(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            life: self.life,
+        }
+    }
+}
+
+impl<T: Send + 'static> Keys<T> {
+    /// Returns the keys of a registry.
+    #[must_use]
+    pub fn new(jobs: JobRegistry<T>, life: KeyLife) -> Self {
+        Self { jobs, life }
+    }
+
+    /// Returns the registry of the keys.
+    #[must_use]
+    pub fn jobs(&self) -> &JobRegistry<T> {
+        &self.jobs
+    }
+
+    /// Registers a pending job, as [`JobRegistry::register`] does, unless the key leads to a job
+    /// whose [`KeyLife`] goes on. A known key leads to its job also while the registry is full or
+    /// closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::register`], and [`Busy`](Refusal::Busy) if the key led to other jobs each
+    /// time that it was looked up.
+    pub async fn register(&self, key: &Key, payload: &T) -> Result<Once<T>, Error> {
+        self.register_with(key, payload, Options::new()).await
+    }
+
+    /// Registers a pending job with limits of its own, as [`register`](Self::register) does. An
+    /// existing job keeps its limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`register`](Self::register).
+    pub async fn register_with(
+        &self,
+        key: &Key,
+        payload: &T,
+        options: Options,
+    ) -> Result<Once<T>, Error> {
+        let store = &self.jobs.state.store;
+        let digest = store.digest(&key.bytes);
+        let print = key
+            .fingerprint
+            .as_ref()
+            .map_or_else(String::new, |it| store.digest(it));
+        let name = store.keys.of_client(&digest);
+        let outlives = if self.life == KeyLife::UntilRemoved {
+            "1"
+        } else {
+            ""
+        };
+        let mut pause = Duration::from_millis(1);
+        for _ in 0..TRIES {
+            let known = self.look_up(&name).await?;
+            let mut registration = Registration::new(&self.jobs, payload, options)?;
+            let mut keys = store.keys.of_jobs(&[registration.id]);
+            keys.push(name.clone());
+            // The script reads only keys that it is given.
+            keys.extend(known.iter().flat_map(|id| store.keys.of_job(*id)));
+            let known_text = known.map_or_else(String::new, |id| id.to_string());
+            let of_key = [&digest, &print, outlives, &known_text];
+            registration
+                .arguments
+                .extend(of_key.map(|text| text.as_bytes().to_vec()));
+            let registered = store.register(&keys, &registration.arguments).await;
+            match (registered, known) {
+                (Ok(Registered::New), _) => {
+                    return Ok(Once::New(registration.into_job(&self.jobs)));
+                }
+                (Ok(Registered::Existing), Some(id)) => return Ok(Once::Existing { id }),
+                (Ok(Registered::Mismatch), _) => return Ok(Once::Mismatch),
+                (Ok(_), _) => rest(&mut pause).await,
+                (Err(Error::Refused(Refusal::Full)), _) if self.jobs.is_closed() => {
+                    return Err(Refusal::Closed.into());
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+
+    /// Returns the job to which a key leads, whatever its status.
+    async fn look_up(&self, name: &str) -> Result<Option<JobId>, Error> {
+        let store = &self.jobs.state.store;
+        let mut keys = store.keys.of_jobs(&[]);
+        keys.push(name.to_owned());
+        let mut reply = store.ask_keys(Script::Lookup, &keys, &[]).await?;
+        Ok(reply.text()?.map(|id| id.parse()).transpose()?)
+    }
+}

@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Records that up to 100 jobs are alive now. A heartbeat never moves backward, and is not a change that
+-- a client can see. It may be repeated: it is not marked, and its refusals are exact.
+--
+-- ARGV: from 6 on, for each job the attempt and the nonce, both empty by id.
+-- Reply: {'ok', '', then for each job a code and a status: 'ok', 'absent', 'superseded' or 'ended'}.
+local now = clock()
+local reply = { 'ok', '' }
+for i, job in ipairs(all_jobs()) do
+  local attempt, nonce = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
+  local code, status = 'ok', ''
+  if not job then
+    code = 'absent'
+  elseif is_superseded(job, attempt, nonce) then -- guard
+    code = 'superseded'
+  elseif not is_live(job) then -- guard
+    code, status = 'ended', text(job.status)
+  elseif now > tonumber(job.h) then -- guard
+    job.h = text(now)
+    redis.call('HSET', job.key, 'h', job.h)
+    index(RUN, job, job.was.run, run_score(job))
+  end
+  table.insert(reply, code)
+  table.insert(reply, status)
+end
+return reply

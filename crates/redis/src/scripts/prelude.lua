@@ -1,0 +1,275 @@
+-- The rules that all scripts share. A script's text is its first line, the clock, this file, and the
+-- rest of the script.
+--
+-- KEYS of every script that names jobs:
+--   1 count   hash: the number of jobs of each status (fields 1 to 6), and `seq`, the number of
+--             changes that scripts have made
+--   2 run     sorted set: the times from which running and stopping jobs are silent for too long
+--   3 due     sorted set: the times of deadlines, of the ends of stops, and of removals
+--   4 all     sorted set: all jobs, by the `seq` of their registration
+--   then for each job:
+--     j  hash, the truth; its fields are below
+--     p  hash: payload `d`, its codec `c`, note `n`, reason `r`
+--     f  hash that outlives a removed job for a minute: `o`, `v`, `h`, `r` as in j
+--
+-- Fields of j. Times are in milliseconds. An absent time or limit is never.
+--   v  attempt * 2^23 + status * 2^20 + parts per million, which only grows
+--   n  nonce of the attempt
+--   o  nonce of the last change
+--   q  `seq` of the last change, and e of the change before that
+--   h  last heartbeat
+--   r  revision: the number of visible changes that are not in v, and u of those of the payload
+--   a  registration, s start, z end, d removal
+--   k  delay of the removal that a call has set (empty: never), t the delay otherwise
+--   l  silence above which the job is stalled
+--   g  time to stop, and w the time at which it is over
+--   i  digest of the client's key with which the job was registered
+--   x  duration of the deadline, b the same as a text, and y the time at which it is over
+--   w and y mean nothing once the job has ended.
+--
+-- ARGV of every script that changes jobs:
+--   1 '1' if the call has been sent before, 2 nonce of the call
+--   3 a `seq` that the caller saw before it sent the call for the first time
+--   4 attempt and 5 nonce to which the call is fenced; empty for a call by id
+--
+-- A line that ends in `guard` refuses a call. The tests remove each of them once.
+
+local PENDING, RUNNING, STOPPING, COMPLETED, FAILED, CANCELLED = 1, 2, 3, 4, 5, 6
+local WHOLE = 1000000
+local LAST_ATTEMPT = 65535
+-- Seconds for which the final state of a removed job is kept. A call is resent for less than that.
+local FINAL_SECONDS = 60
+
+local COUNT, RUN, DUE, ALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local RESENT, CALL, WITNESS = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3])
+local FENCE_ATTEMPT, FENCE_NONCE = ARGV[4], ARGV[5]
+
+-- A Lua number becomes `3e+8` when Redis prints it.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- Returns `time + delay` as a text, or nil if the delay is absent or empty, which is never.
+local function after(time, delay)
+  return tonumber(delay) and text(time + tonumber(delay)) or nil
+end
+
+-- Whether the job is on another attempt than the one to which a call is fenced. A failover may rewind the
+-- number of the attempt, so that the nonce is compared as well.
+local function is_superseded(job, attempt, nonce)
+  return attempt ~= '' and (text(job.attempt) ~= attempt or job.n ~= nonce)
+end
+
+local function is_live(job)
+  return job.status <= STOPPING
+end
+
+-- Returns the time from which the job is stalled, or nil.
+local function run_score(job)
+  if job.status ~= RUNNING and job.status ~= STOPPING then return nil end
+  return tonumber(after(tonumber(job.h), job.l))
+end
+
+-- Returns the time at which a sweep has to look at the job, or nil.
+local function due_score(job)
+  if not is_live(job) then return tonumber(job.d) end
+  local deadline, stop = tonumber(job.y), tonumber(job.w)
+  return deadline and stop and math.min(deadline, stop) or deadline or stop
+end
+
+-- Returns the job of these keys, or nil if it does not exist.
+local function read_job(key, texts, final)
+  local raw = redis.call('HGETALL', key)
+  if #raw == 0 then return nil end
+  local job = {}
+  for field = 1, #raw, 2 do job[raw[field]] = raw[field + 1] end
+  for _, field in ipairs({ 'v', 'h', 'r', 'u', 'a', 'q', 'e' }) do
+    if not tonumber(job[field]) then error('this hash is not a job: ' .. key) end -- guard
+  end
+  local state = tonumber(job.v)
+  job.attempt = math.floor(state / 8388608)
+  job.status = math.floor(state / 1048576) % 8
+  job.ppm = state % 1048576
+  job.key, job.texts, job.final = key, texts, final
+  job.id = string.match(key, '[^:]+$')
+  job.changes, job.cleared, job.texts_set, job.texts_cleared = {}, {}, {}, {}
+  job.was = { status = job.status, run = run_score(job), due = due_score(job) }
+  return job
+end
+
+-- Returns the i-th job of the call, or nil if it does not exist.
+local function job_at(i)
+  return read_job(KEYS[2 + 3 * i], KEYS[3 + 3 * i], KEYS[4 + 3 * i])
+end
+
+-- Sets a field, or clears it if the value is nil.
+local function set(job, field, value)
+  if job[field] == value then return end
+  job[field] = value
+  table.insert(value and job.changes or job.cleared, field)
+end
+
+-- Sets a text of the job, or clears it if the value is nil.
+local function set_text(job, field, value)
+  local list = value and job.texts_set or job.texts_cleared
+  table.insert(list, field)
+  if value then table.insert(list, value) end
+end
+
+-- Returns the time of a change of the job, which is not before an earlier change.
+local function time_for(job, now)
+  return math.max(now, tonumber(job.a), tonumber(job.s) or 0, tonumber(job.z) or 0)
+end
+
+-- Raises an error if a key that the script is about to write has another type. A script does not
+-- roll back: nothing after its first write may fail.
+local is_checked = false
+local function check_types(texts, final)
+  redis.call('HLEN', texts) -- guard
+  redis.call('HLEN', final) -- guard
+  if is_checked then return end
+  is_checked = true
+  for _, count in ipairs(redis.call('HMGET', COUNT, 'seq', '1', '2', '3', '4', '5', '6')) do
+    if count and not string.find(count, '^%-?%d+$') then error('the counts are not numbers') end -- guard
+  end
+  redis.call('ZCARD', RUN) -- guard
+  redis.call('ZCARD', DUE) -- guard
+  redis.call('ZCARD', ALL) -- guard
+end
+
+-- Moves the job to its score in a sorted set. `before` is its score there; false is unknown.
+local function index(set_key, job, before, score)
+  if score == before then return end
+  if score then
+    redis.call('ZADD', set_key, text(score), job.id)
+  else
+    redis.call('ZREM', set_key, job.id)
+  end
+end
+
+-- Returns what the names of the namespace's keys begin with.
+local function prefix_of(job)
+  return string.sub(job.key, 1, -#job.id - 3)
+end
+
+-- Tells the watchers. It is a hint, and its failure changes nothing.
+local function publish(job)
+  redis.pcall('PUBLISH', prefix_of(job) .. 'c:' .. job.id, job.v)
+end
+
+local function count(status, by)
+  redis.call('HINCRBY', COUNT, text(status), by)
+end
+
+-- Writes the changes of a job: the first write of a script, and everything that follows from it.
+local function commit(job)
+  local seq = text(redis.call('HINCRBY', COUNT, 'seq', 1))
+  set(job, 'v', text(job.attempt * 8388608 + job.status * 1048576 + job.ppm))
+  set(job, 'e', job.q)
+  set(job, 'q', seq)
+  set(job, 'o', CALL)
+  local pairs_of = {}
+  for _, field in ipairs(job.changes) do
+    if job[field] then
+      table.insert(pairs_of, field)
+      table.insert(pairs_of, job[field])
+    end
+  end
+  redis.call('HSET', job.key, unpack(pairs_of))
+  if #job.cleared > 0 then redis.call('HDEL', job.key, unpack(job.cleared)) end
+  if #job.texts_cleared > 0 then redis.call('HDEL', job.texts, unpack(job.texts_cleared)) end
+  if #job.texts_set > 0 then redis.call('HSET', job.texts, unpack(job.texts_set)) end
+  index(RUN, job, job.was.run, run_score(job))
+  index(DUE, job, job.was.due, due_score(job))
+  if job.status ~= job.was.status then
+    if job.was.status then count(job.was.status, -1) end
+    count(job.status, 1)
+  end
+  publish(job)
+end
+
+-- Returns the name of the client's key that leads to the job, or nil. The caller cannot name it: it is in
+-- the job's hash, and has the same hash slot.
+local function own_key(job)
+  local name = job.i and prefix_of(job) .. 'k:' .. job.i
+  return name and redis.call('HGET', name, 'id') == job.id and name or nil
+end
+
+-- Deletes a job and leaves its final state for the watchers. `name` is its own key, or nil.
+local function delete(job, name)
+  redis.call('HINCRBY', COUNT, 'seq', 1)
+  redis.call('DEL', job.key, job.texts)
+  if name then redis.call('DEL', name) end
+  redis.call('ZREM', ALL, job.id)
+  redis.call('ZREM', RUN, job.id)
+  redis.call('ZREM', DUE, job.id)
+  count(job.status, -1)
+  redis.call('HSET', job.final, 'o', CALL, 'v', job.v, 'h', job.h, 'r', job.r)
+  redis.call('EXPIRE', job.final, FINAL_SECONDS)
+  publish(job)
+end
+
+local function accepted(job)
+  return { 'ok', job.q, job.v, job.h, job.r }
+end
+
+-- Returns all jobs of the call, with false for each that does not exist. All are checked before the
+-- first is written.
+local function all_jobs()
+  local jobs = {}
+  for i = 1, (#KEYS - 4) / 3 do
+    jobs[i] = job_at(i) or false
+    check_types(KEYS[3 + 3 * i], KEYS[4 + 3 * i])
+  end
+  return jobs
+end
+
+-- Returns the job of a call on one job, or nil and the reply.
+local function admit()
+  local job = job_at(1)
+  -- A resend may have changed a job that has been removed since.
+  if not job then return nil, { RESENT and 'unknown' or 'absent' } end -- guard
+  if RESENT then
+    -- The first sending made the last change of the job: the reply is the same.
+    if job.o == CALL then return nil, accepted(job) end -- guard
+    -- A change since the first sending has been overwritten, and may have been the call's own.
+    if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end -- guard
+  end
+  if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end -- guard
+  check_types(job.texts, job.final)
+  return job
+end
+
+local function ended(job)
+  return { 'ended', text(job.status) }
+end
+
+-- Ends a live job. Failing and cancelling leave the progress as it was. A cancelled job without a
+-- reason keeps that of the requested stop.
+local function finish(job, status, reason, time)
+  job.status = status
+  if status == COMPLETED then job.ppm = WHOLE end
+  if reason or status ~= CANCELLED then set_text(job, 'r', reason) end
+  set(job, 'z', text(time))
+  set(job, 'd', after(time, job.k or job.t))
+end
+
+-- Whether the silence of a job exceeds its limit. Silence before `trusted` does not count.
+local function is_stalled(job, now, trusted)
+  local limit = run_score(job)
+  return limit ~= nil and now > limit and now > (trusted or 0) + tonumber(job.l)
+end
+
+-- Prints milliseconds as Rust prints a `Duration`.
+local function duration(millis)
+  if millis < 1 then return '0ns' end
+  if millis < 1000 then return text(millis) .. 'ms' end
+  local fraction = string.gsub(string.format('.%03d', millis % 1000), '%.?0+$', '')
+  return text(math.floor(millis / 1000)) .. fraction .. 's'
+end
+
+-- Fails a stalled job.
+local function fail_stalled(job, now)
+  local silence = math.max(0, now - tonumber(job.h))
+  finish(job, FAILED, 'stalled: no heartbeat for ' .. duration(silence), time_for(job, now))
+end

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Removes an ended job.
+--
+-- Replies: {'ok', seq, v, h, r}, {'live'}; and as in start.lua.
+if RESENT and redis.call('EXISTS', KEYS[5]) == 0 then -- guard
+  -- A job is removed once: by this call or by another.
+  local final = redis.call('HMGET', KEYS[7], 'o', 'v', 'h', 'r')
+  if not final[1] then return { 'unknown' } end -- guard
+  if final[1] ~= CALL then return { 'absent' } end -- guard
+  return { 'ok', '0', final[2], final[3], final[4] }
+end
+local job, reply = admit()
+if not job then return reply end
+if is_live(job) then return { 'live' } end -- guard
+delete(job, own_key(job))
+return accepted(job)

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Asks a running job to stop, and cancels a pending one.
+--
+-- ARGV: 6 reason.
+-- Replies: {'ok', seq, v, h, r}, {'stopping'} to a second request, {'ended', status}; and as in start.lua.
+local job, reply = admit()
+if not job then return reply end
+if not is_live(job) then return ended(job) end -- guard
+if job.status == STOPPING then return { 'stopping' } end -- guard
+local time = time_for(job, clock())
+if job.status == PENDING then
+  finish(job, CANCELLED, ARGV[6], time)
+else
+  job.status = STOPPING
+  set_text(job, 'r', ARGV[6])
+  set(job, 'w', after(time, job.g))
+end
+commit(job)
+return accepted(job)

@@ -1,0 +1,212 @@
+//! [`Steps`]: the calls on one job, by id or fenced to an attempt.
+
+use crate::codec::Codec;
+use crate::error::{Error, PayloadError};
+use crate::id::Nonce;
+use crate::reply::{Reply, status_number};
+use crate::script::Script;
+use crate::state::State;
+use crate::store::{Fence, Store, rest};
+use job_registry::{Error as Refusal, JobId, Progress, Snapshot, Status};
+use std::time::Duration;
+
+/// Maximum number of times that an update reads the payload.
+const UPDATE_TRIES: u32 = 20;
+/// Maximum length of a note, in bytes: that of a registry in memory.
+const LONGEST_NOTE: usize = 1024;
+/// Milliseconds from which on a time is never. A Lua number holds the sum of two such exactly.
+const NEVER: u64 = 1 << 52;
+
+/// One job, by id or fenced to an attempt.
+#[derive(Debug)]
+pub(crate) struct Steps<'a, T> {
+    pub(crate) state: &'a State<T>,
+    pub(crate) id: JobId,
+    pub(crate) fence: Option<Fence>,
+}
+
+impl<T: Send + 'static> Steps<'_, T> {
+    pub(crate) async fn start(&self) -> Result<(), Error> {
+        self.change(Script::Start, &[]).await.map(drop)
+    }
+
+    pub(crate) async fn advance(&self, progress: Progress) -> Result<Progress, Error> {
+        let ppm = progress.ppm().to_string().into_bytes();
+        let seen = self.change(Script::Advance, &[ppm]).await?;
+        Ok(seen.progress())
+    }
+
+    pub(crate) async fn report(&self, progress: Progress, text: String) -> Result<(), Error> {
+        let ppm = progress.ppm().to_string().into_bytes();
+        let arguments = [ppm, b"1".to_vec(), note(text).into_bytes()];
+        self.change(Script::Advance, &arguments).await.map(drop)
+    }
+
+    pub(crate) async fn note(&self, text: String) -> Result<(), Error> {
+        let none = Vec::new;
+        let arguments = [
+            none(),
+            none(),
+            none(),
+            b"1".to_vec(),
+            note(text).into_bytes(),
+        ];
+        self.change(Script::Update, &arguments).await.map(drop)
+    }
+
+    pub(crate) async fn end(&self, status: Status, reason: Option<String>) -> Result<(), Error> {
+        let has_reason = if reason.is_some() { "1" } else { "" };
+        let reason = reason.unwrap_or_default();
+        let arguments = [
+            status_number(status).to_string().into_bytes(),
+            has_reason.into(),
+            reason.into_bytes(),
+        ];
+        self.change(Script::End, &arguments).await.map(drop)
+    }
+
+    pub(crate) async fn request_stop(&self, reason: String) -> Result<Status, Error> {
+        let seen = self.change(Script::Stop, &[reason.into_bytes()]).await?;
+        Ok(seen.status())
+    }
+
+    pub(crate) async fn remove_after(&self, delay: Duration) -> Result<(), Error> {
+        self.change(Script::Keep, &[millis(delay)]).await.map(drop)
+    }
+
+    pub(crate) async fn remove(&self) -> Result<(), Error> {
+        self.change(Script::Remove, &[]).await.map(drop)
+    }
+
+    /// Begins the next attempt and returns its fence.
+    pub(crate) async fn retry(&self) -> Result<Fence, Error> {
+        if self.state.is_closed() {
+            return Err(Refusal::Closed.into());
+        }
+        let nonce = Nonce::random();
+        let seen = self.change(Script::Retry, &[nonce.0.to_vec()]).await?;
+        Ok(Fence {
+            attempt: seen.attempt(),
+            nonce,
+        })
+    }
+
+    /// Reads the payload, applies `f` and writes it, again if another writer came in between.
+    pub(crate) async fn update<R>(&self, mut f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let mut pause = Duration::from_millis(1);
+        for _ in 0..UPDATE_TRIES {
+            let (details, payload, payload_revision) = self.state.record(self.id).await?;
+            if details.snapshot.status().is_ended() {
+                // The script says which refusal comes first.
+                self.refuse_ended().await?;
+            }
+            let mut payload = payload?;
+            let result = f(&mut payload);
+            let codec = &self.state.codec;
+            let bytes = encode(&**codec, &payload, self.state.payload_limit)?;
+            let revision = payload_revision.to_string().into_bytes();
+            let arguments = [revision, bytes, codec.name().into()];
+            match self.change(Script::Update, &arguments).await {
+                Ok(_) => return Ok(result),
+                Err(Error::Refused(Refusal::Busy)) => rest(&mut pause).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+
+    /// Returns the refusal of an update of an ended job, by a script that would change nothing.
+    async fn refuse_ended(&self) -> Result<(), Error> {
+        let none = Vec::new;
+        // No payload has this revision.
+        let arguments = [b"-1".to_vec(), none(), none()];
+        match self.change(Script::Update, &arguments).await {
+            // Retried in between: it is read again.
+            Ok(_) | Err(Error::Refused(Refusal::Busy)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn heartbeat(&self) -> Result<(), Error> {
+        let results = heartbeats(&self.state.store, &[(self.id, self.fence)]).await?;
+        results
+            .into_iter()
+            .next()
+            .unwrap_or(Ok(()))
+            .map_err(Error::Refused)
+    }
+
+    async fn change(&self, script: Script, arguments: &[Vec<u8>]) -> Result<Snapshot, Error> {
+        self.state.store.admit(self.id)?;
+        let reply = self
+            .state
+            .store
+            .change(script, self.id, self.fence, arguments);
+        let mut reply: Reply = reply.await?;
+        reply.snapshot(self.id)
+    }
+}
+
+/// Records heartbeats of up to a batch of jobs.
+pub(crate) async fn heartbeats(
+    store: &Store,
+    jobs: &[(JobId, Option<Fence>)],
+) -> Result<Vec<Result<(), Refusal>>, Error> {
+    for (id, _) in jobs {
+        store.admit(*id)?;
+    }
+    let ids: Vec<JobId> = jobs.iter().map(|(id, _)| *id).collect();
+    // A heartbeat may be repeated, so that the head is empty.
+    let mut arguments = vec![Vec::new(); 5];
+    for (_, fence) in jobs {
+        let fence = fence.map(|fence| (fence.attempt.to_string(), fence.nonce.0.to_vec()));
+        let (attempt, nonce) = fence.unwrap_or_default();
+        arguments.extend([attempt.into_bytes(), nonce]);
+    }
+    let mut reply = store.ask(Script::Heartbeat, &ids, &arguments).await?;
+    let (_, _) = (reply.word()?, reply.text()?);
+    let mut results = Vec::with_capacity(jobs.len());
+    for _ in jobs {
+        let (code, status) = (reply.word()?, reply.text()?);
+        let status = status.and_then(|status| status.parse().ok());
+        results.push(match code.as_str() {
+            "ok" => Ok(()),
+            code => Err(crate::store::refusal(code, status)?),
+        });
+    }
+    Ok(results)
+}
+
+/// Returns the bytes of a payload that is not larger than the limit.
+pub(crate) fn encode<T: 'static>(
+    codec: &dyn Codec<T>,
+    payload: &T,
+    limit: usize,
+) -> Result<Vec<u8>, PayloadError> {
+    let bytes = codec.encode(payload);
+    let bytes = bytes.map_err(|error| PayloadError::Encode(error.to_string()))?;
+    if bytes.len() > limit {
+        let size = bytes.len();
+        return Err(PayloadError::TooLarge { size, limit });
+    }
+    Ok(bytes)
+}
+
+/// Returns the argument for a duration: whole milliseconds, rounded up, or nothing for one that is
+/// never over.
+pub(crate) fn millis(duration: Duration) -> Vec<u8> {
+    let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000));
+    let millis = millis.ok().filter(|millis| *millis < NEVER);
+    millis.map_or_else(Vec::new, |millis| millis.to_string().into_bytes())
+}
+
+/// Cuts a note that is too long at a character, and ends it in `…`.
+fn note(mut text: String) -> String {
+    if text.len() > LONGEST_NOTE {
+        let last = LONGEST_NOTE - '…'.len_utf8();
+        let end = (0..=last).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,441 @@
+//! [`Store`]: calls of scripts, resent until they are answered.
+
+use crate::error::{Error, Unavailable};
+use crate::id::{Nonce, Secret, random};
+use crate::link::{Durability, Failure, Link, NoLink, Origin};
+use crate::names::KeyNames;
+use crate::reply::{Reply, status};
+use crate::script::{Script, Scripts};
+use job_registry::{Error as Refusal, JobId};
+use redis::Client;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Pause before a call is sent again, which doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Maximum number of jobs in one call of a script.
+pub(crate) const BATCH: usize = 100;
+
+/// The owner's fence: the attempt and its nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) attempt: u32,
+    pub(crate) nonce: Nonce,
+}
+
+/// Times of a call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Time for one answer.
+    pub(crate) answer: Duration,
+    /// Time for the call with all its resends.
+    pub(crate) call: Duration,
+}
+
+pub(crate) struct Store {
+    pub(crate) client: Client,
+    pub(crate) keys: KeyNames,
+    pub(crate) patience: Patience,
+    scripts: Scripts,
+    link: RwLock<Option<Arc<Link>>>,
+    /// The last connection that calls were sent by. Held while a new one is made.
+    last: Mutex<Option<Origin>>,
+    #[cfg(test)]
+    pub(crate) seen: Seen,
+    #[cfg(test)]
+    pub(crate) faults: crate::tests::faults::Faults,
+}
+
+/// The end of a call without a reply.
+struct NoReply {
+    /// Whether the script may have been executed.
+    sent: bool,
+    error: Error,
+}
+
+/// Answer to a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registered {
+    New,
+    /// The client's key leads to a job.
+    Existing,
+    /// The client's key leads to a job with another fingerprint.
+    Mismatch,
+    /// The client's key leads to another job than the caller has seen.
+    Moved,
+}
+
+/// Events that tests require to have happened.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) resends: std::sync::atomic::AtomicU64,
+    pub(crate) links: std::sync::atomic::AtomicU64,
+    pub(crate) unknown: std::sync::atomic::AtomicU64,
+    /// Nonce of the last call that changes something.
+    pub(crate) last_call: std::sync::Mutex<Option<Nonce>>,
+}
+
+impl Store {
+    /// Makes the first connection.
+    pub(crate) async fn connect(
+        client: Client,
+        keys: KeyNames,
+        scripts: Scripts,
+        patience: Patience,
+    ) -> Result<Self, Error> {
+        let store = Self {
+            client,
+            keys,
+            patience,
+            scripts,
+            link: RwLock::new(None),
+            last: Mutex::new(None),
+            #[cfg(test)]
+            seen: Seen::default(),
+            #[cfg(test)]
+            faults: crate::tests::faults::Faults::default(),
+        };
+        let deadline = Instant::now() + patience.call;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match store.link().await {
+                Ok(_) => return Ok(store),
+                Err(NoLink::Fatal(error)) => return Err(error),
+                Err(NoLink::Transient(message)) if Instant::now() >= deadline => {
+                    return Err(Error::Unusable(format!("no connection: {message}")));
+                }
+                Err(NoLink::Transient(_)) => rest(&mut pause).await,
+            }
+        }
+    }
+
+    /// Calls a script that changes one job. The mark, the nonce of the call, the witness and the
+    /// fence precede the arguments.
+    pub(crate) async fn change(
+        &self,
+        script: Script,
+        id: JobId,
+        fence: Option<Fence>,
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Error> {
+        self.change_all(script, &[id], fence, arguments).await
+    }
+
+    /// Calls a script that changes up to [`BATCH`] jobs.
+    pub(crate) async fn change_all(
+        &self,
+        script: Script,
+        ids: &[JobId],
+        fence: Option<Fence>,
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Error> {
+        let keys = self.keys.of_jobs(ids);
+        let (link, mut reply) = self.send_change(script, &keys, fence, arguments).await?;
+        let code = reply.word()?;
+        self.accepted(&link, &code, reply)
+    }
+
+    /// Calls the script that registers a job.
+    pub(crate) async fn register(
+        &self,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<Registered, Error> {
+        let (link, mut reply) = self
+            .send_change(Script::Register, keys, None, arguments)
+            .await?;
+        let code = reply.word()?;
+        Ok(match code.as_str() {
+            "existing" => Registered::Existing,
+            "mismatch" => Registered::Mismatch,
+            "moved" => Registered::Moved,
+            code => self.accepted(&link, code, reply).map(|_| Registered::New)?,
+        })
+    }
+
+    /// Sends a call that changes these keys.
+    async fn send_change(
+        &self,
+        script: Script,
+        keys: &[String],
+        fence: Option<Fence>,
+        arguments: &[Vec<u8>],
+    ) -> Result<(Arc<Link>, Reply), Error> {
+        let call = Nonce::random();
+        #[cfg(test)]
+        {
+            *self.seen.last_call.lock().unwrap() = Some(call);
+        }
+        let fence = fence.map_or_else(Default::default, |fence| {
+            (
+                fence.attempt.to_string().into_bytes(),
+                fence.nonce.0.to_vec(),
+            )
+        });
+        let (fence_attempt, fence_nonce): (Vec<u8>, Vec<u8>) = fence;
+        let sent = self.send(script, keys, |marked, witness| {
+            let mark = if marked { b"1".to_vec() } else { Vec::new() };
+            let witness = witness.to_string().into_bytes();
+            let (attempt, nonce) = (fence_attempt.clone(), fence_nonce.clone());
+            let head = [mark, call.0.to_vec(), witness, attempt, nonce];
+            head.into_iter().chain(arguments.iter().cloned()).collect()
+        });
+        match sent.await {
+            Ok(answered) => Ok(answered),
+            Err(NoReply { sent: true, .. }) => Err(self.unknown()),
+            Err(NoReply { error, .. }) => Err(error),
+        }
+    }
+
+    /// Returns the rest of a reply whose code says that the call was accepted, after the number of
+    /// changes. Otherwise returns the refusal.
+    fn accepted(&self, link: &Link, code: &str, mut reply: Reply) -> Result<Reply, Error> {
+        if code == "ok" {
+            // The number is that of the connection: another one may lead to another history.
+            let changes = reply.text()?.and_then(|text| text.parse().ok());
+            link.see(changes.unwrap_or(0));
+            return Ok(reply);
+        }
+        if code == "unknown" {
+            return Err(self.unknown());
+        }
+        Err(refusal(code, reply.number()?)?.into())
+    }
+
+    #[cfg_attr(not(test), allow(clippy::unused_self))] // tests count
+    fn unknown(&self) -> Error {
+        #[cfg(test)]
+        self.seen
+            .unknown
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Unavailable::Unknown.into()
+    }
+
+    /// Calls a script that changes nothing, or whose effect may be repeated.
+    pub(crate) async fn ask(
+        &self,
+        script: Script,
+        ids: &[JobId],
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Error> {
+        self.ask_keys(script, &self.keys.of_jobs(ids), arguments)
+            .await
+    }
+
+    /// Calls a script that changes nothing of these keys.
+    pub(crate) async fn ask_keys(
+        &self,
+        script: Script,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<Reply, Error> {
+        let sent = self.send(script, keys, |_, _| arguments.to_vec()).await;
+        sent.map(|(_, reply)| reply).map_err(|none| none.error)
+    }
+
+    /// Returns all keys of the namespace, for an audit.
+    pub(crate) async fn scan(&self) -> Result<Vec<String>, Error> {
+        let link = self.link().await;
+        let link = link.map_err(|_| Error::from(Unavailable::NotSent))?;
+        let found = link.scan(&self.keys.pattern()).await;
+        found.map_err(|failure| match failure {
+            Failure::Rejected(message) => Error::Rejected(message),
+            _ => Unavailable::NotSent.into(),
+        })
+    }
+
+    /// Returns a digest of bytes under the namespace's secret.
+    pub(crate) fn digest(&self, bytes: &[u8]) -> String {
+        self.secret().unwrap_or_else(Secret::random).digest(bytes)
+    }
+
+    /// Returns the id of a new job.
+    pub(crate) fn mint(&self) -> JobId {
+        // A registry has been connected before it exists.
+        self.secret().unwrap_or_else(Secret::random).mint()
+    }
+
+    /// Sends until there is an answer or the time is over.
+    async fn send(
+        &self,
+        script: Script,
+        keys: &[String],
+        arguments: impl Fn(bool, u64) -> Vec<Vec<u8>>,
+    ) -> Result<(Arc<Link>, Reply), NoReply> {
+        let deadline = Instant::now() + self.patience.call;
+        let mut pause = FIRST_PAUSE;
+        // The number of changes that was seen before the first sending, once there is one.
+        let mut witness = None;
+        loop {
+            let sent = witness.is_some();
+            let failed = |error| NoReply { sent, error };
+            let link = match timeout_at(deadline, self.link()).await {
+                Err(_) => return Err(failed(Unavailable::NotSent.into())),
+                Ok(Err(NoLink::Fatal(error))) => return Err(failed(error)),
+                Ok(Err(NoLink::Transient(_))) => None,
+                Ok(Ok(link)) => Some(link),
+            };
+            if let Some(link) = link {
+                let before = witness.unwrap_or_else(|| link.witness());
+                #[cfg(test)]
+                if sent {
+                    self.seen
+                        .resends
+                        .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+                let arguments = arguments(sent, before);
+                match self.evaluate(&link, script, keys, &arguments).await {
+                    Ok(value) => {
+                        return Reply::new(value).map(|reply| (link, reply)).map_err(failed);
+                    }
+                    Err(Failure::Rejected(message)) => {
+                        return Err(failed(Error::Rejected(message)));
+                    }
+                    Err(Failure::Later { reconnect }) => {
+                        if reconnect {
+                            link.give_up();
+                        }
+                    }
+                    Err(Failure::Lost) => {
+                        link.give_up();
+                        witness = Some(before);
+                    }
+                }
+            }
+            if Instant::now() >= deadline {
+                return Err(NoReply {
+                    sent: witness.is_some(),
+                    error: Unavailable::NotSent.into(),
+                });
+            }
+            rest(&mut pause).await;
+        }
+    }
+
+    #[cfg(not(test))]
+    async fn evaluate(
+        &self,
+        link: &Link,
+        script: Script,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<redis::Value, Failure> {
+        link.evaluate(&self.scripts, script, keys, arguments).await
+    }
+
+    /// Calls a script, unless a test wants the call or its answer to be lost.
+    #[cfg(test)]
+    async fn evaluate(
+        &self,
+        link: &Link,
+        script: Script,
+        keys: &[String],
+        arguments: &[Vec<u8>],
+    ) -> Result<redis::Value, Failure> {
+        let fault = self.faults.take();
+        if fault.as_ref().is_none_or(|fault| !fault.before) {
+            let value = link.evaluate(&self.scripts, script, keys, arguments).await;
+            let Some(fault) = fault else {
+                return value;
+            };
+            fault.meanwhile().await;
+        } else if let Some(fault) = fault {
+            fault.meanwhile().await;
+        }
+        Err(Failure::Lost)
+    }
+
+    /// Returns the connection, and makes a new one if it is broken.
+    pub(crate) async fn link(&self) -> Result<Arc<Link>, NoLink> {
+        if let Some(link) = self.present_link().filter(|link| !link.is_broken()) {
+            return Ok(link);
+        }
+        let mut last = self.last.lock().await;
+        // Another call may have connected meanwhile.
+        if let Some(link) = self.present_link().filter(|link| !link.is_broken()) {
+            return Ok(link);
+        }
+        let (keys, scripts) = (&self.keys, &self.scripts);
+        let answer = self.patience.answer;
+        let link = Link::connect(&self.client, keys, scripts, last.as_ref(), answer).await?;
+        #[cfg(test)]
+        self.seen
+            .links
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        *last = Some(link.origin.clone());
+        let link = Arc::new(link);
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+        Ok(link)
+    }
+
+    fn present_link(&self) -> Option<Arc<Link>> {
+        self.link
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Returns the secret of the present connection, also of a broken one.
+    pub(crate) fn secret(&self) -> Option<Secret> {
+        self.present_link().map(|link| link.secret)
+    }
+
+    /// Returns the server and the connection.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        self.present_link().map(|link| link.origin.clone())
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.present_link()
+            .map_or(Durability::Unknown, |link| link.durability)
+    }
+
+    /// Returns an error unless the namespace has issued the id.
+    pub(crate) fn admit(&self, id: JobId) -> Result<(), Error> {
+        let is_own = self.secret().is_none_or(|secret| secret.has_issued(id));
+        is_own.then_some(()).ok_or(Refusal::NotFound.into())
+    }
+}
+
+/// Returns the refusal that a script's code stands for.
+pub(crate) fn refusal(code: &str, number: Option<u64>) -> Result<Refusal, Error> {
+    let status = number.and_then(status);
+    Ok(match (code, status) {
+        ("absent", _) => Refusal::Gone,
+        ("superseded", _) => Refusal::Superseded,
+        ("not_started", _) => Refusal::NotStarted,
+        ("already_started", _) => Refusal::AlreadyStarted,
+        ("stopping", _) => Refusal::Stopping,
+        ("ended", Some(status)) => Refusal::Ended(status),
+        ("conflict", _) => Refusal::Busy,
+        ("live", _) => Refusal::Live,
+        ("not_retryable", Some(status)) => Refusal::NotRetryable(status),
+        ("attempts_exhausted", _) => Refusal::AttemptsExhausted,
+        ("full", _) => Refusal::Full,
+        _ => return Err(Error::strange(code)),
+    })
+}
+
+/// Waits, and doubles the next pause. Random parts keep clients from coming back all at once.
+pub(crate) async fn rest(pause: &mut Duration) {
+    sleep(jittered(*pause)).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
+
+/// Returns between half of a duration and one and a half.
+pub(crate) fn jittered(duration: Duration) -> Duration {
+    let [random] = random::<1>();
+    duration / 2 + duration * u32::from(random) / 256
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
+    }
+}

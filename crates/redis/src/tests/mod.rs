@@ -1,0 +1,24 @@
+//! Tests against a server that each of them starts. `apt-get install redis-server` has it.
+
+mod conformance;
+pub(crate) mod faults;
+mod lifecycle;
+mod linear;
+mod mutants;
+mod network;
+mod once;
+mod ownership;
+mod proxy;
+mod refusals;
+mod resends;
+mod server;
+mod watching;
+
+/// The types that the specification speaks of.
+mod api {
+    pub(crate) use job_registry::*;
+}
+
+/// The sequential specification of the library.
+#[path = "../../../../loom_tests/spec/mod.rs"]
+mod spec;

@@ -1,0 +1,321 @@
+//! What the server or its keys do not allow: a clear error, and nothing has changed.
+
+use super::server::{Server, checks, with, with_server};
+use crate::script::Parts;
+use crate::{Durability, Error, Job, JobRegistry};
+use job_registry::{JobId, Options};
+use redis::Commands;
+use std::time::Duration;
+
+fn name<R>(result: Result<R, Error>) -> &'static str {
+    result.map(drop).expect_err("a refused call").name()
+}
+
+/// Returns a registry whose jobs use every sorted set.
+async fn jobs(server: &Server, parts: &Parts) -> JobRegistry<Vec<String>> {
+    let builder = server
+        .builder("deck", parts)
+        .stall_after(Duration::from_secs(60));
+    builder
+        .stop_grace(Duration::from_secs(60))
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Makes a call that writes each kind of key, for each key that another user has taken.
+async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), String> {
+    let jobs = jobs(server, parts).await;
+    let options = Options::new().deadline(Duration::from_secs(600));
+    let begin = async || -> Job<Vec<String>> {
+        let job = jobs.register_with(&Vec::new(), options).await.unwrap();
+        job.start().await.unwrap();
+        job
+    };
+    let (live, ended) = (begin().await, begin().await);
+    ended.fail("over").await.unwrap();
+    let pending = jobs.register_with(&Vec::new(), options).await.unwrap();
+    let of_job = |kind: &str, id: JobId| format!("jr1:{{deck/0}}:{kind}:{id}");
+    let shared = |name: &str| format!("jr1:{{deck/0}}:{name}");
+    let mut admin = server.admin();
+    let mut taken = vec![shared("count"), shared("run"), shared("due"), shared("all")];
+    for kind in ["j", "p", "f"] {
+        taken.extend([live.id(), ended.id(), pending.id()].map(|id| of_job(kind, id)));
+    }
+    for key in taken {
+        let kept = format!("kept:{key}");
+        let is_there: bool = admin.exists(&key).unwrap();
+        if is_there {
+            let _: () = admin.rename(&key, &kept).unwrap();
+        }
+        for value in ["text", "hash", "part"] {
+            if value == "part" && is_there && (key.contains(":j:") || key.ends_with("count")) {
+                // A part of what has to be there.
+                let copied: u8 = redis::cmd("COPY")
+                    .arg(&kept)
+                    .arg(&key)
+                    .query(&mut admin)
+                    .unwrap();
+                assert_eq!(copied, 1);
+                if key.ends_with("count") {
+                    let fields = ["1", "2", "3", "4", "5", "6"].map(|status| (status, "x"));
+                    let _: () = admin.hset_multiple(&key, &fields).unwrap();
+                } else {
+                    let _: () = admin.hdel(&key, "r").unwrap();
+                }
+            } else if value == "part" {
+                continue;
+            } else if value == "text" {
+                let _: () = admin.set(&key, "another user's").unwrap();
+            } else if key.contains(":j:") {
+                let _: () = admin.hset(&key, "name", "another user's").unwrap();
+            } else if key.ends_with("count") {
+                let _: () = admin.hset(&key, "seq", "another user's").unwrap();
+            } else {
+                continue;
+            }
+            let before = server.dump();
+            // Those that need the key fail. Those that do not need it are not called.
+            let touches =
+                |job: &Job<_>| !key[13..].contains(':') || key.ends_with(&job.id().to_string());
+            let mut results = Vec::new();
+            if touches(&pending) {
+                results.push(("start", pending.start().await));
+            }
+            if touches(&live) {
+                results.push(("complete", live.complete().await));
+                results.push(("stop", live.request_stop("x").await.map(drop)));
+                results.push(("note", live.note("x").await));
+            }
+            if touches(&ended) {
+                results.push(("retry", ended.retry().await.map(|job| _ = job.detach())));
+                results.push(("remove", ended.remove().await));
+            }
+            if !key[13..].contains(':') {
+                let registered = jobs.register_with(&Vec::new(), options).await;
+                results.push(("register", registered.map(|job| _ = job.detach())));
+            }
+            if results.is_empty() {
+                return Err(format!("no call touches {key}"));
+            }
+            for (call, result) in results {
+                match result {
+                    Err(Error::Rejected(_)) => {}
+                    other => return Err(format!("{call} with another {key} answers {other:?}")),
+                }
+            }
+            if server.dump() != before {
+                return Err(format!(
+                    "a refused call has changed something beside another {key}"
+                ));
+            }
+            let _: () = admin.del(&key).unwrap();
+        }
+        if is_there {
+            let _: () = admin.rename(&kept, &key).unwrap();
+        }
+    }
+    for job in [live, ended, pending] {
+        let _ = job.detach();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_out_of_memory_accepts_endings_and_no_jobs() {
+    with_server(async |server| {
+        let jobs = jobs(server, &Parts::default()).await;
+        let mut running = Vec::new();
+        for _ in 0..3 {
+            let job = jobs.register(&vec!["a".repeat(1000)]).await.unwrap();
+            job.start().await.unwrap();
+            running.push(job);
+        }
+        let mut admin = server.admin();
+        let mut limit = |bytes: &str| {
+            let set = ["SET", "maxmemory", bytes];
+            let _: () = redis::cmd("CONFIG").arg(&set).query(&mut admin).unwrap();
+        };
+        limit("1");
+        let before = server.dump();
+        assert_eq!(name(jobs.register(&Vec::new()).await), "rejected");
+        assert_eq!(name(running[0].note("x").await), "rejected");
+        assert_eq!(server.dump(), before);
+        running[0].heartbeat().await.unwrap();
+        running[0].complete().await.unwrap();
+        running[1].fail("x").await.unwrap();
+        assert!(jobs.snapshot(running[2].id()).await.is_ok());
+        running[2].cancel().await.unwrap();
+        jobs.remove(running[0].id()).await.unwrap();
+        running[1].remove_after(Duration::ZERO).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(jobs.sweep().await.unwrap().removed, 1);
+        // A process may also connect.
+        assert_eq!(server.jobs("deck").await.counts().await.unwrap().total(), 1);
+        limit("0");
+    });
+}
+
+#[test]
+fn a_demoted_server_answers_nothing() {
+    with_server(async |server| {
+        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
+        let jobs = builder
+            .call_within(Duration::from_millis(300))
+            .connect()
+            .await
+            .unwrap();
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let mut admin = server.admin();
+        // A replica of nobody answers with an old state.
+        let replica = ["127.0.0.1", "1"];
+        let _: () = redis::cmd("REPLICAOF")
+            .arg(&replica)
+            .query(&mut admin)
+            .unwrap();
+        assert_eq!(name(job.start().await), "not_sent");
+        assert_eq!(name(jobs.snapshot(job.id()).await), "not_sent");
+        assert_eq!(name(jobs.counts().await), "not_sent");
+        let _: () = redis::cmd("REPLICAOF")
+            .arg(&["NO", "ONE"])
+            .query(&mut admin)
+            .unwrap();
+        assert_eq!(job.start().await, Ok(()));
+        let _ = job.detach();
+    });
+}
+
+#[test]
+fn an_eviction_policy_and_another_layout_are_refused() {
+    with_server(async |server| {
+        let connect = async |namespace: &str| {
+            JobRegistry::<Vec<String>>::connect(server.url(), namespace)
+                .await
+                .map(drop)
+        };
+        let mut admin = server.admin();
+        let mut policy = |name: &str| {
+            let set = ["SET", "maxmemory-policy", name];
+            let _: () = redis::cmd("CONFIG").arg(&set).query(&mut admin).unwrap();
+        };
+        policy("allkeys-lru");
+        let refused = connect("deck").await.unwrap_err();
+        assert!(refused.to_string().contains("allkeys-lru"), "{refused}");
+        policy("volatile-lru");
+        connect("deck").await.unwrap();
+        policy("noeviction");
+        let mut admin = server.admin();
+        let meta = "jr1:{other/0}:meta";
+        let _: () = admin
+            .hset_multiple(meta, &[("secret", "x"), ("layout", "7")])
+            .unwrap();
+        let refused = connect("other").await.unwrap_err();
+        assert!(refused.to_string().contains('7'), "{refused}");
+        let _: () = admin.del(meta).unwrap();
+        let refused = connect("a{b}").await.unwrap_err();
+        assert!(refused.to_string().contains("namespace"), "{refused}");
+        let refused = JobRegistry::<()>::connect("http://secret@host", "deck")
+            .await
+            .unwrap_err();
+        assert!(!refused.to_string().contains("secret"), "{refused}");
+    });
+}
+
+/// Connects as users that lack one right each.
+async fn users_without_rights(server: &Server, parts: &Parts) -> Result<(), String> {
+    let rules = crate::names::ACL_RULES;
+    let lacking = [
+        ("resetchannels", "PUBLISH"),
+        ("-zadd", "ZADD"),
+        ("-publish", "PUBLISH"),
+        ("-subscribe", "SUBSCRIBE"),
+        ("-hincrby", "HINCRBY"),
+        ("-client|kill", "CLIENT"),
+        ("resetkeys ~jr1:other", "NOPERM"),
+        ("", ""),
+    ];
+    for (lack, command) in lacking {
+        let mut user = redis::cmd("ACL");
+        user.arg(&["SETUSER", "worker", "reset", "on", ">word"]);
+        user.arg(rules.split(' ').collect::<Vec<_>>())
+            .arg(lack.split_whitespace().collect::<Vec<_>>());
+        let _: () = user.query(&mut server.admin()).unwrap();
+        let url = format!("redis://worker:word@127.0.0.1:{}/", server.port);
+        let builder = super::server::builder::<Vec<String>>(&url, "deck", parts);
+        match (builder.connect().await, command) {
+            (Ok(jobs), "") => {
+                let job = jobs
+                    .register(&Vec::new())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let mut watch = job.watch().await.map_err(|error| error.to_string())?;
+                let _ = watch.changed().await;
+                job.cancel().await.map_err(|error| error.to_string())?;
+                let last = tokio::time::timeout(Duration::from_secs(3), watch.changed()).await;
+                last.map_err(|_| "the hint does not come".to_owned())?;
+            }
+            (Ok(_), command) => return Err(format!("a user without {command} connects")),
+            (Err(refused), command) => {
+                let text = refused.to_string();
+                if command.is_empty() || !text.contains(command) || !text.contains("jr1:") {
+                    return Err(format!("for {command} the refusal is {text:?}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_user_without_a_right_is_told_which() {
+    with_server(async |server| {
+        users_without_rights(server, &Parts::default())
+            .await
+            .unwrap();
+        let wrong = format!("redis://worker:wrong@127.0.0.1:{}/", server.port);
+        let refused = JobRegistry::<()>::connect(wrong, "deck").await.unwrap_err();
+        assert_eq!(refused.name(), "unusable");
+    });
+}
+
+#[test]
+fn durability_is_that_of_the_server() {
+    for (options, expected) in [
+        (
+            &["--appendonly", "yes", "--appendfsync", "always"][..],
+            Durability::Always,
+        ),
+        (&["--appendonly", "yes"][..], Durability::EverySecond),
+        (
+            &["--appendonly", "yes", "--appendfsync", "no"][..],
+            Durability::None,
+        ),
+        (&["--appendonly", "no"][..], Durability::None),
+    ] {
+        with(Server::with(options), async |server| {
+            assert_eq!(server.jobs("deck").await.durability(), expected);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unusable_in_time() {
+    super::server::run(async {
+        let builder = JobRegistry::<()>::builder("redis://127.0.0.1:1/", "deck");
+        let refused = builder
+            .call_within(Duration::from_millis(100))
+            .connect()
+            .await;
+        assert_eq!(name(refused), "unusable");
+    });
+}
+
+checks! {
+    async fn keys_of_other_types_are_refused_before_the_first_write(server, parts) {
+        keys_of_other_types(server, parts).await.unwrap();
+    }
+
+    async fn each_right_that_is_lacking_is_told(server, parts) {
+        users_without_rights(server, parts).await.unwrap();
+    }
+}

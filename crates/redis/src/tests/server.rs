@@ -1,0 +1,276 @@
+//! A server of Redis that a test starts and ends.
+
+use crate::script::Parts;
+use crate::{Builder, JobRegistry};
+use redis::{Commands, Connection};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::net::TcpListener;
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Time after which a test that has not ended has failed.
+const LONGEST_TEST: Duration = Duration::from_secs(300);
+
+/// A clock that a test moves: the key `clock` of the namespace.
+pub(crate) const MANUAL_CLOCK: &str = "local function clock()
+  return tonumber(redis.call('GET', (string.gsub(KEYS[1], 'count$', 'clock'))) or '0')
+end
+";
+
+/// A server in a temporary folder, on a port that was free. It is ended when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    pub(crate) port: u16,
+    options: Vec<String>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::with(&["--appendonly", "yes"])
+    }
+
+    pub(crate) fn with(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        // Another process may take the port before the server does.
+        for _ in 0..10 {
+            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let port = free.local_addr().expect("an address").port();
+            drop(free);
+            let mut child = launch(&folder, port, &options);
+            if wait_for(&mut child, port) {
+                return Self {
+                    child,
+                    folder,
+                    port,
+                    options,
+                };
+            }
+        }
+        panic!("the server does not start; see {}", folder.path().display());
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Returns a builder for a namespace, with scripts of these parts.
+    pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
+        &self,
+        namespace: &str,
+        parts: &Parts,
+    ) -> Builder<T> {
+        builder(&self.url(), namespace, parts)
+    }
+
+    pub(crate) async fn jobs(&self, namespace: &str) -> JobRegistry<Vec<String>> {
+        self.builder(namespace, &Parts::default())
+            .connect()
+            .await
+            .expect("a connection")
+    }
+
+    /// Returns a connection for what the library does not do.
+    pub(crate) fn admin(&self) -> Connection {
+        let client = redis::Client::open(self.url()).expect("a URL");
+        client.get_connection().expect("a connection")
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .expect("kill");
+        assert!(sent.success(), "the signal {name} was not sent");
+    }
+
+    /// Kills the server, and starts it again in its folder and on its port.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.child = launch(&self.folder, self.port, &self.options);
+        assert!(
+            wait_for(&mut self.child, self.port),
+            "the server does not start again"
+        );
+    }
+
+    /// Returns every key with its value, as texts that can be compared.
+    pub(crate) fn dump(&self) -> BTreeMap<String, String> {
+        let mut admin = self.admin();
+        let keys: Vec<String> = admin.keys("*").expect("the keys");
+        let value = |key: &String, admin: &mut Connection| {
+            let kind: String = redis::cmd("TYPE").arg(key).query(admin).expect("a type");
+            let value: redis::Value = match kind.as_str() {
+                "hash" => {
+                    let fields: BTreeMap<Vec<u8>, Vec<u8>> = admin.hgetall(key).expect("a hash");
+                    return format!("{fields:?}");
+                }
+                "zset" => admin.zrange_withscores(key, 0, -1).expect("a sorted set"),
+                _ => redis::cmd("DUMP").arg(key).query(admin).expect("a value"),
+            };
+            format!("{kind} {value:?}")
+        };
+        keys.into_iter()
+            .map(|key| (key.clone(), value(&key, &mut admin)))
+            .collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The server may have been stopped by a signal: SIGKILL ends it all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
+    url: &str,
+    namespace: &str,
+    parts: &Parts,
+) -> Builder<T> {
+    let mut builder = JobRegistry::builder(url, namespace);
+    builder.parts = parts.clone();
+    builder
+}
+
+fn launch(folder: &TempDir, port: u16, options: &[String]) -> Child {
+    let started = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(options)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    started.expect("these tests need a server of Redis: `apt-get install redis-server` has it")
+}
+
+/// Returns whether the server accepts commands. It does not if its port was taken.
+fn wait_for(child: &mut Child, port: u16) -> bool {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("a URL");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return false;
+        }
+        let answer = client
+            .get_connection_with_timeout(Duration::from_millis(200))
+            .and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
+        // A server that still loads answers with an error.
+        if answer.is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// Runs a test with a server of its own, and then audits every namespace that it has used.
+pub(crate) fn with_server(test: impl AsyncFnOnce(&mut Server)) {
+    with(Server::start(), test);
+}
+
+/// Runs a test with this server, as [`with_server`] does.
+pub(crate) fn with(mut server: Server, test: impl AsyncFnOnce(&mut Server)) {
+    run(async {
+        test(&mut server).await;
+        audit(&server).await;
+    });
+}
+
+/// Runs a test to its end, or fails it after a while.
+pub(crate) fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let ended = runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, test).await });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    assert!(
+        ended.is_ok(),
+        "the test did not end within {LONGEST_TEST:?}"
+    );
+}
+
+/// Audits every namespace of the server.
+pub(crate) async fn audit(server: &Server) {
+    let mut admin = server.admin();
+    let keys: Vec<String> = admin.keys("jr1:*").expect("the keys");
+    let mut namespaces = BTreeSet::new();
+    for key in keys {
+        if key.ends_with(":clock") {
+            let _: () = admin.del(&key).expect("a deleted key");
+        }
+        let name = key
+            .split(['{', '/'])
+            .nth(1)
+            .expect("a namespace")
+            .to_owned();
+        namespaces.insert(name);
+    }
+    for namespace in namespaces {
+        let found = server.jobs(&namespace).await.audit().await;
+        let found = found.expect("an audit");
+        assert!(
+            found.is_empty(),
+            "the audit of {namespace} finds {found:#?}"
+        );
+    }
+}
+
+/// A check that has to fail with scripts that are wrong.
+pub(crate) type Check<'a> = (&'static str, Pin<Box<dyn Future<Output = ()> + 'a>>);
+
+/// Declares tests that can also run with other scripts: each gets the server and the scripts' parts.
+macro_rules! checks {
+    ($(async fn $name:ident($server:ident, $parts:ident) $body:block)*) => {
+        mod checks {
+            use super::*;
+            $(pub(super) async fn $name($server: &Server, $parts: &Parts) $body)*
+        }
+
+        $(
+            #[test]
+            fn $name() {
+                $crate::tests::server::with_server(async |server| {
+                    checks::$name(server, &Parts::default()).await;
+                });
+            }
+        )*
+
+        /// All of these checks, by name.
+        pub(super) fn all<'a>(
+            server: &'a Server,
+            parts: &'a Parts,
+        ) -> Vec<$crate::tests::server::Check<'a>> {
+            vec![$((stringify!($name), Box::pin(checks::$name(server, parts)))),*]
+        }
+    };
+}
+pub(crate) use checks;
