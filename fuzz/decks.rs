@@ -10,7 +10,7 @@ thread_local! {
     static PAINTER: RefCell<Box<dyn Painter>> = RefCell::new({
         // Small pages let more decks be drawn.
         let page = PageSize { width: 64, height: 36 };
-        TextStudio { page }.painter()
+        TextStudio::new(page).painter()
     });
 }
 

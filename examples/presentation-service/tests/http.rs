@@ -21,7 +21,7 @@ async fn a_deck_becomes_pictures_and_an_animation() {
         width: 320,
         height: 180,
     };
-    let service = Service::start(Arc::new(TextStudio { page })).await;
+    let service = Service::start(Arc::new(TextStudio::new(page))).await;
     let deck = "# One\n\n- a\n- b\n\n---\n\n```\n---\n```\n\n---\n\nThree";
     let response = service.post_deck("  A deck ", deck).await;
     assert_eq!(response.status(), StatusCode::ACCEPTED);

@@ -192,7 +192,7 @@ fn any_deck_is_drawn_by_the_real_painter() {
         width: 320,
         height: 180,
     };
-    let painter = std::cell::RefCell::new(TextStudio { page }.painter());
+    let painter = std::cell::RefCell::new(TextStudio::new(page).painter());
     proptest!(config(), |(deck in deck())| {
         if let Ok(deck) = Deck::parse("A title", &deck, &DeckLimits::default()) {
             for slide in 0..deck.slides.len() {
@@ -210,7 +210,7 @@ async fn nested_and_very_long_markdown_is_drawn() {
         width: 320,
         height: 180,
     };
-    let service = Service::start(Arc::new(TextStudio { page })).await;
+    let service = Service::start(Arc::new(TextStudio::new(page))).await;
     let size = DeckLimits::default().slide_bytes - 100;
     for unit in [
         "> ", "- ", "  - ", "[", "![", "*", "_", "`", "<", "<b>", "|a", "# ", "\u{200d}",
