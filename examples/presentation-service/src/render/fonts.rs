@@ -266,6 +266,13 @@ impl Fonts {
         let metrics = Metrics::new(size, (size * spacing).round().max(1.0));
         buffer.set_metrics_and_size(metrics, width, None);
         buffer.shape_until_scroll(&mut self.system, false);
+        // Where a long word meets the other direction, cosmic-text 0.19 leaves out the rest of the
+        // word. It does not if every letter may begin a line.
+        if buffer.wrap() == Wrap::WordOrGlyph && is_incomplete(buffer) {
+            buffer.set_wrap(Wrap::Glyph);
+            buffer.shape_until_scroll(&mut self.system, false);
+            buffer.set_wrap(Wrap::WordOrGlyph);
+        }
     }
 
     /// Replaces what does not fit into so many lines by an ellipsis.
@@ -338,6 +345,27 @@ fn is_control_of_shaping(c: char) -> bool {
         c,
         '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}'
     )
+}
+
+/// Whether a glyph of a right-to-left text is on none of its lines.
+fn is_incomplete(buffer: &Buffer) -> bool {
+    buffer.lines.iter().any(|line| {
+        let text = line.text();
+        let is_drawn = |start, end| !text[start..end].trim().is_empty();
+        let (Some(shape), Some(layout)) = (line.shape_opt(), line.layout_opt()) else {
+            return true;
+        };
+        let words = shape.spans.iter().flat_map(|span| &span.words);
+        let shaped = words.flat_map(|word| &word.glyphs);
+        let laid = layout.iter().flat_map(|line| &line.glyphs);
+        text.contains(is_right_to_left)
+            && shaped
+                .filter(|glyph| is_drawn(glyph.start, glyph.end))
+                .count()
+                != laid
+                    .filter(|glyph| is_drawn(glyph.start, glyph.end))
+                    .count()
+    })
 }
 
 /// Whether a character only colours the emoji before it. The compiled-in emoji have no colours.
