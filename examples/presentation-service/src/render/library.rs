@@ -367,3 +367,128 @@ fn is_font(path: &Path) -> bool {
     let extension = extension.map(str::to_ascii_lowercase);
     matches!(extension.as_deref(), Some("ttf" | "otf" | "ttc" | "otc"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A directory with these files.
+    fn directory(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        directory
+    }
+
+    fn load(directory: &tempfile::TempDir) -> Result<FontLibrary, FontError> {
+        FontLibrary::with_directories(&[directory.path().to_owned()])
+    }
+
+    #[test]
+    fn fonts_are_found_in_subdirectories_and_other_files_are_ignored() {
+        let serif = dejavu::serif::regular();
+        let directory = directory(&[("a/b/Serif.TTF", serif), ("README", b"no font")]);
+        let library = load(&directory).unwrap();
+        let families: Vec<&str> = library.faces.iter().map(|face| &*face.family).collect();
+        assert_eq!(families.len(), EMBEDDED + 1);
+        assert_eq!(families[EMBEDDED], "DejaVu Serif");
+    }
+
+    #[test]
+    fn a_bold_face_is_kept_for_its_family_and_a_known_face_only_once() {
+        let directory = directory(&[
+            ("1.ttf", dejavu::serif::bold()),
+            ("2.ttf", dejavu::serif::regular()),
+            ("3.ttf", dejavu::serif::regular()),
+            ("4.ttf", dejavu::sans::regular()),
+            ("5.ttf", dejavu::serif_condensed::bold()),
+        ]);
+        let library = load(&directory).unwrap();
+        let added: Vec<(&str, u16)> = library.faces[EMBEDDED..]
+            .iter()
+            .map(|face| (&*face.family, face.info.weight.0))
+            .collect();
+        assert_eq!(added, [("DejaVu Serif", 400), ("DejaVu Serif", 700)]);
+    }
+
+    #[test]
+    fn damaged_files_are_named() {
+        let whole = dejavu::sans::regular();
+        let half = &whole[..whole.len() / 2];
+        let mut no_cmap = whole.to_vec();
+        let at = no_cmap.windows(4).position(|tag| tag == b"cmap").unwrap();
+        no_cmap[at] = b'x';
+        for (name, bytes) in [
+            ("empty.ttf", &[][..]),
+            ("text.otf", b"hello"),
+            ("half.ttf", half),
+            ("no-cmap.ttf", &no_cmap),
+        ] {
+            let directory = directory(&[("whole.ttf", whole), (name, bytes)]);
+            let error = load(&directory).unwrap_err();
+            assert!(matches!(error, FontError::Broken { .. }), "{error:?}");
+            let error = error.to_string();
+            assert!(
+                error.contains(name) && error.contains("not a font"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn directories_without_fonts_are_errors() {
+        let empty = directory(&[("README", b"no font")]);
+        assert!(matches!(load(&empty), Err(FontError::NoFonts { .. })));
+        let missing = empty.path().join("missing");
+        let error = FontLibrary::with_directories(&[missing]).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+
+    #[test]
+    fn the_face_follows_the_text() {
+        let library = FontLibrary::default();
+        let chosen = |text: &str, wanted: Wanted| {
+            let face = library.choose(text, wanted, Han::default());
+            face.map(|face| &*library.face(face).info.post_script_name)
+        };
+        let plain = Wanted::default();
+        let strong = Wanted {
+            strong: true,
+            ..plain
+        };
+        let code = Wanted {
+            code: true,
+            ..plain
+        };
+        let emphasised = Wanted {
+            emphasised: true,
+            ..plain
+        };
+        for (text, wanted, expected) in [
+            ("a", plain, "NotoSans"),
+            ("ệ", strong, "NotoSans-Bold"),
+            ("ж", emphasised, "NotoSans-Italic"),
+            ("λ", code, "DejaVuSansMono"),
+            ("ش", plain, "DejaVuSans"),
+            ("ש", strong, "DejaVuSans-Bold"),
+            ("→", code, "DejaVuSansMono"),
+            ("🎉", strong, "NotoEmoji"),
+            ("a\u{301}", plain, "NotoSans"),
+        ] {
+            assert_eq!(chosen(text, wanted), Some(expected), "{text}");
+        }
+        assert_eq!(chosen("漢", plain), None);
+    }
+
+    #[test]
+    fn every_language_has_its_own_forms_of_chinese_characters() {
+        assert_eq!(Han::of("Noto Sans CJK JP"), Some(Han::Japanese));
+        assert_eq!(Han::of("Noto Sans CJK KR"), Some(Han::Korean));
+        assert_eq!(Han::of("Noto Sans CJK SC"), Some(Han::Chinese));
+        assert_eq!(Han::of("Noto Sans"), None);
+    }
+}
