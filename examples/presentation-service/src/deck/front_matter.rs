@@ -149,11 +149,12 @@ mod tests {
 
     #[test]
     fn hostile_yaml_is_read_in_time() {
-        let laughs: String = (1..40)
-            .map(|n| format!("a{n}: &a{n} [*a{m}, *a{m}]\n", m = n - 1))
+        let laughs: Vec<String> = (1..40)
+            .map(|n| format!("a{n}: &a{n} [*a{m}, *a{m}]", m = n - 1))
             .collect();
+        let laughs = laughs.join("\n");
         for yaml in [
-            format!("a0: &a0 x\n{laughs}title: Mine"),
+            format!("a0: &a0 x\n{laughs}\ntitle: Mine"),
             format!("title: Mine\na: {}", "[".repeat(100_000)),
             format!("a: {}\ntitle: Mine", "{a: ".repeat(10_000)),
             format!("title: Mine\n{}", "? ".repeat(100_000)),

@@ -103,7 +103,6 @@ fn start(reader: &mut Reader<'_>, name: &str, tag: &StartTag<()>) {
             reader.begin_html_item();
         }
         "td" | "th" => reader.cell_gap(),
-        "summary" => reader.html_style(name, true),
         _ => reader.html_style(name, true),
     }
 }

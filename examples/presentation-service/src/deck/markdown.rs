@@ -713,7 +713,7 @@ impl<'a> Reader<'a> {
                 ..
             } = part;
             let mut bytes = source.len();
-            let (mut seen, mut at, mut noted) = (HashSet::new(), 0, 0);
+            let (mut seen, mut at, mut cited) = (HashSet::new(), 0, 0);
             // A note may cite further notes.
             while let Some(label) = cites.get(at).cloned() {
                 at += 1;
@@ -723,9 +723,9 @@ impl<'a> Reader<'a> {
                 if !seen.insert(label.clone()) {
                     continue;
                 }
-                noted += LEAST_NOTE + note.part.blocks.iter().map(text_bytes).sum::<usize>();
-                if noted > note_bytes {
-                    bytes = bytes.max(noted);
+                cited += LEAST_NOTE + note.part.blocks.iter().map(text_bytes).sum::<usize>();
+                if cited > note_bytes {
+                    bytes = bytes.max(cited);
                     break;
                 }
                 cites.extend_from_slice(&note.part.cites);

@@ -75,7 +75,7 @@ pub(super) struct Fonts {
 impl Fonts {
     pub(super) fn new(library: FontLibrary) -> Self {
         let mut database = Database::new();
-        let loaded: BTreeSet<usize> = library.embedded().collect();
+        let loaded: BTreeSet<usize> = FontLibrary::embedded().collect();
         for &face in &loaded {
             database.push_face_info(library.face(face).info.clone());
         }

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
+/// The content of a font file.
+type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
 /// Weights from this one on are bold.
 const BOLD: u16 = 600;
 
@@ -57,7 +60,7 @@ pub(super) struct Wanted {
 }
 
 /// The variant of Chinese characters that a deck is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Han {
     #[default]
     Chinese,
@@ -121,7 +124,8 @@ impl Default for FontLibrary {
         ];
         let faces = embedded.into_iter().flat_map(|(bytes, role)| {
             // The bytes are compiled in, so this does not depend on the machine.
-            let faces = Face::read(Arc::new(bytes));
+            let bytes: Bytes = Arc::new(bytes);
+            let faces = Face::read(&bytes);
             let faces = faces.expect("an embedded font can be read");
             faces.into_iter().map(move |face| Face { role, ..face })
         });
@@ -152,7 +156,8 @@ impl FontLibrary {
                     let path = path.clone();
                     FontError::Unreadable { path, source }
                 })?;
-                let faces = Face::read(Arc::new(bytes));
+                let bytes: Bytes = Arc::new(bytes);
+                let faces = Face::read(&bytes);
                 found.extend(faces.map_err(|why| FontError::Broken { path, why })?);
             }
         }
@@ -162,19 +167,21 @@ impl FontLibrary {
         let mut faces = Arc::into_inner(faces).unwrap_or_default();
         let mut known: HashSet<(String, Weight, Style)> = faces.iter().map(Face::key).collect();
         let mut covered = HashSet::new();
-        let mut families = HashSet::new();
+        let (mut families, mut forms) = (HashSet::new(), HashSet::new());
         for face in found {
             // A regular face is kept for the characters that it adds, or if its family has been
             // kept for another language's forms. A bold one is kept for its family.
             let adds = face.characters().any(|c| !covered.contains(&c));
-            let is_form = face.han.is_some();
-            let wanted = match face.is_bold() {
-                true => families.contains(&face.family),
-                false => adds || is_form,
+            let is_form = face.han.is_some_and(|han| !forms.contains(&han));
+            let wanted = if face.is_bold() {
+                families.contains(&face.family)
+            } else {
+                adds || is_form
             };
             if wanted && known.insert(face.key()) {
                 covered.extend(face.characters());
                 families.insert(face.family.clone());
+                forms.extend(face.han);
                 faces.push(face);
             }
         }
@@ -188,7 +195,7 @@ impl FontLibrary {
     }
 
     /// The compiled-in faces, which every painter loads.
-    pub(super) fn embedded(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn embedded() -> impl Iterator<Item = usize> {
         0..EMBEDDED
     }
 
@@ -213,16 +220,16 @@ impl FontLibrary {
 
 impl Face {
     /// Reads every face of a font file.
-    fn read(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Result<Vec<Self>, String> {
+    fn read(bytes: &Bytes) -> Result<Vec<Self>, String> {
         let mut database = Database::new();
-        let ids = database.load_font_source(Source::Binary(Arc::clone(&bytes)));
+        let ids = database.load_font_source(Source::Binary(Arc::clone(bytes)));
         if ids.is_empty() {
             return Err("its tables cannot be read".to_owned());
         }
         ids.into_iter()
             .filter_map(|id| database.face(id))
             .map(|info| {
-                let font = FontRef::from_index((*bytes).as_ref(), info.index);
+                let font = FontRef::from_index((**bytes).as_ref(), info.index);
                 let font = font.map_err(|error| error.to_string())?;
                 let family = info.families.first();
                 let family = family.map_or_else(String::new, |(name, _)| name.clone());
@@ -251,7 +258,7 @@ impl Face {
     }
 
     /// How far the face is from what is wanted; less is better.
-    fn distance(&self, base: char, wanted: Wanted, han: Han) -> (u8, bool, bool, bool) {
+    fn distance(&self, base: char, wanted: Wanted, han: Han) -> (u8, u8, bool, bool) {
         let is_pictograph = base >= '\u{1f000}';
         let role = match self.role {
             Role::Emoji if is_pictograph => 0,
@@ -262,7 +269,12 @@ impl Face {
             Role::Emoji => 4,
             Role::Code => 5,
         };
-        let form = self.han.is_some_and(|form| form != han);
+        // Fonts of other scripts have some of the punctuation as well.
+        let form = match self.han {
+            Some(form) if form == han && is_east_asian(base) => 0,
+            None => 1,
+            Some(_) => 2,
+        };
         let slanted = self.info.style != Style::Normal;
         (
             role,
@@ -300,6 +312,14 @@ impl Face {
             usize::from(!family.contains("Sans")),
         )
     }
+}
+
+/// Whether a character is written in Chinese, Japanese or Korean, punctuation included.
+fn is_east_asian(c: char) -> bool {
+    matches!(
+        c,
+        '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe4f}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}'
+    )
 }
 
 /// The characters of a font. An error if a table is not completely in the file, or if one that is

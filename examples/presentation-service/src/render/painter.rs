@@ -136,7 +136,7 @@ impl TextPainter {
                 canvas.fill(round(fill.left), from, width, to - from, fill.ink);
             }
             let placed = row.lines.iter();
-            lines.extend(placed.map(|line| (line.buffer, line.line, line.left, down + line.top)));
+            lines.extend(placed.map(|line| (line.buffer, line.number, line.left, down + line.top)));
             down += row.height;
         }
         lines.sort_unstable_by_key(|&(buffer, line, ..)| (buffer, line));
@@ -166,9 +166,10 @@ impl Painter for TextPainter {
             self.fonts.write(written(deck));
         }
         let laid = self.lay(deck, slide)?;
-        let warnings = match laid.missing.is_empty() {
-            true => Vec::new(),
-            false => vec![format!("Slide {}: {}.", slide + 1, undrawn(&laid.missing))],
+        let warnings = if laid.missing.is_empty() {
+            Vec::new()
+        } else {
+            vec![format!("Slide {}: {}.", slide + 1, undrawn(&laid.missing))]
         };
         let pages = laid.arranged.pages.len();
         let arrangement = Arrangement { pages, warnings };
@@ -297,7 +298,7 @@ mod tests {
     fn letters_of_source(slide: &crate::deck::Slide) -> String {
         let mut letters = String::new();
         for block in &slide.blocks {
-            letters.extend(block.marker.chars());
+            letters.push_str(&block.marker);
             each_text(block, |text| letters.push_str(text));
             if let Content::Image { text, file } = &block.content {
                 letters.push_str(if text.is_empty() { "image" } else { "" });
@@ -322,7 +323,7 @@ mod tests {
                 if !order.contains(&line.buffer) {
                     order.push(line.buffer);
                 }
-                let run = arranged.buffers[line.buffer].layout_runs().nth(line.line);
+                let run = arranged.buffers[line.buffer].layout_runs().nth(line.number);
                 let run = run.expect("the line is in the text");
                 let drawn = |at: usize| {
                     run.glyphs
@@ -349,7 +350,7 @@ mod tests {
                 for line in &row.lines {
                     let run = arranged.buffers[line.buffer]
                         .layout_runs()
-                        .nth(line.line)
+                        .nth(line.number)
                         .unwrap();
                     assert!(line.top + run.line_height <= row.height + 0.1, "{row:?}");
                     for glyph in run.glyphs {
@@ -388,8 +389,8 @@ mod tests {
         prop_oneof![
             1 => (1..=6_usize, words()).prop_map(|(level, text)| format!("{} {text}", "#".repeat(level))),
             4 => words(),
-            2 => texts().prop_map(|items| items.iter().map(|item| format!("- {item}\n")).collect()),
-            1 => texts().prop_map(|items| items.iter().enumerate().map(|(depth, item)| format!("{}1. {item}\n", "   ".repeat(depth))).collect()),
+            2 => texts().prop_map(|items| items.iter().map(|item| format!("- {item}")).collect::<Vec<_>>().join("\n")),
+            1 => texts().prop_map(|items| items.iter().enumerate().map(|(depth, item)| format!("{}1. {item}", "   ".repeat(depth))).collect::<Vec<_>>().join("\n")),
             1 => texts().prop_map(|lines| format!("> {}", lines.join("\n>\n> "))),
             1 => texts().prop_map(|lines| format!("```\n{}\n```", lines.join("\n"))),
             1 => (texts(), 1..30_usize).prop_map(|(cells, columns)| {

@@ -215,7 +215,7 @@ fn deck_of_words() -> impl Strategy<Value = (String, usize, usize)> {
 fn shown(deck: &Deck) -> String {
     let mut shown = String::new();
     let mut add = |text: &[Span]| {
-        text.iter().for_each(|span| shown.push_str(&span.text));
+        shown.extend(text.iter().map(|span| &*span.text));
         shown.push(' ');
     };
     for block in deck.slides.iter().flat_map(|slide| &slide.blocks) {
