@@ -211,12 +211,13 @@ fn arrange(
         })?;
         pictures += arranged.pages;
         warnings.extend(arranged.warnings);
+        // Checked here, so that no more is arranged than the limit allows.
         if pictures > MOST_PICTURES {
             let limit = MOST_PICTURES;
             return Err(RunError::TooManyPictures { limit });
         }
-        // Detects a cancel.
-        job.update(|_| ())?;
+        // Detects a cancel, without a new version for clients.
+        job.heartbeat()?;
     }
     job.update(|payload| {
         payload.pictures = Some(pictures);

@@ -14,7 +14,7 @@ const MOST_SETTINGS: usize = 20;
 /// The part of a deck between two separators.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// What it shows. Empty if there is nothing to show.
+    /// The blocks of the slide. Empty if there is nothing to show.
     pub(super) blocks: Vec<Block>,
     /// Its Markdown.
     pub(super) source: Range<usize>,
@@ -145,7 +145,7 @@ pub(super) struct Reader<'a> {
     /// Where the current slide begins.
     start: usize,
     part: Part,
-    /// What is outside of the open footnotes.
+    /// The parts around the open footnotes.
     outside: Vec<Part>,
     labels: Vec<String>,
     notes: HashMap<String, Note>,

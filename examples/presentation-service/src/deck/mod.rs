@@ -43,7 +43,7 @@ pub struct Block {
     pub marker: String,
     /// Whether it belongs to a footnote.
     pub note: bool,
-    /// What it shows.
+    /// The content.
     pub content: Content,
 }
 
@@ -108,7 +108,7 @@ pub struct Span {
 /// How a [`Span`] is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
-    /// What kind of text it is.
+    /// The kind of text.
     pub kind: Kind,
     /// Bold.
     pub strong: bool,

@@ -275,7 +275,7 @@ impl Fonts {
         }
     }
 
-    /// Replaces what does not fit into so many lines by an ellipsis.
+    /// Replaces the text after so many lines by an ellipsis.
     pub(super) fn shorten(&mut self, buffer: &mut Buffer, lines: usize) {
         buffer.set_ellipsize(Ellipsize::End(EllipsizeHeightLimit::Lines(lines)));
         buffer.shape_until_scroll(&mut self.system, false);

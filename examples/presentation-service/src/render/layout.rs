@@ -769,8 +769,8 @@ fn begins_rtl(content: &Content) -> bool {
         .is_some_and(is_right_to_left)
 }
 
-/// Widths of columns: each has what it needs, unless all need more than `room`. Then the widest
-/// share what the others leave. `None` if a share is less than `least`.
+/// Widths of columns: each has its natural width, unless all need more than `room`. Then the widest
+/// share the rest equally. `None` if a share is less than `least`.
 fn shared(natural: &[f32], room: f32, least: f32) -> Option<Vec<f32>> {
     let mut order: Vec<usize> = (0..natural.len()).collect();
     order.sort_by(|&a, &b| natural[a].total_cmp(&natural[b]));

@@ -26,7 +26,7 @@ pub struct FontLibrary {
     faces: Arc<Vec<Face>>,
 }
 
-/// Which of a text's characters a face is for.
+/// The characters that a face is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Running text.
@@ -103,7 +103,7 @@ pub enum FontError {
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The first fault that was found.
         why: String,
     },
 }
@@ -257,7 +257,7 @@ impl Face {
         self.coverage.iter().cloned().flatten()
     }
 
-    /// How far the face is from what is wanted; less is better.
+    /// The distance of the face from the wanted look; less is better.
     fn distance(&self, base: char, wanted: Wanted, han: Han) -> (u8, u8, bool, bool) {
         let is_pictograph = base >= '\u{1f000}';
         let role = match self.role {

@@ -43,7 +43,7 @@ pub trait Studio: Send + Sync + 'static {
 pub struct Arrangement {
     /// Number of pages that it fills, at least 1.
     pub pages: usize,
-    /// Full sentences about what cannot be drawn as it was written.
+    /// Full sentences about parts that cannot be drawn as they were written.
     pub warnings: Vec<String>,
 }
 

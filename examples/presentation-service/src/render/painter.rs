@@ -59,7 +59,7 @@ impl TextPainter {
         Ok(Laid { arranged, missing })
     }
 
-    /// Draws what is on every page: the title and the number.
+    /// Draws the title and the number, which every page has.
     fn footer(&mut self, canvas: &mut Canvas, title: &str, number: &str) {
         let scale = scale(self.page);
         let (width, height) = (f32::from(self.page.width), f32::from(self.page.height));

@@ -1,5 +1,4 @@
-//! Decks as people write them: what is read of each is in a file beside it, and what is drawn has
-//! all of it.
+//! Decks as people write them. A file beside each deck has its parsed form. All of it is drawn.
 //!
 //! `UPDATE_EXPECT=1 cargo test -p presentation-service --test decks` rewrites the files.
 
@@ -176,7 +175,7 @@ const BLOCKS: [&str; 23] = [
     "1. @\n\n   ---\n\n   @",
 ];
 
-/// What stands between two blocks, and whether it separates slides.
+/// The text between two blocks, and whether it separates slides.
 const BETWEEN: [(&str, bool); 6] = [
     ("\n\n", false),
     ("\n\n<!-- hidden -->\n\n", false),
@@ -392,4 +391,31 @@ async fn a_cancel_ends_the_arrangement() {
         .unwrap();
     assert_eq!(seen, [0]);
     assert_eq!(service.view(&path).await.status, "cancelled");
+}
+
+/// Starts the program with fonts that it cannot use, and returns its error.
+fn refused_fonts(directory: &Path) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_presentation-service"))
+        .args(["serve", "--port", "0", "--log", "off", "--fonts"])
+        .arg(directory)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "it did not listen");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn fonts_that_cannot_be_used_end_the_program_with_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = refused_fonts(directory.path());
+    assert!(
+        error.contains("no .ttf, .otf, .ttc or .otc file"),
+        "{error}"
+    );
+    std::fs::write(directory.path().join("Broken.otf"), "no font").unwrap();
+    let error = refused_fonts(directory.path());
+    assert!(error.contains("Broken.otf: not a font"), "{error}");
+    let error = refused_fonts(&directory.path().join("missing"));
+    assert!(error.contains("missing: No such file"), "{error}");
 }
