@@ -1086,6 +1086,19 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_without_an_end_affects_only_its_block() {
+        let read = blocks("a <b>b\n\nc\n\n- <code>d\n- e\n");
+        let styled: Vec<bool> = read
+            .iter()
+            .map(|block| match &block.content {
+                Content::Text(text) => text.iter().any(|span| span.style != Style::default()),
+                other => panic!("not a text: {other:?}"),
+            })
+            .collect();
+        assert_eq!(styled, [true, false, true, false]);
+    }
+
+    #[test]
     fn a_comment_without_an_end_is_a_warning() {
         let mut warnings = Vec::new();
         let read = read(

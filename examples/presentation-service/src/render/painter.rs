@@ -509,22 +509,31 @@ mod tests {
         {
             let laid = lay(markdown);
             let lines = &laid.arranged.rows[0].lines;
-            let places: Vec<f32> = lines
+            let places: Vec<(f32, f32)> = lines
                 .iter()
                 .map(|line| {
                     let run = laid.arranged.buffers[line.buffer]
                         .layout_runs()
                         .next()
                         .unwrap();
-                    let places = run.glyphs.iter().map(|glyph| line.left + glyph.x);
-                    places.fold(f32::INFINITY, f32::min)
+                    let glyphs = run.glyphs.iter();
+                    glyphs.fold((f32::INFINITY, 0.0), |(left, right), glyph| {
+                        let at = line.left + glyph.x;
+                        (f32::min(left, at), f32::max(right, at + glyph.w))
+                    })
                 })
                 .collect();
             let [marker, text] = places[..] else {
                 panic!("a marker and a text")
             };
-            assert_eq!(text > f32::from(PAGE.width) / 2.0, is_rtl, "{markdown}");
-            assert_eq!(marker > text, is_rtl, "{markdown}");
+            assert_eq!(text.0 > f32::from(PAGE.width) / 2.0, is_rtl, "{markdown}");
+            // They do not touch.
+            let (first, second) = if is_rtl {
+                (text, marker)
+            } else {
+                (marker, text)
+            };
+            assert!(first.1 < second.0, "{markdown}: {first:?} {second:?}");
         }
     }
 
