@@ -6,11 +6,14 @@ use presentation_service::deck::{Deck, DeckLimits};
 use presentation_service::render::{PageSize, Painter, Studio, TextStudio};
 use std::cell::RefCell;
 
+/// Number of pages that are drawn of a deck.
+const MOST: usize = 20;
+
 thread_local! {
     static PAINTER: RefCell<Box<dyn Painter>> = RefCell::new({
         // Small pages let more decks be drawn.
         let page = PageSize { width: 64, height: 36 };
-        TextStudio { page }.painter()
+        TextStudio::new(page).painter()
     });
 }
 
@@ -24,10 +27,14 @@ fuzz_target!(|input: (&str, &str)| {
     let slides = deck.slides.len();
     assert!((1..=limits.slides).contains(&slides));
     PAINTER.with_borrow_mut(|painter| {
+        let mut pages = 0;
         for slide in 0..slides {
-            painter
-                .paint(&deck, slide)
-                .expect("every slide can be drawn");
+            let arranged = painter.arrange(&deck, slide);
+            pages += arranged.expect("every slide can be arranged").pages;
+        }
+        // A service refuses more. Further pages are drawn in the same way.
+        for page in 0..pages.min(MOST) {
+            painter.paint(&deck, page).expect("every page can be drawn");
         }
     });
 });

@@ -66,7 +66,8 @@ async fn about(State(state): State<AppState>) -> Json<About> {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Submission {
-    /// The presentation's title.
+    /// The presentation's title. Without one, that of the deck's front matter is used.
+    #[serde(default)]
     title: String,
     /// Markdown; slides are separated by lines `---`.
     deck: String,

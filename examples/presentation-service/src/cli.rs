@@ -2,7 +2,7 @@
 
 use crate::demo::{self, Failure};
 use crate::metrics::Metrics;
-use crate::render::TextStudio;
+use crate::render::{FontLibrary, PageSize, TextStudio};
 use crate::server::{Server, Stop};
 use crate::state::{AppState, Config};
 use clap::{Args, Parser, Subcommand};
@@ -59,6 +59,10 @@ pub struct Serve {
     /// Level of the log on standard error: error, warn, info, debug, trace or off.
     #[arg(long, default_value = "info")]
     pub log: LevelFilter,
+    /// Directory with fonts (.ttf, .otf, .ttc) for scripts that the compiled-in fonts lack; can be
+    /// given several times.
+    #[arg(long, value_name = "DIR")]
+    pub fonts: Vec<PathBuf>,
     /// Directory for the files [default: the system's directory for temporary files].
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -113,11 +117,14 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
         tokio::fs::create_dir_all(&output).await?;
         config.files = output;
     }
+    let page = PageSize::default();
+    let fonts = FontLibrary::with_directories(&options.fonts)?;
+    let studio = TextStudio { page, fonts };
     let retention = humantime::format_duration(config.retention);
     let (capacity, files) = (config.capacity, config.files.display().to_string());
     let state = AppState {
         metrics: Some(Metrics::install()?),
-        ..AppState::new(config, Arc::new(TextStudio::default()))
+        ..AppState::new(config, Arc::new(studio))
     };
     let server = Server::start(options.port, state).await?;
     say(&format!("listening on http://{}/", server.address()));

@@ -3,7 +3,7 @@
 use crate::deck::Deck;
 use crate::encode::{Animation, write_png};
 use crate::files::{Directory, Trash};
-use crate::render::Studio;
+use crate::render::{Painter, Studio};
 use job_registry::{Job, LockError, Progress, StepError};
 use std::error::Error;
 use std::fs::File;
@@ -13,12 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error as ThisError;
 
+/// Maximum number of pictures of a deck. It bounds the time of a run: a deck within the limits of
+/// its Markdown can still be thousands of lines long.
+pub const MOST_PICTURES: usize = 300;
+
 /// The name of the animation among a presentation's files.
 const GIF: &str = "deck.gif";
 
-/// The name of the picture of a slide, counted from 1.
-fn png(slide: usize) -> String {
-    format!("slide-{slide:03}.png")
+/// The name of a picture, counted from 1.
+fn png(picture: usize) -> String {
+    format!("slide-{picture:03}.png")
 }
 
 /// The registry's payload. It owns the directory of the files, which is deleted when the removal of
@@ -27,14 +31,21 @@ fn png(slide: usize) -> String {
 pub struct Presentation {
     deck: Arc<Deck>,
     files: Option<Directory>,
+    /// Number of pictures, once the deck is arranged.
+    pictures: Option<usize>,
+    warnings: Vec<String>,
 }
 
 impl Presentation {
     /// Returns a presentation without files. Its run creates their directory.
     #[must_use]
     pub fn new(deck: Deck) -> Self {
-        let deck = Arc::new(deck);
-        Self { deck, files: None }
+        Self {
+            warnings: deck.warnings.clone(),
+            deck: Arc::new(deck),
+            files: None,
+            pictures: None,
+        }
     }
 
     /// The deck's title.
@@ -43,10 +54,18 @@ impl Presentation {
         &self.deck.title
     }
 
-    /// Number of slides in the deck.
+    /// Number of pictures. Until the run has arranged the deck, it is the number of slides in the
+    /// source; a slide that does not fit on one picture has more.
     #[must_use]
     pub fn slides(&self) -> usize {
-        self.deck.slides.len()
+        self.pictures.unwrap_or(self.deck.slides.len())
+    }
+
+    /// Full sentences about parts of the deck that are not drawn as they were written. Until the run
+    /// has arranged the deck, those about its fonts are missing.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The directory of the files, once the run has begun.
@@ -64,7 +83,7 @@ impl Presentation {
         File::open(self.path(GIF)?)
     }
 
-    /// Opens the picture of slide number `slide`, counted from 1, for reading.
+    /// Opens picture number `slide`, counted from 1, for reading.
     ///
     /// # Errors
     ///
@@ -114,10 +133,19 @@ pub enum RunError {
     /// The job was ended or removed meanwhile, which the request for its lock detected.
     #[error("stopped: {0}")]
     Unreachable(#[from] LockError),
+    /// The deck needs too many pictures.
+    #[error(
+        "the deck needs more than {limit} pictures, because long slides are continued: shorten it, \
+         or divide it into several decks"
+    )]
+    TooManyPictures {
+        /// Pictures allowed.
+        limit: usize,
+    },
     /// A slide could not be drawn.
     #[error("slide {slide} cannot be drawn: {source}")]
     Paint {
-        /// Its number, counted from 1.
+        /// Its number among the pictures, counted from 1.
         slide: usize,
         /// The painter's error.
         source: Box<dyn Error + Send + Sync>,
@@ -128,13 +156,14 @@ pub enum RunError {
 }
 
 impl Run<'_> {
-    /// Draws the job's deck: a PNG for each slide, and the animation frame by frame. Must be called
+    /// Draws the job's deck: a PNG for each picture, and the animation frame by frame. Must be called
     /// on a thread that may block.
     ///
     /// # Errors
     ///
-    /// Returns a [`RunError`], for example if the job was cancelled. The run detects that twice for
-    /// each slide, because the registry refuses the steps of an ended job.
+    /// Returns a [`RunError`], for example if the job was cancelled. The run detects that once for
+    /// each slide that it arranges and twice for each picture, because the registry refuses the
+    /// steps of an ended job.
     pub fn render(&self, job: &Job<Presentation>) -> Result<(), RunError> {
         let _beating = job.heartbeat_every(self.heartbeat);
         let (deck, before) = job.update(|payload| self.begin(payload))??;
@@ -142,19 +171,19 @@ impl Run<'_> {
         drop(before);
 
         let mut painter = self.studio.painter();
+        let pictures = arrange(job, &deck, &mut *painter)?;
         let mut animation = Animation::new(BufWriter::new(create(job, GIF)?));
-        let slides = deck.slides.len();
-        for slide in 0..slides {
-            let canvas = painter.paint(&deck, slide).map_err(|source| {
-                let slide = slide + 1;
+        for picture in 0..pictures {
+            let canvas = painter.paint(&deck, picture).map_err(|source| {
+                let slide = picture + 1;
                 RunError::Paint { slide, source }
             })?;
-            let file = create(job, &png(slide + 1))?;
+            let file = create(job, &png(picture + 1))?;
             write_png(BufWriter::new(file), &canvas)?;
-            job.advance(part(2 * slide + 1, slides))?;
+            job.advance(part(2 * picture + 1, pictures))?;
             animation.push(&canvas)?;
-            let done = format!("slide {} of {slides}", slide + 1);
-            job.report(part(2 * slide + 2, slides), done)?;
+            let done = format!("slide {} of {pictures}", picture + 1);
+            job.report(part(2 * picture + 2, pictures), done)?;
         }
         animation.finish()?;
         Ok(())
@@ -168,9 +197,40 @@ impl Run<'_> {
     }
 }
 
-/// Each slide counts twice: once as a picture, and once as a frame.
-fn part(done: usize, slides: usize) -> Progress {
-    Progress::ratio(done as u64, 2 * slides as u64).expect("no more parts are done than there are")
+/// Distributes the slides over pictures, and returns the number of these. It and the warnings are
+/// in the payload from then on.
+fn arrange(
+    job: &Job<Presentation>,
+    deck: &Deck,
+    painter: &mut dyn Painter,
+) -> Result<usize, RunError> {
+    let (mut pictures, mut warnings) = (0, deck.warnings.clone());
+    for slide in 0..deck.slides.len() {
+        let arranged = painter.arrange(deck, slide).map_err(|source| {
+            let slide = slide + 1;
+            RunError::Paint { slide, source }
+        })?;
+        pictures += arranged.pages;
+        warnings.extend(arranged.warnings);
+        // Checked here, so that no more is arranged than the limit allows.
+        if pictures > MOST_PICTURES {
+            let limit = MOST_PICTURES;
+            return Err(RunError::TooManyPictures { limit });
+        }
+        // Detects a cancel, without a new version for clients.
+        job.heartbeat()?;
+    }
+    job.update(|payload| {
+        payload.pictures = Some(pictures);
+        payload.warnings = warnings;
+    })?;
+    Ok(pictures)
+}
+
+/// Each picture counts twice: once as a file, and once as a frame.
+fn part(done: usize, pictures: usize) -> Progress {
+    Progress::ratio(done as u64, 2 * pictures as u64)
+        .expect("no more parts are done than there are")
 }
 
 /// Creates a file of the job under the job's lock. A locked job is not removed, and a removed one

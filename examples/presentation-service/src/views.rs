@@ -17,6 +17,8 @@ pub struct Shown {
     pub slides: usize,
     /// Path of its file, if it is completed.
     pub file: Option<String>,
+    /// What the slides lack, such as characters that no font has.
+    pub warnings: Vec<String>,
 }
 
 impl Shown {
@@ -29,6 +31,7 @@ impl Shown {
             title: record.payload.title().to_owned(),
             slides: record.payload.slides(),
             file: completed.then(|| format!("{base}/{id}/file")),
+            warnings: record.payload.warnings().to_vec(),
         }
     }
 }

@@ -21,7 +21,7 @@ async fn a_deck_becomes_pictures_and_an_animation() {
         width: 320,
         height: 180,
     };
-    let service = Service::start(Arc::new(TextStudio { page })).await;
+    let service = Service::start(Arc::new(TextStudio::new(page))).await;
     let deck = "# One\n\n- a\n- b\n\n---\n\n```\n---\n```\n\n---\n\nThree";
     let response = service.post_deck("  A deck ", deck).await;
     assert_eq!(response.status(), StatusCode::ACCEPTED);
@@ -74,6 +74,61 @@ async fn a_deck_becomes_pictures_and_an_animation() {
         let response = service.get(&format!("{location}/slides/{none}")).await;
         refused(response, StatusCode::NOT_FOUND).await;
     }
+}
+
+#[tokio::test]
+async fn a_deck_without_a_title_has_that_of_its_front_matter() {
+    let service = Service::start(quick()).await;
+    let deck = "---\ntitle: From the deck\n---\n\n# One";
+    let answer = service.post(json!({"deck": deck}).to_string()).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["payload"]["title"], "From the deck");
+    let answer = service.post(json!({"deck": "# One"}).to_string()).await;
+    let error = refused(answer, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert!(error.contains("title"), "{error}");
+}
+
+/// A presentation is never completed without a word about what is not drawn.
+#[tokio::test]
+async fn a_deck_that_cannot_be_drawn_whole_has_warnings() {
+    let page = PageSize {
+        width: 320,
+        height: 180,
+    };
+    let service = Service::start(Arc::new(TextStudio::new(page))).await;
+    for (deck, expected) in [("# One", 0), ("# \u{1f00}\u{10fffd}", 1)] {
+        let response = service.post_deck("A deck", deck).await;
+        let path = response.headers()["location"].to_str().unwrap().to_owned();
+        let view = service.ended(&path).await;
+        assert_eq!(view.status, "completed");
+        assert_eq!(
+            view.payload.warnings.len(),
+            expected,
+            "{:?}",
+            view.payload.warnings
+        );
+    }
+}
+
+/// Scenario 56: a submission whose answer was lost is repeated.
+#[tokio::test]
+async fn a_submission_with_a_key_is_drawn_once() {
+    let service = Service::start(quick()).await;
+    let submit = async |deck: &str| {
+        let request = reqwest::Client::new().post(service.url("/api/presentations"));
+        let request = request.header("idempotency-key", "\"order 66\"");
+        request
+            .json(&json!({"title": "A", "deck": deck}))
+            .send()
+            .await
+            .unwrap()
+    };
+    let first: Value = submit("# One").await.json().await.unwrap();
+    let again: Value = submit("# One").await.json().await.unwrap();
+    assert_eq!(first["id"], again["id"]);
+    refused(submit("# Two").await, StatusCode::UNPROCESSABLE_ENTITY).await;
+    assert_eq!(service.state.registry.len(), 1);
 }
 
 #[tokio::test]

@@ -1,31 +1,55 @@
 //! A deck: a title and slides, read from Markdown and checked against limits.
 
+mod front_matter;
+mod html;
 mod markdown;
 mod split;
 
 pub use split::split_document;
 
+use front_matter::FrontMatter;
+use markdown::Draft;
+use std::borrow::Cow;
 use thiserror::Error;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 /// A checked deck, ready to be drawn. It has at least one slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deck {
-    /// The title, trimmed. It is in the footer of every slide.
+    /// The title, trimmed. It is in the footer of every picture.
     pub title: String,
-    /// The slides in order.
+    /// The slides in order. A slide that does not fit on one picture is continued on the next.
     pub slides: Vec<Slide>,
+    /// Full sentences about the parts of the Markdown that are not on any slide.
+    pub warnings: Vec<String>,
 }
 
 /// One slide: blocks from top to bottom. It has at least one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slide {
-    /// The blocks in order.
+    /// The blocks in order. The notes are last.
     pub blocks: Vec<Block>,
 }
 
-/// A part of a slide that starts on a line of its own.
+/// A part of a slide that starts on a line of its own. Quotes and lists are flat: a block names the
+/// containers that it stands in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Block {
+pub struct Block {
+    /// Number of block quotes that it stands in.
+    pub quotes: usize,
+    /// Number of lists that it stands in.
+    pub depth: usize,
+    /// The marker of the list entry or note that begins with this block: a bullet, a number, a box.
+    pub marker: String,
+    /// Whether it belongs to a footnote.
+    pub note: bool,
+    /// The content.
+    pub content: Content,
+}
+
+/// The content of a [`Block`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
     /// A heading.
     Heading {
         /// 1 to 6, as in Markdown.
@@ -34,25 +58,42 @@ pub enum Block {
         text: Vec<Span>,
     },
     /// Running text.
-    Paragraph {
-        /// Its text.
-        text: Vec<Span>,
-        /// Whether it stood in a block quote.
-        quoted: bool,
-    },
-    /// One entry of a list.
-    Item {
-        /// How many lists it stands in, from 1.
-        depth: usize,
-        /// `•`, a number, or nothing for a further paragraph of the same entry.
-        marker: String,
-        /// Its text.
-        text: Vec<Span>,
-    },
-    /// A code block, or a table set as one: drawn with equal widths and its own line breaks.
+    Text(Vec<Span>),
+    /// A code block: drawn with equal widths and its own line breaks.
     Code(String),
-    /// A thematic break that separates no slides (`***`).
+    /// A table.
+    Table(Table),
+    /// An image on a line of its own. It is not fetched; its description is shown in a frame.
+    Image {
+        /// The description.
+        text: Vec<Span>,
+        /// The name of the file, if the address ends with one.
+        file: String,
+    },
+    /// A thematic break inside of a list, a quote or HTML, where it separates no slides.
     Rule,
+}
+
+/// A table. All rows have as many cells as there are columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The alignment of each column.
+    pub columns: Vec<Alignment>,
+    /// The rows, the head first; the text of each cell.
+    pub rows: Vec<Vec<Vec<Span>>>,
+}
+
+/// The alignment of a table's column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alignment {
+    /// Where the text of the cell begins.
+    Natural,
+    /// On the left.
+    Left,
+    /// In the middle.
+    Centre,
+    /// On the right.
+    Right,
 }
 
 /// A run of text of one style.
@@ -66,13 +107,24 @@ pub struct Span {
 
 /// How a [`Span`] is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Style {
+pub struct Style {
+    /// The kind of text.
+    pub kind: Kind,
+    /// Bold.
+    pub strong: bool,
+    /// Italic.
+    pub emphasised: bool,
+    /// With a line through it.
+    pub struck: bool,
+}
+
+/// The kind of a [`Span`]'s text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
     /// Running text.
     #[default]
     Plain,
-    /// Strong or emphasised.
-    Strong,
-    /// Inline code.
+    /// Inline code, or a formula as it was written.
     Code,
     /// The text of a link.
     Link,
@@ -85,8 +137,9 @@ pub struct DeckLimits {
     pub title_chars: usize,
     /// Slides in a deck.
     pub slides: usize,
-    /// Bytes of Markdown in a slide. More would not be readable. A slide is drawn without
-    /// interruption, so the limit bounds the delay of a cancel.
+    /// Bytes of Markdown in a slide, and bytes of text in the footnotes that it cites. More would
+    /// not be readable. A slide is arranged without interruption, so the limit bounds the delay of
+    /// a cancel.
     pub slide_bytes: usize,
 }
 
@@ -104,7 +157,7 @@ impl Default for DeckLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeckError {
-    /// The title is empty or white space.
+    /// The title is empty or white space, and no front matter gives another one.
     #[error("the title is empty")]
     NoTitle,
     /// The title is longer than allowed.
@@ -118,7 +171,7 @@ pub enum DeckError {
     /// No slide has content.
     #[error("the deck has no slide with anything on it")]
     NoSlides,
-    /// A slide has more text than allowed.
+    /// A slide, or the footnotes that it cites, have more text than allowed.
     #[error("slide {slide} has {found} bytes of Markdown; the limit is {limit}")]
     SlideTooLong {
         /// Its number among the parts between separators, counted from 1.
@@ -139,37 +192,35 @@ pub enum DeckError {
 }
 
 impl Deck {
-    /// Reads a deck. Slides are separated by lines `---` outside code blocks. A slide without
-    /// content does not count, for example between two adjacent separators.
+    /// Reads a deck. Thematic breaks at the top level of the document separate the slides. A slide
+    /// without content does not count, for example between two adjacent breaks.
+    ///
+    /// Front matter (YAML between `---` lines at the very start) is no slide. Its `title` is used if
+    /// `title` is empty.
     ///
     /// # Errors
     ///
     /// Returns a [`DeckError`] if the title or the slides are missing or exceed `limits`.
     pub fn parse(title: &str, markdown: &str, limits: &DeckLimits) -> Result<Self, DeckError> {
-        let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-        let found = title.chars().count();
-        if found == 0 {
-            return Err(DeckError::NoTitle);
-        }
-        if found > limits.title_chars {
-            let limit = limits.title_chars;
-            return Err(DeckError::TitleTooLong { found, limit });
-        }
-        let sources = split::slides(markdown);
+        let markdown = normalised(markdown);
+        let front = FrontMatter::split(&markdown);
+        let title = checked_title(title, &front, limits)?;
+        let mut warnings = Vec::new();
+        let drafts = markdown::read(front.rest, limits.slide_bytes, &mut warnings);
         let limit = limits.slide_bytes;
-        if let Some(long) = sources.iter().position(|source| source.len() > limit) {
-            let (slide, found) = (long + 1, sources[long].len());
+        let long = |draft: &Draft| draft.bytes > limit;
+        if let Some(slide) = drafts.iter().position(long) {
+            let (slide, found) = (slide + 1, drafts[slide].bytes);
             return Err(DeckError::SlideTooLong {
                 slide,
                 found,
                 limit,
             });
         }
-        let slides: Vec<Slide> = sources
+        let slides: Vec<Slide> = drafts
             .into_iter()
-            .map(markdown::blocks)
-            .filter(|blocks| !blocks.is_empty())
-            .map(|blocks| Slide { blocks })
+            .map(|Draft { blocks, .. }| Slide { blocks })
+            .filter(|slide| !slide.blocks.is_empty())
             .collect();
         if slides.is_empty() {
             return Err(DeckError::NoSlides);
@@ -178,14 +229,63 @@ impl Deck {
             let (found, limit) = (slides.len(), limits.slides);
             return Err(DeckError::TooManySlides { found, limit });
         }
-        Ok(Self { title, slides })
+        Ok(Self {
+            title,
+            slides,
+            warnings,
+        })
     }
 }
 
+/// The title of the request or, if that is empty, of the front matter.
+fn checked_title(
+    title: &str,
+    front: &FrontMatter<'_>,
+    limits: &DeckLimits,
+) -> Result<String, DeckError> {
+    let title = [title, &front.title]
+        .map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "))
+        .into_iter()
+        .find(|title| !title.is_empty())
+        .ok_or(DeckError::NoTitle)?;
+    let (found, limit) = (title.chars().count(), limits.title_chars);
+    if found > limit {
+        return Err(DeckError::TitleTooLong { found, limit });
+    }
+    Ok(title)
+}
+
+/// The Markdown without a byte-order mark, with `\n` as the only line ending.
+fn normalised(markdown: &str) -> Cow<'_, str> {
+    let markdown = markdown.strip_prefix('\u{feff}').unwrap_or(markdown);
+    if markdown.contains('\r') {
+        return markdown.replace("\r\n", "\n").replace('\r', "\n").into();
+    }
+    markdown.into()
+}
+
 /// The Markdown of each slide that has content.
-pub fn slide_sources(markdown: &str) -> impl Iterator<Item = &str> {
-    let slides = split::slides(markdown).into_iter();
-    slides.filter(|slide| !markdown::blocks(slide).is_empty())
+#[must_use]
+pub fn slide_sources(markdown: &str) -> Vec<String> {
+    let markdown = normalised(markdown);
+    let body = FrontMatter::split(&markdown).rest;
+    markdown::read(body, usize::MAX, &mut Vec::new())
+        .into_iter()
+        .filter(|draft| !draft.blocks.is_empty())
+        .map(|draft| body[draft.source].to_owned())
+        .collect()
+}
+
+/// Whether a text shows anything: a character that is neither white space nor invisible.
+fn is_visible(text: &str) -> bool {
+    text.chars().any(|c| !is_invisible(c) && !c.is_whitespace())
+}
+
+/// Whether a character has no shape of its own: it only affects its neighbours, or nothing.
+pub(crate) fn is_invisible(c: char) -> bool {
+    // Fillers and selectors that Unicode does not count as format characters.
+    let filler = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
+    filler || c.general_category() == GeneralCategory::Format
 }
 
 #[cfg(test)]
@@ -198,13 +298,22 @@ mod tests {
 
     #[test]
     fn blank_slides_do_not_count() {
-        let deck = parse("---\n\n# One\n\n---\n\n---\n<!-- a note -->\n---\n# Two\n---\n").unwrap();
+        let deck = parse("***\n\n# One\n\n---\n\n---\n<!-- a note -->\n---\n# Two\n***\n").unwrap();
         assert_eq!(deck.slides.len(), 2);
+        assert_eq!(deck.warnings, [""; 0]);
     }
 
     #[test]
     fn decks_without_anything_to_draw_are_refused() {
-        for markdown in ["", "   \n\t\n", "---\n---\n---", "<!-- only a comment -->"] {
+        for markdown in [
+            "",
+            "   \n\t\n",
+            "---\n---\n---",
+            "<!-- only a comment -->",
+            "\u{200b}\u{200b}\n\n\u{feff}",
+            "<div></div>",
+            "---\ntitle: only front matter\n---\n",
+        ] {
             assert_eq!(parse(markdown), Err(DeckError::NoSlides), "{markdown:?}");
         }
     }
@@ -213,14 +322,12 @@ mod tests {
     fn titles_are_trimmed_and_bounded() {
         let limits = DeckLimits {
             title_chars: 5,
-            slides: 1,
             ..DeckLimits::default()
         };
-        let title = |text: &str| Deck::parse(text, "# One", &limits).map(|deck| deck.title);
-        assert_eq!(title("  a \n b  ").as_deref(), Ok("a b"));
-        assert_eq!(title(" \t"), Err(DeckError::NoTitle));
-        // The limit counts characters, not bytes: five letters of two bytes each fit.
-        assert_eq!(title("Огляд").as_deref(), Ok("Огляд"));
+        let title = |title: &str| Deck::parse(title, "# One", &limits).map(|deck| deck.title);
+        assert_eq!(title("  a\n b "), Ok("a b".to_owned()));
+        assert_eq!(title("ééééé"), Ok("ééééé".to_owned()));
+        assert_eq!(title(" \n"), Err(DeckError::NoTitle));
         let (found, limit) = (6, 5);
         assert_eq!(
             title("abcdef"),
@@ -229,25 +336,75 @@ mod tests {
     }
 
     #[test]
+    fn the_title_of_the_front_matter_is_used_if_the_request_has_none() {
+        let markdown = "\u{feff}---\ntitle: From the deck\n---\n# One\n\n---\n\n# Two";
+        let title = |title| Deck::parse(title, markdown, &DeckLimits::default()).unwrap();
+        assert_eq!(title("").title, "From the deck");
+        assert_eq!(title(" \t").title, "From the deck");
+        assert_eq!(title("From the request").title, "From the request");
+        assert_eq!(title("").slides.len(), 2);
+    }
+
+    #[test]
+    fn every_line_ending_reads_the_same() {
+        let markdown = "---\ntitle: T\n---\n# One\n\n- a\n- b\n\n---\n\n```\n---\n```\n";
+        let deck = parse(markdown).unwrap();
+        assert_eq!(deck.slides.len(), 2);
+        for ending in ["\r\n", "\r"] {
+            assert_eq!(parse(&markdown.replace('\n', ending)).as_ref(), Ok(&deck));
+        }
+    }
+
+    #[test]
     fn slides_are_bounded() {
         let limits = DeckLimits {
             title_chars: 5,
             slides: 2,
-            slide_bytes: 3,
+            slide_bytes: 4,
         };
         let (found, limit) = (3, 2);
         assert_eq!(
             Deck::parse("t", "a\n\n---\nb\n\n---\nc", &limits),
             Err(DeckError::TooManySlides { found, limit })
         );
-        let (slide, found, limit) = (2, 5, 3);
+        let (slide, found, limit) = (2, 6, 4);
         assert_eq!(
-            Deck::parse("t", "a\n\n---\nbcde\n---\nc", &limits),
+            Deck::parse("t", "a\n\n---\nbcde\n\n---\nc", &limits),
             Err(DeckError::SlideTooLong {
                 slide,
                 found,
                 limit
             })
+        );
+    }
+
+    #[test]
+    fn a_footnote_that_many_slides_cite_is_bounded_on_each() {
+        let note = "x".repeat(2000);
+        let cites = "a[^n]\n\n---\n\n".repeat(3);
+        let deck = format!("{cites}[^n]: {note}\n");
+        let limits = |slide_bytes| DeckLimits {
+            slide_bytes,
+            ..DeckLimits::default()
+        };
+        assert_eq!(
+            Deck::parse("t", &deck, &limits(4000)).unwrap().slides.len(),
+            3
+        );
+        // Two notes on one slide.
+        let deck = format!("a[^n] b[^m]\n\n---\n\n[^n]: {note}\n\n---\n\n[^m]: {note}\n");
+        assert!(matches!(
+            Deck::parse("t", &deck, &limits(3000)),
+            Err(DeckError::SlideTooLong { slide: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn the_sources_of_the_slides_are_the_parts_between_the_rules() {
+        let markdown = "---\ntitle: T\n---\na\n\n---\n\n---\n\n```\n---\n```\n\n---\nїжак\n";
+        assert_eq!(
+            slide_sources(markdown),
+            ["a\n\n", "\n```\n---\n```\n\n", "їжак\n"]
         );
     }
 }

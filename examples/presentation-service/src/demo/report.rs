@@ -106,7 +106,7 @@ impl Report<'_> {
             .followed
             .iter()
             .zip(self.decks)
-            .all(|(job, deck)| job.frames == deck.slides);
+            .all(|(job, deck)| job.frames == job.pictures && job.frames >= deck.slides);
         let gone = self.count(|job| job.gone);
         let early = self.count(|job| job.early);
         let retention = humantime::format_duration(self.retention);
@@ -123,7 +123,7 @@ impl Report<'_> {
             ),
             check(
                 complete,
-                "every animation decodes, with a frame for each slide",
+                "every animation decodes, with a frame for each picture",
                 format!("{frames} frames, {bytes} KiB"),
             ),
             check(

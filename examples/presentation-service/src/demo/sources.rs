@@ -75,7 +75,7 @@ fn source(documents: &[Document], number: usize, limits: &DeckLimits) -> Result<
         }
     }
     slides.truncate(most);
-    let markdown = slides.join("\n---\n\n");
+    let markdown = slides.join("\n\n---\n\n");
     let title = format!("{} {}", number + 1, first.title);
     let deck = Deck::parse(&title, &markdown, limits)?;
     Ok(Source {
@@ -89,9 +89,7 @@ impl Document {
     /// Reads a document. `None` if it has no slide.
     fn read(text: &str, path: &Path) -> Option<Self> {
         let split = split_document(text);
-        let slides: Vec<String> = crate::deck::slide_sources(&split)
-            .map(str::to_owned)
-            .collect();
+        let slides = crate::deck::slide_sources(&split);
         let name = path
             .file_stem()
             .map(|name| name.to_string_lossy().into_owned());

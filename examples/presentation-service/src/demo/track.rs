@@ -33,6 +33,8 @@ pub(super) struct Followed {
     /// Number of frames and bytes of the downloaded file.
     pub(super) frames: usize,
     pub(super) bytes: usize,
+    /// Number of pictures that the service reported at the end.
+    pub(super) pictures: usize,
     /// Whether it was removed, and not before the retention.
     pub(super) gone: bool,
     pub(super) early: bool,
@@ -140,6 +142,7 @@ impl Followed {
     async fn end(&mut self, client: &Client, view: &View) -> Result<(), Failure> {
         self.ending = Some(view.status.clone());
         self.error.clone_from(&view.reason);
+        self.pictures = view.payload.slides;
         if let Some(path) = &view.payload.file {
             let file = client.download(path).await?;
             self.bytes = file.len();

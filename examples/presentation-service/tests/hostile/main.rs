@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use common::{PATIENCE, Service, quick, refused};
 use inputs::{deck, header_value, json_value, text};
 use job_registry::JobId;
-use presentation_service::deck::{Deck, DeckLimits};
+use presentation_service::deck::{Deck, DeckError, DeckLimits};
 use presentation_service::render::{PageSize, Studio, TextStudio};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -19,6 +19,7 @@ use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use serde_json::{Value, json};
 use service::{Hostile, LIST};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A failing case is written beside this file and tried first from then on: commit it.
 fn config() -> ProptestConfig {
@@ -188,43 +189,101 @@ fn ids_cannot_be_guessed() {
 /// Any deck that parses can be laid out: the painter neither panics nor draws another size.
 #[test]
 fn any_deck_is_drawn_by_the_real_painter() {
-    let page = PageSize {
+    let size = PageSize {
         width: 320,
         height: 180,
     };
-    let painter = std::cell::RefCell::new(TextStudio { page }.painter());
+    let painter = std::cell::RefCell::new(TextStudio::new(size).painter());
     proptest!(config(), |(deck in deck())| {
         if let Ok(deck) = Deck::parse("A title", &deck, &DeckLimits::default()) {
-            for slide in 0..deck.slides.len() {
-                let canvas = painter.borrow_mut().paint(&deck, slide);
-                prop_assert_eq!(canvas.map_err(|error| error.to_string()).map(|canvas| canvas.size()), Ok(page));
+            let mut painter = painter.borrow_mut();
+            let pages: usize = (0..deck.slides.len())
+                .map(|slide| painter.arrange(&deck, slide).unwrap().pages)
+                .sum();
+            for page in 0..pages {
+                let canvas = painter.paint(&deck, page);
+                prop_assert_eq!(canvas.map_err(|error| error.to_string()).map(|canvas| canvas.size()), Ok(size));
             }
         }
     });
 }
 
-/// The real painter lays out the decks.
+/// The real painter lays out the decks. One that needs too many pictures fails with that reason.
 #[tokio::test]
 async fn nested_and_very_long_markdown_is_drawn() {
     let page = PageSize {
         width: 320,
         height: 180,
     };
-    let service = Service::start(Arc::new(TextStudio { page })).await;
+    let service = Service::start(Arc::new(TextStudio::new(page))).await;
     let size = DeckLimits::default().slide_bytes - 100;
     for unit in [
-        "> ", "- ", "  - ", "[", "![", "*", "_", "`", "<", "<b>", "|a", "# ", "\u{200d}",
-        "a\u{301}", "\\", "&#",
+        "> ",
+        "- ",
+        "  - ",
+        "[",
+        "![",
+        "*",
+        "_",
+        "`",
+        "<",
+        "<b>",
+        "<p>",
+        "|a",
+        "# ",
+        "\u{200d}",
+        "a\u{301}",
+        "\u{202e}א",
+        "\u{2067}א",
+        "ب",
+        "漢",
+        "a\u{200b}",
+        "\\",
+        "&#",
+        "a\n\n",
+        "- a\n",
+        "*a* **b** `c` ",
+        "~~a~~ ",
     ] {
         let deck = unit.repeat(size / unit.len());
+        let began = Instant::now();
         let response = service.post_deck("Deep", &deck).await;
         if response.status() == StatusCode::ACCEPTED {
             let path = response.headers()["location"].to_str().unwrap().to_owned();
             let view = service.ended(&path).await;
-            assert_eq!(view.status, "completed", "{unit:?}: {view:?}");
+            let too_many = view
+                .reason
+                .as_ref()
+                .is_some_and(|error| error.contains("pictures"));
+            let expected = if too_many { "failed" } else { "completed" };
+            assert_eq!(view.status, expected, "{unit:?}: {view:?}");
         } else {
             refused(response, StatusCode::UNPROCESSABLE_ENTITY).await;
         }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{unit:?} takes {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+/// A deck is refused before it is drawn if it is nested too deeply to be a slide.
+#[test]
+fn a_hundred_thousand_levels_are_refused_in_time() {
+    for unit in ["> ", "- ", "1. ", "[", "*", "<b>"] {
+        let deck = unit.repeat(100_000) + "a";
+        let began = Instant::now();
+        let read = Deck::parse("Deep", &deck, &DeckLimits::default());
+        assert!(
+            matches!(read, Err(DeckError::SlideTooLong { slide: 1, .. })),
+            "{unit:?}"
+        );
+        assert!(
+            began.elapsed() < PATIENCE / 4,
+            "{unit:?} takes {:?}",
+            began.elapsed()
+        );
     }
 }
 
