@@ -217,8 +217,8 @@ fn arrange(
             let limit = MOST_PICTURES;
             return Err(RunError::TooManyPictures { limit });
         }
-        // Detects a cancel, without a new version for clients.
-        job.heartbeat()?;
+        // Refused once the job is stopping or has ended. It moves nothing, so it is no new version.
+        job.advance(Progress::ZERO)?;
     }
     job.update(|payload| {
         payload.pictures = Some(pictures);

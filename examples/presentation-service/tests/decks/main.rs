@@ -347,9 +347,9 @@ async fn a_deck_of_too_many_pictures_fails_with_that_reason() {
     }
 }
 
-/// The arrangement stops between two slides.
+/// P13: the arrangement stops between two slides.
 #[tokio::test]
-async fn a_cancel_ends_the_arrangement() {
+async fn a_stop_ends_the_arrangement() {
     struct Waiting(std::sync::mpsc::Sender<usize>, Arc<std::sync::Barrier>);
     impl Painter for Waiting {
         fn arrange(
@@ -390,7 +390,7 @@ async fn a_cancel_ends_the_arrangement() {
         .await
         .unwrap();
     assert_eq!(seen, [0]);
-    assert_eq!(service.view(&path).await.status, "cancelled");
+    assert_eq!(service.ended(&path).await.status, "cancelled");
 }
 
 /// Starts the program with fonts that it cannot use, and returns its error.
