@@ -185,7 +185,9 @@ fn a_job_with_a_payload_of_16_bytes_takes_less_than_600_bytes() {
         let used = || -> u64 {
             let mut admin = server.admin();
             let info: String = redis::cmd("INFO").arg("memory").query(&mut admin).unwrap();
-            let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+            let line = info
+                .lines()
+                .find_map(|line| line.strip_prefix("used_memory:"));
             line.unwrap().parse().unwrap()
         };
         let jobs = server.jobs("deck").await;

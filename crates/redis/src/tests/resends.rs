@@ -92,7 +92,7 @@ fn a_call_that_was_sent_to_a_server_that_dies_is_unknown() {
     with_server(async |server| {
         let builder = server.builder::<Vec<String>>("deck", &Parts::default());
         let jobs = builder
-            .call_within(Duration::from_millis(500))
+            .call_within(Duration::from_millis(1500))
             .connect()
             .await
             .unwrap();
