@@ -163,8 +163,8 @@ pub(crate) async fn walk(
     until: &str,
     most: usize,
 ) -> Result<Walked, Error> {
-    let (score, passed) = (from.score.to_string(), from.passed.to_string());
-    let arguments = [set, &score, until, &most.to_string(), &passed];
+    let (first, passed) = (from.score.to_string(), from.passed.to_string());
+    let arguments = [set, &first, until, &most.to_string(), &passed];
     let arguments = arguments.map(|text| text.as_bytes().to_vec());
     let mut reply = store.ask(Script::Walk, &[], &arguments).await?;
     let mut walked = Walked {
@@ -174,9 +174,12 @@ pub(crate) async fn walk(
     };
     while !reply.is_empty() {
         walked.ids.push(reply.word()?.parse()?);
-        let score = parse_score(&reply.word()?)?;
-        if score != walked.next.score {
-            walked.next = Position { score, passed: 0 };
+        let at = parse_score(&reply.word()?)?;
+        if at != walked.next.score {
+            walked.next = Position {
+                score: at,
+                passed: 0,
+            };
         }
         walked.next.passed += 1;
     }

@@ -273,6 +273,9 @@ impl Store {
         loop {
             let sent = witness.is_some();
             let failed = |error| NoReply { sent, error };
+            if Instant::now() >= deadline {
+                return Err(failed(Unavailable::NotSent.into()));
+            }
             let link = match timeout_at(deadline, self.link()).await {
                 Err(_) => return Err(failed(Unavailable::NotSent.into())),
                 Ok(Err(NoLink::Fatal(error))) => return Err(failed(error)),
@@ -305,12 +308,6 @@ impl Store {
                         witness = Some(before);
                     }
                 }
-            }
-            if Instant::now() >= deadline {
-                return Err(NoReply {
-                    sent: witness.is_some(),
-                    error: Unavailable::NotSent.into(),
-                });
             }
             rest(&mut pause).await;
         }

@@ -102,9 +102,8 @@ async fn client(
             0..=3 => Call::Start(who),
             4..=7 => Call::Advance(who, progress),
             8 if draw(30) == 0 => Call::Complete(who),
-            8 => Call::Cancel(who),
             9 => Call::Fail(who, "broken"),
-            10 => Call::Cancel(who),
+            8 | 10 => Call::Cancel(who),
             11..=12 => Call::RequestStop(who, "enough"),
             13..=14 => Call::Note(who, "note"),
             15 => Call::Report(who, progress, "report"),
@@ -268,7 +267,7 @@ fn judge(name: u32, calls: &[&Seen], log: &[Nonce]) -> Result<u64, String> {
             ));
         }
     }
-    let mut others: Vec<&Seen> = calls.iter().copied().collect();
+    let mut others: Vec<&Seen> = calls.to_vec();
     others.retain(|seen| changes.iter().all(|change| change.nonce.0 != seen.nonce.0));
     others.sort_by_key(|seen| seen.begun);
     let mut placed: Vec<(Instant, usize)> = Vec::new();

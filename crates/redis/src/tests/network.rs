@@ -337,6 +337,35 @@ fn a_failover_loses_a_suffix_and_nothing_worse() {
     });
 }
 
+#[test]
+fn a_client_of_a_demoted_server_finds_the_new_primary() {
+    with_server(async |old| {
+        let new = Server::with(&["--replicaof", "127.0.0.1", &old.port.to_string()]);
+        let proxy = Proxy::start(old.port).await;
+        let jobs = through(&proxy).await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        wait_for_replica(old, &new).await;
+        let replica_of = |server: &Server, of: [&str; 2]| {
+            let _: () = redis::cmd("REPLICAOF")
+                .arg(&of)
+                .query(&mut server.admin())
+                .unwrap();
+        };
+        replica_of(&new, ["NO", "ONE"]);
+        // The connections stay, and lead to a replica.
+        replica_of(old, ["127.0.0.1", &new.port.to_string()]);
+        proxy.lead_to(new.port);
+        assert_eq!(job.start().await, Ok(()));
+        assert_eq!(
+            job.snapshot().await.map(|seen| seen.status()),
+            Ok(Status::Running)
+        );
+        job.complete().await.unwrap();
+        assert_eq!(new.jobs("deck").await.counts().await.unwrap().completed, 1);
+        replica_of(old, ["NO", "ONE"]);
+    });
+}
+
 /// Waits until the replica has everything.
 async fn wait_for_replica(primary: &Server, replica: &Server) {
     let seq = |server: &Server| -> Option<u64> {

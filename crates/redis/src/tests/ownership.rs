@@ -78,7 +78,7 @@ fn heartbeats_of_a_process_go_out_together_and_survive_an_error() {
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);
         // The server does not answer for a while. No verdict falls, and the heartbeats come back.
         server.signal("STOP");
-        sleep(Duration::from_millis(1000)).await;
+        sleep(Duration::from_secs(1)).await;
         server.signal("CONT");
         sleep(Duration::from_millis(3200)).await;
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);

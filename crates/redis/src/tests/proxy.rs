@@ -1,7 +1,7 @@
 //! A proxy between a client and the server that cuts connections, and delivers calls late.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +41,8 @@ struct Shared {
     delivered: AtomicU64,
     /// Ends all connections.
     close: Notify,
+    /// Port of the server of new connections.
+    target: AtomicU16,
 }
 
 impl Proxy {
@@ -48,12 +50,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let shared: Arc<Shared> = Arc::default();
+        shared.target.store(server, Ordering::SeqCst);
         let for_connections = shared.clone();
         let listener = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = for_connections.clone();
+                let target = shared.target.load(Ordering::SeqCst);
                 tokio::spawn(async move {
-                    if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
+                    if let Ok(server) = TcpStream::connect(("127.0.0.1", target)).await {
                         relay(client, server, &shared).await;
                     }
                 });
@@ -80,6 +84,11 @@ impl Proxy {
         self.shared.deliver.notify_waiters();
         tokio::time::sleep(Duration::from_millis(200)).await;
         self.shared.delivered.load(Ordering::SeqCst)
+    }
+
+    /// Leads new connections to another server.
+    pub(crate) fn lead_to(&self, server: u16) {
+        self.shared.target.store(server, Ordering::SeqCst);
     }
 
     /// Ends all connections, and accepts no more.
