@@ -1,7 +1,7 @@
 //! The forms in which a job is shown.
 
 use crate::registry::WallClock;
-use job_registry::{Counts, Details, JobId, Page, Record, Snapshot, Status, Times, Version};
+use job_registry::{Counts, Details, JobId, Record, Snapshot, Status, Times, Version};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt::{self, Display};
@@ -351,10 +351,15 @@ impl Shape<'_> {
         }
     }
 
-    pub(crate) fn plain_list(&self, page: &Page, counts: Option<Counts>) -> JobList {
+    pub(crate) fn plain_list(
+        &self,
+        jobs: &[Snapshot],
+        next: Option<String>,
+        counts: Option<Counts>,
+    ) -> JobList {
         JobList {
-            jobs: page.jobs.iter().map(|seen| self.summary(seen)).collect(),
-            next: page.next.map(|next| next.to_string()),
+            jobs: jobs.iter().map(|seen| self.summary(seen)).collect(),
+            next,
             counts: counts.map(Into::into),
             now: self.clock.now().into(),
         }

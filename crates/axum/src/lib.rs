@@ -16,5 +16,5 @@ pub use form::{
 };
 pub use once::IdempotencyKey;
 pub use problem::{PROBLEM_TYPE, Problem};
-pub use registry::{Registry, WallClock};
+pub use registry::{Part, Registry, WallClock};
 pub use routes::JobRoutes;

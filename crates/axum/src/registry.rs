@@ -3,10 +3,11 @@
 use crate::problem::Problem;
 use futures_util::Stream;
 use job_registry::{
-    Counts, Cursor, Details, Error, Job, JobId, JobRegistry, Page, Record, Snapshot, StepError,
-    Watch,
+    Counts, Cursor, Details, Error, Job, JobId, JobRegistry, Record, Snapshot, StepError, Watch,
 };
+use std::fmt::Display;
 use std::future::Future;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 /// The calls of a registry that [`JobRoutes`](crate::JobRoutes) make.
@@ -26,6 +27,8 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// The snapshots of one job: the present one first, then the latest after each change, and the
     /// end of the attempt as the last one.
     type Watch: Stream<Item = Snapshot> + Send + Unpin + 'static;
+    /// A position in the list of all jobs, which clients get as text. The default is the start.
+    type Cursor: Default + Display + FromStr<Err: Into<Problem>> + Send;
     /// A refusal.
     type Error: Into<Problem> + Send;
 
@@ -45,12 +48,12 @@ pub trait Registry: Clone + Send + Sync + 'static {
     /// Follows a job.
     fn watch(&self, id: JobId) -> impl Future<Output = Result<Self::Watch, Self::Error>> + Send;
 
-    /// Returns up to `n` jobs from a cursor on.
+    /// Returns up to `n` jobs from a cursor on, and the cursor of the next ones if there are any.
     fn page(
         &self,
-        cursor: Cursor,
+        cursor: Self::Cursor,
         n: usize,
-    ) -> impl Future<Output = Result<Page, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Part<Self::Cursor>, Self::Error>> + Send;
 
     /// Returns the number of jobs of each status.
     fn counts(&self) -> impl Future<Output = Result<Counts, Self::Error>> + Send;
@@ -72,6 +75,15 @@ pub trait Registry: Clone + Send + Sync + 'static {
 
     /// Returns the registry's time, and the wall-clock time that it stands for.
     fn clock(&self) -> WallClock;
+}
+
+/// A part of the list of all jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<C> {
+    /// The jobs, each as it was when it was read.
+    pub jobs: Vec<Snapshot>,
+    /// Start of the next part. `None` after the last one.
+    pub next: Option<C>,
 }
 
 /// A registry's present time, by which its times are converted into wall-clock times.
@@ -123,6 +135,7 @@ impl<T: Send + Sync + 'static> Registry for JobRegistry<T> {
     type Payload = T;
     type Job = Job<T>;
     type Watch = Watch<T>;
+    type Cursor = Cursor;
     type Error = Error;
 
     async fn snapshot(&self, id: JobId) -> Result<Snapshot, Error> {
@@ -145,8 +158,12 @@ impl<T: Send + Sync + 'static> Registry for JobRegistry<T> {
         Ok(self.watch(id)?)
     }
 
-    async fn page(&self, cursor: Cursor, n: usize) -> Result<Page, Error> {
-        Ok(self.page(cursor, n))
+    async fn page(&self, cursor: Cursor, n: usize) -> Result<Part<Cursor>, Error> {
+        let page = self.page(cursor, n);
+        Ok(Part {
+            jobs: page.jobs,
+            next: page.next,
+        })
     }
 
     async fn counts(&self) -> Result<Counts, Error> {

@@ -4,7 +4,7 @@ use crate::events;
 use crate::form::{Form, McpTaskList, OperationList, Seen, Shape};
 use crate::headers::{PREFERENCE_APPLIED, Prefer, etag, has_version};
 use crate::problem::{Problem, seconds};
-use crate::registry::Registry;
+use crate::registry::{Part, Registry};
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::request::Parts;
@@ -13,10 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{RequestPartsExt, Router};
 use futures_util::StreamExt;
-use job_registry::{Cursor, JobId, Record, Snapshot};
+use job_registry::{JobId, Record, Snapshot};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -576,28 +577,25 @@ async fn list<R: Registry>(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let (cursor, limit) = part_of(parts.uri.query().unwrap_or_default())?;
-    let mut page = routes
-        .registry
-        .page(cursor, limit)
-        .await
-        .map_err(Into::into)?;
-    let next = page.next.map(|next| next.to_string());
+    let (cursor, limit) = part_of::<R::Cursor>(parts.uri.query().unwrap_or_default())?;
+    let page = routes.registry.page(cursor, limit).await;
+    let Part { mut jobs, next } = page.map_err(Into::into)?;
+    let next = next.map(|next| next.to_string());
     let body = if routes.form == Form::Plain {
         let mut counts = None;
         if routes.visible.is_some() {
-            let mut visible = Vec::with_capacity(page.jobs.len());
-            for seen in page.jobs {
+            let mut visible = Vec::with_capacity(jobs.len());
+            for seen in jobs {
                 visible.extend(found(routes.check(seen.id(), &parts).await)?.map(|()| seen));
             }
-            page.jobs = visible;
+            jobs = visible;
         } else {
             counts = Some(routes.registry.counts().await.map_err(Into::into)?);
         }
-        serde_json::to_vec(&routes.shape().plain_list(&page, counts))
+        serde_json::to_vec(&routes.shape().plain_list(&jobs, next, counts))
     } else {
-        let mut seen = Vec::with_capacity(page.jobs.len());
-        for job in &page.jobs {
+        let mut seen = Vec::with_capacity(jobs.len());
+        for job in jobs {
             seen.extend(found(routes.look(job.id(), Some(&parts)).await)?);
         }
         let (shape, seen) = (routes.shape(), seen.into_iter());
@@ -632,12 +630,12 @@ fn found<V>(job: Result<V, Problem>) -> Result<Option<V>, Problem> {
 
 /// Returns the part of the list that a query asks for. Parameter names of all three forms are
 /// accepted.
-fn part_of(query: &str) -> Result<(Cursor, usize), Problem> {
-    let (mut cursor, mut limit) = (Cursor::default(), PART);
+fn part_of<C: Default + FromStr<Err: Into<Problem>>>(query: &str) -> Result<(C, usize), Problem> {
+    let (mut cursor, mut limit) = (C::default(), PART);
     for (name, value) in pairs(query) {
         match name {
             "cursor" | "pageToken" if value.is_empty() => {}
-            "cursor" | "pageToken" => cursor = value.parse()?,
+            "cursor" | "pageToken" => cursor = value.parse().map_err(Into::into)?,
             "limit" | "pageSize" => {
                 let asked = value.parse().ok().filter(|limit| *limit > 0);
                 let asked: usize = asked

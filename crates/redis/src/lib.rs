@@ -126,6 +126,8 @@ mod builder;
 mod codec;
 mod error;
 mod follow;
+#[cfg(feature = "axum")]
+mod http;
 mod id;
 mod job;
 mod link;

@@ -4,8 +4,8 @@ use crate::common::{Jobs, Service, Stream, json, refused};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode};
-use job_registry::{Counts, Cursor, Details, Error, Job, JobId, Page, Record, Snapshot, Watch};
-use job_registry_axum::{Form, JobRoutes, Problem, Registry, WallClock};
+use job_registry::{Counts, Cursor, Details, Error, Job, JobId, Record, Snapshot, Watch};
+use job_registry_axum::{Form, JobRoutes, Part, Problem, Registry, WallClock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tower::ServiceExt;
@@ -72,6 +72,7 @@ impl Registry for Remote {
     type Payload = String;
     type Job = Job<String>;
     type Watch = Watch<String>;
+    type Cursor = Cursor;
     type Error = Refusal;
 
     async fn snapshot(&self, id: JobId) -> Result<Snapshot, Refusal> {
@@ -98,7 +99,7 @@ impl Registry for Remote {
         Ok(Registry::watch(self.reach()?, id).await?)
     }
 
-    async fn page(&self, cursor: Cursor, n: usize) -> Result<Page, Refusal> {
+    async fn page(&self, cursor: Cursor, n: usize) -> Result<Part<Cursor>, Refusal> {
         // The index is read from elsewhere.
         Ok(Registry::page(&self.jobs, cursor, n).await?)
     }

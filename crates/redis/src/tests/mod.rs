@@ -2,6 +2,8 @@
 
 mod conformance;
 pub(crate) mod faults;
+#[cfg(feature = "axum")]
+mod http;
 mod lifecycle;
 mod linear;
 mod mutants;

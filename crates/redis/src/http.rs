@@ -1,0 +1,123 @@
+//! The registry behind the routes of `job-registry-axum`.
+
+use crate::error::{Error, PayloadError};
+use crate::job::Job;
+use crate::page::Cursor;
+use crate::registry::JobRegistry;
+use axum::http::StatusCode;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use job_registry::{Counts, Details, Error as Refusal, JobId, Record, Snapshot};
+use job_registry_axum::{Part, Problem, Registry, WallClock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+/// Time after which a client may ask a store again that did not answer.
+const LATER: Duration = Duration::from_secs(1);
+
+impl From<Error> for Problem {
+    /// A refusal of the registry is the library's problem. A store that is out of reach, or that
+    /// rejects the call, is 503 with `Retry-After`. A payload that is too large is 413, and one that
+    /// cannot be encoded or decoded 500. The store's messages are not shown to clients.
+    fn from(error: Error) -> Self {
+        let (status, title, detail) = match &error {
+            Error::Refused(refusal) => return (*refusal).into(),
+            Error::Payload(PayloadError::TooLarge { .. }) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "The payload is too large",
+                error.to_string(),
+            ),
+            Error::Payload(_) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The payload cannot be used",
+                "the payload was not encoded or decoded".to_owned(),
+            ),
+            Error::Unavailable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The store does not answer",
+                error.to_string(),
+            ),
+            Error::Rejected(_) | Error::Unusable(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The store rejects the call",
+                "the store rejected the call".to_owned(),
+            ),
+        };
+        let problem = Self::new(status, error.name(), title, detail);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            problem.retry_after(LATER)
+        } else {
+            problem
+        }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Registry for JobRegistry<T> {
+    type Payload = T;
+    type Job = Job<T>;
+    type Watch = Pin<Box<dyn Stream<Item = Snapshot> + Send>>;
+    type Cursor = Cursor;
+    type Error = Error;
+
+    async fn snapshot(&self, id: JobId) -> Result<Snapshot, Error> {
+        self.snapshot(id).await
+    }
+
+    async fn details(&self, id: JobId) -> Result<Details, Error> {
+        self.details(id).await
+    }
+
+    async fn read<R: Send + 'static>(
+        &self,
+        id: JobId,
+        f: impl FnOnce(Record<&T>) -> R + Send,
+    ) -> Result<R, Error> {
+        let record = self.get(id).await?;
+        let (snapshot, times) = (record.snapshot, record.times);
+        let details = Details::from_parts(snapshot, times, record.note, record.reason);
+        Ok(f(details?.with_payload(&record.payload)))
+    }
+
+    async fn watch(&self, id: JobId) -> Result<Self::Watch, Error> {
+        let watch = self.watch(id).await?;
+        let changes = unfold(watch, |mut watch| async move {
+            let seen = watch.changed().await?;
+            Some((seen, watch))
+        });
+        Ok(Box::pin(changes))
+    }
+
+    async fn page(&self, cursor: Cursor, n: usize) -> Result<Part<Cursor>, Error> {
+        let page = self.page(cursor, n).await?;
+        let (jobs, next) = (page.jobs, page.next);
+        Ok(Part { jobs, next })
+    }
+
+    async fn counts(&self) -> Result<Counts, Error> {
+        self.counts().await
+    }
+
+    async fn stop(&self, id: JobId, reason: &str) -> Result<(), Error> {
+        match self.request_stop(id, reason).await {
+            Err(Error::Refused(Refusal::Stopping)) => self.cancel_because(id, reason).await,
+            other => other.map(drop),
+        }
+    }
+
+    async fn cancel(&self, id: JobId, reason: &str) -> Result<(), Error> {
+        self.cancel_because(id, reason).await
+    }
+
+    async fn retry(&self, id: JobId) -> Result<Job<T>, Error> {
+        self.retry(id).await
+    }
+
+    /// The clock of this process: times of jobs are those of the server, since 1970.
+    fn clock(&self) -> WallClock {
+        let now = SystemTime::now();
+        let since = now.duration_since(SystemTime::UNIX_EPOCH);
+        WallClock::new(since.unwrap_or_default(), now)
+    }
+}

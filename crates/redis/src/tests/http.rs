@@ -1,0 +1,129 @@
+//! Two replicas of a service over HTTP, with one namespace.
+
+use super::server::with_server;
+use crate::JobRegistry;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, Response, StatusCode};
+use futures_util::StreamExt;
+use job_registry::Progress;
+use job_registry_axum::JobRoutes;
+use serde_json::Value;
+use std::sync::mpsc;
+use tower::ServiceExt;
+
+type Deck = Vec<String>;
+
+fn routes(jobs: JobRegistry<Deck>) -> JobRoutes<JobRegistry<Deck>> {
+    JobRoutes::new(jobs, "/jobs").show(|record| record.payload.clone())
+}
+
+async fn call(
+    replica: &JobRoutes<JobRegistry<Deck>>,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let service: Router = replica.router();
+    service
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap()
+}
+
+async fn json(response: Response<Body>) -> Value {
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// A client polls, follows, stops and retries a job at a replica that does not work on it.
+#[test]
+fn a_job_of_one_replica_is_served_by_another() {
+    with_server(async |server| {
+        let (ours, theirs) = (server.jobs("decks").await, server.jobs("decks").await);
+        let (retried, next) = mpsc::channel();
+        let replica = routes(theirs).retry(move |job| retried.send(job).unwrap());
+        let job = ours.register(&vec!["intro".to_owned()]).await.unwrap();
+        let path = replica.path(job.id());
+        job.start().await.unwrap();
+        job.report(Progress::of(1, 4), "slide 1 of 4")
+            .await
+            .unwrap();
+
+        let answer = call(&replica, Method::GET, &path, &[]).await;
+        let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        let seen = json(answer).await;
+        assert_eq!(
+            (&seen["status"], &seen["progress"]),
+            (&"running".into(), &25.0.into())
+        );
+        assert_eq!(
+            (&seen["note"], &seen["payload"][0]),
+            (&"slide 1 of 4".into(), &"intro".into())
+        );
+        let known = [("if-none-match", &*tag)];
+        let answer = call(&replica, Method::GET, &path, &known).await;
+        assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+        let list = json(call(&replica, Method::GET, "/jobs", &[]).await).await;
+        assert_eq!(
+            (&list["jobs"][0]["id"], &list["counts"]["running"]),
+            (&seen["id"], &1.into())
+        );
+
+        let events = call(&replica, Method::GET, &format!("{path}/events"), &[]).await;
+        let mut events = events.into_body().into_data_stream();
+        let mut read = String::new();
+        let chunk = events.next().await.unwrap().unwrap();
+        read.push_str(std::str::from_utf8(&chunk).unwrap());
+        assert!(read.contains(r#""status":"running""#), "{read}");
+        let answer = call(&replica, Method::DELETE, &path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let refused = job.advance(Progress::of(2, 4)).await.unwrap_err();
+        assert_eq!(refused.name(), "stopping");
+        job.cancel().await.unwrap();
+        while let Some(chunk) = events.next().await {
+            read.push_str(std::str::from_utf8(&chunk.unwrap()).unwrap());
+        }
+        assert_eq!(read.matches(r#""status":"cancelled""#).count(), 1, "{read}");
+
+        let answer = call(&replica, Method::POST, &format!("{path}/retry"), &[]).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        assert_eq!(json(answer).await["attempt"], 2);
+        let second = next.recv().unwrap();
+        let superseded = job.note("late").await.unwrap_err();
+        assert_eq!(superseded.name(), "superseded");
+        second.cancel().await.unwrap();
+        ours.remove(job.id()).await.unwrap();
+        let answer = call(&replica, Method::GET, &path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::GONE);
+        let unknown = "/jobs/AAAAAAAAAAAAAAAAAAAAAA";
+        let answer = call(&replica, Method::GET, unknown, &[]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    });
+}
+
+/// A store that does not answer is 503, and never 404.
+#[test]
+fn a_store_that_is_gone_is_no_statement_about_the_job() {
+    with_server(async |server| {
+        let jobs = server.jobs("decks").await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let replica = routes(jobs);
+        let path = replica.path(job.detach());
+        assert_eq!(
+            call(&replica, Method::GET, &path, &[]).await.status(),
+            StatusCode::OK
+        );
+        server.kill();
+        for path in ["/jobs", &path, &format!("{path}/events")] {
+            let answer = call(&replica, Method::GET, path, &[]).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+            assert!(answer.headers().contains_key("retry-after"));
+        }
+        server.restart();
+    });
+}
