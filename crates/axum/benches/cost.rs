@@ -78,8 +78,11 @@ async fn serve() -> Result<()> {
     };
     let unchanged = tag.clone();
     let unchanged = get(move || {
-        let tag = [(header::ETAG, unchanged.clone())];
-        std::future::ready((StatusCode::NOT_MODIFIED, tag))
+        let headers = [
+            (header::ETAG, unchanged.clone()),
+            (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        ];
+        std::future::ready((StatusCode::NOT_MODIFIED, headers))
     });
     let router = Router::new()
         .route("/bare/{id}", handler(bare(&plain).await?))
