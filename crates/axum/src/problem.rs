@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use job_registry::{
-    Error, LockError, LookupError, ParseCursorError, ParseIdError, ParseVersionError,
+    Error, LockError, LookupError, ParseCursorError, ParseIdError, ParseVersionError, PartsError,
     ProgressError, ReadError, RegisterError, RemoveError, RetryError, StepError,
 };
 use serde::Serialize;
@@ -30,7 +30,7 @@ pub const PROBLEM_TYPE: &str = "urn:problem-type:job-registry:";
 /// | `not_a_cursor`, `not_a_version`, `not_a_number`, `out_of_range` | 400 |
 /// | `full` | 429, with `Retry-After` |
 /// | `closed`, `busy` | 503, with `Retry-After` |
-/// | `would_deadlock` | 500 |
+/// | `would_deadlock`, `not_a_job` | 500 |
 /// | every other one | 409 |
 ///
 /// A problem that the status of a job causes has it as `job_status`.
@@ -180,7 +180,7 @@ fn kind(error: Error) -> (StatusCode, &'static str) {
             "The service is shutting down",
         ),
         Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "The job is in use"),
-        Error::WouldDeadlock => (
+        Error::WouldDeadlock | Error::NotAJob => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "The service made a mistake",
         ),
@@ -222,6 +222,7 @@ from_errors!(
     ParseCursorError,
     ParseIdError,
     ParseVersionError,
+    PartsError,
     ProgressError,
     ReadError,
     RemoveError,

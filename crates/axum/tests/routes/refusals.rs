@@ -28,6 +28,7 @@ async fn every_error_of_the_registry_is_a_problem() {
         Error::Closed,
         Error::WouldDeadlock,
         Error::NotAnId,
+        Error::NotAJob,
         Error::NotAVersion,
         Error::NotACursor,
         Error::NotANumber,
@@ -60,6 +61,7 @@ async fn every_error_of_the_registry_is_a_problem() {
         {"detail":"the registry accepts no more jobs","status":503,"title":"The service is shutting down","type":"urn:problem-type:job-registry:closed"} Retry-After: 5
         {"detail":"this thread holds a job's lock already","status":500,"title":"The service made a mistake","type":"urn:problem-type:job-registry:would_deadlock"}
         {"detail":"not a job id: expected 22 letters and digits","status":404,"title":"The id is not valid","type":"urn:problem-type:job-registry:not_an_id"}
+        {"detail":"the parts are not those of a job","status":500,"title":"The service made a mistake","type":"urn:problem-type:job-registry:not_a_job"}
         {"detail":"not a version of a job","status":400,"title":"The version is not valid","type":"urn:problem-type:job-registry:not_a_version"}
         {"detail":"not a cursor: expected the text of one","status":400,"title":"The cursor is not valid","type":"urn:problem-type:job-registry:not_a_cursor"}
         {"detail":"progress is not a number","status":400,"title":"The progress is not valid","type":"urn:problem-type:job-registry:not_a_number"}
