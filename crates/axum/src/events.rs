@@ -2,11 +2,11 @@
 //!
 //! The connection pulls the stream, which makes events on demand.
 
-use crate::form::Time;
 use crate::headers::last_event_id;
 use crate::problem::Problem;
 use crate::registry::Registry;
 use crate::routes::JobRoutes;
+use crate::time::Time;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, Sse};

@@ -1,12 +1,13 @@
 //! The forms in which a job is shown.
 
 use crate::registry::WallClock;
+use crate::time::Time;
 use job_registry::{Counts, Details, JobId, Record, Snapshot, Status, Times, Version};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The form of a job in answers and events.
 ///
@@ -24,51 +25,6 @@ pub enum Form {
     /// A task of the Model Context Protocol, of its revision 2025-11-25: [`McpTask`].
     McpTask,
 }
-
-/// A wall-clock time, whose text is RFC 3339 in UTC, to the millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(SystemTime);
-
-impl Time {
-    /// Returns the time for the standard library.
-    #[must_use]
-    pub fn system_time(self) -> SystemTime {
-        self.0
-    }
-}
-
-impl From<SystemTime> for Time {
-    /// A time before 1970 or after 9999 becomes the nearest time of those years.
-    fn from(time: SystemTime) -> Self {
-        Self(WallClock::new(Duration::ZERO, time).now())
-    }
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The times of a `WallClock` are in the years that this can format.
-        humantime::format_rfc3339_millis(self.0).fmt(f)
-    }
-}
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-#[cfg(feature = "openapi")]
-impl utoipa::PartialSchema for Time {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-        let text = ObjectBuilder::new().schema_type(Type::String);
-        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-        text.format(Some(format)).into()
-    }
-}
-
-#[cfg(feature = "openapi")]
-impl utoipa::ToSchema for Time {}
 
 /// A job as [`Form::Plain`] shows it.
 #[derive(Debug, Serialize)]

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use job_registry::Version;
+use std::fmt::Write;
 use std::time::Duration;
 
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
@@ -76,7 +77,9 @@ fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
 
 /// The version as a weak validator, because it does not count heartbeats.
 pub(crate) fn etag(version: Version) -> HeaderValue {
-    let tag = format!("W/\"{version}\"");
+    let mut tag = String::with_capacity(40);
+    // Writing to a string does not fail.
+    let _ = write!(tag, "W/\"{version}\"");
     tag.try_into()
         .expect("a version is letters, digits and a hyphen")
 }

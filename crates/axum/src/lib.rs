@@ -9,12 +9,14 @@ mod openapi;
 mod problem;
 mod registry;
 mod routes;
+mod time;
 
 pub use form::{
     Form, JobList, JobSummary, McpTask, McpTaskList, Operation, OperationError, OperationList,
-    OperationMetadata, PlainJob, StatusCounts, Time,
+    OperationMetadata, PlainJob, StatusCounts,
 };
 pub use once::IdempotencyKey;
 pub use problem::{PROBLEM_TYPE, Problem};
 pub use registry::{Part, Registry, WallClock};
 pub use routes::JobRoutes;
+pub use time::Time;

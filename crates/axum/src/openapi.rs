@@ -2,10 +2,11 @@
 
 use crate::form::{
     Form, JobList, JobSummary, McpTask, McpTaskList, Operation, OperationError, OperationList,
-    OperationMetadata, PlainJob, StatusCounts, Time,
+    OperationMetadata, PlainJob, StatusCounts,
 };
 use crate::registry::Registry;
 use crate::routes::JobRoutes;
+use crate::time::Time;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,

@@ -1,6 +1,7 @@
 //! [`Registry`]: the calls of a registry that the routes make.
 
 use crate::problem::Problem;
+use crate::time::Time;
 use futures_util::Stream;
 use job_registry::{
     Counts, Cursor, Details, Error, Job, JobId, JobRegistry, Record, Snapshot, StepError, Watch,
@@ -103,11 +104,11 @@ impl WallClock {
     /// Returns the wall-clock time of the registry's present.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        self.system_time(self.now)
+        self.at
     }
 
-    /// Converts a time of the registry into wall-clock time. A time that does not fit is replaced by
-    /// the nearest one of the years 1970 to 9999.
+    /// Converts a time of the registry into wall-clock time. A time that does not fit is
+    /// replaced by the start of 1970 or the end of 9999.
     ///
     /// ```
     /// use job_registry_axum::WallClock;
@@ -120,14 +121,13 @@ impl WallClock {
     /// ```
     #[must_use]
     pub fn system_time(&self, time: Duration) -> SystemTime {
-        /// The last millisecond of the year 9999.
-        const LATEST: Duration = Duration::from_millis(253_402_300_799_999);
-        let latest = SystemTime::UNIX_EPOCH + LATEST;
         let later = time.saturating_sub(self.now);
         let earlier = self.now.saturating_sub(time);
-        let time = self.at.checked_add(later).unwrap_or(latest);
-        let time = time.checked_sub(earlier).unwrap_or(SystemTime::UNIX_EPOCH);
-        time.clamp(SystemTime::UNIX_EPOCH, latest)
+        let time = self.at.checked_add(later).unwrap_or_else(Time::latest);
+        let time = time.checked_sub(earlier);
+        time.map_or(SystemTime::UNIX_EPOCH, |time| {
+            time.max(SystemTime::UNIX_EPOCH)
+        })
     }
 }
 
