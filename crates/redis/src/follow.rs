@@ -89,8 +89,9 @@ impl Followers {
             gone: Arc::default(),
         });
         jobs.insert(id, Arc::downgrade(&followed));
-        drop(jobs);
+        // Under the lock, so that the requests of a job come in the order of its followers.
         self.wish(Wish::Hints(id, followed.hint.clone()));
+        drop(jobs);
         let (hint, gone) = (followed.hint.clone(), followed.gone.clone());
         let reader = read_on_hints(self.shared.store.clone(), Arc::downgrade(&followed), hint);
         tokio::spawn(async move {
@@ -119,7 +120,12 @@ impl Drop for Followers {
     fn drop(&mut self) {
         // The subscription ends, and all watches do.
         locked(&self.shared.wishes).take();
-        for followed in locked(&self.shared.jobs).values().filter_map(Weak::upgrade) {
+        // Dropping the last reference to a follower takes the lock.
+        let followed: Vec<_> = {
+            let jobs = locked(&self.shared.jobs);
+            jobs.values().filter_map(Weak::upgrade).collect()
+        };
+        for followed in followed {
             followed.gone.notify_one();
             followed.seen.send_replace(Seen::Removed(None));
         }
@@ -145,7 +151,7 @@ impl Drop for Followed {
             .is_some_and(|there| there.strong_count() == 0)
         {
             jobs.remove(&self.id);
-            drop(jobs);
+            // Under the lock, as in `follow`.
             if let Some(wishes) = &*locked(&shared.wishes) {
                 let _ = wishes.send(Wish::Nothing(self.id));
             }

@@ -1,6 +1,6 @@
 //! [`Job`]: the owner's handle, fenced to one attempt.
 
-use crate::error::Error;
+use crate::error::{Error, Unavailable};
 use crate::pulse::Heartbeat;
 use crate::registry::JobRegistry;
 use crate::steps::Steps;
@@ -65,6 +65,15 @@ impl<T: Send + 'static> Job<T> {
         self.id
     }
 
+    /// Gives up a job that was not registered. If that cannot be told, the job is abandoned, as it is
+    /// if the future of its registration is dropped.
+    pub(crate) fn not_registered(self, error: Error) -> Error {
+        if error != Error::Unavailable(Unavailable::Unknown) {
+            self.done();
+        }
+        error
+    }
+
     fn steps(&self) -> Steps<'_, T> {
         self.registry.steps(self.id, Some(self.fence))
     }
@@ -124,8 +133,8 @@ impl<T: Send + 'static> Job<T> {
     /// They show that the process runs, and not that the work goes on. Must be called on a tokio
     /// runtime.
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
-        // A shorter interval would only fill the connection.
-        let interval = interval.max(Duration::from_millis(1));
+        // A shorter interval would only fill the connection, and no clock reaches a much longer one.
+        let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(1 << 30));
         self.registry.state.pulse.add(self.id, self.fence, interval)
     }
 

@@ -75,8 +75,8 @@
 //! | `sweep` | The same, by any process. A job is never busy. |
 //! | `on_remove` | Runs before the removal and at least once, in the process that sweeps. The payload is `None` if it does not decode. |
 //! | `stalled`, `fail_stalled` | The same, by the server's clock. |
-//! | `spawn_reaper` | A task with an interval. It also guards against a clock that jumps. |
-//! | `heartbeat_every` | The same. The heartbeats of a process are sent together. |
+//! | `spawn_reaper` | A task with an interval. It also guards stall verdicts against a clock that jumps. |
+//! | `heartbeat_every` | By handle only. The heartbeats of a process are sent together. |
 //! | `close` | Of this process alone. |
 //! | dropping a `Job` | Starts a task that fails the job as `abandoned`. A killed process leaves the job to the stall verdict. |
 //! | `now`, `system_time` | The server's time since 1970, and not the time since the registry was built. |

@@ -163,18 +163,25 @@ impl<T: Send + 'static> Keys<T> {
             registration
                 .arguments
                 .extend(of_key.map(|text| text.as_bytes().to_vec()));
-            let registered = store.register(&keys, &registration.arguments).await;
+            let arguments = std::mem::take(&mut registration.arguments);
+            let job = registration.into_job(&self.jobs);
+            let registered = store.register(&keys, &arguments).await;
+            let registered = match registered {
+                Ok(Registered::New) => return Ok(Once::New(job)),
+                Ok(registered) => registered,
+                Err(error) => {
+                    let full = Error::Refused(Refusal::Full);
+                    return Err(match job.not_registered(error) {
+                        error if error == full && self.jobs.is_closed() => Refusal::Closed.into(),
+                        error => error,
+                    });
+                }
+            };
+            let _ = job.detach();
             match (registered, known) {
-                (Ok(Registered::New), _) => {
-                    return Ok(Once::New(registration.into_job(&self.jobs)));
-                }
-                (Ok(Registered::Existing), Some(id)) => return Ok(Once::Existing { id }),
-                (Ok(Registered::Mismatch), _) => return Ok(Once::Mismatch),
-                (Ok(_), _) => rest(&mut pause).await,
-                (Err(Error::Refused(Refusal::Full)), _) if self.jobs.is_closed() => {
-                    return Err(Refusal::Closed.into());
-                }
-                (Err(error), _) => return Err(error),
+                (Registered::Existing, Some(id)) => return Ok(Once::Existing { id }),
+                (Registered::Mismatch, _) => return Ok(Once::Mismatch),
+                _ => rest(&mut pause).await,
             }
         }
         Err(Refusal::Busy.into())

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 /// Pause after heartbeats that were not answered.
@@ -27,7 +28,7 @@ struct Shared {
 struct Entries {
     jobs: HashMap<u64, Entry>,
     next_key: u64,
-    is_running: bool,
+    task: Option<JoinHandle<()>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +87,9 @@ impl Pulse {
                 next,
             },
         );
-        if !std::mem::replace(&mut entries.is_running, true) {
-            tokio::spawn(beat(Arc::downgrade(&self.0)));
+        // A task whose runtime has ended is replaced.
+        if entries.task.as_ref().is_none_or(JoinHandle::is_finished) {
+            entries.task = Some(tokio::spawn(beat(Arc::downgrade(&self.0))));
         }
         drop(entries);
         self.0.changed.notify_one();
@@ -151,7 +153,7 @@ async fn beat(shared: Weak<Shared>) {
 fn next_beats(shared: &Shared) -> Option<(Vec<(u64, Entry)>, Instant)> {
     let mut entries = shared.entries();
     let Some(next) = entries.jobs.values().map(|entry| entry.next).min() else {
-        entries.is_running = false;
+        entries.task = None;
         return None;
     };
     let now = Instant::now();

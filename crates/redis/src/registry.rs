@@ -105,19 +105,21 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`register`](Self::register).
     pub async fn register_with(&self, payload: &T, options: Options) -> Result<Job<T>, Error> {
-        let registration = Registration::new(self, payload, options)?;
+        let mut registration = Registration::new(self, payload, options)?;
         if self.state.is_closed() {
             return Err(Refusal::Closed.into());
         }
         let keys = self.state.store.keys.of_jobs(&[registration.id]);
-        match self
-            .state
-            .store
-            .register(&keys, &registration.arguments)
-            .await?
-        {
-            Registered::New => Ok(registration.into_job(self)),
-            other => Err(Error::strange(other)),
+        let arguments = std::mem::take(&mut registration.arguments);
+        let job = registration.into_job(self);
+        let registered = self.state.store.register(&keys, &arguments).await;
+        match registered {
+            Ok(Registered::New) => Ok(job),
+            Ok(other) => {
+                let _ = job.detach();
+                Err(Error::strange(other))
+            }
+            Err(error) => Err(job.not_registered(error)),
         }
     }
 
@@ -498,8 +500,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Returns [`NotRetryable`](Refusal::NotRetryable) for a completed job and for a live one that
     /// has not stalled. Returns [`AttemptsExhausted`](Refusal::AttemptsExhausted) after 65,535
     /// attempts and [`Closed`](Refusal::Closed) after [`close`](Self::close). After
-    /// [`Unknown`](crate::Unavailable::Unknown), the attempt may have begun without an owner; retry
-    /// the job once it has ended or stalled.
+    /// [`Unknown`](crate::Unavailable::Unknown), the attempt may have begun without an owner; end
+    /// the job by id, and retry it then.
     pub async fn retry(&self, id: JobId) -> Result<Job<T>, Error> {
         let fence = self.by_id(id).retry().await?;
         Ok(Job::new(self.clone(), id, fence))
@@ -512,9 +514,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// As [`now`](Self::now).
     pub async fn stalled(&self) -> Result<Vec<Snapshot>, Error> {
         let store = &self.state.store;
-        let mut silent = walk_all(store, "run", "now").await?;
-        silent.sort_unstable();
-        silent.dedup();
+        let silent = walk_all(store, "run", "now").await?;
         snapshots(store, &silent, "t").await
     }
 

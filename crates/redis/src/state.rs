@@ -186,14 +186,22 @@ pub(crate) async fn walk(
     Ok(walked)
 }
 
-/// Returns all jobs of a sorted set up to a score. Jobs that move meanwhile may be missing, or come
-/// twice.
+/// Returns the jobs of a sorted set up to a score, each once. Jobs that move meanwhile may be
+/// missing. The score `now` is the server's time when the walk begins.
 pub(crate) async fn walk_all(store: &Store, set: &str, until: &str) -> Result<Vec<JobId>, Error> {
     let (mut ids, mut next) = (Vec::new(), Position::default());
+    let mut until = until.to_owned();
     loop {
-        let walked = walk(store, set, next, until, BATCH).await?;
+        let walked = walk(store, set, next, &until, BATCH).await?;
         if walked.ids.is_empty() {
+            // A job that has moved may have come twice.
+            ids.sort_unstable();
+            ids.dedup();
             return Ok(ids);
+        }
+        // The time of the first page is that of all, so that the walk ends.
+        if until == "now" {
+            until = walked.now.to_string();
         }
         ids.extend(walked.ids);
         next = walked.next;

@@ -128,6 +128,7 @@ impl<T: Send + 'static> Steps<'_, T> {
     }
 
     pub(crate) async fn heartbeat(&self) -> Result<(), Error> {
+        self.state.store.admit(self.id)?;
         let results = heartbeats(&self.state.store, &[(self.id, self.fence)]).await?;
         results
             .into_iter()
@@ -152,9 +153,6 @@ pub(crate) async fn heartbeats(
     store: &Store,
     jobs: &[(JobId, Option<Fence>)],
 ) -> Result<Vec<Result<(), Refusal>>, Error> {
-    for (id, _) in jobs {
-        store.admit(*id)?;
-    }
     let ids: Vec<JobId> = jobs.iter().map(|(id, _)| *id).collect();
     // A heartbeat may be repeated, so that the head is empty.
     let mut arguments = vec![Vec::new(); 5];

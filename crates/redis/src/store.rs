@@ -234,7 +234,14 @@ impl Store {
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
         let sent = self.send(script, keys, |_, _| arguments.to_vec()).await;
-        sent.map(|(_, reply)| reply).map_err(|none| none.error)
+        sent.map(|(_, reply)| reply).map_err(|none| {
+            // A heartbeat may be repeated, and is no read.
+            if none.sent && script == Script::Heartbeat {
+                Unavailable::Unknown.into()
+            } else {
+                none.error
+            }
+        })
     }
 
     /// Returns all keys of the namespace, for an audit.
@@ -283,7 +290,8 @@ impl Store {
                 Ok(Ok(link)) => Some(link),
             };
             if let Some(link) = link {
-                let before = witness.unwrap_or_else(|| link.witness());
+                // After a failover, this connection may lead to a history with fewer changes.
+                let before = link.witness().min(witness.unwrap_or(u64::MAX));
                 #[cfg(test)]
                 if sent {
                     self.seen

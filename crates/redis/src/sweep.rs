@@ -32,38 +32,43 @@ impl<T: Send + 'static> State<T> {
                 .map(|id| (*id, allowed.to_owned()))
                 .collect();
             let results = self.collect(&jobs, began, &mut swept).await?;
+            let is_done = |result: &String| result != "none" && result != "hook";
+            let mut progresses = results.iter().any(is_done);
             for (id, result) in walked.ids.iter().zip(&results) {
                 if result == "hook" {
-                    self.run_hook_and_remove(*id, began, &mut swept).await?;
+                    progresses |= self.run_hook_and_remove(*id, began, &mut swept).await?;
                 }
             }
-            // Without progress the clock has moved backward: the next sweep goes on.
-            if results.iter().all(|result| result == "none") {
+            // Otherwise the clock has moved backward, or the jobs cannot be read: the next sweep
+            // goes on.
+            if !progresses {
                 return Ok(swept);
             }
         }
     }
 
     /// Runs the hook for an ended job, and removes the job if it is still as the hook has seen it.
+    /// Returns whether it has removed the job.
     async fn run_hook_and_remove(
         &self,
         id: JobId,
         began: u64,
         swept: &mut Swept,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let (details, payload) = match self.record(id).await {
             Ok((details, payload, _)) => (details, payload),
             // Removed meanwhile by another process.
-            Err(Error::Refused(_)) => return Ok(()),
+            Err(Error::Refused(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
         let seen = details.snapshot;
         if !seen.status().is_ended() {
-            return Ok(());
+            return Ok(false);
         }
         self.run_hook(details, payload.ok(), swept);
         let allowed = step_number(&seen).to_string();
-        self.collect(&[(id, allowed)], began, swept).await.map(drop)
+        let results = self.collect(&[(id, allowed)], began, swept).await?;
+        Ok(results == ["removed"])
     }
 
     fn run_hook(&self, details: Details, payload: Option<T>, swept: &mut Swept) {

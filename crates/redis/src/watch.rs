@@ -70,9 +70,9 @@ impl Watch {
                     Some(first)
                 }
                 (Seen::Present(seen), _) => Some(seen),
-                (Seen::Removed(last), _) => {
+                (Seen::Removed(last), first) => {
                     self.finished = true;
-                    last
+                    last.or(first)
                 }
             };
             if let Some(latest) = latest.filter(|latest| self.seen != Some(latest.version())) {

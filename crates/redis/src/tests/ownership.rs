@@ -3,7 +3,7 @@
 use super::server::{MANUAL_CLOCK, Server, checks, with_server};
 use crate::script::Parts;
 use crate::{JobRegistry, Reaper};
-use job_registry::{Error as Refusal, Options, Progress, Status};
+use job_registry::{Error as Refusal, JobId, Options, Progress, Status};
 use redis::Commands;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,6 +88,76 @@ fn heartbeats_of_a_process_go_out_together_and_survive_an_error() {
         sleep(Duration::from_millis(3500)).await;
         assert_eq!(jobs.fail_stalled().await.unwrap().len(), 148);
         assert_eq!(jobs_alone.len(), 150);
+    });
+}
+
+/// Returns once a job has had two more heartbeats.
+async fn beats(jobs: &JobRegistry<Vec<String>>, id: JobId) {
+    let mut last = jobs.snapshot(id).await.unwrap().last_heartbeat();
+    for _ in 0..2 {
+        let before = last;
+        let moved = async || {
+            last = jobs.snapshot(id).await.unwrap().last_heartbeat();
+            last > before
+        };
+        until(moved, "the heartbeats have stopped").await;
+    }
+}
+
+#[test]
+fn an_interval_without_end_leaves_the_other_heartbeats_alone() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let (patient, other) = (
+            jobs.register(&Vec::new()).await.unwrap(),
+            jobs.register(&Vec::new()).await.unwrap(),
+        );
+        patient.start().await.unwrap();
+        other.start().await.unwrap();
+        let _never = patient.heartbeat_every(Duration::MAX);
+        let _often = other.heartbeat_every(Duration::from_millis(5));
+        beats(&jobs, other.id()).await;
+        beats(&jobs, other.id()).await;
+    });
+}
+
+/// Scenario 44: heartbeats of a runtime that has ended.
+#[test]
+fn heartbeats_begin_again_on_another_runtime() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        job.start().await.unwrap();
+        let job = Arc::new(job);
+        let short = job.clone();
+        let ended = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            runtime.block_on(async {
+                let heartbeat = short.heartbeat_every(Duration::from_millis(5));
+                sleep(Duration::from_millis(50)).await;
+                heartbeat
+            })
+        });
+        let _first = tokio::task::spawn_blocking(|| ended.join().unwrap()).await;
+        let _second = job.heartbeat_every(Duration::from_millis(5));
+        beats(&jobs, job.id()).await;
+    });
+}
+
+/// A client that disconnects ends the registration of its request. The job is not left pending.
+#[test]
+fn a_registration_that_nobody_waits_for_is_abandoned() {
+    with_server(async |server| {
+        let (jobs, other) = (server.jobs("deck").await, server.jobs("deck").await);
+        let (reached, _) = jobs.state.store.faults.lose_answer_and_hold();
+        let waiting = jobs.clone();
+        let request = tokio::spawn(async move { waiting.register(&Vec::new()).await.map(drop) });
+        reached.notified().await;
+        assert_eq!(other.counts().await.unwrap().pending, 1);
+        request.abort();
+        let failed = async || other.counts().await.unwrap().failed == 1;
+        until(failed, "the job is pending for ever").await;
     });
 }
 
