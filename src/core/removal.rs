@@ -613,7 +613,12 @@ impl<T> RegistryState<T> {
             let is_queued = is_handed_over || info.queued_at == entry.time;
             is_queued && info.due(slot.state().status()) <= now
         };
-        swept.busy += taken.busy.iter().filter(is_due).count();
+        let due = taken.busy.iter().filter(is_due);
+        let mut jobs: Vec<u32> = due.map(|entry| entry.slot).collect();
+        // The entry from before a retry may have the same time.
+        jobs.sort_unstable();
+        jobs.dedup();
+        swept.busy += jobs.len();
     }
 
     fn emit_swept(&self, swept: &Swept, began: Option<Duration>) {

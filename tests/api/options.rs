@@ -177,6 +177,27 @@ fn a_locked_job_is_failed_by_the_next_sweep() {
     });
 }
 
+/// P13: a locked job is one busy job, although the deadline of its earlier attempt is queued for the
+/// same time.
+#[test]
+fn a_locked_job_is_busy_once_after_a_retry() {
+    in_time(|| {
+        let clock = ManualClock::new();
+        let builder = JobRegistry::builder().clock(clock.clone());
+        let jobs = builder.retention(Duration::ZERO).build();
+        let deadline = Options::new().deadline(Duration::from_millis(1));
+        let job = jobs.register_with((), deadline).unwrap();
+        job.fail("no fonts").unwrap();
+        let job = job.retry().unwrap();
+        clock.advance(Duration::from_millis(1));
+        let guard = job.lock().unwrap();
+        let swept = std::thread::scope(|scope| scope.spawn(|| jobs.sweep()).join().unwrap());
+        assert_eq!((swept.expired, swept.busy), (0, 1));
+        drop(guard);
+        assert_eq!(jobs.sweep().expired, 1);
+    });
+}
+
 /// P13: a job that is locked while a sweep comes early is failed at its deadline. A distant deadline
 /// is queued somewhat before its time.
 #[test]
