@@ -111,7 +111,7 @@ async fn a_deck_that_cannot_be_drawn_whole_has_warnings() {
     }
 }
 
-/// Scenario 56: a submission whose answer was lost is repeated.
+/// A submission whose answer was lost is repeated.
 #[tokio::test]
 async fn a_submission_with_a_key_is_drawn_once() {
     let service = Service::start(quick()).await;

@@ -202,7 +202,7 @@ async fn a_stream_follows_an_attempt_that_was_retried_before_its_end_was_read() 
     assert_eq!(stream.next().await, None);
 }
 
-/// Scenarios 28 and 89: a job is removed before its end was read.
+/// Scenario 28: a job is removed before its end was read.
 #[tokio::test]
 async fn the_last_event_of_a_removed_job_is_its_removal() {
     let service = Service::new();

@@ -62,7 +62,7 @@ async fn submit(
     Ok(app.routes.accepted(&headers, id).await)
 }
 
-/// Scenario 56.
+/// Two submissions with one key are one job.
 #[tokio::test]
 async fn a_repeated_submission_gets_the_same_job() {
     let app = App::new(100);

@@ -15,7 +15,7 @@ async fn poll(
     service.call(Method::GET, path, headers).await
 }
 
-/// P9, scenario 52: every change that a client can see is a new `ETag`.
+/// P9: every change that a client can see is a new `ETag`.
 #[tokio::test]
 async fn an_etag_is_valid_until_the_next_change() {
     let service = Service::with(

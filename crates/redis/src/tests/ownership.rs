@@ -121,7 +121,7 @@ fn an_interval_without_end_leaves_the_other_heartbeats_alone() {
     });
 }
 
-/// Scenario 44: heartbeats of a runtime that has ended.
+/// Heartbeats of a runtime that has ended begin again on another.
 #[test]
 fn heartbeats_begin_again_on_another_runtime() {
     with_server(async |server| {
