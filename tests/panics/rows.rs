@@ -276,13 +276,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     row(
         "purge of keys",
-        "Keys::purge Keys::len Keys::is_empty",
+        "Keys::purge Keys::len Keys::is_empty Keys::registry",
         LIVE,
         "-------",
         |w| {
             let keys = Keys::new(w.jobs().clone(), KeyLife::WhileLive);
             keys.purge();
-            (keys.len(), keys.is_empty()).done()
+            (keys.len(), keys.is_empty(), keys.registry().len()).done()
         },
     ),
     row(
