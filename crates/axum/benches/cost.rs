@@ -1,5 +1,5 @@
-//! What the routes cost: polls a second beside a bare handler that returns the same bytes, and memory
-//! for open streams of events. The server is a process of its own, on a loopback port.
+//! Cost of the routes: polls a second compared with a bare handler that returns the same bytes, and
+//! memory for open streams of events. The server is a process of its own, on a loopback port.
 //!
 //! `cargo bench -p job-registry-axum`, which needs Linux for the counts of the kernel.
 
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         polls(&Server::start()?).await?;
         println!();
         for (name, path) in [("by a bare handler", "bare"), ("by the routes", "jobs")] {
-            // What one kind has freed would be used again by the next.
+            // Each kind has a server of its own, because freed memory is used again.
             let each = streams(&Server::start()?, path).await?;
             println!("{STREAMS} open streams {name}: {each} bytes of the server's memory each");
         }

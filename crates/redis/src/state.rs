@@ -27,7 +27,7 @@ pub(crate) struct Limits {
     pub(crate) stop_grace: Duration,
 }
 
-/// What the handles of one process share.
+/// State shared by the handles of one process.
 pub(crate) struct State<T> {
     pub(crate) store: Arc<Store>,
     pub(crate) codec: Arc<dyn Codec<T>>,

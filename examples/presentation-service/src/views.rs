@@ -17,7 +17,7 @@ pub struct Shown {
     pub slides: usize,
     /// Path of its file, if it is completed.
     pub file: Option<String>,
-    /// What the slides lack, such as characters that no font has.
+    /// Deviations from the deck, such as characters that no font has.
     pub warnings: Vec<String>,
 }
 

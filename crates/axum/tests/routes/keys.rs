@@ -156,7 +156,7 @@ async fn a_full_service_refuses_and_remembers_nothing() {
     refused(answer, StatusCode::SERVICE_UNAVAILABLE, "closed").await;
 }
 
-/// Of many submissions at once with one key, one is carried out.
+/// One of many concurrent submissions with one key is carried out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn submissions_at_once_with_one_key_are_carried_out_once() {
     for round in 0..20 {

@@ -1,4 +1,4 @@
-//! Who may see a job.
+//! Visibility of jobs: by the request and the payload.
 
 use crate::common::{Service, bytes, json, refused};
 use axum::http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! What the server or its keys do not allow: a clear error, and nothing has changed.
+//! Calls that the server or its keys do not allow: each gets a clear error and changes nothing.
 
 use super::server::{Server, checks, with, with_server};
 use crate::script::Parts;
