@@ -167,14 +167,14 @@ enum Mode {
     HandOver,
 }
 
-/// What is known of the removals that have been handed over.
+/// State of the removals that have been handed over.
 #[derive(Debug, Default)]
 pub(crate) struct Removing(Mutex<Removals>);
 
 #[derive(Debug, Default)]
 struct Removals {
-    /// Those that are carried out now, each with the instant at which it began. There is one, unless
-    /// a sweep helps the reaper.
+    /// Those that are carried out now, each with the instant at which it began. There is one,
+    /// unless a sweep helps the reaper.
     under_way: Vec<(JobId, Instant)>,
     /// Number of threads that take them from the queue.
     takers: usize,

@@ -19,9 +19,9 @@ pub const PROBLEM_TYPE: &str = "urn:problem-type:job-registry:";
 /// A refusal, as an answer of the type `application/problem+json`
 /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 ///
-/// The members are `type`, `title`, `status` and `detail`, and those that [`with`](Self::with) adds.
-/// The `type` of an error of a registry is [`PROBLEM_TYPE`] and the error's `name()`. The handlers
-/// of a service return problems of their own by [`new`](Self::new).
+/// The members are `type`, `title`, `status` and `detail`, and those that [`with`](Self::with)
+/// adds. The `type` of an error of a registry is [`PROBLEM_TYPE`] and the error's `name()`. The
+/// handlers of a service return problems of their own by [`new`](Self::new).
 ///
 /// | error | status |
 /// |---|---|

@@ -80,7 +80,8 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 ///
 /// Without [`show`](Self::show) and [`visible`](Self::visible), only requests that stop, cancel or
 /// retry a job wait for its lock. With either, every request that reads a job may wait, as
-/// [`JobRegistry::read`](job_registry::JobRegistry::read) does: keep the closures of `update` short.
+/// [`JobRegistry::read`](job_registry::JobRegistry::read) does: keep the closures of `update`
+/// short.
 ///
 /// ```
 /// use axum::Router;
@@ -138,8 +139,8 @@ impl<R: Registry> JobRoutes<R> {
     ///
     /// # Panics
     ///
-    /// If `base` does not begin with a slash, ends with one, has parameters, or has letters that are
-    /// not visible ASCII.
+    /// If `base` does not begin with a slash, ends with one, has parameters, or has letters that
+    /// are not visible ASCII.
     #[must_use]
     pub fn new(registry: R, base: &str) -> Self {
         let is_path = base.starts_with('/') && !base.ends_with('/');
@@ -194,8 +195,8 @@ impl<R: Registry> JobRoutes<R> {
     /// answered with 410 to everybody, because its payload is gone, and the event `removed` is not
     /// sent. Cursors and empty parts of the list show roughly how many jobs there are.
     ///
-    /// [`accepted`](Self::accepted) does not ask `visible`: limit an `Idempotency-Key` to its client
-    /// by [`scope`](crate::IdempotencyKey::scope).
+    /// [`accepted`](Self::accepted) does not ask `visible`: limit an `Idempotency-Key` to its
+    /// client by [`scope`](crate::IdempotencyKey::scope).
     #[must_use]
     pub fn visible(
         mut self,
@@ -283,11 +284,12 @@ impl<R: Registry> JobRoutes<R> {
         format!("{}/{id}", self.base)
     }
 
-    /// Answers the request that has submitted a job: 202 with `Location`, `Retry-After` and the job.
+    /// Answers the request that has submitted a job: 202 with `Location`, `Retry-After` and the
+    /// job.
     ///
-    /// With `Prefer: wait=n` among the request's headers, it first waits for the job's end, for up to
-    /// n seconds. If the job has ended then, the status is 200. A job that was removed meanwhile is
-    /// answered with 410.
+    /// With `Prefer: wait=n` among the request's headers, it first waits for the job's end, for up
+    /// to n seconds. If the job has ended then, the status is 200. A job that was removed meanwhile
+    /// is answered with 410.
     ///
     /// # Cancel safety
     ///
@@ -326,8 +328,8 @@ impl<R: Registry> JobRoutes<R> {
         (self.max_wait >= Duration::from_secs(1)).then_some(wait)
     }
 
-    /// Waits until `enough` holds or the attempt has ended, or until the time is over or the service
-    /// stops.
+    /// Waits until `enough` holds or the attempt has ended, or until the time is over or the
+    /// service stops.
     async fn wait(
         &self,
         id: JobId,
@@ -538,8 +540,8 @@ fn forced(query: &str) -> Result<bool, Problem> {
     Ok(force)
 }
 
-/// Returns the names and values of a query. They are not percent-decoded, because no valid one needs
-/// it.
+/// Returns the names and values of a query. They are not percent-decoded, because no valid one
+/// needs it.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))

@@ -73,8 +73,8 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Age of the last heartbeat above which a running or stopping job counts as stalled. By default
-    /// no job does.
+    /// Age of the last heartbeat above which a running or stopping job counts as stalled. By
+    /// default no job does.
     pub fn stall_after(mut self, silence: Duration) -> Self {
         self.limits.stall_after = silence;
         self
@@ -93,15 +93,15 @@ impl<T: Send + 'static> Builder<T> {
         self
     }
 
-    /// Time for one answer of the server. Default 2 seconds; at most 10. After it, the connection is
-    /// replaced and the call is sent again.
+    /// Time for one answer of the server. Default 2 seconds; at most 10. After it, the connection
+    /// is replaced and the call is sent again.
     pub fn answer_within(mut self, time: Duration) -> Self {
         self.patience.answer = time.min(LONGEST_ANSWER);
         self
     }
 
-    /// Time for a call with all its resends. Default 10 seconds; at most 30. A call may take the
-    /// time for one answer longer.
+    /// Time for a call with all its resends. Default 10 seconds; at most 30. A call may take up
+    /// to three answers longer, if the server has lost its scripts.
     pub fn call_within(mut self, time: Duration) -> Self {
         self.patience.call = time.min(LONGEST_CALL);
         self

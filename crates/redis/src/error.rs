@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Error of a call. A call that returns anything but [`Unavailable::Unknown`] has not changed the
-/// job.
+/// Error of a call. A call for a single job that returns anything but [`Unavailable::Unknown`] has
+/// not changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -45,8 +45,8 @@ pub enum PayloadError {
     },
     /// The codec failed to encode the payload, with this message. Nothing was sent.
     Encode(String),
-    /// The payload was stored by another codec, or the codec failed to decode it, with this message.
-    /// The job can still be read by `snapshot` and `details`, and stepped.
+    /// The payload was stored by another codec, or the codec failed to decode it, with this
+    /// message. The job can still be read by `snapshot` and `details`, and stepped.
     Decode(String),
 }
 

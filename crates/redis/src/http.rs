@@ -19,8 +19,8 @@ const LATER: Duration = Duration::from_secs(1);
 
 impl From<Error> for Problem {
     /// A refusal of the registry is the library's problem. A store that is out of reach, or that
-    /// rejects the call, is 503 with `Retry-After`. A payload that is too large is 413, and one that
-    /// cannot be encoded or decoded 500. The store's messages are not shown to clients.
+    /// rejects the call, is 503 with `Retry-After`. A payload that is too large is 413, and one
+    /// that cannot be encoded or decoded 500. The store's messages are not shown to clients.
     fn from(error: Error) -> Self {
         let (status, title, detail) = match &error {
             Error::Refused(refusal) => return (*refusal).into(),

@@ -19,8 +19,8 @@ use std::time::Duration;
 /// [`Superseded`](Refusal::Superseded), notes and heartbeats included.
 ///
 /// If the owner is dropped before the job has ended, a task is started that fails the job with the
-/// reason `abandoned`, if the store is reached. A process that is killed leaves the job to the stall
-/// verdict. [Detach](Self::detach) a job that is worked on by id.
+/// reason `abandoned`, if the store is reached. A process that is killed leaves the job to the
+/// stall verdict. [Detach](Self::detach) a job that is worked on by id.
 #[must_use = "the job fails as abandoned when its owner is dropped"]
 pub struct Job<T: Send + 'static> {
     registry: JobRegistry<T>,
@@ -65,8 +65,8 @@ impl<T: Send + 'static> Job<T> {
         self.id
     }
 
-    /// Gives up a job that was not registered. If that cannot be told, the job is abandoned, as it is
-    /// if the future of its registration is dropped.
+    /// Gives up a job that was not registered. If that cannot be told, the job is abandoned, as it
+    /// is if the future of its registration is dropped.
     pub(crate) fn not_registered(self, error: Error) -> Error {
         if error != Error::Unavailable(Unavailable::Unknown) {
             self.done();
@@ -133,7 +133,8 @@ impl<T: Send + 'static> Job<T> {
     /// They show that the process runs, and not that the work goes on. Must be called on a tokio
     /// runtime.
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
-        // A shorter interval would only fill the connection, and no clock reaches a much longer one.
+        // A shorter interval would only fill the connection, and no clock reaches a much longer
+        // one.
         let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(1 << 30));
         self.registry.state.pulse.add(self.id, self.fence, interval)
     }
@@ -202,11 +203,12 @@ impl<T: Send + 'static> Job<T> {
     }
 
     /// Waits until the work on this attempt should stop: a stop has been requested, the attempt has
-    /// ended, or a later one has begun. While the store is not reached, it waits.
+    /// ended, or a later one has begun. Once the first read has succeeded, it waits while the store
+    /// is not reached.
     ///
     /// # Errors
     ///
-    /// Returns an error if the job cannot be watched.
+    /// Returns an error if the store is not reached at first.
     pub async fn stop_requested(&self) -> Result<(), Error> {
         let mut watch = match self.watch().await {
             // Without a job there is nothing to wait for.

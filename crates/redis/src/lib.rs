@@ -1,9 +1,10 @@
 //! A registry of long-running jobs on Redis or Valkey, for a service with several replicas.
 //!
 //! [`JobRegistry<T>`] has the vocabulary of [`job_registry`]: the same ids, statuses, progress,
-//! versions, snapshots, limits and refusals. The jobs are in a namespace on a server, and every process
-//! that connects to it shares them. A poll finds its job at every replica, and a deployment forgets
-//! none. Nothing here is a queue: the registry is the face to clients and the arbiter between workers.
+//! versions, snapshots, limits and refusals. The jobs are in a namespace on a server, and every
+//! process that connects to it shares them. A poll finds its job at every replica, and a deployment
+//! forgets none. Nothing here is a queue: the registry is the face to clients and the arbiter
+//! between workers.
 //!
 //! ```no_run
 //! use job_registry::Progress;
@@ -46,14 +47,16 @@
 //! | progress never falls, one ending | within one history of the store |
 //! | **not** promised: an acknowledged write across a failover, a restore, or `everysec`; one *execution* of the work; reads from replicas; a prompt wake-up | – |
 //!
-//! A failover, a restore, and a restart without `appendfsync always` begin another history of the store.
-//! It has lost the last changes of the one before. A version, and the progress, may then fall.
+//! A failover, a restore, and a restart without `appendfsync always` begin another history of the
+//! store. It has lost the last changes of the one before. A version, and the progress, may then
+//! fall.
 //!
-//! The tests of `src/tests` show the claims. `conformance` compares random histories with the library's
-//! sequential specification and with a registry in memory. It runs one client at a time: linearizability
-//! under concurrency rests on the server, which runs one script at a time. `resends` and `network` lose,
-//! cut and delay calls at chosen and at random points, and kill and stop the server. `ownership` has the
-//! superseded owner. `a_failover_loses_a_suffix_and_nothing_worse` shows what a failover loses.
+//! The tests of `src/tests` show the claims. `conformance` compares random histories with the
+//! library's sequential specification and with a registry in memory, one client at a time. `linear`
+//! replays the changes of six clients against the specification, in the order of the server.
+//! `resends` and `network` lose, cut and delay calls at chosen and at random points, and kill and
+//! stop the server. `ownership` has the superseded owner.
+//! `a_failover_loses_a_suffix_and_nothing_worse` shows what a failover loses.
 //!
 //! # Call by call
 //!
@@ -83,41 +86,44 @@
 //! | `spawn`, `spawn_blocking`, `Job::run`, `idle`, `shutdown` | Not available. |
 //! | `when_full`, `sweep_on_register`, `clock` | Not available. |
 //!
-//! Every call may also return [`Error::Unavailable`], [`Error::Rejected`] or [`Error::Unusable`]. None of
-//! them is a statement about the job.
+//! Every call may also return [`Error::Unavailable`], [`Error::Rejected`] or [`Error::Unusable`].
+//! None of them is a statement about the job.
 //!
 //! # Resends
 //!
 //! A call whose answer is lost is sent again, within the time of
-//! [`call_within`](Builder::call_within). The new connection first kills the old one at the server, so
-//! that a delayed call is not executed any more. The resend says that it is one, and carries the nonce of
-//! the call. If the last change of the job has this nonce, the answer is that of the first sending. If a
-//! change since the first sending has been overwritten, it may have been the call's own: the answer is
-//! [`Unavailable::Unknown`], and nothing is changed. Otherwise the call was never executed, and is now.
+//! [`call_within`](Builder::call_within). The new connection first kills the old one at the server,
+//! so that a delayed call is not executed any more. The resend says that it is one, and carries the
+//! nonce of the call. If the last change of the job has this nonce, the answer is that of the first
+//! sending. If a change since the first sending has been overwritten, it may have been the call's
+//! own: the answer is [`Unavailable::Unknown`], and nothing is changed. Otherwise the call was
+//! never executed, and is now.
 //!
-//! The final state of a removed job is kept for a minute, for resends and watches. A server whose clock
-//! jumps by a minute during a resend may register a job twice, if the first has ended and been removed.
+//! The final state of a removed job is kept for a minute, for resends and watches. A server whose
+//! clock jumps by a minute during a resend may register a job twice, if the first has ended and
+//! been removed.
 //!
 //! # Time
 //!
-//! All times are read from the server's clock, once in each step. The times of a job stay in order if
-//! the clock goes back. [`stalled`](JobRegistry::stalled) and
+//! All times are read from the server's clock, once in each step. The times of a job stay in order
+//! if the clock goes back. [`stalled`](JobRegistry::stalled) and
 //! [`fail_stalled`](JobRegistry::fail_stalled) take the clock as it is. The
-//! [reaper](JobRegistry::spawn_reaper) compares it with its own clock.
+//! [reaper](JobRegistry::spawn_reaper) compares it with its own clock before it judges. Deadlines,
+//! times to stop and removals take the clock as it is.
 //!
 //! # The server
 //!
 //! Redis 7.0 or later, with one primary. Tested with Redis 7.0.15. Valkey is expected to work, and
 //! untested. A cluster is refused. `connect` refuses an eviction policy of all keys, and
-//! [`durability`](JobRegistry::durability) says what a killed server keeps. A demoted server answers
-//! nothing, reads included. The client connects again until the URL leads to a primary.
+//! [`durability`](JobRegistry::durability) says what a killed server keeps. A demoted server
+//! answers nothing, reads included. The client connects again until the URL leads to a primary.
 //!
 //! A user needs the rules `~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info +config|get
-//! +client|id +client|kill +time`. A missing right is an error of `connect`. Rights that are taken away
-//! later may interrupt a script between two writes.
+//! +client|id +client|kill +time`. A missing right is an error of `connect`. Rights that are taken
+//! away later may interrupt a script between two writes.
 //!
-//! When memory is full, endings, stops, heartbeats, verdicts and removals are accepted. Registrations,
-//! starts, retries, `advance`, `note` and `update` are rejected.
+//! When memory is full, endings, stops, heartbeats, verdicts and removals are accepted.
+//! Registrations, starts, retries, `advance`, `note` and `update` are rejected.
 
 #![forbid(unsafe_code)]
 

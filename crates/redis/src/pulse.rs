@@ -148,8 +148,8 @@ async fn beat(shared: Weak<Shared>) {
     }
 }
 
-/// Returns the heartbeats that are due, and the time of the next one. Returns `None`, and notes that
-/// nothing runs, if there are no jobs.
+/// Returns the heartbeats that are due, and the time of the next one. Returns `None`, and notes
+/// that nothing runs, if there are no jobs.
 fn next_beats(shared: &Shared) -> Option<(Vec<(u64, Entry)>, Instant)> {
     let mut entries = shared.entries();
     let Some(next) = entries.jobs.values().map(|entry| entry.next).min() else {

@@ -291,8 +291,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.steps(id, None)
     }
 
-    /// Moves a pending job to running. Exactly one of several starters succeeds. A start counts as a
-    /// heartbeat.
+    /// Moves a pending job to running. Exactly one of several starters succeeds. A start counts as
+    /// a heartbeat.
     ///
     /// # Errors
     ///
@@ -409,8 +409,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     }
 
     /// Reads the payload of a live job, runs `f` on it, and stores it if it has not changed
-    /// meanwhile. Otherwise it begins again, up to 20 times, with a pause. Returns what the last run
-    /// of `f` returned.
+    /// meanwhile. Otherwise it begins again, up to 20 times, with a pause. Returns what the last
+    /// run of `f` returned.
     ///
     /// `f` runs under no lock, and its effects on anything but the payload must bear repetition.
     ///
@@ -544,8 +544,8 @@ impl<T: Send + 'static> JobRegistry<T> {
     /// Starts a task that sweeps, and fails stalled jobs, once per `every`. One process is enough,
     /// and several do no harm. Must be called on a tokio runtime.
     ///
-    /// The reaper compares the server's clock with its own. After a jump, a restart of the server, a
-    /// reconnect, and when it begins, silence before that does not count, and every job gets its
+    /// The reaper compares the server's clock with its own. After a jump, a restart of the server,
+    /// a reconnect, and when it begins, silence before that does not count, and every job gets its
     /// whole limit again.
     pub fn spawn_reaper(&self, every: Duration) -> Reaper {
         Reaper::spawn(&self.state, every)

@@ -116,8 +116,8 @@ impl<T: Send + 'static> State<T> {
     }
 }
 
-/// Reads the states of jobs, in the order of the ids. Jobs that are gone are left out. `what` is the
-/// argument of `read.lua`.
+/// Reads the states of jobs, in the order of the ids. Jobs that are gone are left out. `what` is
+/// the argument of `read.lua`.
 pub(crate) async fn snapshots(
     store: &Store,
     ids: &[JobId],

@@ -140,8 +140,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// A task that sweeps and fails stalled jobs. Returned by
-/// [`JobRegistry::spawn_reaper`](crate::JobRegistry::spawn_reaper). It stops when it is dropped, and
-/// when the registry is.
+/// [`JobRegistry::spawn_reaper`](crate::JobRegistry::spawn_reaper). It stops when it is dropped,
+/// and when the registry is.
 #[derive(Debug)]
 #[must_use = "the reaper stops when it is dropped"]
 pub struct Reaper(JoinHandle<()>);
@@ -187,8 +187,8 @@ async fn trusted<T: Send + 'static>(state: &State<T>, trust: &mut Trust) -> Resu
 /// Difference between the clocks that a slow answer explains.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Guard against a server's clock that jumps. After a jump, a restart or a reconnect, every job gets
-/// its whole limit again.
+/// Guard against a server's clock that jumps. After a jump, a restart or a reconnect, every job
+/// gets its whole limit again.
 #[derive(Debug, Default)]
 struct Trust {
     since: u64,

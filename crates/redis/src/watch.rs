@@ -44,15 +44,15 @@ impl Watch {
         }
     }
 
-    /// Makes the watch go on after a failed or cancelled attempt. It finishes when the job completes
-    /// or is removed.
+    /// Makes the watch go on after a failed or cancelled attempt. It finishes when the job
+    /// completes or is removed.
     pub fn through_retries(mut self) -> Self {
         self.through_retries = true;
         self
     }
 
-    /// Returns the next snapshot: at once if there is one that has not been returned, otherwise when
-    /// the job changes. Returns `None` after the end, and when the registry has been dropped.
+    /// Returns the next snapshot: at once if there is one that has not been returned, otherwise
+    /// when the job changes. Returns `None` after the end, and when the registry has been dropped.
     ///
     /// # Cancel safety
     ///
