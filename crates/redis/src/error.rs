@@ -1,5 +1,6 @@
 //! [`Error`]: the library's own, and those of a store that is elsewhere.
 
+use job_registry::JobId;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -15,6 +16,9 @@ pub enum Error {
     /// The server was reached and refused the call, with this message: it is out of memory, the
     /// user lacks a permission, or a key has another type.
     Rejected(String),
+    /// The lease of the [guard](crate::JobGuard) is over, or another caller has it. Nothing was
+    /// stored.
+    LockLost,
     /// The payload was not stored or not read.
     Payload(PayloadError),
     /// The server or the namespace cannot be used. Returned by `connect`, and by calls after a
@@ -60,6 +64,7 @@ impl Error {
             Self::Unavailable(Unavailable::NotSent) => "not_sent",
             Self::Unavailable(Unavailable::Unknown) => "unknown",
             Self::Rejected(_) => "rejected",
+            Self::LockLost => "lock_lost",
             Self::Payload(PayloadError::TooLarge { .. }) => "payload_too_large",
             Self::Payload(PayloadError::Encode(_)) => "payload_not_encoded",
             Self::Payload(PayloadError::Decode(_)) => "payload_not_decoded",
@@ -74,6 +79,11 @@ impl Error {
             Self::Refused(error) => Some(*error),
             _ => None,
         }
+    }
+
+    /// Returns the error of a job whose keys are not those of a job.
+    pub(crate) fn unreadable(id: JobId) -> Self {
+        Self::Rejected(format!("the keys of {id:?} are not those of a job"))
     }
 
     /// Returns the error of an answer that no script of this version gives.
@@ -91,6 +101,7 @@ impl fmt::Display for Error {
                 "the store's answer was lost: the call may have taken effect".into()
             }
             Self::Rejected(message) => format!("the store rejected the call: {message}").into(),
+            Self::LockLost => "the lock was lost: its lease is over".into(),
             Self::Payload(PayloadError::TooLarge { size, limit }) => {
                 format!("the payload has {size} bytes, and the limit is {limit}").into()
             }

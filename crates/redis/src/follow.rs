@@ -1,14 +1,16 @@
 //! [`Followers`]: one reader for each watched job of a process, and the subscription that wakes it.
 
-use crate::error::{Error, Unavailable};
+use crate::error::Error;
 use crate::script::Script;
 use crate::store::{Store, jittered, rest};
 use futures_util::StreamExt;
 use job_registry::{Error as Refusal, JobId, Snapshot};
 use redis::aio::PubSubSink;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 
@@ -30,6 +32,8 @@ pub(crate) enum Seen {
 #[derive(Debug)]
 pub(crate) struct Followers {
     shared: Arc<Shared>,
+    /// Runtime on which the registry was connected.
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -63,9 +67,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Followers {
-    pub(crate) fn new(store: Arc<Store>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, runtime: Handle) -> Self {
         let (jobs, wishes) = (Mutex::default(), Mutex::default());
         Self {
+            runtime,
             shared: Arc::new(Shared {
                 store,
                 jobs,
@@ -74,8 +79,7 @@ impl Followers {
         }
     }
 
-    /// Returns the follower of a job that has been read, and starts one if there is none. Must be
-    /// called on a runtime.
+    /// Returns the follower of a job that has been read, and starts one if there is none.
     pub(crate) fn follow(&self, id: JobId) -> Arc<Followed> {
         let mut jobs = locked(&self.shared.jobs);
         if let Some(followed) = jobs.get(&id).and_then(Weak::upgrade) {
@@ -94,12 +98,12 @@ impl Followers {
         drop(jobs);
         let (hint, gone) = (followed.hint.clone(), followed.gone.clone());
         let reader = read_on_hints(self.shared.store.clone(), Arc::downgrade(&followed), hint);
-        tokio::spawn(async move {
+        drop(self.runtime.spawn(async move {
             tokio::select! {
                 () = reader => {}
                 () = gone.notified() => {}
             }
-        });
+        }));
         followed
     }
 
@@ -108,7 +112,8 @@ impl Followers {
         let mut wishes = locked(&self.shared.wishes);
         let sender = wishes.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
-            tokio::spawn(subscribe(self.shared.store.clone(), receiver));
+            let subscription = subscribe(self.shared.store.clone(), receiver);
+            drop(self.runtime.spawn(subscription));
             sender
         });
         // The subscription ends only when the runtime does. Readers do without hints then.
@@ -206,76 +211,139 @@ pub(crate) async fn read_present(store: &Store, id: JobId) -> Result<Snapshot, E
     found.first().copied().ok_or(Refusal::Gone.into())
 }
 
-/// Keeps a subscription for the wished jobs, until nobody can wish any more. After each connect,
-/// all jobs are read: a message may have been lost.
-async fn subscribe(store: Arc<Store>, mut wishes: mpsc::UnboundedReceiver<Wish>) {
-    let mut jobs: HashMap<JobId, Arc<Notify>> = HashMap::new();
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let connected = tokio::select! {
-            connected = connect(&store, &jobs) => connected,
-            wish = wishes.recv() => match wish {
-                Some(Wish::Hints(id, hint)) => { jobs.insert(id, hint); continue; }
-                Some(Wish::Nothing(id)) => { jobs.remove(&id); continue; }
-                None => return,
-            },
+/// The jobs whose hints are wished for.
+#[derive(Debug)]
+struct Wished {
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    jobs: HashMap<JobId, Arc<Notify>>,
+    /// Jobs whose subscription has to follow a wish.
+    changed: HashSet<JobId>,
+}
+
+impl Wished {
+    /// Waits for a wish, and takes all that are there. Returns whether there can be more.
+    ///
+    /// Cancel safe: a wish is taken once it has been received.
+    async fn more(&mut self) -> bool {
+        let Some(wish) = self.wishes.recv().await else {
+            return false;
         };
-        let Ok((mut sink, mut messages)) = connected else {
-            rest(&mut pause).await;
-            continue;
-        };
-        pause = Duration::from_millis(50);
-        for hint in jobs.values() {
-            hint.notify_one();
+        self.take(wish);
+        while let Ok(wish) = self.wishes.try_recv() {
+            self.take(wish);
         }
-        loop {
-            tokio::select! {
-                message = messages.next() => {
-                    let Some(message) = message else { break };
-                    let id = store.keys.job_of_channel(message.get_channel_name());
-                    if let Some(hint) = id.and_then(|id| jobs.get(&id)) {
-                        hint.notify_one();
-                    }
-                }
-                wish = wishes.recv() => match wish {
-                    Some(Wish::Hints(id, hint)) => {
-                        jobs.insert(id, hint.clone());
-                        if sink.subscribe(store.keys.channel(id)).await.is_err() {
-                            break;
-                        }
-                        hint.notify_one();
-                    }
-                    Some(Wish::Nothing(id)) => {
-                        jobs.remove(&id);
-                        if sink.unsubscribe(store.keys.channel(id)).await.is_err() {
-                            break;
-                        }
-                    }
-                    None => return,
-                },
+        true
+    }
+
+    fn take(&mut self, wish: Wish) {
+        let (Wish::Hints(id, _) | Wish::Nothing(id)) = wish;
+        self.changed.insert(id);
+        match wish {
+            Wish::Hints(_, hint) => drop(self.jobs.insert(id, hint)),
+            Wish::Nothing(_) => drop(self.jobs.remove(&id)),
+        }
+    }
+
+    /// Makes the subscription follow the wishes, and has the jobs read that it follows now.
+    async fn follow(&mut self, store: &Store, sink: &mut PubSubSink) -> Result<(), Lost> {
+        let changed: Vec<JobId> = self.changed.drain().collect();
+        let is_wished = |id: &JobId| self.jobs.contains_key(id);
+        let (begun, ended): (Vec<_>, Vec<_>) = changed.into_iter().partition(is_wished);
+        for batch in ended.chunks(CHANNELS) {
+            let channels: Vec<_> = batch.iter().map(|id| store.keys.channel(*id)).collect();
+            in_time(store, sink.unsubscribe(channels)).await?;
+        }
+        for batch in begun.chunks(CHANNELS) {
+            let channels: Vec<_> = batch.iter().map(|id| store.keys.channel(*id)).collect();
+            in_time(store, sink.subscribe(channels)).await?;
+            for hint in batch.iter().filter_map(|id| self.jobs.get(id)) {
+                hint.notify_one();
             }
         }
+        Ok(())
     }
 }
 
-type Messages = std::pin::Pin<Box<dyn futures_util::Stream<Item = redis::Msg> + Send>>;
+/// Maximum number of channels in one command.
+const CHANNELS: usize = 1000;
+/// Time after which a subscription without messages has to answer.
+const PING_EVERY: Duration = Duration::from_secs(10);
 
-/// Connects a subscription and subscribes to the channels of all jobs.
-async fn connect(
+/// The subscription does not answer.
+#[derive(Debug)]
+struct Lost;
+
+/// Waits for an answer of the subscription.
+async fn in_time<R>(
     store: &Store,
-    jobs: &HashMap<JobId, Arc<Notify>>,
-) -> Result<(PubSubSink, Messages), Error> {
-    let connecting = async {
-        let (mut sink, messages) = store.client.get_async_pubsub().await?.split();
-        for id in jobs.keys() {
-            sink.subscribe(store.keys.channel(*id)).await?;
-        }
-        let messages: Messages = Box::pin(messages);
-        Ok::<_, redis::RedisError>((sink, messages))
+    answer: impl Future<Output = redis::RedisResult<R>>,
+) -> Result<R, Lost> {
+    let answer = tokio::time::timeout(store.patience.answer, answer).await;
+    answer.ok().and_then(Result::ok).ok_or(Lost)
+}
+
+/// Keeps a subscription for the wished jobs, until nobody can wish any more. After each connect,
+/// all jobs are read: a message may have been lost.
+async fn subscribe(store: Arc<Store>, wishes: mpsc::UnboundedReceiver<Wish>) {
+    let mut jobs = Wished {
+        wishes,
+        jobs: HashMap::new(),
+        changed: HashSet::new(),
     };
-    let connected = tokio::time::timeout(store.patience.answer, connecting).await;
-    connected
-        .ok()
-        .and_then(Result::ok)
-        .ok_or(Unavailable::NotSent.into())
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let connected = {
+            let mut connecting = pin!(in_time(&store, store.client.get_async_pubsub()));
+            loop {
+                tokio::select! {
+                    connected = &mut connecting => break connected,
+                    is_more = jobs.more() => if !is_more { return },
+                }
+            }
+        };
+        let lost = match connected {
+            Ok(connected) => follow_wishes(&store, &mut jobs, connected, &mut pause).await,
+            Err(lost) => Err(lost),
+        };
+        if lost.is_ok() {
+            return;
+        }
+        rest(&mut pause).await;
+    }
+}
+
+/// Pause after a subscription that was lost, which doubles until one comes back.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Passes the messages of one connection on. Returns `Ok` when nobody can wish any more.
+async fn follow_wishes(
+    store: &Store,
+    wished: &mut Wished,
+    connected: redis::aio::PubSub,
+    pause: &mut Duration,
+) -> Result<(), Lost> {
+    let (mut sink, mut messages) = connected.split();
+    wished.changed = wished.jobs.keys().copied().collect();
+    wished.follow(store, &mut sink).await?;
+    *pause = FIRST_PAUSE;
+    loop {
+        tokio::select! {
+            message = messages.next() => {
+                let message = message.ok_or(Lost)?;
+                let id = store.keys.job_of_channel(message.get_channel_name());
+                if let Some(hint) = id.and_then(|id| wished.jobs.get(&id)) {
+                    hint.notify_one();
+                }
+            }
+            is_more = wished.more() => {
+                if !is_more {
+                    return Ok(());
+                }
+                wished.follow(store, &mut sink).await?;
+            }
+            () = sleep(PING_EVERY) => {
+                let _: redis::Value = in_time(store, sink.ping()).await?;
+            }
+        }
+    }
 }

@@ -34,6 +34,7 @@ impl From<Error> for Problem {
                 "The payload cannot be used",
                 "the payload was not encoded or decoded".to_owned(),
             ),
+            Error::LockLost => (StatusCode::CONFLICT, "The lock was lost", error.to_string()),
             Error::Unavailable(_) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The store does not answer",

@@ -1,14 +1,16 @@
 //! [`Job`]: the owner's handle, fenced to one attempt.
 
 use crate::error::{Error, Unavailable};
+use crate::guard::{JobGuard, TRIES};
+use crate::owned::Hold;
 use crate::pulse::Heartbeat;
 use crate::registry::JobRegistry;
 use crate::steps::Steps;
-use crate::store::Fence;
+use crate::store::{Fence, rest};
 use crate::watch::Watch;
 use job_registry::{Details, Error as Refusal, JobId, Progress, Snapshot, Status};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The owner of one attempt of a job. Returned by [`JobRegistry::register`] and
@@ -26,17 +28,19 @@ pub struct Job<T: Send + 'static> {
     registry: JobRegistry<T>,
     id: JobId,
     fence: Fence,
-    /// Whether the handle has nothing to abandon: it is detached, or its attempt is over.
-    is_done: AtomicBool,
+    /// Counts the owner among those of the process, until the handle has nothing to abandon: it is
+    /// detached, or its attempt is over.
+    hold: Mutex<Option<Hold>>,
 }
 
 impl<T: Send + 'static> Job<T> {
     pub(crate) fn new(registry: JobRegistry<T>, id: JobId, fence: Fence) -> Self {
+        let hold = Mutex::new(Some(registry.state.owned.own(id, fence)));
         Self {
             registry,
             id,
             fence,
-            is_done: AtomicBool::new(false),
+            hold,
         }
     }
 
@@ -74,16 +78,22 @@ impl<T: Send + 'static> Job<T> {
         error
     }
 
-    fn steps(&self) -> Steps<'_, T> {
+    pub(crate) fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    pub(crate) fn steps(&self) -> Steps<'_, T> {
         self.registry.steps(self.id, Some(self.fence))
     }
 
-    fn done(&self) {
-        self.is_done.store(true, Ordering::SeqCst);
+    /// Notes that there is nothing to abandon, and returns whether there was.
+    fn done(&self) -> bool {
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        hold.take().is_some()
     }
 
     /// Notes that the attempt is over if a call has shown it.
-    fn learn<R>(&self, result: Result<R, Error>) -> Result<R, Error> {
+    pub(crate) fn learn<R>(&self, result: Result<R, Error>) -> Result<R, Error> {
         if let Err(Error::Refused(Refusal::Ended(_) | Refusal::Superseded | Refusal::Gone)) = result
         {
             self.done();
@@ -92,7 +102,11 @@ impl<T: Send + 'static> Job<T> {
     }
 
     async fn end(&self, status: Status, reason: Option<String>) -> Result<(), Error> {
-        let ended = self.steps().end(status, reason).await;
+        self.over(self.steps().end(status, reason).await)
+    }
+
+    /// Notes that the attempt is over if its end was accepted.
+    fn over(&self, ended: Result<(), Error>) -> Result<(), Error> {
         if ended.is_ok() {
             self.done();
         }
@@ -224,6 +238,30 @@ impl<T: Send + 'static> Job<T> {
         Ok(())
     }
 
+    /// Waits until the attempt has ended or a later one has begun. While the store is not reached, it
+    /// waits.
+    pub(crate) async fn attempt_is_over(&self) {
+        let mut pause = Duration::from_millis(50);
+        let mut watch = loop {
+            match self.watch().await {
+                Ok(watch) => break watch,
+                Err(Error::Refused(_)) => return,
+                Err(_) => rest(&mut pause).await,
+            }
+        };
+        while let Some(seen) = watch.changed().await {
+            if seen.status().is_ended() || seen.attempt() != self.attempt() {
+                break;
+            }
+        }
+        self.done();
+    }
+
+    /// Fails the job for an error of its work, or cancels it if a stop was requested.
+    pub(crate) async fn fail_for_error(&self, reason: String) -> Result<(), Error> {
+        self.over(self.steps().end_for_error(reason).await)
+    }
+
     /// Calls [`JobRegistry::update`], fenced.
     ///
     /// # Errors
@@ -231,6 +269,37 @@ impl<T: Send + 'static> Job<T> {
     /// As [`JobRegistry::update`], and [`Superseded`](Refusal::Superseded).
     pub async fn update<R>(&self, f: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         self.learn(self.steps().update(f).await)
+    }
+
+    /// Calls [`JobRegistry::lock`], fenced. The lease is lost when the attempt is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::lock`], and [`Superseded`](Refusal::Superseded).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`JobRegistry::lock`].
+    pub async fn lock(&self, lease: Duration) -> Result<JobGuard<T>, Error> {
+        self.take(lease, TRIES).await
+    }
+
+    /// Calls [`JobRegistry::try_lock`], fenced.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::lock`], and [`Superseded`](Refusal::Superseded).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`JobRegistry::lock`].
+    pub async fn try_lock(&self, lease: Duration) -> Result<JobGuard<T>, Error> {
+        self.take(lease, 1).await
+    }
+
+    async fn take(&self, lease: Duration, tries: u32) -> Result<JobGuard<T>, Error> {
+        let fence = Some(self.fence);
+        self.learn(JobGuard::take(&self.registry, self.id, fence, lease, tries).await)
     }
 
     /// Calls [`JobRegistry::snapshot`]. It is not fenced: it shows a later attempt, too.
@@ -292,11 +361,10 @@ impl<T: Send + 'static> Job<T> {
 
 impl<T: Send + 'static> Drop for Job<T> {
     fn drop(&mut self) {
-        if self.is_done.load(Ordering::SeqCst) {
-            return;
+        if self.done() {
+            // A runtime that has shut down drops the task: the job is left to the stall verdict.
+            drop(self.registry.state.runtime.spawn(self.abandonment()));
         }
-        // A runtime that has shut down drops the task: the job is left to the stall verdict.
-        drop(self.registry.state.runtime.spawn(self.abandonment()));
     }
 }
 
@@ -309,24 +377,31 @@ impl<T: Send + 'static> Job<T> {
             "abandoned"
         };
         let (state, id, fence) = (self.registry.state.clone(), self.id, self.fence);
+        // An abandoned job is not idle.
+        let hold = state.owned.own(id, fence);
         async move {
+            let _hold = hold;
             let steps = Steps {
                 state: &state,
                 id,
                 fence: Some(fence),
             };
-            // Refused if the job has meanwhile ended, or has another owner.
-            let _ = steps.end(Status::Failed, Some(reason.to_owned())).await;
+            let mut pause = Duration::from_millis(1);
+            // Refused if the job has meanwhile ended, or has another owner. A lease ends.
+            while let Err(Error::Refused(Refusal::Busy)) =
+                steps.end(Status::Failed, Some(reason.to_owned())).await
+            {
+                rest(&mut pause).await;
+            }
         }
     }
 
     /// Drops the owner, and waits until the job has been abandoned.
     #[cfg(test)]
     pub(crate) async fn abandon_now(self) {
-        if !self.is_done.load(Ordering::SeqCst) {
+        if self.done() {
             self.abandonment().await;
         }
-        self.done();
     }
 }
 

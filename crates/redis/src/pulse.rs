@@ -1,5 +1,6 @@
 //! [`Pulse`]: the heartbeats of a process, sent together.
 
+use crate::error::Error;
 use crate::steps::heartbeats;
 use crate::store::{BATCH, Fence, Store};
 use job_registry::JobId;
@@ -131,12 +132,12 @@ async fn beat(shared: Weak<Shared>) {
             let results = heartbeats(&shared.store, &jobs).await;
             let mut entries = shared.entries();
             for (i, (key, entry)) in batch.iter().enumerate() {
-                let was_refused = matches!(&results, Ok(results) if results[i].is_err());
-                if was_refused {
+                let result = results.as_ref().map(|results| &results[i]);
+                if let Ok(Err(Error::Refused(_))) = result {
                     // The attempt has ended, or a later one has begun.
                     entries.jobs.remove(key);
                 } else if let Some(there) = entries.jobs.get_mut(key) {
-                    let pause = if results.is_ok() {
+                    let pause = if let Ok(Ok(())) = result {
                         entry.interval
                     } else {
                         entry.interval.min(AFTER_AN_ERROR)

@@ -456,7 +456,8 @@ impl<T: Send + 'static> JobRegistry<T> {
         Ok(details.with_payload(payload?))
     }
 
-    /// Returns a [`Watch`], which follows the job. Must be called on a tokio runtime.
+    /// Returns a [`Watch`], which follows the job. It lasts as long as the runtime on which the
+    /// registry was connected.
     ///
     /// # Errors
     ///

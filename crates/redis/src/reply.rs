@@ -22,6 +22,11 @@ impl Reply {
         self.0.len() == 0
     }
 
+    /// Returns whether the reply is this word alone.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        matches!(self.0.as_slice(), [Value::BulkString(bytes)] if bytes == word.as_bytes())
+    }
+
     /// Returns the next element's bytes, or `None` for an absent one.
     pub(crate) fn bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
         match self.0.next() {

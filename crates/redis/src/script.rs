@@ -10,6 +10,7 @@ pub(crate) enum Script {
     End,
     Update,
     Keep,
+    Lease,
     Stop,
     Remove,
     Retry,
@@ -24,7 +25,7 @@ pub(crate) enum Script {
 }
 
 /// The scripts in the order of [`Script`], with their names and their own texts.
-const OWN: [(&str, &str); 18] = [
+const OWN: [(&str, &str); 19] = [
     ("register", include_str!("scripts/register.lua")),
     ("start", include_str!("scripts/start.lua")),
     ("advance", include_str!("scripts/advance.lua")),
@@ -32,6 +33,7 @@ const OWN: [(&str, &str); 18] = [
     ("end", include_str!("scripts/end.lua")),
     ("update", include_str!("scripts/update.lua")),
     ("keep", include_str!("scripts/keep.lua")),
+    ("lease", include_str!("scripts/lease.lua")),
     ("stop", include_str!("scripts/stop.lua")),
     ("remove", include_str!("scripts/remove.lua")),
     ("retry", include_str!("scripts/retry.lua")),

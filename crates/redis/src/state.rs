@@ -3,6 +3,7 @@
 use crate::codec::Codec;
 use crate::error::{Error, PayloadError};
 use crate::follow::Followers;
+use crate::owned::Owned;
 use crate::pulse::Pulse;
 use crate::script::Script;
 use crate::store::{BATCH, Store};
@@ -36,6 +37,7 @@ pub(crate) struct State<T> {
     pub(crate) hook: Option<Hook<T>>,
     pub(crate) followers: Followers,
     pub(crate) pulse: Pulse,
+    pub(crate) owned: Arc<Owned>,
     /// Runtime on which the registry was connected.
     pub(crate) runtime: Handle,
     closed: AtomicBool,
@@ -49,16 +51,17 @@ impl<T: Send + 'static> State<T> {
         payload_limit: usize,
         hook: Option<Hook<T>>,
     ) -> Self {
-        let store = Arc::new(store);
+        let (store, runtime) = (Arc::new(store), Handle::current());
         Self {
-            followers: Followers::new(store.clone()),
+            followers: Followers::new(store.clone(), runtime.clone()),
             pulse: Pulse::new(store.clone()),
+            owned: Arc::default(),
             store,
             codec,
             limits,
             payload_limit,
             hook,
-            runtime: Handle::current(),
+            runtime,
             closed: AtomicBool::new(false),
         }
     }

@@ -55,14 +55,84 @@ impl<T: Send + 'static> Steps<'_, T> {
     }
 
     pub(crate) async fn end(&self, status: Status, reason: Option<String>) -> Result<(), Error> {
-        let has_reason = if reason.is_some() { "1" } else { "" };
-        let reason = reason.unwrap_or_default();
+        self.end_with(&ending(status, reason)).await
+    }
+
+    /// Fails a live job for an error of its work. If a stop was requested, the job is cancelled
+    /// instead, and keeps the reason of the stop.
+    pub(crate) async fn end_for_error(&self, reason: String) -> Result<(), Error> {
+        let mut arguments = ending(Status::Failed, Some(reason));
+        arguments.push(b"1".to_vec());
+        self.end_with(&arguments).await
+    }
+
+    /// Ends a job under a lease, with a last payload if it has been written.
+    pub(crate) async fn end_under_lease(
+        &self,
+        status: Status,
+        reason: Option<String>,
+        token: Nonce,
+        payload: Option<&T>,
+    ) -> Result<(), Error> {
+        let mut arguments = ending(status, reason);
+        arguments.extend([Vec::new(), token.0.to_vec()]);
+        if let Some(payload) = payload {
+            arguments.push(b"1".to_vec());
+            arguments.extend(self.encoded(payload)?);
+        }
+        self.end_with(&arguments).await
+    }
+
+    async fn end_with(&self, arguments: &[Vec<u8>]) -> Result<(), Error> {
+        self.change(Script::End, arguments).await.map(drop)
+    }
+
+    /// Takes the lease on the payload, renews it, or gives it up with a zero duration.
+    pub(crate) async fn lease(
+        &self,
+        token: Nonce,
+        lease: Duration,
+        is_held: bool,
+    ) -> Result<(), Error> {
+        let lease = if lease.is_zero() {
+            Vec::new()
+        } else {
+            millis(lease)
+        };
+        let is_held = if is_held { "1" } else { "" };
+        let arguments = [token.0.to_vec(), lease, is_held.into()];
+        self.change(Script::Lease, &arguments).await.map(drop)
+    }
+
+    /// Stores the payload under a lease, and gives the lease up if `is_last`.
+    pub(crate) async fn store_under_lease(
+        &self,
+        token: Nonce,
+        payload: &T,
+        is_last: bool,
+    ) -> Result<(), Error> {
+        let [bytes, codec] = self.encoded(payload)?;
+        let (none, is_last) = (Vec::new, if is_last { "1" } else { "" });
+        let token = token.0.to_vec();
+        // The revision is not compared.
+        let revision = b"0".to_vec();
         let arguments = [
-            status_number(status).to_string().into_bytes(),
-            has_reason.into(),
-            reason.into_bytes(),
+            revision,
+            bytes,
+            codec,
+            none(),
+            none(),
+            token,
+            is_last.into(),
         ];
-        self.change(Script::End, &arguments).await.map(drop)
+        self.change(Script::Update, &arguments).await.map(drop)
+    }
+
+    /// Returns the form of a payload in the store, and the name of the form.
+    fn encoded(&self, payload: &T) -> Result<[Vec<u8>; 2], PayloadError> {
+        let codec = &*self.state.codec;
+        let bytes = encode(codec, payload, self.state.payload_limit)?;
+        Ok([bytes, codec.name().into()])
     }
 
     pub(crate) async fn request_stop(&self, reason: String) -> Result<Status, Error> {
@@ -102,10 +172,9 @@ impl<T: Send + 'static> Steps<'_, T> {
             }
             let mut payload = payload?;
             let result = f(&mut payload);
-            let codec = &self.state.codec;
-            let bytes = encode(&**codec, &payload, self.state.payload_limit)?;
+            let [bytes, codec] = self.encoded(&payload)?;
             let revision = payload_revision.to_string().into_bytes();
-            let arguments = [revision, bytes, codec.name().into()];
+            let arguments = [revision, bytes, codec];
             match self.change(Script::Update, &arguments).await {
                 Ok(_) => return Ok(result),
                 Err(Error::Refused(Refusal::Busy)) => rest(&mut pause).await,
@@ -130,11 +199,7 @@ impl<T: Send + 'static> Steps<'_, T> {
     pub(crate) async fn heartbeat(&self) -> Result<(), Error> {
         self.state.store.admit(self.id)?;
         let results = heartbeats(&self.state.store, &[(self.id, self.fence)]).await?;
-        results
-            .into_iter()
-            .next()
-            .unwrap_or(Ok(()))
-            .map_err(Error::Refused)
+        results.into_iter().next().unwrap_or(Ok(()))
     }
 
     async fn change(&self, script: Script, arguments: &[Vec<u8>]) -> Result<Snapshot, Error> {
@@ -152,7 +217,7 @@ impl<T: Send + 'static> Steps<'_, T> {
 pub(crate) async fn heartbeats(
     store: &Store,
     jobs: &[(JobId, Option<Fence>)],
-) -> Result<Vec<Result<(), Refusal>>, Error> {
+) -> Result<Vec<Result<(), Error>>, Error> {
     let ids: Vec<JobId> = jobs.iter().map(|(id, _)| *id).collect();
     // A heartbeat may be repeated, so that the head is empty.
     let mut arguments = vec![Vec::new(); 5];
@@ -164,15 +229,26 @@ pub(crate) async fn heartbeats(
     let mut reply = store.ask(Script::Heartbeat, &ids, &arguments).await?;
     let (_, _) = (reply.word()?, reply.text()?);
     let mut results = Vec::with_capacity(jobs.len());
-    for _ in jobs {
+    for (id, _) in jobs {
         let (code, status) = (reply.word()?, reply.text()?);
         let status = status.and_then(|status| status.parse().ok());
         results.push(match code.as_str() {
             "ok" => Ok(()),
-            code => Err(crate::store::refusal(code, status)?),
+            "unreadable" => Err(Error::unreadable(*id)),
+            code => Err(crate::store::refusal(code, status)?.into()),
         });
     }
     Ok(results)
+}
+
+/// Returns the first arguments of an ending.
+fn ending(status: Status, reason: Option<String>) -> Vec<Vec<u8>> {
+    let has_reason = if reason.is_some() { "1" } else { "" };
+    vec![
+        status_number(status).to_string().into_bytes(),
+        has_reason.into(),
+        reason.unwrap_or_default().into_bytes(),
+    ]
 }
 
 /// Returns the bytes of a payload that is not larger than the limit.

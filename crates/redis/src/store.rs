@@ -122,19 +122,25 @@ impl Store {
         fence: Option<Fence>,
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        self.change_all(script, &[id], fence, arguments).await
+        let keys = self.keys.of_jobs(&[id]);
+        let sent = self.send_change(script, &keys, fence, None, arguments);
+        let (link, mut reply) = sent.await?;
+        let code = reply.word()?;
+        self.accepted(&link, &code, reply)
     }
 
-    /// Calls a script that changes up to [`BATCH`] jobs.
+    /// Calls a script that changes up to [`BATCH`] jobs, by the connection `on` alone if it is
+    /// given.
     pub(crate) async fn change_all(
         &self,
         script: Script,
         ids: &[JobId],
-        fence: Option<Fence>,
+        on: Option<&Origin>,
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
         let keys = self.keys.of_jobs(ids);
-        let (link, mut reply) = self.send_change(script, &keys, fence, arguments).await?;
+        let sent = self.send_change(script, &keys, None, on, arguments);
+        let (link, mut reply) = sent.await?;
         let code = reply.word()?;
         self.accepted(&link, &code, reply)
     }
@@ -146,7 +152,7 @@ impl Store {
         arguments: &[Vec<u8>],
     ) -> Result<Registered, Error> {
         let (link, mut reply) = self
-            .send_change(Script::Register, keys, None, arguments)
+            .send_change(Script::Register, keys, None, None, arguments)
             .await?;
         let code = reply.word()?;
         Ok(match code.as_str() {
@@ -163,6 +169,7 @@ impl Store {
         script: Script,
         keys: &[String],
         fence: Option<Fence>,
+        on: Option<&Origin>,
         arguments: &[Vec<u8>],
     ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
@@ -177,7 +184,7 @@ impl Store {
             )
         });
         let (fence_attempt, fence_nonce): (Vec<u8>, Vec<u8>) = fence;
-        let sent = self.send(script, keys, |marked, witness| {
+        let sent = self.send(script, keys, on, |marked, witness| {
             let mark = if marked { b"1".to_vec() } else { Vec::new() };
             let witness = witness.to_string().into_bytes();
             let (attempt, nonce) = (fence_attempt.clone(), fence_nonce.clone());
@@ -233,7 +240,8 @@ impl Store {
         keys: &[String],
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let sent = self.send(script, keys, |_, _| arguments.to_vec()).await;
+        let sent = self.send(script, keys, None, |_, _| arguments.to_vec());
+        let sent = sent.await;
         sent.map(|(_, reply)| reply).map_err(|none| {
             // A heartbeat may be repeated, and is no read.
             if none.sent && script == Script::Heartbeat {
@@ -266,11 +274,13 @@ impl Store {
         self.secret().unwrap_or_else(Secret::random).mint()
     }
 
-    /// Sends until there is an answer or the time is over.
+    /// Sends until there is an answer or the time is over, by the connection `on` alone if it is
+    /// given.
     async fn send(
         &self,
         script: Script,
         keys: &[String],
+        on: Option<&Origin>,
         arguments: impl Fn(bool, u64) -> Vec<Vec<u8>>,
     ) -> Result<(Arc<Link>, Reply), NoReply> {
         let deadline = Instant::now() + self.patience.call;
@@ -290,6 +300,9 @@ impl Store {
                 Ok(Ok(link)) => Some(link),
             };
             if let Some(link) = link {
+                if on.is_some_and(|on| *on != link.origin) {
+                    return Err(failed(Unavailable::NotSent.into()));
+                }
                 // After a failover, this connection may lead to a history with fewer changes.
                 let before = link.witness().min(witness.unwrap_or(u64::MAX));
                 #[cfg(test)]
@@ -416,7 +429,8 @@ pub(crate) fn refusal(code: &str, number: Option<u64>) -> Result<Refusal, Error>
         ("already_started", _) => Refusal::AlreadyStarted,
         ("stopping", _) => Refusal::Stopping,
         ("ended", Some(status)) => Refusal::Ended(status),
-        ("conflict", _) => Refusal::Busy,
+        ("conflict" | "leased", _) => Refusal::Busy,
+        ("lost", _) => return Err(Error::LockLost),
         ("live", _) => Refusal::Live,
         ("not_retryable", Some(status)) => Refusal::NotRetryable(status),
         ("attempts_exhausted", _) => Refusal::AttemptsExhausted,

@@ -1,29 +1,29 @@
 //! Sweeps and stall verdicts, which any process may make, and the reaper that makes them in time.
 
-use crate::error::Error;
+use crate::error::{Error, Unavailable};
 use crate::link::Origin;
+use crate::panics::contain;
 use crate::reply::step_number;
 use crate::script::Script;
 use crate::state::{Position, State, walk, walk_all};
 use crate::store::BATCH;
 use job_registry::{Details, JobId, Snapshot, Swept};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 impl<T: Send + 'static> State<T> {
+    /// Carries out what is due. A job that cannot be read is an error once the others are done.
     pub(crate) async fn sweep(&self) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        let mut began = None;
+        let (mut began, mut unreadable) = (None, None);
         loop {
             let until = began.map_or_else(|| "now".to_owned(), |began: u64| began.to_string());
             let walked = walk(&self.store, "due", Position::default(), &until, BATCH).await?;
             let began = *began.get_or_insert(walked.now);
             if walked.ids.is_empty() {
-                return Ok(swept);
+                return unreadable.map_or(Ok(swept), |id| Err(Error::unreadable(id)));
             }
             let allowed = if self.hook.is_none() { "*" } else { "" };
             let jobs: Vec<_> = walked
@@ -35,12 +35,15 @@ impl<T: Send + 'static> State<T> {
             let is_done = |result: &String| result != "none" && result != "hook";
             let mut progresses = results.iter().any(is_done);
             for (id, result) in walked.ids.iter().zip(&results) {
-                if result == "hook" {
-                    progresses |= self.run_hook_and_remove(*id, began, &mut swept).await?;
+                match result.as_str() {
+                    "hook" => {
+                        progresses |= self.run_hook_and_remove(*id, began, &mut swept).await?;
+                    }
+                    "unreadable" => unreadable = unreadable.or(Some(*id)),
+                    _ => {}
                 }
             }
-            // Otherwise the clock has moved backward, or the jobs cannot be read: the next sweep
-            // goes on.
+            // Otherwise the clock has moved backward: the next sweep goes on.
             if !progresses {
                 return Ok(swept);
             }
@@ -78,8 +81,8 @@ impl<T: Send + 'static> State<T> {
         let id = details.snapshot.id();
         let record = details.with_payload(payload);
         // A hook that panics does not keep the job, nor the rest of the sweep.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(&record))) {
-            swept.panics.push((id, message(&*panic)));
+        if let Err(text) = contain(|| hook(&record)) {
+            swept.panics.push((id, text));
         }
     }
 
@@ -104,6 +107,7 @@ impl<T: Send + 'static> State<T> {
                 "expired" => swept.expired += 1,
                 "cancelled" => swept.cancelled += 1,
                 "removed" => swept.removed += 1,
+                "leased" => swept.busy += 1,
                 _ => {}
             }
             results.push(result);
@@ -111,32 +115,33 @@ impl<T: Send + 'static> State<T> {
         Ok(results)
     }
 
-    /// Fails the stalled jobs. Silence before `trusted`, of the server's time, does not count.
-    pub(crate) async fn fail_stalled(&self, trusted: Option<u64>) -> Result<Vec<Snapshot>, Error> {
-        let trusted = [trusted.map_or_else(Vec::new, |time| time.to_string().into_bytes())];
+    /// Fails the stalled jobs. A job that cannot be read is an error once the others are judged.
+    pub(crate) async fn fail_stalled(
+        &self,
+        trusted: Option<&Trusted>,
+    ) -> Result<Vec<Snapshot>, Error> {
         let silent = walk_all(&self.store, "run", "now").await?;
-        let mut failed = Vec::new();
+        let (mut failed, mut unreadable) = (Vec::new(), None);
         // The script judges each of them again.
         for batch in silent.chunks(BATCH) {
-            let verdict = self
-                .store
-                .change_all(Script::Verdict, batch, None, &trusted);
+            let times = trusted.map_or_else(Vec::new, |trusted| {
+                let times = [trusted.since, trusted.until()];
+                times.map(|time| time.to_string().into_bytes()).to_vec()
+            });
+            let on = trusted.map(|trusted| &trusted.origin);
+            let verdict = self.store.change_all(Script::Verdict, batch, on, &times);
             let mut reply = verdict.await?;
             for id in batch {
                 let mut job = reply.list()?;
-                if !job.is_empty() {
+                if job.is_word("unreadable") {
+                    unreadable = unreadable.or(Some(*id));
+                } else if !job.is_empty() {
                     failed.push(job.snapshot(*id)?);
                 }
             }
         }
-        Ok(failed)
+        unreadable.map_or(Ok(failed), |id| Err(Error::unreadable(id)))
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
 /// A task that sweeps and fails stalled jobs. Returned by
@@ -144,70 +149,138 @@ fn message(panic: &(dyn Any + Send)) -> String {
 /// and when the registry is.
 #[derive(Debug)]
 #[must_use = "the reaper stops when it is dropped"]
-pub struct Reaper(JoinHandle<()>);
+pub struct Reaper {
+    task: JoinHandle<()>,
+    last_error: Arc<Mutex<Option<Error>>>,
+}
 
 impl Drop for Reaper {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
 impl Reaper {
     /// Must be called on a runtime.
     pub(crate) fn spawn<T: Send + 'static>(state: &Arc<State<T>>, every: Duration) -> Self {
-        Self(tokio::spawn(reap(Arc::downgrade(state), every)))
+        let last_error = Arc::default();
+        let task = tokio::spawn(reap(Arc::downgrade(state), every, Arc::clone(&last_error)));
+        Self { task, last_error }
+    }
+
+    /// Returns the error of the last round, if it had one. The next round tries again.
+    #[must_use]
+    pub fn last_error(&self) -> Option<Error> {
+        let error = self.last_error.lock();
+        error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// Reaps until the registry is dropped. An error is left for the next round.
-async fn reap<T: Send + 'static>(state: Weak<State<T>>, every: Duration) {
+/// Longest time between two readings of the server's clock. It also keeps the connection from being
+/// idle for long.
+const READ_CLOCK_EVERY: Duration = Duration::from_secs(5);
+
+/// Reaps until the registry is dropped.
+async fn reap<T: Send + 'static>(
+    state: Weak<State<T>>,
+    every: Duration,
+    last_error: Arc<Mutex<Option<Error>>>,
+) {
     let mut trust = Trust::default();
+    let mut next = Instant::now();
     loop {
         let Some(state) = state.upgrade() else {
             return;
         };
-        if let Ok(since) = trusted(&state, &mut trust).await {
-            let _ = state.fail_stalled(Some(since)).await;
+        let trusted = read_clock(&state, &mut trust).await;
+        if Instant::now() >= next {
+            let error = round(&state, trusted).await.err();
+            *last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+            next = Instant::now() + every.min(LONGEST_INTERVAL);
         }
-        let _ = state.sweep().await;
         drop(state);
-        sleep(every).await;
+        sleep_until(next.min(Instant::now() + READ_CLOCK_EVERY)).await;
     }
 }
 
-/// Returns the time since which the server's clock has run with this process's.
-async fn trusted<T: Send + 'static>(state: &State<T>, trust: &mut Trust) -> Result<u64, Error> {
-    let begun = Instant::now();
+/// Interval beyond which a clock may not reach.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1 << 30);
+
+/// Sweeps also if the stalled jobs cannot be judged.
+async fn round<T: Send + 'static>(
+    state: &State<T>,
+    trusted: Result<Trusted, Error>,
+) -> Result<(), Error> {
+    let judged = match trusted {
+        Ok(trusted) => state.fail_stalled(Some(&trusted)).await.map(drop),
+        Err(error) => Err(error),
+    };
+    state.sweep().await?;
+    judged
+}
+
+/// Reads the server's clock.
+async fn read_clock<T: Send + 'static>(
+    state: &State<T>,
+    trust: &mut Trust,
+) -> Result<Trusted, Error> {
+    let before = Instant::now();
     let now = walk(&state.store, "run", Position::default(), "now", 1)
         .await?
         .now;
-    Ok(trust.since(begun, now, state.store.origin()))
+    // An answer by an earlier connection than this one is as good as one by this one: what is
+    // judged is judged by this one.
+    let origin = state.store.origin().ok_or(Unavailable::NotSent)?;
+    Ok(trust.read(before, now, origin))
 }
 
 /// Difference between the clocks that a slow answer explains.
 const TOLERANCE: Duration = Duration::from_secs(2);
 
+/// A server's clock that has run with this process's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trusted {
+    /// Time of the server since when it has.
+    pub(crate) since: u64,
+    /// Last reading, and the time of this process before it.
+    pub(crate) now: u64,
+    pub(crate) at: Instant,
+    /// The server and the connection of the readings.
+    pub(crate) origin: Origin,
+}
+
+impl Trusted {
+    /// Returns the latest time that the server's clock has now if it has not jumped since the
+    /// last reading.
+    fn until(&self) -> u64 {
+        let passed = self.at.elapsed() + TOLERANCE;
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        self.now.saturating_add(passed)
+    }
+}
+
 /// Guard against a server's clock that jumps. After a jump, a restart or a reconnect, every job
 /// gets its whole limit again.
 #[derive(Debug, Default)]
-struct Trust {
-    since: u64,
-    last: Option<(Instant, u64, Option<Origin>)>,
-}
+struct Trust(Option<Trusted>);
 
 impl Trust {
-    /// Takes a reading of the server's clock, and returns the time since which it is trusted.
-    fn since(&mut self, at: Instant, now: u64, origin: Option<Origin>) -> u64 {
-        let runs_on = self.last.as_ref().is_some_and(|(then, before, known)| {
-            let own = at.saturating_duration_since(*then);
-            let servers = now.checked_sub(*before).map(Duration::from_millis);
-            *known == origin && servers.is_some_and(|servers| servers.abs_diff(own) <= TOLERANCE)
+    /// Takes a reading of the server's clock.
+    fn read(&mut self, at: Instant, now: u64, origin: Origin) -> Trusted {
+        let last = self.0.take().filter(|last| {
+            let own = at.saturating_duration_since(last.at);
+            let servers = now.checked_sub(last.now).map(Duration::from_millis);
+            last.origin == origin && servers.is_some_and(|it| it.abs_diff(own) <= TOLERANCE)
         });
-        if !runs_on {
-            self.since = now;
-        }
-        self.last = Some((at, now, origin));
-        self.since
+        let since = last.map_or(now, |last| last.since);
+        let trusted = Trusted {
+            since,
+            now,
+            at,
+            origin,
+        };
+        self.0 = Some(trusted.clone());
+        trusted
     }
 }
 
@@ -219,24 +292,23 @@ mod tests {
     fn a_clock_is_trusted_until_it_jumps_or_the_server_changes() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let origin = |run_id: &str, client_id| {
-            Some(Origin {
-                run_id: run_id.to_owned(),
-                client_id,
-            })
+        let origin = |run_id: &str, client_id| Origin {
+            run_id: run_id.to_owned(),
+            client_id,
         };
         let first = || origin("first", 7);
         let mut trust = Trust::default();
-        assert_eq!(trust.since(at(0), 100_000, first()), 100_000);
-        assert_eq!(trust.since(at(10), 110_500, first()), 100_000);
+        let mut since = |at, now, origin| trust.read(at, now, origin).since;
+        assert_eq!(since(at(0), 100_000, first()), 100_000);
+        assert_eq!(since(at(10), 110_500, first()), 100_000);
         // Forward by a minute.
-        assert_eq!(trust.since(at(20), 180_500, first()), 180_500);
-        assert_eq!(trust.since(at(30), 190_500, first()), 180_500);
+        assert_eq!(since(at(20), 180_500, first()), 180_500);
+        assert_eq!(since(at(30), 190_500, first()), 180_500);
         // Backward.
-        assert_eq!(trust.since(at(40), 150_000, first()), 150_000);
+        assert_eq!(since(at(40), 150_000, first()), 150_000);
         // A reconnect, and a restart.
-        assert_eq!(trust.since(at(50), 160_000, origin("first", 8)), 160_000);
-        assert_eq!(trust.since(at(60), 170_000, origin("second", 8)), 170_000);
-        assert_eq!(trust.since(at(70), 180_000, origin("second", 8)), 170_000);
+        assert_eq!(since(at(50), 160_000, origin("first", 8)), 160_000);
+        assert_eq!(since(at(60), 170_000, origin("second", 8)), 170_000);
+        assert_eq!(since(at(70), 180_000, origin("second", 8)), 170_000);
     }
 }

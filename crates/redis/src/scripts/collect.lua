@@ -6,7 +6,7 @@
 -- ARGV: 6 the time at which the sweep began; from 7 on, for each job what may be removed: '*' anything,
 -- otherwise the `v` for which the removal hook has run.
 -- Reply: {'ok', '', then for each job 'expired', 'cancelled', 'removed', 'hook' if the hook has to run
--- first, or 'none'}.
+-- first, 'leased', 'unreadable', or 'none'}.
 local now = clock()
 local began = math.min(now, tonumber(ARGV[6]))
 local reply = { 'ok', '' }
@@ -14,16 +14,27 @@ local function is_over(time)
   return time and tonumber(time) <= began
 end
 local jobs, names = all_jobs(), {}
-for i, job in ipairs(jobs) do names[i] = job and own_key(job) end
+for i, job in ipairs(jobs) do
+  if job and job ~= 'unreadable' then
+    local is_read, name = pcall(own_key, job)
+    if is_read then names[i] = name else jobs[i] = 'unreadable' end
+  end
+end
 for i, job in ipairs(jobs) do
   local allowed, done = ARGV[6 + i], 'none'
-  if not job then
+  if job == 'unreadable' then -- guard
+    put_off(DUE, i, now)
+    done = job
+  elseif not job then
     local id = string.match(KEYS[2 + 3 * i], '[^:]+$')
     if RESENT and redis.call('HGET', KEYS[4 + 3 * i], 'o') == CALL then done = 'removed' end
     redis.call('ZREM', DUE, id)
     redis.call('ZREM', ALL, id)
   elseif RESENT and job.o == CALL then -- guard
     done = job.status == CANCELLED and 'cancelled' or 'expired'
+  elseif is_live(job) and is_leased(job, now, '') then -- guard
+    index(DUE, job, false, due_score(job))
+    done = 'leased'
   elseif is_live(job) and is_over(job.w) then -- guard
     finish(job, CANCELLED, nil, time_for(job, now))
     commit(job)

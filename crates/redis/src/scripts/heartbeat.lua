@@ -3,13 +3,16 @@
 -- a client can see. It may be repeated: it is not marked, and its refusals are exact.
 --
 -- ARGV: from 6 on, for each job the attempt and the nonce, both empty by id.
--- Reply: {'ok', '', then for each job a code and a status: 'ok', 'absent', 'superseded' or 'ended'}.
+-- Reply: {'ok', '', then for each job a code and a status: 'ok', 'absent', 'superseded', 'ended' or
+-- 'unreadable'}.
 local now = clock()
 local reply = { 'ok', '' }
 for i, job in ipairs(all_jobs()) do
   local attempt, nonce = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
   local code, status = 'ok', ''
-  if not job then
+  if job == 'unreadable' then -- guard
+    code = 'unreadable'
+  elseif not job then
     code = 'absent'
   elseif is_superseded(job, attempt, nonce) then -- guard
     code = 'superseded'

@@ -24,6 +24,7 @@
 --   l  silence above which the job is stalled
 --   g  time to stop, and w the time at which it is over
 --   i  digest of the client's key with which the job was registered
+--   f  token of the lease on the payload, and m the time at which it is over
 --   x  duration of the deadline, b the same as a text, and y the time at which it is over
 --   w and y mean nothing once the job has ended.
 --
@@ -39,6 +40,8 @@ local WHOLE = 1000000
 local LAST_ATTEMPT = 65535
 -- Seconds for which the final state of a removed job is kept. A call is resent for less than that.
 local FINAL_SECONDS = 60
+-- Milliseconds after which a job that cannot be read is looked at again.
+local UNREADABLE_MILLIS = 60000
 
 local COUNT, RUN, DUE, ALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local RESENT, CALL, WITNESS = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3])
@@ -65,16 +68,38 @@ local function is_live(job)
 end
 
 -- Returns the time from which the job is stalled, or nil.
-local function run_score(job)
+local function stall_time(job)
   if job.status ~= RUNNING and job.status ~= STOPPING then return nil end
   return tonumber(after(tonumber(job.h), job.l))
+end
+
+-- Returns the time, which may be nil, or that of the end of the lease if it is later: nobody else ends a
+-- leased job.
+local function not_leased(job, time)
+  return time and math.max(time, tonumber(job.m) or 0)
+end
+
+-- Returns the time at which a verdict has to look at the job, or nil.
+local function run_score(job)
+  return not_leased(job, stall_time(job))
 end
 
 -- Returns the time at which a sweep has to look at the job, or nil.
 local function due_score(job)
   if not is_live(job) then return tonumber(job.d) end
   local deadline, stop = tonumber(job.y), tonumber(job.w)
-  return deadline and stop and math.min(deadline, stop) or deadline or stop
+  return not_leased(job, deadline and stop and math.min(deadline, stop) or deadline or stop)
+end
+
+-- Whether this token holds the lease.
+local function holds_lease(job, now, token)
+  return job.m ~= nil and now < tonumber(job.m) and job.f == token
+end
+
+-- Whether the lease is held, and not by this token. Nobody else writes the payload of a leased job, ends
+-- the job or retries it.
+local function is_leased(job, now, token)
+  return job.m ~= nil and now < tonumber(job.m) and job.f ~= token
 end
 
 -- Returns the job of these keys, or nil if it does not exist.
@@ -85,6 +110,9 @@ local function read_job(key, texts, final)
   for field = 1, #raw, 2 do job[raw[field]] = raw[field + 1] end
   for _, field in ipairs({ 'v', 'h', 'r', 'u', 'a', 'q', 'e' }) do
     if not tonumber(job[field]) then error('this hash is not a job: ' .. key) end -- guard
+  end
+  for _, field in ipairs({ 's', 'z', 'd', 't', 'l', 'g', 'w', 'x', 'y', 'm' }) do
+    if job[field] and not tonumber(job[field]) then error('this hash is not a job: ' .. key) end -- guard
   end
   local state = tonumber(job.v)
   job.attempt = math.floor(state / 8388608)
@@ -121,20 +149,21 @@ local function time_for(job, now)
   return math.max(now, tonumber(job.a), tonumber(job.s) or 0, tonumber(job.z) or 0)
 end
 
--- Raises an error if a key that the script is about to write has another type. A script does not
--- roll back: nothing after its first write may fail.
-local is_checked = false
-local function check_types(texts, final)
-  redis.call('HLEN', texts) -- guard
-  redis.call('HLEN', final) -- guard
-  if is_checked then return end
-  is_checked = true
+-- Raises an error if a key that all jobs share has another type. A script does not roll back: nothing
+-- after its first write may fail.
+local function check_shared()
   for _, count in ipairs(redis.call('HMGET', COUNT, 'seq', '1', '2', '3', '4', '5', '6')) do
     if count and not string.find(count, '^%-?%d+$') then error('the counts are not numbers') end -- guard
   end
   redis.call('ZCARD', RUN) -- guard
   redis.call('ZCARD', DUE) -- guard
   redis.call('ZCARD', ALL) -- guard
+end
+
+-- Raises an error if a key that a script is about to write for a job has another type.
+local function check_types(texts, final)
+  redis.call('HLEN', texts) -- guard
+  redis.call('HLEN', final) -- guard
 end
 
 -- Moves the job to its score in a sorted set. `before` is its score there; false is unknown.
@@ -213,15 +242,22 @@ local function accepted(job)
   return { 'ok', job.q, job.v, job.h, job.r }
 end
 
--- Returns all jobs of the call, with false for each that does not exist. All are checked before the
--- first is written.
+-- Returns all jobs of the call, with false for each that does not exist, and 'unreadable' for each whose
+-- keys are not those of a job. All are checked before the first is written.
 local function all_jobs()
+  check_shared()
   local jobs = {}
   for i = 1, (#KEYS - 4) / 3 do
-    jobs[i] = job_at(i) or false
-    check_types(KEYS[3 + 3 * i], KEYS[4 + 3 * i])
+    local is_read, job = pcall(job_at, i)
+    is_read = is_read and pcall(check_types, KEYS[3 + 3 * i], KEYS[4 + 3 * i]) -- guard
+    jobs[i] = is_read and (job or false) or not is_read and 'unreadable'
   end
   return jobs
+end
+
+-- Puts off a job that cannot be read, so that it does not hide the others of a sorted set.
+local function put_off(set_key, i, now)
+  redis.call('ZADD', set_key, 'XX', text(now + UNREADABLE_MILLIS), string.match(KEYS[2 + 3 * i], '[^:]+$'))
 end
 
 -- Returns the job of a call on one job, or nil and the reply.
@@ -236,6 +272,7 @@ local function admit()
     if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end -- guard
   end
   if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end -- guard
+  check_shared()
   check_types(job.texts, job.final)
   return job
 end
@@ -248,6 +285,8 @@ end
 -- reason keeps that of the requested stop.
 local function finish(job, status, reason, time)
   job.status = status
+  set(job, 'f', nil)
+  set(job, 'm', nil)
   if status == COMPLETED then job.ppm = WHOLE end
   if reason or status ~= CANCELLED then set_text(job, 'r', reason) end
   set(job, 'z', text(time))
@@ -256,7 +295,7 @@ end
 
 -- Whether the silence of a job exceeds its limit. Silence before `trusted` does not count.
 local function is_stalled(job, now, trusted)
-  local limit = run_score(job)
+  local limit = stall_time(job)
   return limit ~= nil and now > limit and now > (trusted or 0) + tonumber(job.l)
 end
 

@@ -14,8 +14,8 @@ for i = 1, (#KEYS - 4) / 3 do
   local key, texts, final = KEYS[2 + 3 * i], KEYS[3 + 3 * i], KEYS[4 + 3 * i]
   local job = {}
   if what == 't' then
-    local seen = job_at(i)
-    if seen and is_stalled(seen, now) then job = { seen.v, seen.h, seen.r } end
+    local is_read, seen = pcall(job_at, i)
+    if is_read and seen and is_stalled(seen, now) then job = { seen.v, seen.h, seen.r } end
   else
     local raw = redis.call('HMGET', key, 'v', 'h', 'r', 'a', 's', 'z', 'd', 'u')
     if raw[1] then

@@ -17,6 +17,7 @@ if known then
   return { 'taken' } -- guard
 end
 local key, texts, final = KEYS[5], KEYS[6], KEYS[7]
+check_shared()
 check_types(texts, final)
 if RESENT and redis.call('EXISTS', final) == 1 then -- guard
   local last = redis.call('HMGET', final, 'v', 'h', 'r')

@@ -3,13 +3,15 @@
 -- is. Not allowed when memory is full.
 --
 -- ARGV: 6 nonce of the new attempt.
--- Replies: {'ok', seq, v, h, r}, {'not_retryable', status}, {'attempts_exhausted'}; and as in start.lua.
+-- Replies: {'ok', seq, v, h, r}, {'not_retryable', status}, {'attempts_exhausted'}, {'leased'} for a stalled
+-- job; and as in start.lua.
 local job, reply = admit()
 if not job then return reply end
 local now = clock()
 local is_over = job.status == FAILED or job.status == CANCELLED or is_stalled(job, now)
 if not is_over then return { 'not_retryable', text(job.status) } end -- guard
 if job.attempt == LAST_ATTEMPT then return { 'attempts_exhausted' } end -- guard
+if is_leased(job, now, '') then return { 'leased' } end -- guard
 job.attempt, job.status, job.ppm = job.attempt + 1, PENDING, 0
 set(job, 'n', ARGV[6])
 set(job, 'h', text(math.max(now, tonumber(job.h) + 1)))
@@ -18,6 +20,8 @@ set(job, 'z', nil)
 set(job, 'd', nil)
 set(job, 'k', nil)
 set(job, 'w', nil)
+set(job, 'f', nil)
+set(job, 'm', nil)
 set(job, 'y', after(now, job.x))
 set_text(job, 'n', nil)
 set_text(job, 'r', nil)

@@ -2,13 +2,16 @@
 -- Asks a running job to stop, and cancels a pending one.
 --
 -- ARGV: 6 reason.
--- Replies: {'ok', seq, v, h, r}, {'stopping'} to a second request, {'ended', status}; and as in start.lua.
+-- Replies: {'ok', seq, v, h, r}, {'stopping'} to a second request, {'leased'} for a pending job, {'ended',
+-- status}; and as in start.lua.
 local job, reply = admit()
 if not job then return reply end
 if not is_live(job) then return ended(job) end -- guard
 if job.status == STOPPING then return { 'stopping' } end -- guard
-local time = time_for(job, clock())
+local now = clock()
+local time = time_for(job, now)
 if job.status == PENDING then
+  if is_leased(job, now, '') then return { 'leased' } end -- guard
   finish(job, CANCELLED, ARGV[6], time)
 else
   job.status = STOPPING

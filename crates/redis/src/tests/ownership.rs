@@ -2,7 +2,8 @@
 
 use super::server::{MANUAL_CLOCK, Server, checks, with_server};
 use crate::script::Parts;
-use crate::{JobRegistry, Reaper};
+use crate::sweep::Trusted;
+use crate::{JobRegistry, Reaper, Unavailable};
 use job_registry::{Error as Refusal, JobId, Options, Progress, Status};
 use redis::Commands;
 use std::sync::{Arc, Mutex};
@@ -385,10 +386,20 @@ checks! {
             job.start().await.unwrap();
             let _ = job.detach();
         }
-        // All have one time of the heartbeat, and none is rescued by the trust of a reaper.
-        let _: u64 = server.admin().incr("jr1:{deck/0}:clock", 1).unwrap();
-        let trusted = jobs.state.fail_stalled(Some(1)).await.unwrap();
-        assert_eq!(trusted, []);
+        // All have one time of the heartbeat.
+        let now: u64 = server.admin().incr("jr1:{deck/0}:clock", 1).unwrap();
+        // The trust of a reaper begins too late, or ends too early.
+        let origin = jobs.state.store.origin().unwrap();
+        let at = Instant::now();
+        let mut trusted = Trusted { since: now, now, at, origin };
+        assert_eq!(jobs.state.fail_stalled(Some(&trusted)).await.unwrap(), []);
+        let _: u64 = server.admin().incr("jr1:{deck/0}:clock", 60_000).unwrap();
+        assert_eq!(jobs.state.fail_stalled(Some(&trusted)).await.unwrap(), []);
+        // It is that of another connection.
+        trusted.now = now + 60_000;
+        trusted.origin.client_id += 1;
+        let not_sent = Err(Unavailable::NotSent.into());
+        assert_eq!(jobs.state.fail_stalled(Some(&trusted)).await, not_sent);
         assert_eq!(jobs.stalled().await.unwrap().len(), 250);
         assert_eq!(jobs.fail_stalled().await.unwrap().len(), 250);
         assert_eq!(jobs.sweep().await.unwrap().removed, 250);
