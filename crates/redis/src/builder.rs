@@ -8,6 +8,8 @@ use crate::script::{Parts, Scripts};
 use crate::state::{Hook, Limits, State};
 use crate::store::{Patience, Store};
 use job_registry::Record;
+use redis::io::tcp::TcpSettings;
+use redis::{Client, IntoConnectionInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -139,7 +141,10 @@ impl<T: Send + 'static> Builder<T> {
     /// If it is not called on a tokio runtime, or if the operating system's random generator fails.
     pub async fn connect(self) -> Result<JobRegistry<T>, Error> {
         let keys = KeyNames::new(&self.namespace)?;
-        let client = redis::Client::open(self.url.as_str());
+        let info = self.url.as_str().into_connection_info();
+        // Small calls are not held back until the answers of earlier ones have come.
+        let settings = TcpSettings::default().set_nodelay(true);
+        let client = info.and_then(|info| Client::open(info.set_tcp_settings(settings)));
         let client = client.map_err(|error| {
             // The URL may have a password.
             Error::Unusable(format!(

@@ -89,6 +89,8 @@ pub(crate) struct Link {
     witness: AtomicU64,
     broken: AtomicBool,
     pub(crate) secret: Secret,
+    /// Name of the store, which ends when the store is emptied.
+    pub(crate) store: String,
     pub(crate) durability: Durability,
     pub(crate) origin: Origin,
 }
@@ -134,6 +136,7 @@ impl Link {
             witness: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             secret: Secret::random(),
+            store: String::new(),
             durability: Durability::Unknown,
             origin: Origin {
                 run_id: String::new(),
@@ -142,13 +145,17 @@ impl Link {
         };
         let facts = link.facts().await?;
         check_server(&facts).map_err(|message| NoLink::Fatal(Error::Unusable(message)))?;
+        // It may accept writes, which its primary never gets.
+        if facts.get("role").is_some_and(|role| role == "slave") {
+            return Err(NoLink::Transient("the server is a replica".to_owned()));
+        }
         link.durability = link.durability(&facts).await?;
         let client_id = link.command(redis::cmd("CLIENT").arg("ID")).await?;
         let Value::Int(client_id) = client_id else {
             return Err(NoLink::Fatal(Error::strange(client_id)));
         };
         link.origin = Origin {
-            run_id: facts.get("run_id").cloned().unwrap_or_default(),
+            run_id: fact(&facts, "run_id").to_owned(),
             client_id: client_id.unsigned_abs(),
         };
         link.open(keys, scripts).await?;
@@ -203,7 +210,8 @@ impl Link {
     async fn open(&mut self, keys: &KeyNames, scripts: &Scripts) -> Result<(), NoLink> {
         let mut names = keys.of_jobs(&[job_registry::JobId::from_bits(0)]);
         names.push(keys.meta());
-        let arguments = [Secret::random().to_text().into_bytes(), LAYOUT.into()];
+        let new = || Secret::random().to_text().into_bytes();
+        let arguments = [new(), LAYOUT.into(), new()];
         let value = self
             .evaluate(scripts, Script::Open, &names, &arguments)
             .await?;
@@ -227,6 +235,7 @@ impl Link {
             let message = format!("the namespace has the layout {layout:?}, and not {LAYOUT:?}");
             return Err(unusable(message));
         }
+        self.store = reply.word().map_err(NoLink::Fatal)?;
         let secret = Secret::parse(&secret);
         self.secret = secret.ok_or_else(|| unusable("the namespace has no secret".to_owned()))?;
         Ok(())
@@ -318,11 +327,15 @@ impl Link {
     }
 }
 
+/// Returns a field of `INFO`, or an empty text.
+fn fact<'a>(facts: &'a HashMap<String, String>, name: &str) -> &'a str {
+    facts.get(name).map_or("", String::as_str)
+}
+
 /// Returns the reason why a server that says this of itself cannot be used.
 fn check_server(facts: &HashMap<String, String>) -> Result<(), String> {
-    let fact = |name: &str| facts.get(name).map_or("", String::as_str);
     // Valkey has the version of Redis from which it comes in this field.
-    let version = fact("redis_version");
+    let version = fact(facts, "redis_version");
     let major = version
         .split('.')
         .next()
@@ -332,13 +345,17 @@ fn check_server(facts: &HashMap<String, String>) -> Result<(), String> {
             "the server has the version {version:?}, and 7.0 is needed"
         ));
     }
-    let policy = fact("maxmemory_policy");
+    // Without it, a restart and another server are not noticed.
+    if fact(facts, "run_id").is_empty() {
+        return Err("the server does not tell its run_id by INFO".to_owned());
+    }
+    let policy = fact(facts, "maxmemory_policy");
     if policy.starts_with("allkeys") {
         return Err(format!(
             "the server's maxmemory-policy is {policy}, by which jobs are lost: use noeviction"
         ));
     }
-    let mode = fact("redis_mode");
+    let mode = fact(facts, "redis_mode");
     if mode == "cluster" {
         return Err("the server is a node of a cluster, which is not supported".to_owned());
     }
@@ -355,6 +372,7 @@ mod tests {
             ("redis_version", version),
             ("maxmemory_policy", policy),
             ("redis_mode", mode),
+            ("run_id", "1f"),
         ];
         facts
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -374,5 +392,8 @@ mod tests {
         ] {
             assert!(check(version, policy, mode).unwrap_err().contains(word));
         }
+        let mut nameless = facts("7.0.15", "noeviction", "standalone");
+        nameless.remove("run_id");
+        assert!(check_server(&nameless).unwrap_err().contains("run_id"));
     }
 }

@@ -57,6 +57,14 @@ impl Owned {
         }
     }
 
+    /// Forgets the owners of an attempt that is over. Its work still counts.
+    pub(crate) fn is_over(&self, id: JobId, fence: Fence) {
+        self.0.send_modify(|entries| {
+            let is_owner = |entry: &Entry| !entry.is_work && (entry.id, entry.fence) == (id, fence);
+            entries.jobs.retain(|_, entry| !is_owner(entry));
+        });
+    }
+
     /// Waits until there is no owner and no work.
     pub(crate) async fn idle(&self) {
         let mut entries = self.0.subscribe();

@@ -105,21 +105,27 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`register`](Self::register).
     pub async fn register_with(&self, payload: &T, options: Options) -> Result<Job<T>, Error> {
-        let mut registration = Registration::new(self, payload, options)?;
-        if self.state.is_closed() {
-            return Err(Refusal::Closed.into());
-        }
-        let keys = self.state.store.keys.of_jobs(&[registration.id]);
-        let arguments = std::mem::take(&mut registration.arguments);
-        let job = registration.into_job(self);
-        let registered = self.state.store.register(&keys, &arguments).await;
-        match registered {
-            Ok(Registered::New) => Ok(job),
-            Ok(other) => {
-                let _ = job.detach();
-                Err(Error::strange(other))
+        let mut was_emptied = false;
+        loop {
+            let mut registration = Registration::new(self, payload, options)?;
+            if self.state.is_closed() {
+                return Err(Refusal::Closed.into());
             }
-            Err(error) => Err(job.not_registered(error)),
+            let keys = self.state.store.keys.of_jobs(&[registration.id]);
+            let arguments = std::mem::take(&mut registration.arguments);
+            let job = registration.into_job(self);
+            match self.state.store.register(&keys, &arguments).await {
+                Ok(Registered::New) => return Ok(job),
+                Ok(Registered::Emptied) if !was_emptied => {
+                    was_emptied = true;
+                    let _ = job.detach();
+                }
+                Ok(other) => {
+                    let _ = job.detach();
+                    return Err(Error::strange(other));
+                }
+                Err(error) => return Err(job.not_registered(error)),
+            }
         }
     }
 
@@ -254,6 +260,7 @@ impl Registration {
         } else {
             limits.capacity
         };
+        let (id, store) = state.store.mint();
         let arguments = vec![
             fence.nonce.0.to_vec(),
             capacity.to_string().into_bytes(),
@@ -264,9 +271,10 @@ impl Registration {
             millis(limits.stop_grace),
             deadline.map_or_else(Vec::new, millis),
             deadline.map_or_else(Vec::new, |deadline| format!("{deadline:?}").into_bytes()),
+            store.into_bytes(),
         ];
         Ok(Self {
-            id: state.store.mint(),
+            id,
             fence,
             arguments,
         })

@@ -66,6 +66,8 @@ pub(crate) enum Registered {
     Mismatch,
     /// The client's key leads to another job than the caller has seen.
     Moved,
+    /// The store has been emptied. An id that is minted from now on is one of its own.
+    Emptied,
 }
 
 /// Events that tests require to have happened.
@@ -159,6 +161,13 @@ impl Store {
             "existing" => Registered::Existing,
             "mismatch" => Registered::Mismatch,
             "moved" => Registered::Moved,
+            "emptied" => {
+                // The next connection opens the namespace again. If there is none yet, the next
+                // call says so.
+                link.give_up();
+                let _ = self.link().await;
+                Registered::Emptied
+            }
             code => self.accepted(&link, code, reply).map(|_| Registered::New)?,
         })
     }
@@ -268,10 +277,13 @@ impl Store {
         self.secret().unwrap_or_else(Secret::random).digest(bytes)
     }
 
-    /// Returns the id of a new job.
-    pub(crate) fn mint(&self) -> JobId {
+    /// Returns the id of a new job, and the name of the store of which it is.
+    pub(crate) fn mint(&self) -> (JobId, String) {
         // A registry has been connected before it exists.
-        self.secret().unwrap_or_else(Secret::random).mint()
+        self.present_link().map_or_else(
+            || (Secret::random().mint(), String::new()),
+            |link| (link.secret.mint(), link.store.clone()),
+        )
     }
 
     /// Sends until there is an answer or the time is over, by the connection `on` alone if it is

@@ -109,7 +109,10 @@ impl<T: Send + 'static> JobRegistry<T> {
         let mut report = Shutdown::default();
         if !self.is_idle_within(phases.finish).await && !phases.stop.is_zero() {
             let end = end_of(phases.stop);
-            let stop = async |steps: Steps<'_, T>| steps.request_stop(REASON.to_owned()).await;
+            let stop = async |steps: Steps<'_, T>| {
+                let status = steps.request_stop(REASON.to_owned()).await?;
+                Ok(status.is_ended())
+            };
             (report.stopped, _) = self.on_all(end, stop).await;
             self.is_idle_until(end).await;
         }
@@ -117,7 +120,7 @@ impl<T: Send + 'static> JobRegistry<T> {
         let end = end_of(phases.cancel.max(ONE_TRY));
         let cancel = async |steps: Steps<'_, T>| {
             let reason = Some(REASON.to_owned());
-            steps.end(Status::Cancelled, reason).await
+            steps.end(Status::Cancelled, reason).await.map(|()| true)
         };
         (report.cancelled, report.live) = self.on_all(end, cancel).await;
         self.is_idle_until(end).await;
@@ -125,20 +128,32 @@ impl<T: Send + 'static> JobRegistry<T> {
         report
     }
 
-    /// Makes a call for each job of this process, in order, until a time. Returns the number of those
-    /// that were accepted, and the jobs of which it is not known that they have ended or stopped.
-    async fn on_all<R>(
+    /// Makes a call for each job of this process, in order, until a time. It says whether the job has
+    /// ended. Returns the number of calls that were accepted, and the jobs whose call has no answer
+    /// that lasts.
+    async fn on_all(
         &self,
         end: Instant,
-        call: impl AsyncFn(Steps<'_, T>) -> Result<R, Error>,
+        call: impl AsyncFn(Steps<'_, T>) -> Result<bool, Error>,
     ) -> (usize, Vec<JobId>) {
         let (mut accepted, mut open) = (0, Vec::new());
         for (id, fence) in self.state.owned.jobs() {
             let called = timeout_at(end, call(self.steps(id, Some(fence)))).await;
-            match called {
-                Ok(Ok(_)) => accepted += 1,
-                Ok(Err(Error::Refused(refusal))) if refusal != Refusal::Busy => {}
-                Ok(Err(_)) | Err(_) => open.push(id),
+            let is_over = match called {
+                Ok(Ok(is_over)) => {
+                    accepted += 1;
+                    is_over
+                }
+                Ok(Err(Error::Refused(Refusal::Stopping))) => false,
+                Ok(Err(Error::Refused(refusal))) if refusal != Refusal::Busy => true,
+                Ok(Err(_)) | Err(_) => {
+                    open.push(id);
+                    false
+                }
+            };
+            if is_over {
+                // The owner need not learn of it.
+                self.state.owned.is_over(id, fence);
             }
         }
         (accepted, open)

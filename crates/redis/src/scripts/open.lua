@@ -3,8 +3,8 @@
 -- secret of the ids, which the first call stores.
 --
 -- KEYS: 1 to 4 as always, 5 j, 6 p, 7 f of any job, 8 meta: a hash with `secret` and `layout`.
--- ARGV: 1 a new secret, 2 the layout.
--- Replies: {'ok', seq, secret, layout}, or {'denied', command, …}.
+-- ARGV: 1 a new secret, 2 the layout, 3 a new name of the store.
+-- Replies: {'ok', seq, secret, layout, store}, or {'denied', command, …}.
 local commands = {
   { 'DEL', KEYS[5] }, { 'EXISTS', KEYS[5] }, { 'EXPIRE', KEYS[7], '1' }, { 'HDEL', KEYS[5], 'v' },
   { 'HEXISTS', KEYS[5], 'v' }, { 'HGET', KEYS[5], 'v' }, { 'HGETALL', KEYS[5] },
@@ -26,5 +26,6 @@ if not meta[1] then
   redis.call('HSETNX', KEYS[8], 'layout', ARGV[2])
   meta = redis.call('HMGET', KEYS[8], 'secret', 'layout')
 end
-local seq = redis.call('HGET', KEYS[1], 'seq') or '0'
-return { 'ok', seq, meta[1], meta[2] }
+redis.call('HSETNX', KEYS[1], 'store', ARGV[3])
+local counts = redis.call('HMGET', KEYS[1], 'seq', 'store')
+return { 'ok', counts[1] or '0', meta[1], meta[2], counts[2] }

@@ -2,8 +2,8 @@
 -- rest of the script.
 --
 -- KEYS of every script that names jobs:
---   1 count   hash: the number of jobs of each status (fields 1 to 6), and `seq`, the number of
---             changes that scripts have made
+--   1 count   hash: the number of jobs of each status (fields 1 to 6), `seq`, the number of changes
+--             that scripts have made, and `store`, a random name that ends when the store is emptied
 --   2 run     sorted set: the times from which running and stopping jobs are silent for too long
 --   3 due     sorted set: the times of deadlines, of the ends of stops, and of removals
 --   4 all     sorted set: all jobs, by the `seq` of their registration

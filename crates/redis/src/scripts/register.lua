@@ -5,10 +5,11 @@
 -- j, p, f of the job to which the caller has seen it lead.
 -- ARGV: 6 nonce of the attempt, 7 capacity, 8 payload, 9 codec, then milliseconds, empty for never:
 -- 10 delay of the removal, 11 silence that is a stall, 12 time to stop, 13 deadline; 14 the deadline
--- as a text. With a client's key: 15 its digest, 16 digest of the fingerprint, 17 '1' if the key leads to a
--- job that has ended, 18 the job to which the caller has seen it lead, or empty.
--- Replies: {'ok', seq, v, h, r}, {'full'}, {'taken'} if another job has the id, {'existing'} and
--- {'mismatch'} if the key leads to a job, {'moved'} if it leads to another one than the caller has seen.
+-- as a text, 15 `store` of which the id is. With a client's key: 16 its digest, 17 digest of the fingerprint,
+-- 18 '1' if the key leads to a job that has ended, 19 the job to which the caller has seen it lead, or empty.
+-- Replies: {'ok', seq, v, h, r}, {'full'}, {'taken'} if another job has the id, {'emptied'} if the store has
+-- been emptied and has other ids, {'existing'} and {'mismatch'} if the key leads to a job, {'moved'} if it
+-- leads to another one than the caller has seen.
 local known = job_at(1)
 if known then
   -- The id is the caller's own. The job may have been retried since.
@@ -23,13 +24,14 @@ if RESENT and redis.call('EXISTS', final) == 1 then -- guard
   local last = redis.call('HMGET', final, 'v', 'h', 'r')
   return { 'ok', '0', last[1], last[2], last[3] }
 end
+if redis.call('HGET', COUNT, 'store') ~= ARGV[15] then return { 'emptied' } end -- guard
 local name = KEYS[8]
 if name then
   local there = redis.call('HMGET', name, 'id', 'print')
-  if (there[1] or '') ~= ARGV[18] then return { 'moved' } end -- guard
+  if (there[1] or '') ~= ARGV[19] then return { 'moved' } end -- guard
   local other = KEYS[9] and read_job(KEYS[9], KEYS[10], KEYS[11])
-  local leads = other and (ARGV[17] == '1' or is_live(other))
-  if leads and there[2] ~= ARGV[16] then return { 'mismatch' } end -- guard
+  local leads = other and (ARGV[18] == '1' or is_live(other))
+  if leads and there[2] ~= ARGV[17] then return { 'mismatch' } end -- guard
   if leads then return { 'existing' } end -- guard
 end
 if redis.call('ZCARD', ALL) >= tonumber(ARGV[7]) then return { 'full' } end -- guard
@@ -52,9 +54,9 @@ set(job, 'l', given(11))
 set(job, 'g', given(12))
 set(job, 'x', given(13))
 set(job, 'b', given(14))
-set(job, 'i', name and ARGV[15] or nil)
+set(job, 'i', name and ARGV[16] or nil)
 set(job, 'y', after(now, job.x))
 commit(job)
 redis.call('ZADD', ALL, job.q, job.id)
-if name then redis.call('HSET', name, 'id', job.id, 'print', ARGV[16]) end
+if name then redis.call('HSET', name, 'id', job.id, 'print', ARGV[17]) end
 return accepted(job)

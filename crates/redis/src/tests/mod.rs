@@ -2,6 +2,7 @@
 
 mod conformance;
 pub(crate) mod faults;
+mod guard;
 #[cfg(feature = "axum")]
 mod http;
 mod lifecycle;
@@ -14,6 +15,7 @@ mod proxy;
 mod refusals;
 mod resends;
 mod server;
+mod task;
 mod watching;
 
 /// The types that the specification speaks of.

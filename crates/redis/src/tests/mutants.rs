@@ -3,7 +3,7 @@
 use super::conformance::{self, Choice, choices, limits};
 use super::server::{Check, Server};
 use super::spec::Limits;
-use super::{once, ownership, refusals, resends, watching};
+use super::{guard, once, ownership, refusals, resends, watching};
 use crate::script::Parts;
 use futures_util::FutureExt;
 use proptest::strategy::{Strategy, ValueTree};
@@ -126,10 +126,10 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "  if name then redis.call('DEL', name) end\n",
         "",
     ),
-    ("register", "(ARGV[17] == '1' or is_live(other))", "true"),
+    ("register", "(ARGV[18] == '1' or is_live(other))", "true"),
     (
         "register",
-        "(ARGV[17] == '1' or is_live(other))",
+        "(ARGV[18] == '1' or is_live(other))",
         "is_live(other)",
     ),
     ("collect", "allowed == '*' or allowed == job.v", "true"),
@@ -223,6 +223,7 @@ async fn detected(
     checks.extend(ownership::all(server, parts));
     checks.extend(once::all(server, parts));
     checks.extend(watching::all(server, parts));
+    checks.extend(guard::all(server, parts));
     for (name, check) in checks {
         let check = AssertUnwindSafe(tokio::time::timeout(LONGEST_CHECK, check)).catch_unwind();
         let passed = matches!(check.await, Ok(Ok(())));
