@@ -4,8 +4,8 @@ use super::proxy::{Cut, Proxy};
 use super::server::{Server, builder, with, with_server};
 use crate::id::random;
 use crate::script::Parts;
-use crate::{Error, JobRegistry, Unavailable};
-use job_registry::{Error as Refusal, JobId, Progress, Status};
+use crate::{Error, JobRegistry, Key, Keys, Once, Unavailable};
+use job_registry::{Error as Refusal, JobId, KeyLife, Progress, Status};
 use redis::Commands;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -289,6 +289,46 @@ fn an_id_of_a_server_that_was_emptied_is_not_found() {
         assert_eq!(jobs.snapshot(id).await, Err(Refusal::Gone.into()));
         let other = server.jobs("deck").await;
         assert_eq!(other.snapshot(id).await, Err(Refusal::NotFound.into()));
+        // What it registers from now on has ids that the others know.
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        assert_eq!(
+            other.snapshot(job.id()).await,
+            jobs.snapshot(job.id()).await
+        );
+        let _: () = redis::cmd("FLUSHALL").query(&mut server.admin()).unwrap();
+        let keys = Keys::new(jobs.clone(), KeyLife::UntilRemoved);
+        let once = keys.register(&Key::new("order 66"), &Vec::new()).await;
+        let Ok(Once::New(by_key)) = once else {
+            panic!("{once:?}")
+        };
+        let third = server.jobs("deck").await;
+        assert!(third.snapshot(by_key.id()).await.is_ok());
+        assert_eq!(
+            third.snapshot(job.id()).await,
+            Err(Refusal::NotFound.into())
+        );
+        let _ = (job.detach(), by_key.detach());
+    });
+}
+
+#[test]
+fn a_replica_that_accepts_writes_is_not_used() {
+    with_server(async |primary| {
+        let port = primary.port.to_string();
+        let writable = [
+            "--replicaof",
+            "127.0.0.1",
+            &port,
+            "--replica-read-only",
+            "no",
+        ];
+        let replica = Server::with(&writable);
+        wait_for_replica(primary, &replica).await;
+        let builder = replica.builder::<Vec<String>>("deck", &Parts::default());
+        let connected = builder.call_within(Duration::from_millis(300)).connect();
+        let error = connected.await.unwrap_err();
+        assert_eq!(error.name(), "unusable");
+        assert!(error.to_string().contains("is a replica"), "{error}");
     });
 }
 

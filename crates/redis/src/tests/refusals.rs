@@ -2,8 +2,9 @@
 
 use super::server::{Server, checks, with, with_server};
 use crate::script::Parts;
-use crate::{Durability, Error, Job, JobRegistry};
-use job_registry::{JobId, Options};
+use crate::steps::heartbeats;
+use crate::{Durability, Error, Job, JobRegistry, Key, Keys, Once};
+use job_registry::{Error as Refusal, JobId, KeyLife, Options, Status};
 use redis::Commands;
 use std::time::Duration;
 
@@ -311,6 +312,96 @@ fn a_server_that_is_not_there_is_unusable_in_time() {
 }
 
 checks! {
+    async fn a_job_that_cannot_be_read_hides_no_other(server, parts) {
+        let builder = server.builder::<Vec<String>>("deck", parts);
+        let builder = builder.stall_after(Duration::ZERO).retention(Duration::ZERO);
+        let jobs = builder.connect().await.unwrap();
+        let mut admin = server.admin();
+        // For each part of a job that may be another user's: a job that has stalled, and one whose
+        // removal is due.
+        let mut taken = Vec::new();
+        for kind in ["j", "j", "p", "f", "k"] {
+            for ends in [false, true] {
+                let id = match kind {
+                    "k" => {
+                        let keys = Keys::new(jobs.clone(), KeyLife::UntilRemoved);
+                        let once = keys.register(&Key::new(format!("{ends}")), &Vec::new()).await;
+                        let Ok(Once::New(job)) = once else { panic!("{once:?}") };
+                        job.detach()
+                    }
+                    _ => jobs.register(&Vec::new()).await.unwrap().detach(),
+                };
+                jobs.start(id).await.unwrap();
+                if ends {
+                    jobs.cancel(id).await.unwrap();
+                }
+                taken.push((kind, ends, id));
+            }
+        }
+        let mut readable = Vec::new();
+        for ends in [false, true] {
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            job.start().await.unwrap();
+            if ends {
+                job.cancel().await.unwrap();
+            }
+            readable.push(job);
+        }
+        let mut kept = Vec::new();
+        for (number, (kind, ends, id)) in taken.iter().enumerate() {
+            let mut key = format!("jr1:{{deck/0}}:{kind}:{id}");
+            if *kind == "k" {
+                let names: Vec<String> = admin.keys("jr1:{deck/0}:k:*").unwrap();
+                let leads = |name: &String| {
+                    let leads: Option<String> = redis::cmd("HGET").arg(name).arg("id").query(&mut server.admin()).unwrap_or_default();
+                    leads == Some(id.to_string())
+                };
+                key = names.into_iter().find(leads).unwrap();
+            }
+            let there: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query(&mut admin).unwrap();
+            kept.push((key.clone(), there));
+            if number < 2 {
+                // One field that is no number: the end, or the silence.
+                let field = if *ends { "d" } else { "l" };
+                let _: () = admin.hset(&key, field, "another user's").unwrap();
+            } else {
+                let _: () = admin.set(&key, "another user's").unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let beats: Vec<_> = taken.iter().map(|(_, _, id)| (*id, None)).collect();
+        let live = (readable[0].id(), None);
+        let beats: Vec<_> = beats.into_iter().chain([live]).collect();
+        let beats = heartbeats(&jobs.state.store, &beats).await.unwrap();
+        assert_eq!(beats.last(), Some(&Ok(())));
+        let unreadable = |beat: &&Result<(), Error>| matches!(beat, Err(Error::Rejected(_)));
+        // A heartbeat needs no key of a client.
+        assert_eq!(beats.iter().filter(unreadable).count(), 8);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(name(jobs.fail_stalled().await), "rejected");
+        // The job whose key is another user's is judged: a verdict needs no key of a client.
+        assert_eq!(jobs.snapshot(taken[8].2).await.unwrap().status(), Status::Failed);
+        assert_eq!(name(jobs.sweep().await), "rejected");
+        for job in &readable {
+            assert_eq!(jobs.snapshot(job.id()).await, Err(Refusal::Gone.into()));
+        }
+        assert_eq!(jobs.stalled().await, Ok(vec![]));
+        // They have been put off for a minute.
+        assert_eq!(jobs.sweep().await.unwrap().removed, 0);
+        for (key, there) in kept {
+            let _: () = admin.del(&key).unwrap();
+            if let Some(there) = there {
+                let _: () = redis::cmd("RESTORE").arg(&key).arg(0).arg(there).query(&mut admin).unwrap();
+            }
+        }
+        // Their places come back with the next change.
+        for (_, _, id) in taken {
+            jobs.remove_after(id, Duration::MAX).await.unwrap();
+            jobs.remove_after(id, Duration::from_secs(60)).await.unwrap();
+            let _ = jobs.cancel(id).await;
+        }
+    }
+
     async fn keys_of_other_types_are_refused_before_the_first_write(server, parts) {
         keys_of_other_types(server, parts).await.unwrap();
     }

@@ -166,18 +166,82 @@ fn a_thousand_watches_of_a_job_share_one_reader() {
         );
         drop(watches);
         // The reader and its subscription are gone.
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            let channels = redis::cmd("PUBSUB")
-                .arg("CHANNELS")
-                .query(&mut server.admin());
-            let channels: Vec<String> = channels.unwrap();
-            if channels.is_empty() {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{channels:?} have subscribers");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        subscribers(server, 0).await;
+        let _ = job.detach();
+    });
+}
+
+#[test]
+fn thousands_of_watches_come_back_after_a_reconnect() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let mut watched = Vec::new();
+        for _ in 0..3000 {
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            watched.push((job.watch().await.unwrap(), job));
         }
+        for (watch, _) in &mut watched {
+            until(watch, Status::Pending).await;
+        }
+        subscribers(server, 3000).await;
+        kill_subscriptions(server);
+        subscribers(server, 3000).await;
+        // The readings after the reconnect are over.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (watch, job) = watched.last_mut().unwrap();
+        let begun = Instant::now();
+        job.start().await.unwrap();
+        until(watch, Status::Running).await;
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "the message is lost"
+        );
+        for (_, job) in watched {
+            let _ = job.detach();
+        }
+    });
+}
+
+/// Waits until so many channels have subscribers.
+async fn subscribers(server: &Server, number: usize) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let channels = redis::cmd("PUBSUB")
+            .arg("CHANNELS")
+            .query(&mut server.admin());
+        let channels: Vec<String> = channels.unwrap();
+        if channels.len() == number {
+            return;
+        }
+        let there = channels.len();
+        assert!(
+            Instant::now() < deadline,
+            "{there} channels have subscribers"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn watches_go_on_after_the_runtime_of_the_first() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let id = job.id();
+        let first = jobs.clone();
+        let other = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build().unwrap();
+            runtime.block_on(first.watch(id)).unwrap()
+        });
+        let mut early = other.join().unwrap();
+        let mut late = jobs.watch(id).await.unwrap();
+        subscribers(server, 1).await;
+        let begun = Instant::now();
+        job.start().await.unwrap();
+        until(&mut late, Status::Running).await;
+        until(&mut early, Status::Running).await;
+        assert!(begun.elapsed() < Duration::from_secs(3), "nobody reads");
         let _ = job.detach();
     });
 }
