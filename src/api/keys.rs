@@ -62,6 +62,26 @@ impl Key {
         self.fingerprint = Some(bytes.as_ref().into());
         self
     }
+
+    /// Returns the bytes of the key, for another registry with keys.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the bytes of the fingerprint, if there is one.
+    ///
+    /// ```
+    /// use job_registry::Key;
+    ///
+    /// let key = Key::new("order 66").fingerprint("10 slides");
+    /// assert_eq!(key.as_bytes(), b"order 66");
+    /// assert_eq!(key.as_fingerprint(), Some(&b"10 slides"[..]));
+    /// ```
+    #[must_use]
+    pub fn as_fingerprint(&self) -> Option<&[u8]> {
+        self.fingerprint.as_deref()
+    }
 }
 
 impl fmt::Debug for Key {

@@ -5,51 +5,11 @@ use crate::job::Job;
 use crate::registry::{JobRegistry, Registration};
 use crate::script::Script;
 use crate::store::{Registered, rest};
-use job_registry::{Error as Refusal, JobId, KeyLife, Options};
-use std::fmt;
+use job_registry::{Error as Refusal, JobId, Key, KeyLife, Options};
 use std::time::Duration;
 
 /// Maximum number of times that a registration looks its key up.
 const TRIES: u32 = 20;
-
-/// A client's name for a request, such as the value of an `Idempotency-Key` header; see [`Keys`].
-///
-/// Any bytes are a key, also none. Where several tenants share a namespace, the tenant is part of
-/// the bytes. The store has a digest of them under the namespace's secret.
-#[derive(Clone)]
-pub struct Key {
-    bytes: Vec<u8>,
-    fingerprint: Option<Vec<u8>>,
-}
-
-impl Key {
-    /// Returns the key of these bytes, which are copied.
-    #[must_use]
-    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
-        Self {
-            bytes: bytes.as_ref().into(),
-            fingerprint: None,
-        }
-    }
-
-    /// Adds what the key stands for: the request's body, or a digest of it. A key that is known
-    /// with another fingerprint, or without one, is a [`Mismatch`](Once::Mismatch).
-    #[must_use]
-    pub fn fingerprint(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.fingerprint = Some(bytes.as_ref().into());
-        self
-    }
-}
-
-impl fmt::Debug for Key {
-    /// Prints no bytes: a key may be a client's secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
-            .field("len", &self.bytes.len())
-            .field("has_fingerprint", &self.fingerprint.is_some())
-            .finish_non_exhaustive()
-    }
-}
 
 /// Result of [`Keys::register`].
 #[derive(Debug)]
@@ -69,12 +29,12 @@ pub enum Once<T: Send + 'static> {
 /// Registers at most one job for each key, in all processes, so that a client may repeat a request
 /// at any replica.
 ///
-/// The keys belong to the namespace: two `Keys` of one namespace have the same ones. A key is
-/// deleted with its job.
+/// The keys belong to the namespace: two `Keys` of one namespace have the same ones. The store has a
+/// digest of a key under the namespace's secret, which is deleted with its job.
 ///
 /// ```no_run
-/// use job_registry::KeyLife;
-/// use job_registry_redis::{Error, JobRegistry, Key, Keys, Once};
+/// use job_registry::{Key, KeyLife};
+/// use job_registry_redis::{Error, JobRegistry, Keys, Once};
 ///
 /// # async fn f(jobs: JobRegistry<String>) -> Result<(), Error> {
 /// let keys = Keys::new(jobs, KeyLife::UntilRemoved);
@@ -139,11 +99,9 @@ impl<T: Send + 'static> Keys<T> {
         options: Options,
     ) -> Result<Once<T>, Error> {
         let store = &self.jobs.state.store;
-        let digest = store.digest(&key.bytes);
-        let print = key
-            .fingerprint
-            .as_ref()
-            .map_or_else(String::new, |it| store.digest(it));
+        let digest = store.digest(key.as_bytes());
+        let print = key.as_fingerprint().map(|bytes| store.digest(bytes));
+        let print = print.unwrap_or_default();
         let name = store.keys.of_client(&digest);
         let outlives = if self.life == KeyLife::UntilRemoved {
             "1"

@@ -2,8 +2,8 @@
 
 use super::server::{Server, checks, with_server};
 use crate::script::Parts;
-use crate::{Error, Key, Keys, Once};
-use job_registry::{Error as Refusal, JobId, KeyLife};
+use crate::{Error, Keys, Once};
+use job_registry::{Error as Refusal, JobId, Key, KeyLife};
 use redis::Commands;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

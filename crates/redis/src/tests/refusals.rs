@@ -3,8 +3,8 @@
 use super::server::{Server, checks, with, with_server};
 use crate::script::Parts;
 use crate::steps::heartbeats;
-use crate::{Durability, Error, Job, JobRegistry, Key, Keys, Once};
-use job_registry::{Error as Refusal, JobId, KeyLife, Options, Status};
+use crate::{Durability, Error, Job, JobRegistry, Keys, Once};
+use job_registry::{Error as Refusal, JobId, Key, KeyLife, Options, Status};
 use redis::Commands;
 use std::time::Duration;
 

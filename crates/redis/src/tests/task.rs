@@ -272,7 +272,13 @@ fn a_shutdown_finishes_stops_and_cancels_the_jobs_of_its_process() {
             timeout(SOON, begun.notified()).await.unwrap();
             id
         };
-        let quick = begin(|_| Box::pin(async { Ok(sleep(Duration::from_millis(50)).await) })).await;
+        let quick = begin(|_| {
+            Box::pin(async {
+                sleep(Duration::from_millis(50)).await;
+                Ok(())
+            })
+        })
+        .await;
         let polite = begin(|job| {
             Box::pin(async move {
                 job.stop_requested().await?;
@@ -296,7 +302,7 @@ fn a_shutdown_finishes_stops_and_cancels_the_jobs_of_its_process() {
         let mut phases = none();
         phases.finish = Duration::from_millis(500);
         phases.stop = Duration::from_millis(1500);
-        phases.cancel = Duration::from_millis(1000);
+        phases.cancel = Duration::from_secs(1);
         let report = timeout(SOON, here.shutdown(phases)).await.unwrap();
         assert_eq!((report.stopped, report.cancelled), (4, 2), "{report}");
         assert_eq!((report.live, report.working), (vec![], vec![blocking]));
