@@ -21,12 +21,14 @@ const SOURCES: [(&str, &str); 11] = [
 ];
 
 /// Public functions in these files that belong to no registry, keys, job, guard or watch.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 8] = [
     "JobRegistry::describe_metrics",
     "JobRegistry::hangs",
     "JobRegistry::is_clean",
     "JobRegistry::stop",
     "Job::log_full_ids",
+    "Keys::as_bytes",
+    "Keys::as_fingerprint",
     "Keys::fingerprint",
 ];
 
