@@ -4,7 +4,7 @@ use crate::codec::{Codec, Json};
 use crate::error::Error;
 use crate::names::KeyNames;
 use crate::registry::JobRegistry;
-use crate::script::{Parts, Scripts};
+use crate::script::Parts;
 use crate::state::{Hook, Limits, State};
 use crate::store::{Patience, Store};
 use job_registry::Record;
@@ -35,6 +35,8 @@ pub struct Builder<T> {
     payload_limit: usize,
     hook: Option<Hook<T>>,
     pub(crate) parts: Parts,
+    #[cfg(test)]
+    pub(crate) network: Option<Arc<crate::tests::sim::network::Network>>,
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Builder<T> {
@@ -56,6 +58,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Builder<T> {
             payload_limit: 1 << 20,
             hook: None,
             parts: Parts::default(),
+            #[cfg(test)]
+            network: None,
         }
     }
 }
@@ -152,8 +156,19 @@ impl<T: Send + 'static> Builder<T> {
                 error.category()
             ))
         })?;
-        let scripts = Scripts::new(&self.parts);
-        let store = Store::connect(client, keys, scripts, self.patience).await?;
+        #[cfg(not(test))]
+        let scripts = Arc::new(crate::script::Scripts::new(&self.parts));
+        #[cfg(test)]
+        let scripts = crate::tests::sim::scripts(&self.parts);
+        let store = Store::connect(
+            client,
+            keys,
+            scripts,
+            self.patience,
+            #[cfg(test)]
+            self.network,
+        );
+        let store = store.await?;
         let state = State::new(
             store,
             self.codec,

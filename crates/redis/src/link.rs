@@ -81,9 +81,15 @@ impl From<Failure> for NoLink {
     }
 }
 
-#[derive(Debug)]
+/// A connection to a server, or to a store that a test simulates.
+enum Connection {
+    Server(MultiplexedConnection),
+    #[cfg(test)]
+    Simulated(crate::tests::sim::network::Connection),
+}
+
 pub(crate) struct Link {
-    connection: MultiplexedConnection,
+    connection: Connection,
     /// Largest number of changes that this connection has shown. A command that is sent later gets
     /// a larger one.
     witness: AtomicU64,
@@ -131,18 +137,7 @@ impl Link {
             }
             NoLink::Transient(error.to_string())
         })?;
-        let mut link = Self {
-            connection,
-            witness: AtomicU64::new(0),
-            broken: AtomicBool::new(false),
-            secret: Secret::random(),
-            store: String::new(),
-            durability: Durability::Unknown,
-            origin: Origin {
-                run_id: String::new(),
-                client_id: 0,
-            },
-        };
+        let mut link = Self::new(Connection::Server(connection));
         let facts = link.facts().await?;
         check_server(&facts).map_err(|message| NoLink::Fatal(Error::Unusable(message)))?;
         // It may accept writes, which its primary never gets.
@@ -159,12 +154,51 @@ impl Link {
             client_id: client_id.unsigned_abs(),
         };
         link.open(keys, scripts).await?;
-        if let Some(previous) = previous.filter(|previous| previous.run_id == link.origin.run_id) {
-            let id = previous.client_id.to_string();
-            link.command(redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id))
-                .await?;
-        }
+        link.kill(previous).await?;
         Ok(link)
+    }
+
+    /// Connects to a store that a test simulates.
+    #[cfg(test)]
+    pub(crate) async fn simulate(
+        network: &std::sync::Arc<crate::tests::sim::network::Network>,
+        keys: &KeyNames,
+        scripts: &Scripts,
+        previous: Option<&Origin>,
+    ) -> Result<Self, NoLink> {
+        let (connection, origin) = network.connect();
+        let mut link = Self::new(Connection::Simulated(connection));
+        link.origin = origin;
+        link.open(keys, scripts).await?;
+        link.kill(previous).await?;
+        Ok(link)
+    }
+
+    /// Returns a connection that has not been checked.
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            witness: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+            secret: Secret::random(),
+            store: String::new(),
+            durability: Durability::Unknown,
+            origin: Origin {
+                run_id: String::new(),
+                client_id: 0,
+            },
+        }
+    }
+
+    /// Closes the last connection at the server. What was sent by it is not executed any more.
+    async fn kill(&self, previous: Option<&Origin>) -> Result<(), Failure> {
+        if let Some(previous) = previous.filter(|previous| previous.run_id == self.origin.run_id) {
+            let id = previous.client_id.to_string();
+            let mut kill = redis::cmd("CLIENT");
+            kill.arg("KILL").arg("ID").arg(id);
+            self.command(&kill).await?;
+        }
+        Ok(())
     }
 
     /// Returns the fields of `INFO`.
@@ -301,7 +335,11 @@ impl Link {
     }
 
     async fn command(&self, command: &Cmd) -> Result<Value, Failure> {
-        let mut connection = self.connection.clone();
+        let mut connection = match &self.connection {
+            Connection::Server(connection) => connection.clone(),
+            #[cfg(test)]
+            Connection::Simulated(connection) => return connection.send(command).await,
+        };
         let value = connection.send_packed_command(command).await?;
         Ok(value.extract_error()?)
     }

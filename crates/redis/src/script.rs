@@ -48,7 +48,7 @@ const OWN: [(&str, &str); 19] = [
 ];
 
 /// The parts of the scripts' texts, by name. Tests replace some of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parts {
     pub(crate) clock: String,
     pub(crate) prelude: String,
@@ -85,6 +85,11 @@ impl Scripts {
             Assembled { text, hash }
         };
         Self(parts.own.iter().map(assemble).collect())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> &[Assembled] {
+        &self.0
     }
 
     pub(crate) fn get(&self, script: Script) -> &Assembled {

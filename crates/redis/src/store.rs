@@ -39,7 +39,7 @@ pub(crate) struct Store {
     pub(crate) client: Client,
     pub(crate) keys: KeyNames,
     pub(crate) patience: Patience,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     link: RwLock<Option<Arc<Link>>>,
     /// The last connection that calls were sent by. Held while a new one is made.
     last: Mutex<Option<Origin>>,
@@ -47,6 +47,8 @@ pub(crate) struct Store {
     pub(crate) seen: Seen,
     #[cfg(test)]
     pub(crate) faults: crate::tests::faults::Faults,
+    #[cfg(test)]
+    pub(crate) network: Option<Arc<crate::tests::sim::network::Network>>,
 }
 
 /// The end of a call without a reply.
@@ -86,8 +88,9 @@ impl Store {
     pub(crate) async fn connect(
         client: Client,
         keys: KeyNames,
-        scripts: Scripts,
+        scripts: Arc<Scripts>,
         patience: Patience,
+        #[cfg(test)] network: Option<Arc<crate::tests::sim::network::Network>>,
     ) -> Result<Self, Error> {
         let store = Self {
             client,
@@ -100,6 +103,8 @@ impl Store {
             seen: Seen::default(),
             #[cfg(test)]
             faults: crate::tests::faults::Faults::default(),
+            #[cfg(test)]
+            network,
         };
         let deadline = Instant::now() + patience.call;
         let mut pause = FIRST_PAUSE;
@@ -389,9 +394,7 @@ impl Store {
         if let Some(link) = self.present_link().filter(|link| !link.is_broken()) {
             return Ok(link);
         }
-        let (keys, scripts) = (&self.keys, &self.scripts);
-        let answer = self.patience.answer;
-        let link = Link::connect(&self.client, keys, scripts, last.as_ref(), answer).await?;
+        let link = self.new_link(last.as_ref()).await?;
         #[cfg(test)]
         self.seen
             .links
@@ -400,6 +403,16 @@ impl Store {
         let link = Arc::new(link);
         *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
         Ok(link)
+    }
+
+    async fn new_link(&self, last: Option<&Origin>) -> Result<Link, NoLink> {
+        let (keys, scripts) = (&self.keys, &self.scripts);
+        #[cfg(test)]
+        if let Some(network) = &self.network {
+            return Link::simulate(network, keys, scripts, last).await;
+        }
+        let answer = self.patience.answer;
+        Link::connect(&self.client, keys, scripts, last, answer).await
     }
 
     fn present_link(&self) -> Option<Arc<Link>> {

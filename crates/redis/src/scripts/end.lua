@@ -16,7 +16,6 @@ if token ~= '' and not holds_lease(job, now, token) then return { 'lost' } end -
 if ARGV[9] == '1' and job.status == STOPPING then status, reason = CANCELLED, nil end
 if ARGV[11] == '1' then
   set(job, 'u', text(tonumber(job.u) + 1))
-  set(job, 'r', text(tonumber(job.r) + 1))
   set_text(job, 'd', ARGV[12])
   set_text(job, 'c', ARGV[13])
 end

@@ -1,6 +1,7 @@
 //! Leases of payloads.
 
 use super::server::{MANUAL_CLOCK, Server, checks, with_server};
+use crate::id::Nonce;
 use crate::script::Parts;
 use crate::{Error, JobRegistry};
 use job_registry::{Error as Refusal, Options, Progress, Status};
@@ -93,7 +94,10 @@ checks! {
         refused(there.complete(id).await, Refusal::Busy);
         guard.renew().await.unwrap();
         guard.push(page("end"));
+        let (_, _, before) = here.state.record(id).await.unwrap();
         guard.complete().await.unwrap();
+        // A writer that has read before the end does not overwrite it in a later attempt.
+        assert!(here.state.record(id).await.unwrap().2 > before);
         let record = there.get(id).await.unwrap();
         assert_eq!(record.payload, ["intro", "summary", "end"].map(page));
         assert_eq!(record.snapshot.status(), Status::Completed);
@@ -148,6 +152,9 @@ checks! {
         // Nobody else has it, and it is lost all the same.
         lost(old.save().await);
         lost(old.renew().await);
+        let unheld = jobs.steps(id, None);
+        let unheld = unheld.end_under_lease(Status::Completed, None, Nonce::random(), None);
+        lost(unheld.await);
         let mut second_old = jobs.try_lock(id, second).await.unwrap();
         second_old.push(page("second"));
         pass(server, 1000);
@@ -201,6 +208,11 @@ checks! {
         assert_eq!((swept.expired, swept.cancelled, swept.busy), (0, 0, 3));
         assert_eq!(jobs.sweep().await.unwrap().busy, 0);
         pass(server, 500);
+        // A retry of a stalled job is one of an attempt that has ended without a word.
+        let next = silent.retry().await.unwrap();
+        assert!(!has_lease(server, next.id()));
+        next.start().await.unwrap();
+        pass(server, 200);
         assert_eq!(jobs.fail_stalled().await.unwrap().len(), 2);
         assert_eq!(jobs.sweep().await.unwrap().expired, 1);
         let after = jobs.details(stopping.id()).await.unwrap();
@@ -219,6 +231,27 @@ checks! {
         pass(server, 1);
         assert_eq!(jobs.sweep().await.unwrap().cancelled, 1);
         refused(guard.release().await, Refusal::Ended(Status::Cancelled));
+    }
+
+    async fn an_error_of_the_work_cancels_a_job_that_was_told_to_stop(server, parts) {
+        let jobs = jobs(server, parts).await;
+        let (stopped, going) = (
+            jobs.register(&Vec::new()).await.unwrap(),
+            jobs.register(&Vec::new()).await.unwrap(),
+        );
+        for job in [&stopped, &going] {
+            job.start().await.unwrap();
+        }
+        stopped.request_stop("enough").await.unwrap();
+        for job in [&stopped, &going] {
+            job.fail_for_error("page 3".to_owned()).await.unwrap();
+        }
+        let end = async |id| {
+            let details = jobs.details(id).await.unwrap();
+            (details.snapshot.status(), details.reason.unwrap().to_string())
+        };
+        assert_eq!(end(stopped.id()).await, (Status::Cancelled, page("enough")));
+        assert_eq!(end(going.id()).await, (Status::Failed, page("page 3")));
     }
 
     async fn a_guard_whose_answers_are_lost_stores_once(server, parts) {

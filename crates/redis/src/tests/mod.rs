@@ -15,6 +15,7 @@ mod proxy;
 mod refusals;
 mod resends;
 mod server;
+pub(crate) mod sim;
 mod task;
 mod watching;
 

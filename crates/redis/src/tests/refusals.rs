@@ -1,7 +1,7 @@
 //! Calls that the server or its keys do not allow: each gets a clear error and changes nothing.
 
 use super::server::{Server, checks, with, with_server};
-use crate::script::Parts;
+use crate::script::{Parts, Script};
 use crate::steps::heartbeats;
 use crate::{Durability, Error, Job, JobRegistry, Keys, Once};
 use job_registry::{Error as Refusal, JobId, Key, KeyLife, Options, Status};
@@ -386,6 +386,13 @@ checks! {
             assert_eq!(jobs.snapshot(job.id()).await, Err(Refusal::Gone.into()));
         }
         assert_eq!(jobs.stalled().await, Ok(vec![]));
+        // What is put off has been there before.
+        let ended = [taken[1].2];
+        let judged = jobs.state.store.change_all(Script::Verdict, &ended, None, &[]);
+        judged.await.unwrap();
+        let key = "jr1:{deck/0}:run";
+        let place: Option<f64> = admin.zscore(key, ended[0].to_string()).unwrap();
+        assert_eq!(place, None);
         // They have been put off for a minute.
         assert_eq!(jobs.sweep().await.unwrap().removed, 0);
         for (key, there) in kept {

@@ -166,9 +166,10 @@ checks! {
         let jobs = jobs(server, parts).await;
         let job = running(&jobs).await;
         let before = server.dump();
-        let arguments = ["other nonce", "10", "[]", "json", "", "", "", "", ""];
-        let arguments = arguments.map(|text| text.as_bytes().to_vec());
         let store = &jobs.state.store;
+        let (_, name) = store.mint();
+        let arguments = ["other nonce", "10", "[]", "json", "", "", "", "", "", &name];
+        let arguments = arguments.map(|text| text.as_bytes().to_vec());
         let taken = store.change(Script::Register, job.id(), None, &arguments).await;
         assert_eq!(taken.map(drop).unwrap_err().name(), "rejected");
         assert_eq!(server.dump(), before);
@@ -178,6 +179,20 @@ checks! {
         assert_eq!(taken.map(drop).unwrap_err().name(), "rejected");
         assert_eq!(server.dump(), before);
         let _ = job.detach();
+    }
+
+    async fn an_emptied_store_registers_no_ids_of_the_one_before(server, parts) {
+        let jobs = jobs(server, parts).await;
+        for reopened in [false, true] {
+            let _: () = redis::cmd("FLUSHALL").query(&mut server.admin()).unwrap();
+            if reopened {
+                server.jobs("deck").await;
+            }
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            let other = server.jobs("deck").await;
+            assert!(other.snapshot(job.id()).await.is_ok());
+            let _ = job.detach();
+        }
     }
 
     async fn attempts_run_out(server, parts) {

@@ -205,17 +205,19 @@ pub(crate) fn with(mut server: Server, test: impl AsyncFnOnce(&mut Server)) {
 
 /// Runs a test to its end, or fails it after a while.
 pub(crate) fn run(test: impl Future<Output = ()>) {
+    run_within(LONGEST_TEST, test);
+}
+
+/// Runs a test as [`run`] does, with a time of its own.
+pub(crate) fn run_within(time: Duration, test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
-    let ended = runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, test).await });
+    let ended = runtime.block_on(async { tokio::time::timeout(time, test).await });
     runtime.shutdown_timeout(Duration::from_secs(5));
-    assert!(
-        ended.is_ok(),
-        "the test did not end within {LONGEST_TEST:?}"
-    );
+    assert!(ended.is_ok(), "the test did not end within {time:?}");
 }
 
 /// Audits every namespace of the server.
