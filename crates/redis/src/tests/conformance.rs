@@ -1,5 +1,5 @@
 //! Random histories of calls, applied to the specification, to a registry in memory and to one on a
-//! server. All three give the same answers.
+//! server, and to a client of the simulated store. All give the same answers.
 //!
 //! The clock of the scripts is a key that the test moves. The calls of a guard are left out: a
 //! registry on a server has none.
@@ -8,7 +8,10 @@
 #![allow(clippy::unit_arg)]
 
 use super::api::{self, Progress};
-use super::server::{MANUAL_CLOCK, Server, audit, run};
+use super::server::{MANUAL_CLOCK, Server, audit, builder, run};
+use super::sim;
+use super::sim::memory;
+use super::sim::network::Network;
 use super::spec::{Call, Limits, Name, Record, Refusal, Ret, Spec, View, Who, revision};
 use crate::script::Parts;
 use crate::{Cursor, Error};
@@ -18,6 +21,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use redis::Commands;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Number of histories that are the same in every run. They meet all of [`MUST_BE_MET`].
@@ -58,6 +62,8 @@ pub(super) struct Trio {
     spec: Spec,
     memory: Memory,
     store: Store,
+    /// The same client and scripts, on the store in memory that the simulation uses.
+    simulated: Store,
     /// Owners that have not been dropped.
     owners: BTreeSet<(Name, u32)>,
     next: Name,
@@ -76,6 +82,7 @@ impl Trio {
             spec: Spec::new(limits),
             memory: Memory::new(&limits),
             store: Store::new(server, namespace, &limits, parts).await,
+            simulated: Store::simulated(&limits, parts).await,
             owners: BTreeSet::new(),
             next: 0,
             met: BTreeSet::new(),
@@ -109,14 +116,20 @@ impl Trio {
                 "in memory, {call:?} answers {memory:?}, and not {expected:?}"
             ));
         }
-        let store = match self.store.perform(&call).await {
-            Ok(answer) => answer,
-            Err(error) => refused(&error)?,
-        };
-        if store != expected {
-            return Err(format!(
-                "on the server, {call:?} answers {store:?}, and not {expected:?}"
-            ));
+        let stores = [
+            ("on the server", &mut self.store),
+            ("simulated", &mut self.simulated),
+        ];
+        for (place, store) in stores {
+            let answer = match store.perform(&call).await {
+                Ok(answer) => answer,
+                Err(error) => refused(&error)?,
+            };
+            if answer != expected {
+                return Err(format!(
+                    "{place}, {call:?} answers {answer:?}, and not {expected:?}"
+                ));
+            }
         }
         Ok(())
     }
@@ -398,13 +411,32 @@ fn done((): ()) -> Ret {
     Ret::Done
 }
 
-/// A registry on a server.
+/// A registry on a server, or on a store that is simulated.
 struct Store {
     registry: crate::JobRegistry<u64>,
-    clock: String,
-    admin: redis::Connection,
+    clock: Clock,
     names: Names,
     owners: BTreeMap<(Name, u32), crate::Job<u64>>,
+}
+
+/// The clock of the scripts.
+enum Clock {
+    Server {
+        admin: redis::Connection,
+        key: String,
+    },
+    Simulated(Arc<Network>),
+}
+
+impl Clock {
+    fn tick(&mut self, millis: u64) {
+        match self {
+            Self::Server { admin, key } => {
+                let _: u64 = admin.incr(&*key, millis).expect("the clock");
+            }
+            Self::Simulated(network) => network.memory.keys().now += millis,
+        }
+    }
 }
 
 impl Store {
@@ -413,7 +445,21 @@ impl Store {
             clock: MANUAL_CLOCK.to_owned(),
             ..parts.clone()
         };
+        let key = format!("jr1:{{{namespace}/0}}:clock");
+        let admin = server.admin();
         let builder = server.builder(namespace, &parts);
+        Self::connect(builder, limits, Clock::Server { admin, key }).await
+    }
+
+    async fn simulated(limits: &Limits, parts: &Parts) -> Self {
+        let network = Network::new(memory::Memory::with(&sim::scripts(parts)));
+        network.memory.keys().now = 0;
+        let mut builder = builder("redis://simulated/", "deck", parts);
+        builder.network = Some(network.clone());
+        Self::connect(builder, limits, Clock::Simulated(network)).await
+    }
+
+    async fn connect(builder: crate::Builder<u64>, limits: &Limits, clock: Clock) -> Self {
         let builder = builder
             .capacity(limits.capacity)
             .retention(limits.retention);
@@ -422,8 +468,7 @@ impl Store {
             .stop_grace(limits.stop_grace);
         Self {
             registry: builder.connect().await.expect("a connection"),
-            clock: format!("jr1:{{{namespace}/0}}:clock"),
-            admin: server.admin(),
+            clock,
             names: Names::default(),
             owners: BTreeMap::new(),
         }
@@ -442,7 +487,7 @@ impl Store {
         }
         Ok(match *call {
             Call::Tick(millis) => {
-                let _: u64 = self.admin.incr(&self.clock, millis).expect("the clock");
+                self.clock.tick(millis);
                 Ret::Done
             }
             Call::Register(name, payload) => self.register(name, payload, Options::new()).await?,
@@ -547,11 +592,9 @@ pub(super) async fn history(
     for choice in choices {
         trio.step(*choice).await?;
     }
-    let _: () = trio
-        .store
-        .admin
-        .del(&trio.store.clock)
-        .expect("a deleted key");
+    if let Clock::Server { admin, key } = &mut trio.store.clock {
+        let _: () = admin.del(&*key).expect("a deleted key");
+    }
     match trio.store.registry.audit().await {
         Ok(found) if found.is_empty() => Ok(std::mem::take(&mut trio.met)),
         found => Err(format!("the audit finds {found:#?}")),

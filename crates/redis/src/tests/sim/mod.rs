@@ -9,7 +9,7 @@
 //! of a resend gives this answer, and what it changes is what the call has changed. A call that was
 //! not sent changes nothing, and no call takes effect twice.
 
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod network;
 
 use super::server::builder;
