@@ -180,7 +180,7 @@ impl<T: Send + 'static> Job<T> {
     /// Spawns a task that works on the job, and returns the id. The job is started before `f` runs.
     /// It completes if the future returns `Ok`, and fails with the error's text if it returns
     /// `Err`. If a stop was requested, an error cancels it. It fails with `panicked: …` if the future
-    /// panics, and as `abandoned` if the runtime shuts down first.
+    /// panics. If the runtime shuts down first, it may be left to the stall verdict.
     ///
     /// If another call, in any process, ends or retries the job, the future is dropped at its next
     /// `await` once this process has learned of it, which a lost message delays by up to 7.5
