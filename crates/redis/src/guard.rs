@@ -5,7 +5,7 @@ use crate::id::Nonce;
 use crate::registry::JobRegistry;
 use crate::steps::Steps;
 use crate::store::{Fence, rest};
-use job_registry::{Error as Refusal, JobId, Status};
+use job_registry::{Error as Refusal, JobId, Progress, Snapshot, Status};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -162,6 +162,65 @@ impl<T: Send + 'static> JobGuard<T> {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.held.id
+    }
+
+    /// Returns the job as it is in the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::snapshot`].
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.held.registry.snapshot(self.held.id).await
+    }
+
+    /// Calls [`JobRegistry::start`]. Like the other steps that do not end the job, it needs no
+    /// lease, and is fenced if the owner has taken the lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::start`], and [`Superseded`](Refusal::Superseded).
+    pub async fn start(&mut self) -> Result<(), Error> {
+        self.held.steps().start().await
+    }
+
+    /// Calls [`JobRegistry::advance`].
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::advance`], and [`Superseded`](Refusal::Superseded).
+    pub async fn advance(&self, progress: Progress) -> Result<Progress, Error> {
+        self.held.steps().advance(progress).await
+    }
+
+    /// Calls [`JobRegistry::heartbeat`]. It does not prolong the lease.
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::heartbeat`], and [`Superseded`](Refusal::Superseded).
+    pub async fn heartbeat(&self) -> Result<(), Error> {
+        self.held.steps().heartbeat().await
+    }
+
+    /// Calls [`JobRegistry::note`].
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::note`], and [`Superseded`](Refusal::Superseded).
+    pub async fn note(&mut self, text: impl Into<String>) -> Result<(), Error> {
+        self.held.steps().note(text.into()).await
+    }
+
+    /// Calls [`JobRegistry::report`].
+    ///
+    /// # Errors
+    ///
+    /// As [`JobRegistry::report`], and [`Superseded`](Refusal::Superseded).
+    pub async fn report(
+        &mut self,
+        progress: Progress,
+        text: impl Into<String>,
+    ) -> Result<(), Error> {
+        self.held.steps().report(progress, text.into()).await
     }
 
     /// Stores the payload, and keeps the lease, which is not prolonged.

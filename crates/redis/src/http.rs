@@ -75,10 +75,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Registry for JobRe
         id: JobId,
         f: impl FnOnce(Record<&T>) -> R + Send,
     ) -> Result<R, Error> {
-        let record = self.get(id).await?;
-        let (snapshot, times) = (record.snapshot, record.times);
-        let details = Details::from_parts(snapshot, times, record.note, record.reason);
-        Ok(f(details?.with_payload(&record.payload)))
+        self.read(id, f).await
     }
 
     async fn watch(&self, id: JobId) -> Result<Self::Watch, Error> {

@@ -147,10 +147,8 @@ impl<T: Send + 'static> Job<T> {
     /// They show that the process runs, and not that the work goes on. Must be called on a tokio
     /// runtime.
     pub fn heartbeat_every(&self, interval: Duration) -> Heartbeat {
-        // A shorter interval would only fill the connection, and no clock reaches a much longer
-        // one.
-        let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(1 << 30));
-        self.registry.state.pulse.add(self.id, self.fence, interval)
+        let pulse = &self.registry.state.pulse;
+        pulse.add(self.id, Some(self.fence), interval)
     }
 
     /// Calls [`JobRegistry::note`], fenced.
@@ -216,6 +214,25 @@ impl<T: Send + 'static> Job<T> {
         self.learn(self.steps().request_stop(reason.into()).await)
     }
 
+    /// Returns whether the work on this attempt should stop: a stop has been requested, the attempt
+    /// has ended, or a later one has begun.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error only if the store was not reached, or rejected the call.
+    pub async fn is_stop_requested(&self) -> Result<bool, Error> {
+        match self.snapshot().await {
+            Ok(seen) => Ok(!self.is_at_work(&seen)),
+            Err(Error::Refused(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_at_work(&self, seen: &Snapshot) -> bool {
+        let is_at_work = matches!(seen.status(), Status::Pending | Status::Running);
+        is_at_work && seen.attempt() == self.attempt()
+    }
+
     /// Waits until the work on this attempt should stop: a stop has been requested, the attempt has
     /// ended, or a later one has begun. Once the first read has succeeded, it waits while the store
     /// is not reached.
@@ -230,8 +247,7 @@ impl<T: Send + 'static> Job<T> {
             watch => watch?,
         };
         while let Some(seen) = watch.changed().await {
-            let is_at_work = matches!(seen.status(), Status::Pending | Status::Running);
-            if !is_at_work || seen.attempt() != self.attempt() {
+            if !self.is_at_work(&seen) {
                 break;
             }
         }

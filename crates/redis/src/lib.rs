@@ -69,8 +69,8 @@
 //! | `update` | The same answers. It is optimistic: `f` runs again if another writer came first, and `Busy` follows after 20 times. A panic of `f` changes nothing. |
 //! | `lock`, `try_lock` and the guard | A lease, with a copy of the payload that is stored by `save`, `release` and the endings. It ends by the server's clock, and its holder gets `LockLost` then. A dropped guard stores nothing. `lock` tries for about seven seconds, and returns `Busy` then. |
 //! | `snapshot`, `details`, `get` | The same answers. `get` needs no `Clone`. |
-//! | `read` | Not available; `get` returns the payload. |
-//! | `watch` | The same items, but not at once: a lost message delays a change by up to 7.5 seconds. The last item of a job that was removed more than a minute ago may be missing. |
+//! | `read` | The same answers. `f` runs under no lock. |
+//! | `watch` | A watch is no `Stream`, and has no `wait`. The same items, but not at once: a lost message delays a change by up to 7.5 seconds. The last item of a job that was removed more than a minute ago may be missing. |
 //! | `iter`, `len` | Not available; `page` and `counts` are. |
 //! | `page` | The same, in the order of registration. `Cursor` and `Page` are types of this crate. |
 //! | `counts` | Exact, and of one instant. |
@@ -79,7 +79,7 @@
 //! | `on_remove` | Runs before the removal and at least once, in the process that sweeps. The payload is `None` if it does not decode. |
 //! | `stalled`, `fail_stalled` | The same, by the server's clock. |
 //! | `spawn_reaper` | A task with an interval. `last_error` tells whether the store answers. It also guards stall verdicts against a clock that jumps. |
-//! | `heartbeat_every` | By handle only. The heartbeats of a process are sent together. |
+//! | `heartbeat_every` | The heartbeats of a process are sent together. By id, they are for whichever attempt exists. |
 //! | `close` | Of this process alone. |
 //! | dropping a `Job` | Starts a task that fails the job as `abandoned`. A killed process leaves the job to the stall verdict. |
 //! | `now`, `system_time` | The server's time since 1970, and not the time since the registry was built. |

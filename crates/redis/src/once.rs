@@ -70,7 +70,7 @@ impl<T: Send + 'static> Keys<T> {
 
     /// Returns the registry of the keys.
     #[must_use]
-    pub fn jobs(&self) -> &JobRegistry<T> {
+    pub fn registry(&self) -> &JobRegistry<T> {
         &self.jobs
     }
 

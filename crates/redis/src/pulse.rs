@@ -35,13 +35,14 @@ struct Entries {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: JobId,
-    fence: Fence,
+    fence: Option<Fence>,
     interval: Duration,
     next: Instant,
 }
 
 /// Sends heartbeats until it is dropped. Returned by
-/// [`Job::heartbeat_every`](crate::Job::heartbeat_every).
+/// [`Job::heartbeat_every`](crate::Job::heartbeat_every) and
+/// [`JobRegistry::heartbeat_every`](crate::JobRegistry::heartbeat_every).
 #[derive(Debug)]
 #[must_use = "the heartbeats end when this is dropped"]
 pub struct Heartbeat {
@@ -74,7 +75,10 @@ impl Pulse {
     }
 
     /// Adds a job, whose first heartbeat is due now. Must be called on a runtime.
-    pub(crate) fn add(&self, id: JobId, fence: Fence, interval: Duration) -> Heartbeat {
+    pub(crate) fn add(&self, id: JobId, fence: Option<Fence>, interval: Duration) -> Heartbeat {
+        // A shorter interval would only fill the connection, and no clock reaches a much longer
+        // one.
+        let interval = interval.clamp(Duration::from_millis(1), Duration::from_secs(1 << 30));
         let mut entries = self.0.entries();
         let key = entries.next_key;
         entries.next_key += 1;
@@ -125,10 +129,7 @@ async fn beat(shared: Weak<Shared>) {
             continue;
         }
         for batch in due.chunks(BATCH) {
-            let jobs: Vec<_> = batch
-                .iter()
-                .map(|(_, it)| (it.id, Some(it.fence)))
-                .collect();
+            let jobs: Vec<_> = batch.iter().map(|(_, it)| (it.id, it.fence)).collect();
             let results = heartbeats(&shared.store, &jobs).await;
             let mut entries = shared.entries();
             for (i, (key, entry)) in batch.iter().enumerate() {

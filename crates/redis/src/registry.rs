@@ -8,6 +8,7 @@ use crate::id::Nonce;
 use crate::job::Job;
 use crate::link::Durability;
 use crate::page::{Cursor, Page};
+use crate::pulse::Heartbeat;
 use crate::script::Script;
 use crate::state::{Position, State, snapshots, walk, walk_all};
 use crate::steps::{Steps, encode, millis};
@@ -139,6 +140,12 @@ impl<T: Send + 'static> JobRegistry<T> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.state.is_closed()
+    }
+
+    /// Returns the maximum number of jobs that this process allows in the namespace.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.state.limits.capacity
     }
 
     /// Returns how long an acknowledged change survives, as the server said at the last connect.
@@ -333,6 +340,18 @@ impl<T: Send + 'static> JobRegistry<T> {
         self.by_id(id).heartbeat().await
     }
 
+    /// Records heartbeats as [`Job::heartbeat_every`] does, for whichever attempt exists, until a
+    /// heartbeat finds the job ended or gone. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NotFound`](Refusal::NotFound) for an id that the namespace never issued. Whether
+    /// the job exists is not asked.
+    pub fn heartbeat_every(&self, id: JobId, interval: Duration) -> Result<Heartbeat, Error> {
+        self.state.store.admit(id)?;
+        Ok(self.state.pulse.add(id, None, interval))
+    }
+
     /// Replaces the note of a live job. A note longer than 1 KiB is cut at a character and ends in
     /// `…`.
     ///
@@ -462,6 +481,16 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub async fn get(&self, id: JobId) -> Result<Record<T>, Error> {
         let (details, payload, _) = self.state.record(id).await?;
         Ok(details.with_payload(payload?))
+    }
+
+    /// Calls `f` with the job and its payload, all of one instant.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub async fn read<R>(&self, id: JobId, f: impl FnOnce(Record<&T>) -> R) -> Result<R, Error> {
+        let (details, payload, _) = self.state.record(id).await?;
+        Ok(f(details.with_payload(&payload?)))
     }
 
     /// Returns a [`Watch`], which follows the job. It lasts as long as the runtime on which the

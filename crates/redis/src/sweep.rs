@@ -168,6 +168,11 @@ impl Reaper {
         Self { task, last_error }
     }
 
+    /// Stops the reaper. Dropping it does the same.
+    pub fn stop(self) {
+        drop(self);
+    }
+
     /// Returns the error of the last round, if it had one. The next round tries again.
     #[must_use]
     pub fn last_error(&self) -> Option<Error> {

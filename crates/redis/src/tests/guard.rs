@@ -80,11 +80,21 @@ checks! {
         assert!(timeout(Duration::from_millis(100), update).await.is_err());
         assert_eq!(there.snapshot(id).await.unwrap().version(), before);
         // Everything else goes on.
+        assert_eq!(guard.snapshot().await.unwrap().status(), Status::Running);
+        assert_eq!(guard.start().await.unwrap_err().name(), "already_started");
+        guard.advance(Progress::percent(5.0).unwrap()).await.unwrap();
+        guard.report(Progress::percent(6.0).unwrap(), "by the guard").await.unwrap();
+        guard.note("and again").await.unwrap();
+        guard.heartbeat().await.unwrap();
+        let seen = there.read(id, |job| (job.note.unwrap().to_string(), job.payload.len()));
+        assert_eq!(seen.await, Ok(("and again".to_owned(), 1)));
+        assert_eq!(job.is_stop_requested().await, Ok(false));
         there.report(id, Progress::percent(10.0).unwrap(), "drawing").await.unwrap();
         there.heartbeat(id).await.unwrap();
         there.note(id, "still").await.unwrap();
         there.remove_after(id, Duration::MAX).await.unwrap();
         there.request_stop(id, "enough").await.unwrap();
+        assert_eq!(job.is_stop_requested().await, Ok(true));
         guard.push(page("summary"));
         assert_eq!(there.get(id).await.unwrap().payload.len(), 1);
         let before = there.snapshot(id).await.unwrap().version();

@@ -77,7 +77,7 @@ checks! {
         assert_eq!(client_keys(server), 3, "a refused registration leaves a key");
         let known = async || id(&keys.register(&Key::new("b"), &Vec::new()).await.unwrap());
         assert_eq!(known().await, id(&owners[1]));
-        keys.jobs().close();
+        keys.registry().close();
         assert_eq!(known().await, id(&owners[1]));
         let closed = keys.register(&Key::new("d"), &Vec::new()).await.map(drop);
         assert_eq!(closed, Err(Refusal::Closed.into()));
@@ -122,12 +122,12 @@ checks! {
 
     async fn a_registration_whose_answer_is_lost_is_new(server, parts) {
         let keys = keys(server, parts, KeyLife::UntilRemoved).await;
-        let faults = &keys.jobs().state.store.faults;
+        let faults = &keys.registry().state.store.faults;
         faults.plan([None]);
         faults.lose_answer();
         let once = keys.register(&Key::new("a"), &Vec::new()).await.unwrap();
         let Once::New(job) = once else { panic!("it takes its own job for another's") };
-        assert_eq!(keys.jobs().state.store.seen.resends.load(Ordering::SeqCst), 1);
+        assert_eq!(keys.registry().state.store.seen.resends.load(Ordering::SeqCst), 1);
         let _ = job.detach();
     }
 }

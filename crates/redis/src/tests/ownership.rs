@@ -106,6 +106,29 @@ async fn beats(jobs: &JobRegistry<Vec<String>>, id: JobId) {
 }
 
 #[test]
+fn heartbeats_by_id_are_those_of_any_attempt() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let id = job.id();
+        job.start().await.unwrap();
+        let _beating = jobs.heartbeat_every(id, Duration::from_millis(20)).unwrap();
+        beats(&jobs, id).await;
+        let next = {
+            job.fail("lost").await.unwrap();
+            job.retry().await.unwrap()
+        };
+        next.start().await.unwrap();
+        // The heartbeats may have found the job ended in between.
+        let _again = jobs.heartbeat_every(id, Duration::from_millis(20)).unwrap();
+        beats(&jobs, id).await;
+        let unknown = jobs.heartbeat_every(JobId::from_bits(7), Duration::from_secs(1));
+        assert_eq!(unknown.map(drop), Err(Refusal::NotFound.into()));
+        let _ = next.detach();
+    });
+}
+
+#[test]
 fn an_interval_without_end_leaves_the_other_heartbeats_alone() {
     with_server(async |server| {
         let jobs = server.jobs("deck").await;
