@@ -99,10 +99,6 @@ impl<T: Send + 'static> Keys<T> {
         options: Options,
     ) -> Result<Once<T>, Error> {
         let store = &self.jobs.state.store;
-        let digest = store.digest(key.as_bytes());
-        let print = key.as_fingerprint().map(|bytes| store.digest(bytes));
-        let print = print.unwrap_or_default();
-        let name = store.keys.of_client(&digest);
         let outlives = if self.life == KeyLife::UntilRemoved {
             "1"
         } else {
@@ -110,6 +106,11 @@ impl<T: Send + 'static> Keys<T> {
         };
         let mut pause = Duration::from_millis(1);
         for _ in 0..TRIES {
+            // A store that has been emptied meanwhile has another secret.
+            let digest = store.digest(key.as_bytes());
+            let print = key.as_fingerprint().map(|bytes| store.digest(bytes));
+            let print = print.unwrap_or_default();
+            let name = store.keys.of_client(&digest);
             let known = self.look_up(&name).await?;
             let mut registration = Registration::new(&self.jobs, payload, options)?;
             let mut keys = store.keys.of_jobs(&[registration.id]);

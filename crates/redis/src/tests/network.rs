@@ -301,6 +301,8 @@ fn an_id_of_a_server_that_was_emptied_is_not_found() {
         let Ok(Once::New(by_key)) = once else {
             panic!("{once:?}")
         };
+        let again = keys.register(&Key::new("order 66"), &Vec::new()).await;
+        assert!(matches!(again, Ok(Once::Existing { id }) if id == by_key.id()));
         let third = server.jobs("deck").await;
         assert!(third.snapshot(by_key.id()).await.is_ok());
         assert_eq!(
