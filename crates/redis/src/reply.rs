@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The elements of a reply, taken one by one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reply(std::vec::IntoIter<Value>);
 
 impl Reply {

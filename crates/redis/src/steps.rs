@@ -226,6 +226,8 @@ pub(crate) async fn heartbeats(
         let (attempt, nonce) = fence.unwrap_or_default();
         arguments.extend([attempt.into_bytes(), nonce]);
     }
+    #[cfg(test)]
+    crate::tests::trace::mark(&ids, &mut arguments);
     let mut reply = store.ask(Script::Heartbeat, &ids, &arguments).await?;
     let (_, _) = (reply.word()?, reply.text()?);
     let mut results = Vec::with_capacity(jobs.len());

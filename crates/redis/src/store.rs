@@ -79,8 +79,6 @@ pub(crate) struct Seen {
     pub(crate) resends: std::sync::atomic::AtomicU64,
     pub(crate) links: std::sync::atomic::AtomicU64,
     pub(crate) unknown: std::sync::atomic::AtomicU64,
-    /// Nonce of the last call that changes something.
-    pub(crate) last_call: std::sync::Mutex<Option<Nonce>>,
 }
 
 impl Store {
@@ -188,9 +186,7 @@ impl Store {
     ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
         #[cfg(test)]
-        {
-            *self.seen.last_call.lock().unwrap() = Some(call);
-        }
+        crate::tests::trace::sent(script, keys, call, arguments);
         let fence = fence.map_or_else(Default::default, |fence| {
             (
                 fence.attempt.to_string().into_bytes(),
@@ -206,7 +202,11 @@ impl Store {
             head.into_iter().chain(arguments.iter().cloned()).collect()
         });
         match sent.await {
-            Ok(answered) => Ok(answered),
+            Ok((link, reply)) => {
+                #[cfg(test)]
+                crate::tests::trace::answered(&reply);
+                Ok((link, reply))
+            }
             Err(NoReply { sent: true, .. }) => Err(self.unknown()),
             Err(NoReply { error, .. }) => Err(error),
         }

@@ -17,6 +17,7 @@ mod resends;
 mod server;
 pub(crate) mod sim;
 mod task;
+pub(crate) mod trace;
 mod watching;
 
 /// The types that the specification speaks of.

@@ -20,6 +20,10 @@ pub(crate) enum Cut {
     WithinTheAnswer,
     /// The client's side is closed, and the server gets the call later.
     Late,
+    /// The client gets the end of the connection, and the server gets the call at once.
+    HalfClosed,
+    /// The server gets the call and the end of the connection, and the client may get the answer.
+    HalfClosedBehind,
     /// Nothing is cut, and the call waits for a while.
     Slow(Duration),
 }
@@ -136,12 +140,17 @@ async fn relay(client: TcpStream, server: TcpStream, shared: &Shared) {
                     _ => {}
                 }
                 if to_server.write_all(call).await.is_err() { return }
+                match cut {
+                    Some(Cut::HalfClosed) => if to_client.shutdown().await.is_err() { return },
+                    Some(Cut::HalfClosedBehind) => if to_server.shutdown().await.is_err() { return },
+                    _ => {}
+                }
             }
             read = from_server.read(&mut answer) => {
                 let Ok(length @ 1..) = read else { return };
                 let answer = &answer[..length];
                 match cut {
-                    Some(Cut::BeforeTheAnswer) => return,
+                    Some(Cut::BeforeTheAnswer | Cut::HalfClosed) => return,
                     Some(Cut::WithinTheAnswer) => {
                         let _ = to_client.write_all(&answer[..length / 2]).await;
                         return;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub(crate) struct Server {
     folder: TempDir,
     pub(crate) port: u16,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Server {
@@ -36,20 +38,30 @@ impl Server {
     }
 
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::within(options, |_| Vec::new())
+    }
+
+    /// Starts a server with environment variables, which may depend on its folder.
+    pub(crate) fn within(
+        options: &[&str],
+        environment: impl Fn(&Path) -> Vec<(String, String)>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let environment = environment(folder.path());
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         // Another process may take the port before the server does.
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let port = free.local_addr().expect("an address").port();
             drop(free);
-            let mut child = launch(&folder, port, &options);
+            let mut child = launch(folder.path(), port, &options, &environment);
             if wait_for(&mut child, port) {
                 return Self {
                     child,
                     folder,
                     port,
                     options,
+                    environment,
                 };
             }
         }
@@ -82,6 +94,19 @@ impl Server {
         client.get_connection().expect("a connection")
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the server has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_some())
+    }
+
     /// Sends a signal to the server.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
@@ -104,7 +129,8 @@ impl Server {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = launch(&self.folder, self.port, &self.options);
+        let folder = self.folder.path();
+        self.child = launch(folder, self.port, &self.options, &self.environment);
         assert!(
             wait_for(&mut self.child, self.port),
             "the server does not start again"
@@ -151,8 +177,16 @@ pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
     builder
 }
 
-fn launch(folder: &TempDir, port: u16, options: &[String]) -> Child {
-    let started = Command::new("redis-server")
+fn launch(
+    folder: &Path,
+    port: u16,
+    options: &[String],
+    environment: &[(String, String)],
+) -> Child {
+    // A write beyond the limit of a file's size fails, and does not end the server.
+    let started = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "redis-server"])
+        .envs(environment.iter().cloned())
         .args([
             "--port",
             &port.to_string(),
@@ -162,7 +196,7 @@ fn launch(folder: &TempDir, port: u16, options: &[String]) -> Child {
             "",
         ])
         .arg("--dir")
-        .arg(folder.path())
+        .arg(folder)
         .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,0 +1,476 @@
+//! A client process: makes random calls on jobs that it shares with others, and records them.
+
+use super::call::{Dice, Verb, millis, text};
+use super::flaws::Flaw;
+use crate::id::Nonce;
+use crate::store::Fence;
+use crate::tests::api::Progress;
+use crate::tests::conformance::refused;
+use crate::tests::server::builder;
+use crate::tests::spec::{Record, Ret, View, revision};
+use crate::tests::trace::{CALLER, Lines, SPAWNED, hex, monotonic};
+use crate::{Error, Job, JobRegistry, Key, Keys, Once, Unavailable};
+use job_registry::{Details, JobId, KeyLife, Options, Snapshot, Times};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Environment variable that makes a test process a client.
+const PLAN: &str = "JOB_REGISTRY_REDIS_CLIENT";
+/// Number of registrations and attempts among which a caller chooses most of the time.
+const WINDOW: usize = 4;
+
+/// Limits of all jobs, in milliseconds.
+pub(super) const RETENTION: u64 = 60;
+pub(super) const STALL_AFTER: u64 = 50;
+pub(super) const STOP_GRACE: u64 = 40;
+
+/// Assignment of a process.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) url: String,
+    /// Folder of the files.
+    pub(super) folder: PathBuf,
+    pub(super) number: u32,
+    /// Number of callers that share the registry of the process.
+    pub(super) callers: u32,
+    /// Number of calls of each caller.
+    pub(super) calls: u32,
+    pub(super) seed: u64,
+    /// Name of the wrong client or script, or `-`.
+    pub(super) flaw: String,
+}
+
+impl Plan {
+    /// Starts the process.
+    pub(super) fn start(&self) -> std::process::Child {
+        let text = format!(
+            "{} {} {} {} {} {} {}",
+            self.url,
+            self.folder.display(),
+            self.number,
+            self.callers,
+            self.calls,
+            self.seed,
+            self.flaw
+        );
+        let log = File::create(self.folder.join(format!("client-{}.log", self.number)));
+        let log = log.expect("a file");
+        let program = std::env::current_exe().expect("the program of the tests");
+        let entry = concat!(module_path!(), "::entry");
+        let entry = entry.split_once("::").expect("a module of the crate").1;
+        std::process::Command::new(program)
+            .args([entry, "--exact", "--nocapture"])
+            .env(PLAN, text)
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .spawn()
+            .expect("a client process")
+    }
+
+    fn from_environment() -> Option<Self> {
+        let text = std::env::var(PLAN).ok()?;
+        let words: Vec<&str> = text.split(' ').collect();
+        let [url, folder, number, callers, calls, seed, flaw] = words[..] else {
+            panic!("a plan has seven words: {text}");
+        };
+        Some(Self {
+            url: url.to_owned(),
+            folder: folder.into(),
+            number: number.parse().expect("a number"),
+            callers: callers.parse().expect("a number"),
+            calls: calls.parse().expect("a number"),
+            seed: seed.parse().expect("a number"),
+            flaw: flaw.to_owned(),
+        })
+    }
+}
+
+/// The entry of a client process. As a test of its own, it has nothing to do.
+#[test]
+fn entry() {
+    let Some(plan) = Plan::from_environment() else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run(plan));
+}
+
+fn open(folder: &Path, name: &str) -> File {
+    let opened = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(name));
+    opened.expect("a file")
+}
+
+async fn run(plan: Plan) {
+    let spawned = Lines::new(open(&plan.folder, &format!("spawned-{}", plan.number)));
+    SPAWNED.set(spawned).expect("one run in a process");
+    let flaw = Flaw::named(&plan.flaw);
+    let jobs: JobRegistry<u64> = builder(&plan.url, super::NAMESPACE, &flaw.parts(plan.number))
+        .retention(Duration::from_millis(RETENTION))
+        .stall_after(Duration::from_millis(STALL_AFTER))
+        .stop_grace(Duration::from_millis(STOP_GRACE))
+        .answer_within(Duration::from_millis(300))
+        .call_within(Duration::from_millis(1500))
+        .connect()
+        .await
+        .expect("a connection");
+    let mut dice = Dice(plan.seed);
+    let mut callers = Vec::new();
+    for caller in 0..plan.callers {
+        let name = format!("calls-{}-{caller}", plan.number);
+        let caller = Caller {
+            jobs: jobs.clone(),
+            lines: Arc::new(Lines::new(open(&plan.folder, &name))),
+            dice: dice.split(),
+            share: Share::new(&plan.folder),
+            cache: HashMap::new(),
+        };
+        let lines = caller.lines.clone();
+        callers.push(tokio::spawn(
+            CALLER.scope(lines, caller.make(plan.calls, flaw)),
+        ));
+    }
+    for caller in callers {
+        caller.await.expect("a caller that does not panic");
+    }
+    let store = &jobs.state.store.seen;
+    let resends = store.resends.load(std::sync::atomic::Ordering::SeqCst);
+    let links = store.links.load(std::sync::atomic::Ordering::SeqCst);
+    let spawned = SPAWNED.get().expect("it is set");
+    spawned.write(&format!("s {resends} {links}"));
+    // The owners of unknown registrations are abandoned.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// The jobs and attempts that all processes know, in a file.
+struct Share {
+    file: File,
+    read: String,
+    known: Vec<(JobId, Option<Fence>)>,
+}
+
+impl Share {
+    fn new(folder: &Path) -> Self {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(folder.join("shared"));
+        Self {
+            file: file.expect("a file"),
+            read: String::new(),
+            known: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, id: &str, attempt: u32, nonce: &[u8]) {
+        let line = format!("{id} {attempt} {}\n", hex(nonce));
+        self.file.write_all(line.as_bytes()).expect("a shared file");
+    }
+
+    fn learn(&mut self) {
+        self.file
+            .read_to_string(&mut self.read)
+            .expect("a shared file");
+        while let Some((line, rest)) = self.read.split_once('\n') {
+            let words: Vec<&str> = line.split(' ').collect();
+            let attempt = words[1].parse().expect("a number");
+            let fence = (attempt > 0).then(|| Fence {
+                attempt,
+                nonce: Nonce(bytes(words[2]).try_into().expect("a nonce")),
+            });
+            self.known.push((words[0].parse().expect("an id"), fence));
+            self.read = rest.to_owned();
+        }
+    }
+
+    /// Chooses a job, mostly one of the latest.
+    fn choose(&self, dice: &mut Dice) -> Option<(JobId, Option<Fence>)> {
+        let window = if dice.below(20) == 0 { 30 } else { WINDOW };
+        let from = self.known.len().saturating_sub(window);
+        let latest = &self.known[from..];
+        (!latest.is_empty()).then(|| *dice.pick(latest))
+    }
+}
+
+pub(super) fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2);
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("digits");
+        u8::from_str_radix(pair, 16).expect("two digits")
+    };
+    digits.filter(|pair| pair.len() == 2).map(byte).collect()
+}
+
+/// One of the callers of a process, which makes one call at a time.
+struct Caller {
+    jobs: JobRegistry<u64>,
+    lines: Arc<Lines>,
+    dice: Dice,
+    share: Share,
+    /// The states that the caller has read, for a client that takes them for the present ones.
+    cache: HashMap<Option<JobId>, String>,
+}
+
+impl Caller {
+    async fn make(mut self, calls: u32, flaw: Flaw) {
+        for _ in 0..calls {
+            self.share.learn();
+            let verb = self.draw();
+            let subject = self.share.choose(&mut self.dice);
+            let has_subject = !verb.is_of_all() && !verb.is_registration();
+            let (id, fence) = match subject.filter(|_| has_subject) {
+                Some((id, fence)) => (Some(id), fence.filter(|_| self.dice.below(2) == 0)),
+                None if has_subject => continue,
+                None => (None, None),
+            };
+            let (id_text, fence_text) = (
+                id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+                fence.map_or_else(
+                    || "- -".to_owned(),
+                    |fence| format!("{} {}", fence.attempt, hex(&fence.nonce.0)),
+                ),
+            );
+            let begun = monotonic();
+            self.lines
+                .write(&format!("> {begun} {id_text} {fence_text} {verb}"));
+            let cached = self.cache.get(&id).filter(|_| flaw == Flaw::CachedReads);
+            let answer = match (id, fence) {
+                (Some(_), _) if verb == Verb::Snapshot && cached.is_some() => {
+                    Ok(cached.cloned().unwrap_or_default())
+                }
+                (None, _) => self.of_all(verb).await,
+                (Some(id), None) => by_id(&self.jobs, id, verb).await,
+                (Some(id), Some(fence)) => by_handle(&self.jobs, id, fence, verb).await,
+            };
+            let ended = monotonic();
+            let (of, first) = self.lines.last.lock().unwrap().clone();
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if error == Error::Unavailable(Unavailable::Unknown) && verb.is_registration() {
+                        // Others can meet the job, if it exists.
+                        self.share.tell(&of[0], 0, b"");
+                    }
+                    failed(&flaw.told(error))
+                }
+            };
+            self.lines.write(&format!("< {ended} {answer}"));
+            if verb == Verb::Snapshot && answer.starts_with("View") {
+                self.cache.insert(id, answer.clone());
+            }
+            if verb == Verb::Retry
+                && let (Some(id), Some(attempt)) = (id, answer.strip_prefix("Attempt("))
+            {
+                let attempt = attempt.trim_end_matches(')').parse().expect("a number");
+                self.share.tell(&id.to_string(), attempt, &first);
+            }
+            if verb.is_registration() && answer == "Done" {
+                self.share.tell(&of[0], 1, &first);
+            }
+        }
+    }
+
+    fn draw(&mut self) -> Verb {
+        let dice = &mut self.dice;
+        let text = u8::try_from(dice.below(4)).expect("small");
+        let ppm = u32::try_from(dice.below(5)).expect("small") * 250_000;
+        let digit = u8::try_from(dice.below(10)).expect("small");
+        let payload = dice.below(100);
+        match dice.below(100) {
+            0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
+            3..5 => Verb::RegisterKey(dice.below(6), payload),
+            5..16 => Verb::Start,
+            16..28 => Verb::Advance(ppm),
+            28..32 => Verb::Report(ppm, text),
+            32..38 => Verb::Note(text),
+            38..46 => Verb::Update(digit),
+            46..54 => Verb::Heartbeat,
+            54..56 => Verb::Complete,
+            56..60 => Verb::Fail(text),
+            60..62 => Verb::Cancel,
+            62 => Verb::CancelBecause(text),
+            63..67 => Verb::RequestStop(text),
+            67..75 => Verb::Retry,
+            75..79 => Verb::Remove,
+            79..82 => Verb::RemoveAfter([Some(0), Some(20), Some(1000), None][usize::from(text)]),
+            82..88 => Verb::Snapshot,
+            88..92 => Verb::Details,
+            92..95 => Verb::Get,
+            95..97 => Verb::FailStalled,
+            97..99 => Verb::Sweep,
+            _ => Verb::Stalled,
+        }
+    }
+
+    async fn of_all(&self, verb: Verb) -> Result<String, Error> {
+        let jobs = &self.jobs;
+        Ok(match verb {
+            Verb::Register(payload, deadline) => {
+                let options = deadline.map_or_else(Options::new, |deadline| {
+                    Options::new().deadline(Duration::from_millis(deadline))
+                });
+                let _ = jobs.register_with(&payload, options).await?.detach();
+                format!("{:?}", Ret::Done)
+            }
+            Verb::RegisterKey(key, payload) => {
+                let keys = Keys::new(jobs.clone(), key_life(key));
+                match keys.register(&Key::new(key.to_string()), &payload).await? {
+                    Once::New(job) => {
+                        let _ = job.detach();
+                        format!("{:?}", Ret::Done)
+                    }
+                    Once::Existing { id } => format!("Existing {id}"),
+                    Once::Mismatch => "Mismatch".to_owned(),
+                }
+            }
+            Verb::FailStalled => list(&jobs.fail_stalled().await?),
+            Verb::Stalled => list(&jobs.stalled().await?),
+            _ => {
+                let swept = jobs.sweep().await?;
+                format!("{} {} {}", swept.expired, swept.cancelled, swept.removed)
+            }
+        })
+    }
+}
+
+pub(super) fn key_life(key: u64) -> KeyLife {
+    if key % 2 == 0 {
+        KeyLife::UntilRemoved
+    } else {
+        KeyLife::WhileLive
+    }
+}
+
+/// Returns the text of an answer without a value.
+fn failed(error: &Error) -> String {
+    match error {
+        Error::Unavailable(Unavailable::Unknown) => "Unknown".to_owned(),
+        Error::Unavailable(Unavailable::NotSent) => "NotSent".to_owned(),
+        Error::Rejected(message) => format!("Rejected {}", message.replace('\n', " ")),
+        Error::Refused(job_registry::Error::Busy) => "Busy".to_owned(),
+        error => refused(error).map_or_else(
+            |_| format!("Rejected {error}"),
+            |refused| format!("{refused:?}"),
+        ),
+    }
+}
+
+fn list(seen: &[Snapshot]) -> String {
+    let mut text = "List".to_owned();
+    for seen in seen {
+        write!(text, "/{}/{:?}", seen.id(), Ret::View(view(seen))).expect("a text");
+    }
+    text
+}
+
+fn view(seen: &Snapshot) -> View {
+    View {
+        job: 0,
+        version: (seen.attempt(), seen.status(), seen.progress()),
+        revision: revision(&seen.version()),
+        beat: time(seen.last_heartbeat()),
+    }
+}
+
+fn time(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).expect("a time of the server")
+}
+
+fn details(seen: &Details) -> Box<Record> {
+    let (note, reason) = (seen.note.as_deref(), seen.reason.as_deref());
+    record(&seen.snapshot, seen.times, note, reason, 0)
+}
+
+fn record(
+    seen: &Snapshot,
+    times: Times,
+    note: Option<&str>,
+    reason: Option<&str>,
+    payload: u64,
+) -> Box<Record> {
+    Box::new(Record {
+        view: view(seen),
+        registered: time(times.registered),
+        started: times.started.map(time),
+        ended: times.ended.map(time),
+        removal: times.removal.map(time),
+        note: note.map(str::to_owned),
+        reason: reason.map(str::to_owned),
+        payload,
+    })
+}
+
+fn append(digit: u8) -> impl FnMut(&mut u64) -> u64 {
+    move |payload| {
+        *payload = payload.wrapping_mul(10).wrapping_add(digit.into());
+        *payload
+    }
+}
+
+/// Makes a call by an id or by a handle, and returns the text of its answer.
+macro_rules! make {
+    ($on:expr, $verb:expr, $get:expr $(, $id:expr)?) => {{
+        let ppm = |ppm| Progress::from_ppm(ppm).expect("in range");
+        let done = |()| Ret::Done;
+        let answer = match $verb {
+            Verb::Start => $on.start($($id)?).await.map(done)?,
+            Verb::Advance(to) => Ret::Progress($on.advance($($id,)? ppm(to)).await?),
+            Verb::Report(to, note) => $on.report($($id,)? ppm(to), text(note)).await.map(done)?,
+            Verb::Note(note) => $on.note($($id,)? text(note)).await.map(done)?,
+            Verb::Update(digit) => Ret::Payload($on.update($($id,)? append(digit)).await?),
+            Verb::Heartbeat => $on.heartbeat($($id)?).await.map(done)?,
+            Verb::Complete => $on.complete($($id)?).await.map(done)?,
+            Verb::Fail(why) => $on.fail($($id,)? text(why)).await.map(done)?,
+            Verb::Cancel => $on.cancel($($id)?).await.map(done)?,
+            Verb::CancelBecause(why) => $on.cancel_because($($id,)? text(why)).await.map(done)?,
+            Verb::RequestStop(why) => Ret::Status($on.request_stop($($id,)? text(why)).await?),
+            Verb::Retry => {
+                let next = $on.retry($($id)?).await?;
+                let attempt = next.attempt();
+                let _ = next.detach();
+                Ret::Attempt(attempt)
+            }
+            Verb::Remove => $on.remove($($id)?).await.map(done)?,
+            Verb::RemoveAfter(delay) => $on.remove_after($($id,)? millis(delay)).await.map(done)?,
+            Verb::Snapshot => Ret::View(view(&$on.snapshot($($id)?).await?)),
+            Verb::Details => Ret::Details(details(&$on.details($($id)?).await?)),
+            _ => {
+                let read = $get.await?;
+                let (note, reason) = (read.note.as_deref(), read.reason.as_deref());
+                Ret::Record(record(&read.snapshot, read.times, note, reason, read.payload))
+            }
+        };
+        Ok(format!("{answer:?}"))
+    }};
+}
+
+async fn by_id(jobs: &JobRegistry<u64>, id: JobId, verb: Verb) -> Result<String, Error> {
+    make!(jobs, verb, jobs.get(id), id)
+}
+
+async fn by_handle(
+    jobs: &JobRegistry<u64>,
+    id: JobId,
+    fence: Fence,
+    verb: Verb,
+) -> Result<String, Error> {
+    let job = Job::new(jobs.clone(), id, fence);
+    let answer = on_handle(&job, jobs, verb).await;
+    let _ = job.detach();
+    answer
+}
+
+async fn on_handle(job: &Job<u64>, jobs: &JobRegistry<u64>, verb: Verb) -> Result<String, Error> {
+    make!(job, verb, jobs.get(job.id()))
+}

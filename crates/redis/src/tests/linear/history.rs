@@ -1,0 +1,536 @@
+//! A history: the calls of all processes, by groups of jobs that are judged apart.
+
+use super::call::Verb;
+use super::log::{Entry, Kind, Nonce, nonce};
+use crate::tests::spec::Name;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+/// The end of a call that was never answered.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// A call on one job, or the part of a call that concerns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Op {
+    /// The caller, as `process.caller`.
+    pub(super) caller: String,
+    pub(super) begun: u64,
+    /// [`NEVER`] if the outcome is unknown.
+    pub(super) ended: u64,
+    /// Time until which an effect was possible: the end, or for an unknown outcome that of the next
+    /// call of the process that was answered.
+    pub(super) until: u64,
+    pub(super) job: Name,
+    pub(super) fence: Option<(u32, Nonce)>,
+    pub(super) verb: Verb,
+    /// Text of the answer; `None` if it is unknown.
+    pub(super) answer: Option<String>,
+    /// The server's clock, as the script has read it.
+    pub(super) now: u64,
+    pub(super) nonce: Option<Nonce>,
+    /// Nonce of the attempt that the call begins.
+    pub(super) begins: Nonce,
+    /// Number of the change that the reply named.
+    pub(super) seq: Option<u64>,
+}
+
+/// An effect on a job of a group: the index of its call, and the number of the change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Effect {
+    pub(super) op: usize,
+    pub(super) seq: u64,
+}
+
+/// The jobs of one client's key, or one job.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Group {
+    pub(super) ids: Vec<String>,
+    pub(super) ops: Vec<Op>,
+    /// In the order of the store.
+    pub(super) effects: Vec<Effect>,
+}
+
+/// The calls of all processes on all jobs.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) groups: Vec<Group>,
+    /// Contradictions that were found without a judge.
+    pub(super) contradictions: Vec<String>,
+    pub(super) counters: BTreeMap<&'static str, u64>,
+}
+
+/// A script that was sent.
+#[derive(Debug)]
+struct Sent {
+    time: u64,
+    nonce: Nonce,
+    ids: Vec<String>,
+    argument: Vec<u8>,
+    reply: Option<(u64, Vec<String>)>,
+}
+
+/// A call as it was recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    caller: String,
+    pub(super) begun: u64,
+    id: Option<String>,
+    fence: Option<(u32, Nonce)>,
+    verb: Verb,
+    sent: Vec<Sent>,
+    /// `None` if the process was killed.
+    pub(super) end: Option<(u64, String)>,
+}
+
+impl Recorded {
+    fn answer(&self) -> Option<&str> {
+        let answer = self.end.as_ref().map(|(_, answer)| answer.as_str());
+        answer.filter(|answer| *answer != "Unknown")
+    }
+
+    pub(super) fn process(&self) -> &str {
+        self.caller.split('.').next().expect("a process")
+    }
+
+    /// Whether the client was told that nothing has happened.
+    fn had_no_effect(&self) -> bool {
+        let answer = self.answer().unwrap_or_default();
+        ["NotSent", "Rejected", "Busy"].iter().any(|no| answer.starts_with(no))
+    }
+}
+
+/// Reads what the processes have recorded.
+pub(super) fn recorded(folder: &Path) -> Vec<Recorded> {
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(folder).expect("the folder") {
+        let path = file.expect("a file").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = || std::fs::read_to_string(&path).expect("a text");
+        if let Some(caller) = name.strip_prefix("calls-") {
+            all.extend(calls(&caller.replace('-', "."), &text()));
+        } else if let Some(process) = name.strip_prefix("spawned-") {
+            all.extend(abandonments(process, &text()));
+        }
+    }
+    all.sort_by_key(|call| call.begun);
+    all
+}
+
+fn calls(caller: &str, text: &str) -> Vec<Recorded> {
+    let mut calls: Vec<Recorded> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.splitn(6, ' ');
+        let mut word = || words.next().expect("a word");
+        match word() {
+            ">" => {
+                let begun = word().parse().expect("a time");
+                let id = Some(word()).filter(|id| *id != "-").map(str::to_owned);
+                let attempt = word().parse().ok();
+                let of = word();
+                calls.push(Recorded {
+                    caller: caller.to_owned(),
+                    begun,
+                    id,
+                    fence: attempt.map(|attempt| (attempt, nonce(of))),
+                    verb: Verb::parse(word()),
+                    sent: Vec::new(),
+                    end: None,
+                });
+            }
+            "n" => calls.last_mut().expect("a call").sent.push(sent(line)),
+            "r" => {
+                let reply = (word().parse().expect("a time"), split(word()));
+                let call = calls.last_mut().expect("a call");
+                call.sent.last_mut().expect("a script").reply = Some(reply);
+            }
+            _ => {
+                let (_, rest) = line.split_once(' ').expect("a time");
+                let (time, answer) = rest.split_once(' ').expect("an answer");
+                let end = (time.parse().expect("a time"), answer.to_owned());
+                calls.last_mut().expect("a call").end = Some(end);
+            }
+        }
+    }
+    calls
+}
+
+fn split(words: &str) -> Vec<String> {
+    words.split(',').map(str::to_owned).collect()
+}
+
+fn sent(line: &str) -> Sent {
+    let words: Vec<&str> = line.split(' ').collect();
+    Sent {
+        time: words[1].parse().expect("a time"),
+        nonce: nonce(words[2]),
+        ids: split(words[4]),
+        argument: super::client::bytes(words[5]),
+        reply: None,
+    }
+}
+
+/// The owners of registrations of which the answers were lost fail their jobs.
+fn abandonments(process: &str, text: &str) -> Vec<Recorded> {
+    let lines = text.lines().filter(|line| line.starts_with("n "));
+    let abandonment = |line| {
+        let sent = sent(line);
+        Recorded {
+            caller: format!("{process}.s"),
+            begun: sent.time,
+            id: Some(sent.ids[0].clone()),
+            // The fence is that of the registration.
+            fence: None,
+            verb: Verb::Abandon,
+            sent: vec![sent],
+            end: None,
+        }
+    };
+    lines.map(abandonment).collect()
+}
+
+/// What the log says of the executions of each call.
+#[derive(Default)]
+struct Witness {
+    /// Times of all executions.
+    times: HashMap<Nonce, Vec<u64>>,
+    /// Times of the effects, by call and job.
+    effects: HashMap<(Nonce, String), Vec<(Kind, u64)>>,
+}
+
+impl Witness {
+    fn new(log: &[Entry]) -> Self {
+        let mut witness = Self::default();
+        for entry in log {
+            if entry.kind == Kind::Time {
+                witness.times.entry(entry.nonce).or_default().push(entry.now);
+            } else if entry.is_effect() {
+                let of = (entry.nonce, entry.id.clone());
+                let effects = witness.effects.entry(of).or_default();
+                effects.push((entry.kind, entry.now));
+            }
+        }
+        witness
+    }
+
+    /// Returns the clock of the execution that gave the answer.
+    fn now(&self, nonce: Nonce, id: &str) -> u64 {
+        let effect = self.effects.get(&(nonce, id.to_owned())).and_then(|effects| effects.last());
+        let last = self.times.get(&nonce).and_then(|times| times.last());
+        match effect {
+            Some((Kind::Heartbeat, _)) | None => last.copied().unwrap_or(0),
+            Some((_, now)) => *now,
+        }
+    }
+
+    fn executions(&self, nonce: Nonce) -> usize {
+        self.times.get(&nonce).map_or(0, Vec::len)
+    }
+}
+
+/// Joins the calls with the log of the store.
+pub(super) fn join(recorded: &[Recorded], log: &[Entry]) -> History {
+    let mut joiner = Joiner {
+        history: History::default(),
+        of_id: BTreeMap::new(),
+        of_key: BTreeMap::new(),
+        witness: Witness::new(log),
+        attempts: HashMap::new(),
+    };
+    joiner.names(recorded);
+    let limits = limits(recorded);
+    let mut silent = BTreeSet::new();
+    for (call, until) in recorded.iter().zip(limits) {
+        joiner.count(call);
+        if call.had_no_effect() && !call.verb.is_of_all() {
+            silent.extend(call.sent.iter().map(|sent| sent.nonce));
+            continue;
+        }
+        joiner.add(call, until);
+    }
+    joiner.effects(log, &silent);
+    joiner.history
+}
+
+/// Returns the time until which each call may take effect, if its outcome is unknown.
+fn limits(recorded: &[Recorded]) -> Vec<u64> {
+    let mut answered: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
+    for call in recorded {
+        if let Some((ended, answer)) = &call.end
+            && answer != "Unknown"
+            && answer != "NotSent"
+        {
+            let of_process = answered.entry(call.process()).or_default();
+            of_process.push((call.begun, *ended));
+        }
+    }
+    // The earliest end of the calls that begin later.
+    for calls in answered.values_mut() {
+        calls.sort_unstable();
+        let mut earliest = NEVER;
+        for (_, ended) in calls.iter_mut().rev() {
+            earliest = earliest.min(*ended);
+            *ended = earliest;
+        }
+    }
+    let limit = |call: &Recorded| {
+        let (Some((ended, _)), Some(calls)) = (&call.end, answered.get(call.process())) else {
+            return NEVER;
+        };
+        let next = calls.partition_point(|(begun, _)| begun <= ended);
+        calls.get(next).map_or(NEVER, |(_, ended)| *ended)
+    };
+    recorded.iter().map(limit).collect()
+}
+
+struct Joiner {
+    history: History,
+    of_id: BTreeMap<String, (usize, Name)>,
+    of_key: BTreeMap<u64, usize>,
+    witness: Witness,
+    /// Nonce of the first attempt of each job.
+    attempts: HashMap<String, Nonce>,
+}
+
+impl Joiner {
+    /// Gives every job a group and a name in it.
+    fn names(&mut self, recorded: &[Recorded]) {
+        for call in recorded.iter().filter(|call| call.verb.is_registration()) {
+            for sent in &call.sent {
+                let groups = &mut self.history.groups;
+                let group = match call.verb {
+                    Verb::RegisterKey(key, _) => *self.of_key.entry(key).or_insert(groups.len()),
+                    _ => groups.len(),
+                };
+                if group == groups.len() {
+                    groups.push(Group::default());
+                }
+                let id = sent.ids[0].clone();
+                let ids = &mut groups[group].ids;
+                let name = Name::try_from(ids.len()).expect("few jobs");
+                ids.push(id.clone());
+                if let Ok(begins) = sent.argument.clone().try_into() {
+                    self.attempts.insert(id.clone(), begins);
+                }
+                self.of_id.insert(id, (group, name));
+            }
+        }
+    }
+
+    fn count(&mut self, call: &Recorded) {
+        let name = match call.end.as_ref().map(|(_, answer)| answer.as_str()) {
+            None if call.verb == Verb::Abandon => "abandoned",
+            None => "never answered",
+            Some("Unknown") => "unknown",
+            Some("NotSent") => "not sent",
+            Some(answer) if answer.starts_with("Rejected OOM") => "rejected, memory is full",
+            Some(answer) if answer.starts_with("Rejected MISCONF") => "rejected, disk is full",
+            Some(answer) if answer.starts_with("Rejected") => "rejected",
+            Some("Busy") => "busy",
+            Some(answer) if answer.starts_with("Refused") => "refused",
+            Some(_) => "accepted",
+        };
+        *self.history.counters.entry(name).or_default() += 1;
+        *self.history.counters.entry("calls").or_default() += 1;
+        if name == "rejected" {
+            let (_, answer) = call.end.as_ref().expect("an answer");
+            eprintln!("{}: {answer}", call.verb);
+        }
+    }
+
+    fn add(&mut self, call: &Recorded, until: u64) {
+        match call.verb {
+            Verb::FailStalled => self.add_verdicts(call, until),
+            Verb::Sweep => self.add_collected(call, until),
+            Verb::Stalled => {
+                for (id, view) in listed(call.answer().unwrap_or_default()) {
+                    let answer = Some(view.to_owned());
+                    self.push(call, Verb::Listed, id, None, (call.begun, call.end()), answer, until);
+                }
+            }
+            _ => {
+                let id = match &call.id {
+                    Some(id) => id.clone(),
+                    // A registration that sent nothing has registered nothing.
+                    None => match call.sent.last() {
+                        Some(sent) => sent.ids[0].clone(),
+                        None => return,
+                    },
+                };
+                let answer = call.answer().map(|answer| self.localised(answer));
+                let times = (call.begun, call.end());
+                self.push(call, call.verb, &id, call.sent.last(), times, answer, until);
+            }
+        }
+    }
+
+    /// Names the job of an answer as its group does.
+    fn localised(&self, answer: &str) -> String {
+        let existing = answer.strip_prefix("Existing ");
+        let Some(id) = existing else {
+            return answer.to_owned();
+        };
+        let name = self.of_id.get(id).map(|(_, name)| *name);
+        name.map_or_else(|| answer.to_owned(), |name| format!("Existing({name})"))
+    }
+
+    fn add_verdicts(&mut self, call: &Recorded, until: u64) {
+        let failed: BTreeMap<&str, &str> = listed(call.answer().unwrap_or_default()).collect();
+        for sent in &call.sent {
+            if call.had_no_effect() && sent.reply.is_none() {
+                continue;
+            }
+            for id in &sent.ids {
+                let answer = match failed.get(id.as_str()) {
+                    Some(view) => Some((*view).to_owned()),
+                    // A resend does not name a job that was retried after the first sending.
+                    None if self.witness.executions(sent.nonce) > 1 => None,
+                    None => call.answer().map(|_| "none".to_owned()),
+                };
+                let end = answer.as_ref().map_or(NEVER, |_| call.end());
+                let times = (sent.time, end);
+                self.push(call, Verb::Verdict, id, Some(sent), times, answer, until);
+            }
+        }
+    }
+
+    fn add_collected(&mut self, call: &Recorded, until: u64) {
+        for sent in &call.sent {
+            let began = String::from_utf8_lossy(&sent.argument).parse().unwrap_or(0);
+            if call.had_no_effect() && sent.reply.is_none() {
+                continue;
+            }
+            for (at, id) in sent.ids.iter().enumerate() {
+                let answer = sent.reply.as_ref().map(|(_, words)| words[2 + at].clone());
+                let is_resent = self.witness.executions(sent.nonce) > 1;
+                let answer = answer.filter(|answer| answer != "none" || !is_resent);
+                let end = sent.reply.as_ref().map_or(NEVER, |(time, _)| *time);
+                let end = answer.as_ref().map_or(NEVER, |_| end);
+                let verb = Verb::Collect(began);
+                self.push(call, verb, id, Some(sent), (sent.time, end), answer, until);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // the parts of a call
+    fn push(
+        &mut self,
+        call: &Recorded,
+        verb: Verb,
+        id: &str,
+        sent: Option<&Sent>,
+        (begun, ended): (u64, u64),
+        answer: Option<String>,
+        until: u64,
+    ) {
+        let Some(&(group, job)) = self.of_id.get(id) else {
+            let why = format!("{} {id} {verb}: the job was never registered", call.caller);
+            self.history.contradictions.push(why);
+            return;
+        };
+        let nonce = sent.map(|sent| sent.nonce);
+        let first = self.attempts.get(id).copied().unwrap_or_default();
+        let seq = sent.and_then(|sent| sent.reply.as_ref()).and_then(|(_, words)| {
+            let is_accepted = words.first().is_some_and(|code| code == "ok");
+            words.get(1)?.parse().ok().filter(|_| is_accepted)
+        });
+        let now = nonce.map_or(0, |nonce| self.witness.now(nonce, id));
+        let op = Op {
+            caller: call.caller.clone(),
+            begun,
+            ended,
+            until: if ended == NEVER { until } else { ended },
+            job,
+            fence: if verb == Verb::Abandon { Some((1, first)) } else { call.fence },
+            verb: match verb {
+                Verb::Collect(began) => Verb::Collect(began.min(now)),
+                verb => verb,
+            },
+            answer,
+            now,
+            nonce,
+            begins: match verb {
+                Verb::Retry | Verb::Register(..) | Verb::RegisterKey(..) => sent
+                    .and_then(|sent| sent.argument.clone().try_into().ok())
+                    .unwrap_or_default(),
+                _ => Nonce::default(),
+            },
+            seq: seq.filter(|seq| *seq > 0),
+        };
+        let ops = &mut self.history.groups[group].ops;
+        if verb == Verb::Heartbeat && let Some(nonce) = nonce {
+            // A heartbeat may be executed several times, each with an effect.
+            let of = self.witness.effects.get(&(nonce, id.to_owned()));
+            for (_, at) in of.into_iter().flatten().filter(|(_, at)| *at != now) {
+                ops.push(Op {
+                    ended: NEVER,
+                    answer: None,
+                    now: *at,
+                    until: NEVER,
+                    ..op.clone()
+                });
+            }
+        }
+        ops.push(op);
+    }
+
+    /// Finds the call of every effect.
+    fn effects(&mut self, log: &[Entry], silent: &BTreeSet<Nonce>) {
+        let mut of_call: HashMap<(Nonce, usize, Name, u64), usize> = HashMap::new();
+        for (group, of) in self.history.groups.iter().enumerate() {
+            for (at, op) in of.ops.iter().enumerate() {
+                if let Some(nonce) = op.nonce {
+                    let now = if op.verb == Verb::Heartbeat { op.now } else { 0 };
+                    of_call.insert((nonce, group, op.job, now), at);
+                }
+            }
+        }
+        let (mut met, mut last) = (BTreeSet::new(), 0);
+        let contradictions = &mut self.history.contradictions;
+        for entry in log {
+            if entry.kind == Kind::Met {
+                *self.history.counters.entry("resends that met their own effect").or_default() += 1;
+            }
+            if !entry.is_effect() {
+                continue;
+            }
+            if entry.kind != Kind::Heartbeat {
+                if entry.seq != last + 1 {
+                    contradictions.push(format!("change {} follows change {last}", entry.seq));
+                }
+                last = entry.seq;
+                if !met.insert((entry.nonce, entry.id.clone())) {
+                    contradictions.push(format!("a call takes effect twice: {entry:?}"));
+                }
+            }
+            if silent.contains(&entry.nonce) {
+                contradictions.push(format!("a call that was told to have no effect has one: {entry:?}"));
+            }
+            let now = if entry.kind == Kind::Heartbeat { entry.now } else { 0 };
+            let found = self.of_id.get(&entry.id).and_then(|(group, name)| {
+                let op = of_call.get(&(entry.nonce, *group, *name, now))?;
+                Some((*group, *op))
+            });
+            match found {
+                Some((group, op)) => {
+                    let seq = entry.seq;
+                    self.history.groups[group].effects.push(Effect { op, seq });
+                }
+                None if silent.contains(&entry.nonce) => {}
+                None => contradictions.push(format!("a change was made by no call: {entry:?}")),
+            }
+        }
+    }
+}
+
+impl Recorded {
+    fn end(&self) -> u64 {
+        let known = self.end.as_ref().filter(|_| self.answer().is_some());
+        known.map_or(NEVER, |(ended, _)| *ended)
+    }
+}
+
+/// Returns the jobs and their states in the answer of a call that returns several.
+fn listed(answer: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut parts = answer.split('/').skip(1);
+    std::iter::from_fn(move || Some((parts.next()?, parts.next()?)))
+}

@@ -1,0 +1,171 @@
+//! A run: client processes and a server, faults meanwhile, and the history afterwards.
+
+use super::NAMESPACE;
+use super::call::Dice;
+use super::client::Plan;
+use super::faults::{
+    Clients, Fault, Struck, command, movable_clock, plan_cuts, set_clock, strike,
+};
+use super::flaws::Flaw;
+use super::history::{self, History, Recorded};
+use super::log;
+use crate::tests::proxy::{Cut, Proxy};
+use crate::tests::server::{self, Server};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) faults: Vec<Fault>,
+    pub(super) processes: u32,
+    /// Number of callers that share the connection of a process.
+    pub(super) callers: u32,
+    /// Number of calls of each caller.
+    pub(super) calls: u32,
+    pub(super) seed: u64,
+    pub(super) flaw: Flaw,
+}
+
+/// Numbers of a run that a test requires.
+pub(super) type Counters = std::collections::BTreeMap<&'static str, u64>;
+
+/// Runs the clients to their ends, and returns the history.
+pub(super) async fn run(setting: &Setting) -> (History, Counters) {
+    let options = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--enable-debug-command",
+        "local",
+        "--auto-aof-rewrite-percentage",
+        "0",
+    ];
+    let mut server = if setting.faults.contains(&Fault::ClockJump) {
+        Server::within(&options, movable_clock)
+    } else {
+        Server::with(&options)
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dice = Dice(setting.seed);
+    let (mut plans, mut proxies) = (Vec::new(), Vec::new());
+    for number in 0..setting.processes {
+        let proxy = Proxy::start(server.port).await;
+        if setting.faults.contains(&Fault::Cuts) {
+            plan_cuts(&proxy, &mut dice, setting.callers * setting.calls);
+        }
+        plans.push(Plan {
+            url: proxy.url(),
+            folder: folder.path().to_owned(),
+            number,
+            callers: setting.callers,
+            calls: setting.calls,
+            seed: dice.next(),
+            flaw: setting.flaw.name(),
+        });
+        proxies.push(proxy);
+    }
+    let proxies = Arc::new(proxies);
+    // Late calls are delivered from time to time.
+    let for_delivery = proxies.clone();
+    let delivery = tokio::spawn(async move {
+        loop {
+            for proxy in for_delivery.iter() {
+                proxy.deliver().await;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let spare = if setting.faults.contains(&Fault::KillClient) { 5 } else { 0 };
+    let mut clients = Clients::start(plans, spare);
+    let mut struck = Struck::default();
+    sleep(Duration::from_millis(600)).await;
+    while clients.are_running() {
+        sleep(Duration::from_millis(20 + dice.below(300))).await;
+        if !setting.faults.is_empty() {
+            let fault = *dice.pick(&setting.faults);
+            strike(fault, &mut server, &mut clients, &mut dice, &mut struck).await;
+        }
+    }
+    delivery.abort();
+    if setting.faults.contains(&Fault::ClockJump) {
+        set_clock(server.folder(), 0);
+    }
+    assert!(clients.failed.is_empty(), "{}", logs(&clients.failed, folder.path()));
+    let forgotten = forgotten_scripts(&server);
+    let recorded = history::recorded(folder.path());
+    let log = log::read(&mut server.admin(), NAMESPACE);
+    log::delete(&mut server.admin(), NAMESPACE);
+    if setting.flaw == Flaw::Nothing {
+        server::audit(&server).await;
+    }
+    let history = history::join(&recorded, &log);
+    let mut counters = history.counters.clone();
+    count(&mut counters, &recorded, &struck, &log, folder.path());
+    let cuts = proxies.iter().flat_map(Proxy::struck);
+    let between = [Cut::BeforeTheAnswer, Cut::WithinTheAnswer, Cut::HalfClosed];
+    let between = cuts.filter(|cut| between.contains(cut)).count();
+    counters.insert("cuts between send and reply", between as u64);
+    counters.insert("scripts that were gone", forgotten);
+    (history, counters)
+}
+
+fn logs(failed: &[u32], folder: &std::path::Path) -> String {
+    let log = |number| std::fs::read_to_string(folder.join(format!("client-{number}.log")));
+    let logs = failed.iter().map(|number| log(number).unwrap_or_default());
+    format!("client processes failed:\n{}", logs.collect::<String>())
+}
+
+/// Returns how often the server was asked for a script that it did not have, since it was started.
+fn forgotten_scripts(server: &Server) -> u64 {
+    let statistics = command(server, &["INFO", "errorstats"]);
+    let text = format!("{statistics:?}");
+    let count = text.split("errorstat_NOSCRIPT:count=").nth(1).unwrap_or("0");
+    let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+fn count(
+    counters: &mut Counters,
+    recorded: &[Recorded],
+    struck: &Struck,
+    log: &[log::Entry],
+    folder: &std::path::Path,
+) {
+    let is_in_flight = |call: &&Recorded, at: u64| {
+        call.begun < at && call.end.as_ref().is_none_or(|(ended, _)| *ended > at)
+    };
+    let kills = struck.server_kills.iter();
+    let in_flight = kills.filter(|at| recorded.iter().any(|call| is_in_flight(&call, **at)));
+    counters.insert("kills of the server with calls in flight", in_flight.count() as u64);
+    let of = |process: u32| {
+        let process = process.to_string();
+        recorded.iter().filter(move |call| call.process() == process)
+    };
+    let kills = struck.client_kills.iter();
+    let in_flight = kills.filter(|(at, process)| of(*process).any(|call| is_in_flight(&call, *at)));
+    counters.insert("kills of clients with calls in flight", in_flight.count() as u64);
+    let times: Vec<u64> = log.iter().map(|entry| entry.now).filter(|now| *now > 0).collect();
+    let jumps = times.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 900).count();
+    counters.insert("jumps of the clock in the log", jumps as u64);
+    let back = times.windows(2).filter(|pair| pair[0] > pair[1] + 900).count();
+    counters.insert("jumps back of the clock in the log", back as u64);
+    for fault in Fault::ALL {
+        if let Some(times) = struck.counts.get(&fault) {
+            let name = Box::leak(format!("struck: {fault:?}").into_boxed_str());
+            counters.insert(name, *times);
+        }
+    }
+    let mut resends = 0;
+    for file in std::fs::read_dir(folder).expect("the folder") {
+        let path = file.expect("a file").path();
+        if path.to_string_lossy().contains("spawned-") {
+            let text = std::fs::read_to_string(path).expect("a text");
+            let line = text.lines().rfind(|line| line.starts_with("s "));
+            let word = line.and_then(|line| line.split(' ').nth(1));
+            resends += word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    counters.insert("resends", resends);
+}
