@@ -157,10 +157,11 @@ pub(super) fn movable_clock(folder: &Path) -> Vec<(String, String)> {
     ];
     let library = library.into_iter().find(|path| Path::new(path).exists());
     let library = library.expect("`apt-get install libfaketime` has the library");
+    let libraries = format!("libc_malloc_debug.so.0 {library}");
     let clock = folder.join("clock");
     [
         // The server's own allocator reads the clock while libfaketime allocates. That of libc does not.
-        ("LD_PRELOAD", &format!("libc_malloc_debug.so.0 {library}")),
+        ("LD_PRELOAD", libraries.as_str()),
         ("FAKETIME_TIMESTAMP_FILE", &clock.to_string_lossy()),
         ("FAKETIME_NO_CACHE", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
