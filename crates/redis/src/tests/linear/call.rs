@@ -178,6 +178,13 @@ impl Dice {
         Self(self.next())
     }
 
+    pub(super) fn shuffle<T>(&mut self, of: &mut [T]) {
+        for last in (1..of.len()).rev() {
+            let other = self.below(last as u64 + 1);
+            of.swap(last, usize::try_from(other).expect("an index"));
+        }
+    }
+
     pub(super) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         let at = self.below(of.len() as u64);
         &of[usize::try_from(at).expect("an index")]

@@ -27,6 +27,8 @@ mod timeline;
 
 use self::faults::Fault;
 use self::flaws::Flaw;
+use self::history::History;
+use self::judges::Verdict;
 use self::run::{Counters, Setting, run};
 use super::server;
 
@@ -41,12 +43,16 @@ fn seed() -> u64 {
     )
 }
 
-/// Runs a setting, judges its history, and returns what was counted.
-fn check(setting: &Setting) -> Counters {
+fn history_of(setting: &Setting) -> (History, Counters) {
     println!("JOB_REGISTRY_REDIS_SEED={}: {:?}", setting.seed, setting.faults);
     let mut result = None;
     server::run(async { result = Some(run(setting).await) });
-    let (history, counters) = result.expect("a history");
+    result.expect("a history")
+}
+
+/// Runs a setting, judges its history, and returns what was counted.
+fn check(setting: &Setting) -> Counters {
+    let (history, counters) = history_of(setting);
     let judged = std::time::Instant::now();
     let bad = judges::judge(&history);
     println!("judged in {:?}: {counters:?}", judged.elapsed());
@@ -66,15 +72,67 @@ fn require(counters: &Counters, required: &[&str]) {
     }
 }
 
+/// Counters that a run with all faults has to show.
+const REQUIRED: [&str; 10] = [
+    "cuts between send and reply",
+    "resends that met their own effect",
+    "unknown",
+    "scripts that were gone",
+    "kills of the server with calls in flight",
+    "kills of clients with calls in flight",
+    "never answered",
+    "jumps of the clock in the log",
+    "jumps back of the clock in the log",
+    "rejected, memory is full",
+];
+
 #[test]
 fn histories_of_several_processes_with_faults_are_linearizable() {
     let counters = check(&Setting {
-        faults: std::env::var("DEV_FAULTS").map_or(Fault::ALL.to_vec(), |names| Fault::ALL.into_iter().filter(|fault| names.contains(&format!("{fault:?}"))).collect()),
+        faults: Fault::ALL.to_vec(),
         processes: 4,
         callers: 2,
-        calls: std::env::var("DEV_CALLS").map_or(400, |n| n.parse().unwrap()),
+        calls: 750,
         seed: seed(),
         flaw: Flaw::Nothing,
     });
-    require(&counters, &["cuts between send and reply", "unknown"]);
+    require(&counters, &REQUIRED);
+    assert!(counters["calls"] > 5_000, "{counters:#?}");
+}
+
+#[test]
+#[ignore = "takes minutes: a run for each wrong client and script"]
+fn wrong_clients_and_scripts_are_detected() {
+    for flaw in Flaw::IN_ONE_HISTORY {
+        let is_detected = (0..3).any(|_| {
+            let (history, counters) = history_of(&Setting {
+                faults: vec![Fault::Cuts, Fault::DropConnections, Fault::StopServer],
+                processes: 4,
+                callers: 2,
+                calls: 500,
+                seed: seed(),
+                flaw,
+            });
+            let bad = judges::judge(&history);
+            let count = |judge: fn(&Verdict) -> bool| {
+                bad.iter().filter(|(_, verdict)| judge(verdict)).count()
+            };
+            println!(
+                "{flaw:?}: of {} histories, the search finds {}, porcupine {}, the replay {}; {} \
+                 contradictions in the log; {} resends, {} unknown",
+                history.groups.len(),
+                count(|verdict| verdict.search.is_some()),
+                count(|verdict| verdict.opinion == Some(false)),
+                count(|verdict| verdict.replay.is_some()),
+                history.contradictions.len(),
+                counters["resends"],
+                counters.get("unknown").unwrap_or(&0),
+            );
+            for (_, verdict) in &bad {
+                assert_eq!(verdict.search.is_some(), verdict.opinion != Some(true));
+            }
+            !bad.is_empty() || !history.contradictions.is_empty()
+        });
+        assert!(is_detected, "{flaw:?} survives");
+    }
 }

@@ -81,10 +81,15 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     let mut clients = Clients::start(plans, spare);
     let mut struck = Struck::default();
     sleep(Duration::from_millis(600)).await;
+    let mut turns = Vec::new();
     while clients.are_running() {
         sleep(Duration::from_millis(20 + dice.below(300))).await;
-        if !setting.faults.is_empty() {
-            let fault = *dice.pick(&setting.faults);
+        // Every fault strikes once before one strikes again.
+        if turns.is_empty() {
+            turns.clone_from(&setting.faults);
+            dice.shuffle(&mut turns);
+        }
+        if let Some(fault) = turns.pop() {
             strike(fault, &mut server, &mut clients, &mut dice, &mut struck).await;
         }
     }
