@@ -13,6 +13,7 @@
 
 mod call;
 mod client;
+mod corrupt;
 mod faults;
 mod flaws;
 mod history;
@@ -101,10 +102,26 @@ fn histories_of_several_processes_with_faults_are_linearizable() {
 }
 
 #[test]
+fn the_judges_detect_corrupted_histories() {
+    let seed = seed();
+    let (history, _) = history_of(&Setting {
+        faults: vec![Fault::Cuts, Fault::DropConnections],
+        processes: 3,
+        callers: 1,
+        calls: 900,
+        seed,
+        flaw: Flaw::Nothing,
+    });
+    let bad = judges::judge(&history);
+    assert!(bad.is_empty() && history.contradictions.is_empty(), "it is not corrupted yet");
+    corrupt::check(&history.groups, call::Dice(seed));
+}
+
+#[test]
 #[ignore = "takes minutes: a run for each wrong client and script"]
 fn wrong_clients_and_scripts_are_detected() {
     for flaw in Flaw::IN_ONE_HISTORY {
-        let is_detected = (0..3).any(|_| {
+        let is_detected = (0..6).any(|_| {
             let (history, counters) = history_of(&Setting {
                 faults: vec![Fault::Cuts, Fault::DropConnections, Fault::StopServer],
                 processes: 4,
