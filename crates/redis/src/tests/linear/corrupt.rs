@@ -1,7 +1,7 @@
 //! Recorded histories that are corrupted in known ways, which the judges have to detect.
 
 use super::call::{Dice, Verb};
-use super::history::{Effect, Group, NEVER, Op};
+use super::history::{Group, NEVER, Op};
 use super::judges::Verdict;
 use super::model::State;
 
@@ -58,7 +58,7 @@ pub(super) fn check(groups: &[Group], mut dice: Dice) {
             replay += u32::from(verdict.replay.is_some());
         }
         println!("{name}: {tried}, {search}, {opinion}, {replay}");
-        assert!(tried >= 5, "{name}: only {tried} histories have a place for it");
+        assert!(tried >= 3, "{name}: only {tried} histories have a place for it");
         // Some corrupted histories have another explanation.
         assert!(2 * replay >= tried, "{name}: the replay detects {replay} of {tried}");
         if by == By::All {
@@ -215,8 +215,7 @@ fn effect_twice(group: &mut Group, dice: &mut Dice) -> bool {
 }
 
 fn falling_progress(group: &mut Group, dice: &mut Dice) -> bool {
-    let risen = |op: &Op| is_read(op) && answer(op).contains("Running, Progress(");
-    let found = find(group, dice, |op| risen(op) && !answer(op).contains("Progress(0)"));
+    let found = find(group, dice, |op| is_read(op) && !answer(op).contains("Progress(0)"));
     let Some(at) = found.first() else {
         return false;
     };
@@ -303,8 +302,8 @@ fn twice_in_log(group: &mut Group, dice: &mut Dice) -> bool {
         return false;
     };
     let place = group.effects.iter().position(|effect| effect.op == at).expect("an effect");
-    let Effect { op, seq } = group.effects[place];
-    group.effects.insert(place + 1, Effect { op, seq });
+    let effect = group.effects[place];
+    group.effects.insert(place + 1, effect);
     true
 }
 

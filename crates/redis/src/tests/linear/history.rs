@@ -39,6 +39,8 @@ pub(super) struct Op {
 pub(super) struct Effect {
     pub(super) op: usize,
     pub(super) seq: u64,
+    /// Its place in the log.
+    pub(super) place: usize,
 }
 
 /// The jobs of one client's key, or one job.
@@ -60,7 +62,7 @@ pub(super) struct History {
 }
 
 /// A script that was sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Sent {
     time: u64,
     nonce: Nonce,
@@ -70,7 +72,7 @@ struct Sent {
 }
 
 /// A call as it was recorded.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Recorded {
     caller: String,
     pub(super) begun: u64,
@@ -80,6 +82,8 @@ pub(super) struct Recorded {
     sent: Vec<Sent>,
     /// `None` if the process was killed.
     pub(super) end: Option<(u64, String)>,
+    /// Whether a part of it may have been executed in another history of the store.
+    pub(super) is_split: bool,
 }
 
 impl Recorded {
@@ -135,6 +139,7 @@ fn calls(caller: &str, text: &str) -> Vec<Recorded> {
                     verb: Verb::parse(word()),
                     sent: Vec::new(),
                     end: None,
+                    is_split: false,
                 });
             }
             "n" => calls.last_mut().expect("a call").sent.push(sent(line)),
@@ -183,6 +188,7 @@ fn abandonments(process: &str, text: &str) -> Vec<Recorded> {
             verb: Verb::Abandon,
             sent: vec![sent],
             end: None,
+            is_split: false,
         }
     };
     lines.map(abandonment).collect()
@@ -229,6 +235,17 @@ impl Witness {
 
 /// Joins the calls with the log of the store.
 pub(super) fn join(recorded: &[Recorded], log: &[Entry]) -> History {
+    join_from(recorded, recorded, log, 0)
+}
+
+/// Joins some of the calls with a log that begins after `last` changes. The groups are those of all
+/// calls.
+pub(super) fn join_from(
+    all: &[Recorded],
+    recorded: &[Recorded],
+    log: &[Entry],
+    last: u64,
+) -> History {
     let mut joiner = Joiner {
         history: History::default(),
         of_id: BTreeMap::new(),
@@ -236,7 +253,7 @@ pub(super) fn join(recorded: &[Recorded], log: &[Entry]) -> History {
         witness: Witness::new(log),
         attempts: HashMap::new(),
     };
-    joiner.names(recorded);
+    joiner.names(all);
     let limits = limits(recorded);
     let mut silent = BTreeSet::new();
     for (call, until) in recorded.iter().zip(limits) {
@@ -247,7 +264,7 @@ pub(super) fn join(recorded: &[Recorded], log: &[Entry]) -> History {
         }
         joiner.add(call, until);
     }
-    joiner.effects(log, &silent);
+    joiner.effects(log, &silent, last);
     joiner.history
 }
 
@@ -383,7 +400,7 @@ impl Joiner {
                 let answer = match failed.get(id.as_str()) {
                     Some(view) => Some((*view).to_owned()),
                     // A resend does not name a job that was retried after the first sending.
-                    None if self.witness.executions(sent.nonce) > 1 => None,
+                    None if call.is_split || self.witness.executions(sent.nonce) > 1 => None,
                     None => call.answer().map(|_| "none".to_owned()),
                 };
                 let end = answer.as_ref().map_or(NEVER, |_| call.end());
@@ -401,7 +418,7 @@ impl Joiner {
             }
             for (at, id) in sent.ids.iter().enumerate() {
                 let answer = sent.reply.as_ref().map(|(_, words)| words[2 + at].clone());
-                let is_resent = self.witness.executions(sent.nonce) > 1;
+                let is_resent = call.is_split || self.witness.executions(sent.nonce) > 1;
                 let answer = answer.filter(|answer| answer != "none" || !is_resent);
                 let end = sent.reply.as_ref().map_or(NEVER, |(time, _)| *time);
                 let end = answer.as_ref().map_or(NEVER, |_| end);
@@ -474,7 +491,7 @@ impl Joiner {
     }
 
     /// Finds the call of every effect.
-    fn effects(&mut self, log: &[Entry], silent: &BTreeSet<Nonce>) {
+    fn effects(&mut self, log: &[Entry], silent: &BTreeSet<Nonce>, mut last: u64) {
         let mut of_call: HashMap<(Nonce, usize, Name, u64), usize> = HashMap::new();
         for (group, of) in self.history.groups.iter().enumerate() {
             for (at, op) in of.ops.iter().enumerate() {
@@ -484,9 +501,9 @@ impl Joiner {
                 }
             }
         }
-        let (mut met, mut last) = (BTreeSet::new(), 0);
+        let mut met = BTreeSet::new();
         let contradictions = &mut self.history.contradictions;
-        for entry in log {
+        for (place, entry) in log.iter().enumerate() {
             if entry.kind == Kind::Met {
                 *self.history.counters.entry("resends that met their own effect").or_default() += 1;
             }
@@ -513,7 +530,8 @@ impl Joiner {
             match found {
                 Some((group, op)) => {
                     let seq = entry.seq;
-                    self.history.groups[group].effects.push(Effect { op, seq });
+                    let effect = Effect { op, seq, place };
+                    self.history.groups[group].effects.push(effect);
                 }
                 None if silent.contains(&entry.nonce) => {}
                 None => contradictions.push(format!("a change was made by no call: {entry:?}")),
@@ -522,7 +540,66 @@ impl Joiner {
     }
 }
 
+/// The end of a history of the store, and the beginning of the next one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Boundary {
+    /// The last calls of the first history were executed before this time.
+    pub(super) end: u64,
+    /// The first calls of the second history were executed after this time.
+    pub(super) begin: u64,
+}
+
+/// Divides the calls between two histories. `kept` are the nonces of the effects that the second
+/// history has of the first one.
+pub(super) fn divide(
+    recorded: &[Recorded],
+    boundary: Boundary,
+    kept: &BTreeSet<Nonce>,
+) -> (Vec<Recorded>, Vec<Recorded>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for call in recorded {
+        let ended = call.end.as_ref().map_or(NEVER, |(ended, _)| *ended);
+        let is_kept = call.sent.last().is_some_and(|sent| kept.contains(&sent.nonce));
+        let is_single = !call.verb.is_of_all();
+        if ended < boundary.begin || is_kept && is_single {
+            // A call that was sent again has found its own effect.
+            first.push(call.clone());
+        } else if call.begun >= boundary.end {
+            second.push(call.clone());
+        } else {
+            let mut unanswered = call.clone();
+            (unanswered.end, unanswered.is_split) = (None, true);
+            unanswered.sent.retain(|sent| sent.time < boundary.end);
+            for sent in &mut unanswered.sent {
+                sent.reply = sent.reply.take().filter(|(time, _)| *time < boundary.begin);
+            }
+            first.push(unanswered);
+            let mut late = call.clone();
+            late.is_split = true;
+            late.begun = late.begun.max(boundary.begin);
+            // What had been answered before was executed in the first history.
+            late.sent.retain(|sent| {
+                sent.reply.as_ref().is_none_or(|(time, _)| *time >= boundary.begin)
+            });
+            for sent in &mut late.sent {
+                sent.time = sent.time.max(boundary.begin);
+            }
+            second.push(late);
+        }
+    }
+    (first, second)
+}
+
 impl Recorded {
+    /// Whether the client was told that the call has taken effect or was refused.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.answer().is_some() && !self.had_no_effect()
+    }
+
+    pub(super) fn nonce(&self) -> Option<Nonce> {
+        self.sent.last().map(|sent| sent.nonce)
+    }
+
     fn end(&self) -> u64 {
         let known = self.end.as_ref().filter(|_| self.answer().is_some());
         known.map_or(NEVER, |(ended, _)| *ended)

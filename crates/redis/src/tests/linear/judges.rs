@@ -46,6 +46,14 @@ impl Verdict {
 
 /// Judges all groups, and returns the verdicts that are not good, with their groups.
 pub(super) fn judge(history: &History) -> Vec<(usize, Verdict)> {
+    judge_from(history, |_| State::default())
+}
+
+/// Judges all groups from the state with which each begins.
+pub(super) fn judge_from(
+    history: &History,
+    initial: impl Fn(usize) -> State + Sync,
+) -> Vec<(usize, Verdict)> {
     let next = AtomicUsize::new(0);
     let bad = Mutex::new(Vec::new());
     let work = || {
@@ -53,7 +61,7 @@ pub(super) fn judge(history: &History) -> Vec<(usize, Verdict)> {
             let Some(group) = history.groups.get(at) else {
                 break;
             };
-            let verdict = Verdict::of(&State::default(), group);
+            let verdict = Verdict::of(&initial(at), group);
             if !verdict.is_good() {
                 bad.lock().unwrap().push((at, verdict));
             }

@@ -19,17 +19,20 @@ mod flaws;
 mod history;
 mod judges;
 mod log;
+mod loss;
 mod model;
 mod opinion;
 mod replay;
 mod run;
 mod search;
+mod sentinel;
 mod timeline;
 
 use self::faults::Fault;
 use self::flaws::Flaw;
 use self::history::History;
 use self::judges::Verdict;
+use self::loss::Loss;
 use self::run::{Counters, Setting, run};
 use super::server;
 
@@ -151,5 +154,40 @@ fn wrong_clients_and_scripts_are_detected() {
             !bad.is_empty() || !history.contradictions.is_empty()
         });
         assert!(is_detected, "{flaw:?} survives");
+    }
+}
+
+/// Runs a loss, and requires two histories that are linearizable.
+fn check_loss(loss: Loss, processes: u32, calls: u32) -> Counters {
+    let mut result = None;
+    let setting = loss::Setting {
+        loss,
+        processes,
+        calls,
+        seed: seed(),
+        flaw: Flaw::Nothing,
+    };
+    println!("JOB_REGISTRY_REDIS_SEED={}: {loss:?}", setting.seed);
+    server::run(async { result = Some(loss::run(&setting).await) });
+    let judged = result.expect("two histories");
+    println!("{:?}", judged.counters);
+    for found in judged.found.iter().take(3) {
+        println!("{found}");
+    }
+    assert!(judged.found.is_empty(), "{} findings", judged.found.len());
+    judged.counters
+}
+
+#[test]
+fn dev_loss() {
+    for loss in [
+        Loss::Kill("always"),
+        Loss::Kill("everysec"),
+        Loss::PowerFailure("everysec"),
+        Loss::PowerFailure("no"),
+        Loss::Failover,
+        Loss::Sentinel,
+    ] {
+        check_loss(loss, 4, 200);
     }
 }

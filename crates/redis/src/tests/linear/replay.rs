@@ -7,8 +7,8 @@ use super::call::Verb;
 use super::history::{Group, NEVER, Op};
 use super::model::State;
 
-/// Returns the state at the end, or the call that contradicts the order, and why.
-pub(super) fn judge(initial: &State, group: &Group) -> Result<State, (usize, String)> {
+/// Returns an error with the call that contradicts the order, and why.
+pub(super) fn judge(initial: &State, group: &Group) -> Result<(), (usize, String)> {
     let ops = &group.ops;
     let mut states = vec![initial.clone()];
     for effect in &group.effects {
@@ -28,8 +28,13 @@ pub(super) fn judge(initial: &State, group: &Group) -> Result<State, (usize, Str
         states.push(next);
     }
     in_time(group)?;
-    others(group, &states)?;
-    Ok(states.pop().expect("the first"))
+    others(group, &states)
+}
+
+/// Returns the state after the effects that the log has before a place.
+pub(super) fn state_before(place: usize, group: &Group) -> State {
+    let effects = group.effects.iter().take_while(|effect| effect.place < place);
+    effects.fold(State::default(), |state, effect| state.apply(&group.ops[effect.op]).1)
 }
 
 /// Checks that no effect comes before another one that had ended before it began.
