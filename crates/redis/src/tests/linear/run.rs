@@ -25,6 +25,8 @@ pub(super) struct Setting {
     pub(super) calls: u32,
     pub(super) seed: u64,
     pub(super) flaw: Flaw,
+    /// `appendfsync` of the server.
+    pub(super) policy: &'static str,
 }
 
 /// Numbers of a run that a test requires.
@@ -36,7 +38,7 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
         "--appendonly",
         "yes",
         "--appendfsync",
-        "always",
+        setting.policy,
         "--enable-debug-command",
         "local",
         "--auto-aof-rewrite-percentage",
