@@ -195,8 +195,10 @@ impl Share {
     }
 
     /// Chooses a job, mostly one of the latest.
-    fn choose(&self, dice: &mut Dice) -> Option<(JobId, Option<Fence>)> {
-        let window = if dice.below(20) == 0 { 30 } else { WINDOW };
+    fn choose(&self, dice: &mut Dice, flaw: Flaw) -> Option<(JobId, Option<Fence>)> {
+        // The owners of rewound attempts have been among the latest for a while.
+        let is_wide = dice.below(20) == 0 || flaw == Flaw::FenceByAttempt;
+        let window = if is_wide { 30 } else { WINDOW };
         let from = self.known.len().saturating_sub(window);
         let latest = &self.known[from..];
         (!latest.is_empty()).then(|| *dice.pick(latest))
@@ -227,7 +229,7 @@ impl Caller {
         for _ in 0..calls {
             self.share.learn();
             let verb = self.draw();
-            let subject = self.share.choose(&mut self.dice);
+            let subject = self.share.choose(&mut self.dice, flaw);
             let has_subject = !verb.is_of_all() && !verb.is_registration();
             let (id, fence) = match subject.filter(|_| has_subject) {
                 Some((id, fence)) => (Some(id), fence.filter(|_| self.dice.below(2) == 0)),

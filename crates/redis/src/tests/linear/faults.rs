@@ -151,13 +151,13 @@ pub(super) fn set_clock(folder: &Path, seconds: i64) {
 /// Returns the environment of a server whose clock can be moved.
 pub(super) fn movable_clock(folder: &Path) -> Vec<(String, String)> {
     set_clock(folder, 0);
-    let library = [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    ];
-    let library = library.into_iter().find(|path| Path::new(path).exists());
+    let folders = std::fs::read_dir("/usr/lib").expect("the folder of libraries");
+    let libraries = folders.filter_map(Result::ok).map(|folder| folder.path());
+    let library = libraries
+        .map(|folder| folder.join("faketime/libfaketime.so.1"))
+        .find(|library| library.exists());
     let library = library.expect("`apt-get install libfaketime` has the library");
-    let libraries = format!("libc_malloc_debug.so.0 {library}");
+    let libraries = format!("libc_malloc_debug.so.0 {}", library.display());
     let clock = folder.join("clock");
     [
         // The server's own allocator reads the clock while libfaketime allocates. That of libc does not.

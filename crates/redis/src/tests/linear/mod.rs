@@ -212,7 +212,7 @@ fn wrong_clients_and_scripts_are_detected() {
 #[test]
 #[ignore = "takes a minute: runs until an attempt is rewound and its owner writes"]
 fn a_fence_without_a_nonce_is_detected_after_a_failover() {
-    let is_detected = (0..TRIES).any(|_| {
+    let is_detected = (0..2 * TRIES).any(|_| {
         let judged = judge_loss(Loss::Failover, 6, 300, Flaw::FenceByAttempt);
         println!("{} findings", judged.found.len());
         !judged.found.is_empty()
