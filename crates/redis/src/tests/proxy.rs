@@ -140,11 +140,12 @@ async fn relay(client: TcpStream, server: TcpStream, shared: &Shared) {
                     _ => {}
                 }
                 if to_server.write_all(call).await.is_err() { return }
-                match cut {
-                    Some(Cut::HalfClosed) => if to_client.shutdown().await.is_err() { return },
-                    Some(Cut::HalfClosedBehind) => if to_server.shutdown().await.is_err() { return },
-                    _ => {}
-                }
+                let closed = match cut {
+                    Some(Cut::HalfClosed) => to_client.shutdown().await,
+                    Some(Cut::HalfClosedBehind) => to_server.shutdown().await,
+                    _ => Ok(()),
+                };
+                if closed.is_err() { return }
             }
             read = from_server.read(&mut answer) => {
                 let Ok(length @ 1..) = read else { return };

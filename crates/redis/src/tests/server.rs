@@ -177,12 +177,7 @@ pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
     builder
 }
 
-fn launch(
-    folder: &Path,
-    port: u16,
-    options: &[String],
-    environment: &[(String, String)],
-) -> Child {
+fn launch(folder: &Path, port: u16, options: &[String], environment: &[(String, String)]) -> Child {
     // A write beyond the limit of a file's size fails, and does not end the server.
     let started = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "redis-server"])

@@ -55,7 +55,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     for byte in bytes {
         write!(text, "{byte:02x}").expect("a text");
     }
-    if text.is_empty() { "-".to_owned() } else { text }
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
 }
 
 fn with_lines(write: impl Fn(&Lines)) {
@@ -89,7 +93,11 @@ pub(crate) fn answered(reply: &Reply) {
         while !reply.is_empty() {
             // The states that a verdict returns are lists, and are in the answer of the call.
             let word = reply.text().ok().flatten().unwrap_or_default();
-            words.push(if word.is_empty() { "-".to_owned() } else { word });
+            words.push(if word.is_empty() {
+                "-".to_owned()
+            } else {
+                word
+            });
         }
         lines.write(&format!("r {} {}", monotonic(), words.join(",")));
     });

@@ -157,7 +157,7 @@ pub(super) fn millis(millis: Option<u64>) -> Duration {
     millis.map_or(Duration::MAX, Duration::from_millis)
 }
 
-/// Random numbers that a seed repeats: SplitMix64.
+/// Random numbers that a seed repeats, by the algorithm `splitmix64`.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(pub(super) u64);
 

@@ -347,7 +347,7 @@ impl Caller {
 }
 
 pub(super) fn key_life(key: u64) -> KeyLife {
-    if key % 2 == 0 {
+    if key.is_multiple_of(2) {
         KeyLife::UntilRemoved
     } else {
         KeyLife::WhileLive

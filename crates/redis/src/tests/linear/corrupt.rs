@@ -19,8 +19,16 @@ enum By {
 const CORRUPTIONS: [(&str, By, Corruption); 15] = [
     ("two answers are swapped", By::All, swap_answers),
     ("a write is dropped", By::All, drop_write),
-    ("an effect comes after its call has ended", By::All, late_effect),
-    ("an effect comes before its call has begun", By::All, early_effect),
+    (
+        "an effect comes after its call has ended",
+        By::All,
+        late_effect,
+    ),
+    (
+        "an effect comes before its call has begun",
+        By::All,
+        early_effect,
+    ),
     ("an effect happens twice", By::All, effect_twice),
     ("the progress falls", By::All, falling_progress),
     ("an old state is read", By::All, stale_read),
@@ -31,7 +39,11 @@ const CORRUPTIONS: [(&str, By, Corruption); 15] = [
     ("a time is wrong", By::All, wrong_time),
     ("the log misses an effect", By::Replay, missing_in_log),
     ("the log has an effect twice", By::Replay, twice_in_log),
-    ("the log has effects in another order", By::Replay, order_in_log),
+    (
+        "the log has effects in another order",
+        By::Replay,
+        order_in_log,
+    ),
 ];
 
 /// Corrupts each of the histories in each way, and requires that the judges detect it.
@@ -47,9 +59,18 @@ pub(super) fn check(groups: &[Group], mut dice: Dice) {
             tried += 1;
             let verdict = Verdict::of(&State::default(), &corrupted);
             let text = || format!("{name}: {}", verdict.text(&corrupted));
-            assert_eq!(verdict.opinion, Some(verdict.search.is_none()), "{}", text());
+            assert_eq!(
+                verdict.opinion,
+                Some(verdict.search.is_none()),
+                "{}",
+                text()
+            );
             // What no order explains is not explained by that of the store.
-            assert!(verdict.search.is_none() || verdict.replay.is_some(), "{}", text());
+            assert!(
+                verdict.search.is_none() || verdict.replay.is_some(),
+                "{}",
+                text()
+            );
             if verdict.replay.is_some() && replay == 0 {
                 check_timeline(&verdict, &corrupted);
             }
@@ -58,11 +79,20 @@ pub(super) fn check(groups: &[Group], mut dice: Dice) {
             replay += u32::from(verdict.replay.is_some());
         }
         println!("{name}: {tried}, {search}, {opinion}, {replay}");
-        assert!(tried >= 3, "{name}: only {tried} histories have a place for it");
+        assert!(
+            tried >= 3,
+            "{name}: only {tried} histories have a place for it"
+        );
         // Some corrupted histories have another explanation.
-        assert!(2 * replay >= tried, "{name}: the replay detects {replay} of {tried}");
+        assert!(
+            2 * replay >= tried,
+            "{name}: the replay detects {replay} of {tried}"
+        );
         if by == By::All {
-            assert!(2 * search >= tried, "{name}: the search detects {search} of {tried}");
+            assert!(
+                2 * search >= tried,
+                "{name}: the search detects {search} of {tried}"
+            );
         }
     }
 }
@@ -72,7 +102,10 @@ fn check_timeline(verdict: &Verdict, group: &Group) {
     let text = verdict.text(group);
     let marked: Vec<&str> = text.lines().filter(|line| line.starts_with(">>")).collect();
     assert_eq!(marked.len(), 1, "{text}");
-    assert!(marked[0].contains("->") && marked[0].contains('|'), "{text}");
+    assert!(
+        marked[0].contains("->") && marked[0].contains('|'),
+        "{text}"
+    );
 }
 
 /// Returns the indices of some calls, in a random order.
@@ -106,7 +139,9 @@ fn has_effect(group: &Group, at: usize) -> bool {
 
 /// Returns an acknowledged change that some call meets later.
 fn write(group: &Group, dice: &mut Dice) -> Option<usize> {
-    let found = find(group, dice, |op| is_accepted(op) && op.verb != Verb::Heartbeat);
+    let found = find(group, dice, |op| {
+        is_accepted(op) && op.verb != Verb::Heartbeat
+    });
     found.into_iter().find(|at| {
         let op = &group.ops[*at];
         let is_later = |other: &Op| is_read(other) && other.job == op.job && other.begun > op.ended;
@@ -149,7 +184,10 @@ fn two_steps(group: &Group, dice: &mut Dice) -> Option<(usize, usize)> {
     let is_step = |op: &Op| is_accepted(op) && matches!(op.verb, Verb::Start | Verb::Retry);
     let found = find(group, dice, is_step);
     found.into_iter().find_map(|second| {
-        let at = group.effects.iter().position(|effect| effect.op == second)?;
+        let at = group
+            .effects
+            .iter()
+            .position(|effect| effect.op == second)?;
         let op = &group.ops[second];
         // The effect before it makes the job one that can be started or retried.
         let before = group.effects[..at].iter().rev().find(|effect| {
@@ -191,31 +229,40 @@ fn renumber(answer: &mut Option<String>, word: &str, to: impl Fn(u64) -> u64) {
     let Some((head, tail)) = text.split_once(word) else {
         return;
     };
-    let end = tail.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(tail.len());
+    let end = tail
+        .find(|digit: char| !digit.is_ascii_digit())
+        .unwrap_or(tail.len());
     let number: u64 = tail[..end].parse().expect("a number");
     *answer = Some(format!("{head}{word}{}{}", to(number), &tail[end..]));
 }
 
 fn effect_twice(group: &mut Group, dice: &mut Dice) -> bool {
-    let Some(at) = find(group, dice, |op| is_accepted(op) && matches!(op.verb, Verb::Note(_)))
-        .into_iter()
-        .find(|at| {
-            let op = &group.ops[*at];
-            let later = |other: &Op| other.job == op.job && is_read(other) && other.begun > op.ended;
-            group.ops.iter().any(later)
-        })
-    else {
+    let Some(at) = find(group, dice, |op| {
+        is_accepted(op) && matches!(op.verb, Verb::Note(_))
+    })
+    .into_iter()
+    .find(|at| {
+        let op = &group.ops[*at];
+        let later = |other: &Op| other.job == op.job && is_read(other) && other.begun > op.ended;
+        group.ops.iter().any(later)
+    }) else {
         return false;
     };
     let (job, ended) = (group.ops[at].job, group.ops[at].ended);
-    for op in group.ops.iter_mut().filter(|op| op.job == job && op.begun > ended) {
+    for op in group
+        .ops
+        .iter_mut()
+        .filter(|op| op.job == job && op.begun > ended)
+    {
         renumber(&mut op.answer, "revision: ", |revision| revision + 1);
     }
     true
 }
 
 fn falling_progress(group: &mut Group, dice: &mut Dice) -> bool {
-    let found = find(group, dice, |op| is_read(op) && !answer(op).contains("Progress(0)"));
+    let found = find(group, dice, |op| {
+        is_read(op) && !answer(op).contains("Progress(0)")
+    });
     let Some(at) = found.first() else {
         return false;
     };
@@ -243,7 +290,12 @@ fn stale_read(group: &mut Group, dice: &mut Dice) -> bool {
 
 fn accepted(group: &mut Group, dice: &mut Dice) -> bool {
     let is_refused = |op: &Op| is_answered(op) && answer(op).starts_with("Refused(Ended");
-    let can = |op: &Op| matches!(op.verb, Verb::Start | Verb::Note(_) | Verb::Cancel | Verb::Fail(_));
+    let can = |op: &Op| {
+        matches!(
+            op.verb,
+            Verb::Start | Verb::Note(_) | Verb::Cancel | Verb::Fail(_)
+        )
+    };
     let found = find(group, dice, |op| is_refused(op) && can(op));
     let Some(at) = found.first() else {
         return false;
@@ -262,7 +314,12 @@ fn refused(group: &mut Group, dice: &mut Dice) -> bool {
 
 fn superseded(group: &mut Group, dice: &mut Dice) -> bool {
     let is_superseded = |op: &Op| answer(op) == "Refused(Superseded)" && op.verb != Verb::Retry;
-    let valued = |op: &Op| matches!(op.verb, Verb::Advance(_) | Verb::Update(_) | Verb::RequestStop(_));
+    let valued = |op: &Op| {
+        matches!(
+            op.verb,
+            Verb::Advance(_) | Verb::Update(_) | Verb::RequestStop(_)
+        )
+    };
     let found = find(group, dice, |op| is_superseded(op) && !valued(op));
     let Some(at) = found.first() else {
         return false;
@@ -281,7 +338,9 @@ fn lost_heartbeat(group: &mut Group, dice: &mut Dice) -> bool {
 }
 
 fn wrong_time(group: &mut Group, dice: &mut Dice) -> bool {
-    let found = find(group, dice, |op| op.verb == Verb::Details && answer(op).contains("registered: "));
+    let found = find(group, dice, |op| {
+        op.verb == Verb::Details && answer(op).contains("registered: ")
+    });
     let Some(at) = found.first() else {
         return false;
     };
@@ -301,7 +360,11 @@ fn twice_in_log(group: &mut Group, dice: &mut Dice) -> bool {
     let Some(at) = write(group, dice) else {
         return false;
     };
-    let place = group.effects.iter().position(|effect| effect.op == at).expect("an effect");
+    let place = group
+        .effects
+        .iter()
+        .position(|effect| effect.op == at)
+        .expect("an effect");
     let effect = group.effects[place];
     group.effects.insert(place + 1, effect);
     true

@@ -52,13 +52,16 @@ pub(super) struct Group {
     pub(super) effects: Vec<Effect>,
 }
 
+/// Numbers of events, some of which a test requires.
+pub(super) type Counters = BTreeMap<String, u64>;
+
 /// The calls of all processes on all jobs.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) groups: Vec<Group>,
     /// Contradictions that were found without a judge.
     pub(super) contradictions: Vec<String>,
-    pub(super) counters: BTreeMap<&'static str, u64>,
+    pub(super) counters: Counters,
 }
 
 /// A script that was sent.
@@ -99,7 +102,9 @@ impl Recorded {
     /// Whether the client was told that nothing has happened.
     fn had_no_effect(&self) -> bool {
         let answer = self.answer().unwrap_or_default();
-        ["NotSent", "Rejected", "Busy"].iter().any(|no| answer.starts_with(no))
+        ["NotSent", "Rejected", "Busy"]
+            .iter()
+            .any(|no| answer.starts_with(no))
     }
 }
 
@@ -108,7 +113,11 @@ pub(super) fn recorded(folder: &Path) -> Vec<Recorded> {
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).expect("the folder") {
         let path = file.expect("a file").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let text = || std::fs::read_to_string(&path).expect("a text");
         if let Some(caller) = name.strip_prefix("calls-") {
             all.extend(calls(&caller.replace('-', "."), &text()));
@@ -208,7 +217,11 @@ impl Witness {
         let mut witness = Self::default();
         for entry in log {
             if entry.kind == Kind::Time {
-                witness.times.entry(entry.nonce).or_default().push(entry.now);
+                witness
+                    .times
+                    .entry(entry.nonce)
+                    .or_default()
+                    .push(entry.now);
             } else if entry.is_effect() {
                 let of = (entry.nonce, entry.id.clone());
                 let effects = witness.effects.entry(of).or_default();
@@ -220,7 +233,10 @@ impl Witness {
 
     /// Returns the clock of the execution that gave the answer.
     fn now(&self, nonce: Nonce, id: &str) -> u64 {
-        let effect = self.effects.get(&(nonce, id.to_owned())).and_then(|effects| effects.last());
+        let effect = self
+            .effects
+            .get(&(nonce, id.to_owned()))
+            .and_then(|effects| effects.last());
         let last = self.times.get(&nonce).and_then(|times| times.last());
         match effect {
             Some((Kind::Heartbeat, _)) | None => last.copied().unwrap_or(0),
@@ -346,8 +362,8 @@ impl Joiner {
             Some(answer) if answer.starts_with("Refused") => "refused",
             Some(_) => "accepted",
         };
-        *self.history.counters.entry(name).or_default() += 1;
-        *self.history.counters.entry("calls").or_default() += 1;
+        *self.history.counters.entry(name.to_owned()).or_default() += 1;
+        *self.history.counters.entry("calls".to_owned()).or_default() += 1;
         if name == "rejected" {
             let (_, answer) = call.end.as_ref().expect("an answer");
             eprintln!("{}: {answer}", call.verb);
@@ -361,7 +377,15 @@ impl Joiner {
             Verb::Stalled => {
                 for (id, view) in listed(call.answer().unwrap_or_default()) {
                     let answer = Some(view.to_owned());
-                    self.push(call, Verb::Listed, id, None, (call.begun, call.end()), answer, until);
+                    self.push(
+                        call,
+                        Verb::Listed,
+                        id,
+                        None,
+                        (call.begun, call.end()),
+                        answer,
+                        until,
+                    );
                 }
             }
             _ => {
@@ -446,10 +470,12 @@ impl Joiner {
         };
         let nonce = sent.map(|sent| sent.nonce);
         let first = self.attempts.get(id).copied().unwrap_or_default();
-        let seq = sent.and_then(|sent| sent.reply.as_ref()).and_then(|(_, words)| {
-            let is_accepted = words.first().is_some_and(|code| code == "ok");
-            words.get(1)?.parse().ok().filter(|_| is_accepted)
-        });
+        let seq = sent
+            .and_then(|sent| sent.reply.as_ref())
+            .and_then(|(_, words)| {
+                let is_accepted = words.first().is_some_and(|code| code == "ok");
+                words.get(1)?.parse().ok().filter(|_| is_accepted)
+            });
         let now = nonce.map_or(0, |nonce| self.witness.now(nonce, id));
         let op = Op {
             caller: call.caller.clone(),
@@ -457,9 +483,13 @@ impl Joiner {
             ended,
             until: if ended == NEVER { until } else { ended },
             job,
-            fence: if verb == Verb::Abandon { Some((1, first)) } else { call.fence },
+            fence: if verb == Verb::Abandon {
+                Some((1, first))
+            } else {
+                call.fence
+            },
             verb: match verb {
-                Verb::Collect(began) => Verb::Collect(began.min(now)),
+                Verb::Collect(time) => Verb::Collect(time.min(now)),
                 verb => verb,
             },
             answer,
@@ -474,7 +504,9 @@ impl Joiner {
             seq: seq.filter(|seq| *seq > 0),
         };
         let ops = &mut self.history.groups[group].ops;
-        if verb == Verb::Heartbeat && let Some(nonce) = nonce {
+        if verb == Verb::Heartbeat
+            && let Some(nonce) = nonce
+        {
             // A heartbeat may be executed several times, each with an effect.
             let of = self.witness.effects.get(&(nonce, id.to_owned()));
             for (_, at) in of.into_iter().flatten().filter(|(_, at)| *at != now) {
@@ -496,7 +528,11 @@ impl Joiner {
         for (group, of) in self.history.groups.iter().enumerate() {
             for (at, op) in of.ops.iter().enumerate() {
                 if let Some(nonce) = op.nonce {
-                    let now = if op.verb == Verb::Heartbeat { op.now } else { 0 };
+                    let now = if op.verb == Verb::Heartbeat {
+                        op.now
+                    } else {
+                        0
+                    };
                     of_call.insert((nonce, group, op.job, now), at);
                 }
             }
@@ -505,7 +541,11 @@ impl Joiner {
         let contradictions = &mut self.history.contradictions;
         for (place, entry) in log.iter().enumerate() {
             if entry.kind == Kind::Met {
-                *self.history.counters.entry("resends that met their own effect").or_default() += 1;
+                *self
+                    .history
+                    .counters
+                    .entry("resends that met their own effect".to_owned())
+                    .or_default() += 1;
             }
             if !entry.is_effect() {
                 continue;
@@ -520,9 +560,15 @@ impl Joiner {
                 }
             }
             if silent.contains(&entry.nonce) {
-                contradictions.push(format!("a call that was told to have no effect has one: {entry:?}"));
+                contradictions.push(format!(
+                    "a call that was told to have no effect has one: {entry:?}"
+                ));
             }
-            let now = if entry.kind == Kind::Heartbeat { entry.now } else { 0 };
+            let now = if entry.kind == Kind::Heartbeat {
+                entry.now
+            } else {
+                0
+            };
             let found = self.of_id.get(&entry.id).and_then(|(group, name)| {
                 let op = of_call.get(&(entry.nonce, *group, *name, now))?;
                 Some((*group, *op))
@@ -559,7 +605,10 @@ pub(super) fn divide(
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for call in recorded {
         let ended = call.end.as_ref().map_or(NEVER, |(ended, _)| *ended);
-        let is_kept = call.sent.last().is_some_and(|sent| kept.contains(&sent.nonce));
+        let is_kept = call
+            .sent
+            .last()
+            .is_some_and(|sent| kept.contains(&sent.nonce));
         let is_single = !call.verb.is_of_all();
         if ended < boundary.begin || is_kept && is_single {
             // A call that was sent again has found its own effect.
@@ -579,7 +628,9 @@ pub(super) fn divide(
             late.begun = late.begun.max(boundary.begin);
             // What had been answered before was executed in the first history.
             late.sent.retain(|sent| {
-                sent.reply.as_ref().is_none_or(|(time, _)| *time >= boundary.begin)
+                sent.reply
+                    .as_ref()
+                    .is_none_or(|(time, _)| *time >= boundary.begin)
             });
             for sent in &mut late.sent {
                 sent.time = sent.time.max(boundary.begin);

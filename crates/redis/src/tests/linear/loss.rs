@@ -6,11 +6,10 @@ use super::call::Dice;
 use super::client::Plan;
 use super::faults::{Clients, command, plan_cuts};
 use super::flaws::Flaw;
-use super::history::{self, Boundary, Recorded};
+use super::history::{self, Boundary, Counters, Recorded};
 use super::judges::{self, Verdict};
 use super::log::{self, Entry};
 use super::replay;
-use super::run::Counters;
 use super::sentinel::Sentinel;
 use crate::tests::proxy::Proxy;
 use crate::tests::server::{self, Server};
@@ -134,7 +133,11 @@ pub(super) async fn run(setting: &Setting) -> Judged {
             proxy.deliver().await;
         }
     }
-    assert!(clients.failed.is_empty(), "client processes failed: {:?}", clients.failed);
+    assert!(
+        clients.failed.is_empty(),
+        "client processes failed: {:?}",
+        clients.failed
+    );
     let recorded = history::recorded(folder.path());
     let second = log::read(&mut server.admin(), NAMESPACE);
     log::delete(&mut server.admin(), NAMESPACE);
@@ -197,14 +200,26 @@ fn judge(
     }
     let (before, after) = (&first[..kept], &second[kept..]);
     let is_change = |entry: &&Entry| entry.is_effect() && entry.seq > 0;
-    let nonces: BTreeSet<_> = before.iter().filter(is_change).map(|entry| entry.nonce).collect();
-    let lost: BTreeSet<_> = first[kept..].iter().filter(is_change).map(|entry| entry.nonce).collect();
+    let nonces: BTreeSet<_> = before
+        .iter()
+        .filter(is_change)
+        .map(|entry| entry.nonce)
+        .collect();
+    let lost: BTreeSet<_> = first[kept..]
+        .iter()
+        .filter(is_change)
+        .map(|entry| entry.nonce)
+        .collect();
     let (calls, later) = history::divide(recorded, boundary, &nonces);
     let history = history::join_from(recorded, &calls, first, 0);
     let bad = judges::judge(&history);
-    let states: Vec<_> = history.groups.iter().map(|group| replay::state_before(kept, group)).collect();
-    let last = before.iter().rfind(is_change).map_or(0, |entry| entry.seq);
-    let next = history::join_from(recorded, &later, after, last);
+    let states: Vec<_> = history
+        .groups
+        .iter()
+        .map(|group| replay::state_before(kept, group))
+        .collect();
+    let changes = before.iter().rfind(is_change).map_or(0, |entry| entry.seq);
+    let next = history::join_from(recorded, &later, after, changes);
     let worse = judges::judge_from(&next, |group| states[group].clone());
     for (history, bad) in [(&history, bad), (&next, worse)] {
         found.extend(history.contradictions.iter().cloned());
@@ -213,20 +228,33 @@ fn judge(
     }
     let mut counters = history.counters.clone();
     for (name, times) in &next.counters {
-        *counters.entry(name).or_default() += times;
+        *counters.entry(name.clone()).or_default() += times;
     }
-    counters.insert("calls", recorded.len() as u64);
-    counters.insert("changes before", before.iter().filter(is_change).count() as u64);
-    counters.insert("changes lost", lost.len() as u64);
-    counters.insert("changes after", after.iter().filter(is_change).count() as u64);
+    let mut insert = |name: &str, times| counters.insert(name.to_owned(), times);
+    insert("calls", recorded.len() as u64);
+    insert(
+        "changes before",
+        before.iter().filter(is_change).count() as u64,
+    );
+    insert("changes lost", lost.len() as u64);
+    insert(
+        "changes after",
+        after.iter().filter(is_change).count() as u64,
+    );
     let is_lost = |call: &&Recorded| {
         call.is_acknowledged() && call.nonce().is_some_and(|nonce| lost.contains(&nonce))
     };
-    counters.insert("acknowledged changes lost", recorded.iter().filter(is_lost).count() as u64);
+    insert(
+        "acknowledged changes lost",
+        recorded.iter().filter(is_lost).count() as u64,
+    );
     let spans = |call: &&Recorded| {
         let ended = call.end.as_ref().map(|(ended, _)| *ended);
         call.begun < boundary.end && ended.is_none_or(|ended| ended > boundary.begin)
     };
-    counters.insert("calls in both histories", recorded.iter().filter(spans).count() as u64);
+    insert(
+        "calls in both histories",
+        recorded.iter().filter(spans).count() as u64,
+    );
     Judged { found, counters }
 }

@@ -30,10 +30,10 @@ mod timeline;
 
 use self::faults::Fault;
 use self::flaws::Flaw;
-use self::history::History;
+use self::history::{Counters, History};
 use self::judges::Verdict;
 use self::loss::{Judged, Loss};
-use self::run::{Counters, Setting, run};
+use self::run::{Setting, run};
 use super::server;
 
 /// Namespace of the runs.
@@ -48,7 +48,10 @@ fn seed() -> u64 {
 }
 
 fn history_of(setting: &Setting) -> (History, Counters) {
-    println!("JOB_REGISTRY_REDIS_SEED={}: {:?}", setting.seed, setting.faults);
+    println!(
+        "JOB_REGISTRY_REDIS_SEED={}: {:?}",
+        setting.seed, setting.faults
+    );
     let mut result = None;
     server::run(async { result = Some(run(setting).await) });
     result.expect("a history")
@@ -64,14 +67,22 @@ fn check(setting: &Setting) -> Counters {
         println!("{}", verdict.text(&history.groups[*group]));
     }
     let contradictions = &history.contradictions;
-    assert!(contradictions.is_empty(), "{:#?}", &contradictions[..contradictions.len().min(5)]);
-    assert!(bad.is_empty(), "{} histories are not linearizable", bad.len());
+    assert!(
+        contradictions.is_empty(),
+        "{:#?}",
+        &contradictions[..contradictions.len().min(5)]
+    );
+    assert!(
+        bad.is_empty(),
+        "{} histories are not linearizable",
+        bad.len()
+    );
     counters
 }
 
 fn require(counters: &Counters, required: &[&str]) {
     for name in required {
-        let times = counters.get(name).copied().unwrap_or(0);
+        let times = counters.get(*name).copied().unwrap_or(0);
         assert!(times > 0, "{name}: never seen in {counters:#?}");
     }
 }
@@ -149,17 +160,20 @@ fn own(fault: Fault) -> &'static [&'static str] {
             "resends that met their own effect",
             "unknown",
         ],
-        Fault::KillServer | Fault::DiskFull => {
-            &["kills of the server with calls in flight", "resends", "unknown"]
-        }
+        Fault::KillServer | Fault::DiskFull => &[
+            "kills of the server with calls in flight",
+            "resends",
+            "unknown",
+        ],
         Fault::KillClient => &["kills of clients with calls in flight", "never answered"],
         Fault::StopServer | Fault::DropConnections | Fault::Pause | Fault::Sleep => &["resends"],
         Fault::StopClient => &["struck: StopClient"],
         Fault::ForgetScripts => &["scripts that were gone"],
         Fault::MemoryFull => &["rejected, memory is full"],
-        Fault::ClockJump => {
-            &["jumps of the clock in the log", "jumps back of the clock in the log"]
-        }
+        Fault::ClockJump => &[
+            "jumps of the clock in the log",
+            "jumps back of the clock in the log",
+        ],
     }
 }
 
@@ -168,7 +182,10 @@ fn the_judges_detect_corrupted_histories() {
     let setting = setting(&[Fault::Cuts, Fault::DropConnections], 3, 1, 1_200);
     let (history, _) = history_of(&setting);
     let bad = judges::judge(&history);
-    assert!(bad.is_empty() && history.contradictions.is_empty(), "it is not corrupted yet");
+    assert!(
+        bad.is_empty() && history.contradictions.is_empty(),
+        "it is not corrupted yet"
+    );
     corrupt::check(&history.groups, call::Dice(setting.seed));
 }
 
@@ -245,11 +262,18 @@ fn check_loss(loss: Loss, processes: u32, calls: u32) -> Counters {
     assert!(judged.found.is_empty(), "{} findings", judged.found.len());
     let required: &[_] = match loss {
         Loss::Kill(_) => &["changes before", "changes after"],
-        _ => &["changes before", "changes after", "acknowledged changes lost"],
+        _ => &[
+            "changes before",
+            "changes after",
+            "acknowledged changes lost",
+        ],
     };
     require(&judged.counters, required);
-    let loses = !matches!(loss, Loss::Kill(_));
-    assert!(loses || judged.counters["changes lost"] == 0, "a killed server loses changes");
+    let is_kill = matches!(loss, Loss::Kill(_));
+    assert!(
+        !is_kill || judged.counters["changes lost"] == 0,
+        "a killed server loses changes"
+    );
     judged.counters
 }
 

@@ -64,7 +64,10 @@ impl State {
                 self.register(op, &call)
             }
             Verb::RegisterKey(key, payload) => {
-                if let Some(other) = self.key.filter(|other| self.is_led_to(*other, key_life(key))) {
+                if let Some(other) = self
+                    .key
+                    .filter(|other| self.is_led_to(*other, key_life(key)))
+                {
                     return format!("Existing({other})");
                 }
                 let answer = self.register(op, &Call::Register(name, payload));
@@ -91,7 +94,9 @@ impl State {
             Verb::Details => text(self.at(0, &Call::Details(Who::Id(name)))),
             Verb::Get => text(self.at(0, &Call::Get(name))),
             verb => {
-                let call = verb.call(self.who(op)).expect("a call of the specification");
+                let call = verb
+                    .call(self.who(op))
+                    .expect("a call of the specification");
                 match self.at(self.ordered(op), &call) {
                     // This registry returns no payload.
                     Ret::Payload(_) if verb == Verb::Remove => text(Ret::Done),

@@ -52,7 +52,11 @@ pub(super) fn judge(initial: &State, group: &Group) -> Option<bool> {
     let mut operations = vec![operation(0, 1, Step::Begin(Arc::new(initial.clone())))];
     // A call of an unknown outcome that has no effect comes last.
     operations.extend(group.ops.iter().map(|op| {
-        let ended = if op.ended == NEVER { i64::MAX } else { time(op.ended) };
+        let ended = if op.ended == NEVER {
+            i64::MAX
+        } else {
+            time(op.ended)
+        };
         operation(time(op.begun), ended, Step::Call(Arc::new(op.clone())))
     }));
     match check_operations_timeout::<Jobs>(&operations, LONGEST) {

@@ -25,7 +25,10 @@ pub(super) fn judge(initial: &State, group: &Group) -> Result<(), (usize, String
         let named = op.seq.filter(|_| effect.seq > 0 && op.verb != Verb::Remove);
         let is_later = |seq| seq > effect.seq && op.verb.is_registration();
         if named.is_some_and(|seq| seq != effect.seq && !is_later(seq)) {
-            return Err((effect.op, format!("the effect has the number {}", effect.seq)));
+            return Err((
+                effect.op,
+                format!("the effect has the number {}", effect.seq),
+            ));
         }
         states.push(next);
     }
@@ -35,8 +38,13 @@ pub(super) fn judge(initial: &State, group: &Group) -> Result<(), (usize, String
 
 /// Returns the state after the effects that the log has before a place.
 pub(super) fn state_before(place: usize, group: &Group) -> State {
-    let effects = group.effects.iter().take_while(|effect| effect.place < place);
-    effects.fold(State::default(), |state, effect| state.apply(&group.ops[effect.op]).1)
+    let effects = group
+        .effects
+        .iter()
+        .take_while(|effect| effect.place < place);
+    effects.fold(State::default(), |state, effect| {
+        state.apply(&group.ops[effect.op]).1
+    })
 }
 
 /// Checks that no effect comes before another one that had ended before it began.
@@ -67,10 +75,21 @@ fn others(group: &Group, states: &[State]) -> Result<(), (usize, String)> {
     for at in others {
         let op = &ops[at];
         let of = |effect: &super::history::Effect| &ops[effect.op];
-        let after = group.effects.iter().rposition(|effect| of(effect).ended < op.begun);
-        let before = group.effects.iter().position(|effect| of(effect).begun > op.ended);
-        let earlier = ends.iter().filter(|(ended, _)| *ended < op.begun).map(|(_, place)| *place);
-        let first = after.map_or(0, |effect| effect + 1).max(earlier.max().unwrap_or(0));
+        let after = group
+            .effects
+            .iter()
+            .rposition(|effect| of(effect).ended < op.begun);
+        let before = group
+            .effects
+            .iter()
+            .position(|effect| of(effect).begun > op.ended);
+        let earlier = ends
+            .iter()
+            .filter(|(ended, _)| *ended < op.begun)
+            .map(|(_, place)| *place);
+        let first = after
+            .map_or(0, |effect| effect + 1)
+            .max(earlier.max().unwrap_or(0));
         let last = before.unwrap_or(group.effects.len());
         let fits = |place: &usize| fits(op, &states[*place]);
         let Some(place) = (first..=last).find(fits) else {

@@ -3,11 +3,9 @@
 use super::NAMESPACE;
 use super::call::Dice;
 use super::client::Plan;
-use super::faults::{
-    Clients, Fault, Struck, command, movable_clock, plan_cuts, set_clock, strike,
-};
+use super::faults::{Clients, Fault, Struck, command, movable_clock, plan_cuts, set_clock, strike};
 use super::flaws::Flaw;
-use super::history::{self, History, Recorded};
+use super::history::{self, Counters, History, Recorded};
 use super::log;
 use crate::tests::proxy::{Cut, Proxy};
 use crate::tests::server::{self, Server};
@@ -28,9 +26,6 @@ pub(super) struct Setting {
     /// `appendfsync` of the server.
     pub(super) policy: &'static str,
 }
-
-/// Numbers of a run that a test requires.
-pub(super) type Counters = std::collections::BTreeMap<&'static str, u64>;
 
 /// Runs the clients to their ends, and returns the history.
 pub(super) async fn run(setting: &Setting) -> (History, Counters) {
@@ -79,7 +74,11 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
             sleep(Duration::from_millis(100)).await;
         }
     });
-    let spare = if setting.faults.contains(&Fault::KillClient) { 5 } else { 0 };
+    let spare = if setting.faults.contains(&Fault::KillClient) {
+        5
+    } else {
+        0
+    };
     let mut clients = Clients::start(plans, spare);
     let mut struck = Struck::default();
     sleep(Duration::from_millis(600)).await;
@@ -99,7 +98,11 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     if setting.faults.contains(&Fault::ClockJump) {
         set_clock(server.folder(), 0);
     }
-    assert!(clients.failed.is_empty(), "{}", logs(&clients.failed, folder.path()));
+    assert!(
+        clients.failed.is_empty(),
+        "{}",
+        logs(&clients.failed, folder.path())
+    );
     let forgotten = forgotten_scripts(&server);
     let recorded = history::recorded(folder.path());
     let log = log::read(&mut server.admin(), NAMESPACE);
@@ -113,8 +116,8 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     let cuts = proxies.iter().flat_map(Proxy::struck);
     let between = [Cut::BeforeTheAnswer, Cut::WithinTheAnswer, Cut::HalfClosed];
     let between = cuts.filter(|cut| between.contains(cut)).count();
-    counters.insert("cuts between send and reply", between as u64);
-    counters.insert("scripts that were gone", forgotten);
+    counters.insert("cuts between send and reply".to_owned(), between as u64);
+    counters.insert("scripts that were gone".to_owned(), forgotten);
     (history, counters)
 }
 
@@ -128,7 +131,10 @@ fn logs(failed: &[u32], folder: &std::path::Path) -> String {
 fn forgotten_scripts(server: &Server) -> u64 {
     let statistics = command(server, &["INFO", "errorstats"]);
     let text = format!("{statistics:?}");
-    let count = text.split("errorstat_NOSCRIPT:count=").nth(1).unwrap_or("0");
+    let count = text
+        .split("errorstat_NOSCRIPT:count=")
+        .nth(1)
+        .unwrap_or("0");
     let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)
 }
@@ -140,28 +146,46 @@ fn count(
     log: &[log::Entry],
     folder: &std::path::Path,
 ) {
+    let mut insert = |name: &str, times| counters.insert(name.to_owned(), times);
     let is_in_flight = |call: &&Recorded, at: u64| {
         call.begun < at && call.end.as_ref().is_none_or(|(ended, _)| *ended > at)
     };
     let kills = struck.server_kills.iter();
     let in_flight = kills.filter(|at| recorded.iter().any(|call| is_in_flight(&call, **at)));
-    counters.insert("kills of the server with calls in flight", in_flight.count() as u64);
+    insert(
+        "kills of the server with calls in flight",
+        in_flight.count() as u64,
+    );
     let of = |process: u32| {
         let process = process.to_string();
-        recorded.iter().filter(move |call| call.process() == process)
+        recorded
+            .iter()
+            .filter(move |call| call.process() == process)
     };
     let kills = struck.client_kills.iter();
     let in_flight = kills.filter(|(at, process)| of(*process).any(|call| is_in_flight(&call, *at)));
-    counters.insert("kills of clients with calls in flight", in_flight.count() as u64);
-    let times: Vec<u64> = log.iter().map(|entry| entry.now).filter(|now| *now > 0).collect();
-    let jumps = times.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) > 900).count();
-    counters.insert("jumps of the clock in the log", jumps as u64);
-    let back = times.windows(2).filter(|pair| pair[0] > pair[1] + 900).count();
-    counters.insert("jumps back of the clock in the log", back as u64);
+    insert(
+        "kills of clients with calls in flight",
+        in_flight.count() as u64,
+    );
+    let times: Vec<u64> = log
+        .iter()
+        .map(|entry| entry.now)
+        .filter(|now| *now > 0)
+        .collect();
+    let jumps = times
+        .windows(2)
+        .filter(|pair| pair[0].abs_diff(pair[1]) > 900)
+        .count();
+    insert("jumps of the clock in the log", jumps as u64);
+    let back = times
+        .windows(2)
+        .filter(|pair| pair[0] > pair[1] + 900)
+        .count();
+    insert("jumps back of the clock in the log", back as u64);
     for fault in Fault::ALL {
         if let Some(times) = struck.counts.get(&fault) {
-            let name = Box::leak(format!("struck: {fault:?}").into_boxed_str());
-            counters.insert(name, *times);
+            insert(&format!("struck: {fault:?}"), *times);
         }
     }
     let mut resends = 0;
@@ -174,5 +198,5 @@ fn count(
             resends += word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
         }
     }
-    counters.insert("resends", resends);
+    insert("resends", resends);
 }

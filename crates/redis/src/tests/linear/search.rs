@@ -57,7 +57,12 @@ fn until(
     while let Some((state, mut done)) = stack.pop() {
         let mut changes = Vec::new();
         // An open call whose answer fits, and that changes nothing, may as well come first.
-        for other in open.iter().filter(|other| !done.contains(other)).copied().collect::<Vec<_>>() {
+        for other in open
+            .iter()
+            .filter(|other| !done.contains(other))
+            .copied()
+            .collect::<Vec<_>>()
+        {
             let op = &ops[other];
             let Some(next) = state.explain(op) else {
                 continue;

@@ -53,7 +53,9 @@ impl Sentinel {
 
     fn primary(&self) -> Option<u16> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.port)).ok()?;
-        let mut connection = client.get_connection_with_timeout(Duration::from_secs(1)).ok()?;
+        let mut connection = client
+            .get_connection_with_timeout(Duration::from_secs(1))
+            .ok()?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("get-master-addr-by-name").arg("jobs");
         let (_, port): (String, u16) = command.query(&mut connection).ok()?;
