@@ -9,8 +9,8 @@ use crate::tests::conformance::refused;
 use crate::tests::server::builder;
 use crate::tests::spec::{Record, Ret, View, revision};
 use crate::tests::trace::{CALLER, Lines, SPAWNED, hex, monotonic};
-use crate::{Error, Job, JobRegistry, Key, Keys, Once, Unavailable};
-use job_registry::{Details, JobId, KeyLife, Options, Snapshot, Times};
+use crate::{Error, Job, JobRegistry, Keys, Once, Unavailable};
+use job_registry::{Details, JobId, Key, KeyLife, Options, Snapshot, Times};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -285,13 +285,15 @@ impl Caller {
 
     fn draw(&mut self) -> Verb {
         let dice = &mut self.dice;
+        // A key is in use for a while only: the jobs of one key are judged together.
+        let era = self.share.known.len() as u64 / 12;
         let text = u8::try_from(dice.below(4)).expect("small");
         let ppm = u32::try_from(dice.below(5)).expect("small") * 250_000;
         let digit = u8::try_from(dice.below(10)).expect("small");
         let payload = dice.below(100);
         match dice.below(100) {
             0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
-            3..5 => Verb::RegisterKey(dice.below(6), payload),
+            3..5 => Verb::RegisterKey(4 * era + dice.below(4), payload),
             5..16 => Verb::Start,
             16..28 => Verb::Advance(ppm),
             28..32 => Verb::Report(ppm, text),

@@ -142,7 +142,7 @@ fn long_histories_under_each_fault_are_linearizable() {
     calls += counters["calls"];
     let mut mixed = Counters::new();
     while calls < 100_000 {
-        let counters = check(&setting(&Fault::ALL, 8, 2, 900));
+        let counters = check(&setting(&Fault::ALL, 8, 2, 500));
         calls += counters["calls"];
         for (name, times) in counters {
             *mixed.entry(name).or_default() += times;
