@@ -293,7 +293,7 @@ impl Caller {
         let payload = dice.below(100);
         match dice.below(100) {
             0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
-            3..5 => Verb::RegisterKey(4 * era + dice.below(4), payload),
+            3..5 => Verb::RegisterKey(2 * era + dice.below(2), payload),
             5..16 => Verb::Start,
             16..28 => Verb::Advance(ppm),
             28..32 => Verb::Report(ppm, text),

@@ -128,6 +128,8 @@ pub(super) struct Struck {
     pub(super) counts: BTreeMap<Fault, u64>,
     pub(super) server_kills: Vec<u64>,
     pub(super) client_kills: Vec<(u64, u32)>,
+    /// Number of calls of scripts that the server had forgotten.
+    pub(super) forgotten: u64,
 }
 
 /// Sends a command to the server, and ignores a server that does not answer.
@@ -139,6 +141,18 @@ pub(super) fn command(server: &Server, words: &[&str]) -> Option<Value> {
     connection.set_read_timeout(patience).ok()?;
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]).query(&mut connection).ok()
+}
+
+/// Returns how often the server was asked for a script that it did not have, since it was started.
+fn forgotten_scripts(server: &Server) -> u64 {
+    let statistics = command(server, &["INFO", "errorstats"]);
+    let text = format!("{statistics:?}");
+    let count = text
+        .split("errorstat_NOSCRIPT:count=")
+        .nth(1)
+        .unwrap_or("0");
+    let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
 }
 
 /// Moves the server's clock, by a file that libfaketime reads.
@@ -234,7 +248,10 @@ pub(super) async fn strike(
             sleep(a_while).await;
         }
         Fault::ForgetScripts => {
+            let before = forgotten_scripts(server);
             command(server, &["SCRIPT", "FLUSH"]);
+            sleep(a_while / 2).await;
+            struck.forgotten += forgotten_scripts(server).saturating_sub(before);
         }
         Fault::Sleep => {
             let time = format!("{:.3}", a_while.as_secs_f64());

@@ -116,7 +116,7 @@ const REQUIRED: [&str; 10] = [
 
 #[test]
 fn histories_of_several_processes_with_faults_are_linearizable() {
-    let counters = check(&setting(&Fault::ALL, 4, 2, 800));
+    let counters = check(&setting(&Fault::ALL, 4, 2, 700));
     require(&counters, &REQUIRED);
     assert!(counters["calls"] > 5_000, "{counters:#?}");
 }

@@ -103,7 +103,6 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
         "{}",
         logs(&clients.failed, folder.path())
     );
-    let forgotten = forgotten_scripts(&server);
     let recorded = history::recorded(folder.path());
     let log = log::read(&mut server.admin(), NAMESPACE);
     log::delete(&mut server.admin(), NAMESPACE);
@@ -117,7 +116,7 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     let between = [Cut::BeforeTheAnswer, Cut::WithinTheAnswer, Cut::HalfClosed];
     let between = cuts.filter(|cut| between.contains(cut)).count();
     counters.insert("cuts between send and reply".to_owned(), between as u64);
-    counters.insert("scripts that were gone".to_owned(), forgotten);
+    counters.insert("scripts that were gone".to_owned(), struck.forgotten);
     (history, counters)
 }
 
@@ -125,18 +124,6 @@ fn logs(failed: &[u32], folder: &std::path::Path) -> String {
     let log = |number| std::fs::read_to_string(folder.join(format!("client-{number}.log")));
     let logs = failed.iter().map(|number| log(number).unwrap_or_default());
     format!("client processes failed:\n{}", logs.collect::<String>())
-}
-
-/// Returns how often the server was asked for a script that it did not have, since it was started.
-fn forgotten_scripts(server: &Server) -> u64 {
-    let statistics = command(server, &["INFO", "errorstats"]);
-    let text = format!("{statistics:?}");
-    let count = text
-        .split("errorstat_NOSCRIPT:count=")
-        .nth(1)
-        .unwrap_or("0");
-    let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().unwrap_or(0)
 }
 
 fn count(
