@@ -408,6 +408,45 @@ fn a_client_of_a_demoted_server_finds_the_new_primary() {
     });
 }
 
+#[test]
+fn a_resend_in_a_history_with_fewer_changes_takes_effect_once() {
+    with_server(async |old| {
+        let new = Server::with(&["--replicaof", "127.0.0.1", &old.port.to_string()]);
+        let proxy = Proxy::start(old.port).await;
+        let jobs = through(&proxy).await;
+        let id = jobs.register(&Vec::new()).await.unwrap().detach();
+        wait_for_replica(old, &new).await;
+        let _: () = redis::cmd("REPLICAOF")
+            .arg(&["NO", "ONE"])
+            .query(&mut new.admin())
+            .unwrap();
+        // The new primary does not have these changes, nor the numbers that the client has seen.
+        for number in 0..20 {
+            jobs.note(id, format!("lost {number}")).await.unwrap();
+        }
+        let (sent, resend) = jobs.state.store.faults.lose_answer_and_hold();
+        let (resent, resend_again) = jobs.state.store.faults.lose_answer_and_hold();
+        let sender = jobs.clone();
+        let noting = tokio::spawn(async move { sender.note(id, "mine").await });
+        sent.notified().await;
+        proxy.lead_to(new.port);
+        resend.notify_one();
+        resent.notified().await;
+        let other = new.jobs("deck").await;
+        assert_eq!(
+            other.details(id).await.unwrap().note.as_deref(),
+            Some("mine")
+        );
+        other.note(id, "second").await.unwrap();
+        other.note(id, "third").await.unwrap();
+        resend_again.notify_one();
+        let unknown = Error::Unavailable(Unavailable::Unknown);
+        assert_eq!(noting.await.unwrap(), Err(unknown));
+        let note = other.details(id).await.unwrap().note;
+        assert_eq!(note.as_deref(), Some("third"), "the note is written twice");
+    });
+}
+
 /// Waits until the replica has everything.
 async fn wait_for_replica(primary: &Server, replica: &Server) {
     let seq = |server: &Server| -> Option<u64> {

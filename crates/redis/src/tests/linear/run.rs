@@ -3,7 +3,7 @@
 use super::NAMESPACE;
 use super::call::Dice;
 use super::client::Plan;
-use super::faults::{Clients, Fault, Struck, command, movable_clock, plan_cuts, set_clock, strike};
+use super::faults::{Clients, Fault, Struck, movable_clock, plan_cuts, set_clock, strike};
 use super::flaws::Flaw;
 use super::history::{self, Counters, History, Recorded};
 use super::log;
