@@ -53,10 +53,12 @@
 //!
 //! The tests of `src/tests` show the claims. `conformance` compares random histories with the
 //! library's sequential specification and with a registry in memory, one client at a time. `linear`
-//! replays the changes of six clients against the specification, in the order of the server.
-//! `resends` and `network` lose, cut and delay calls at chosen and at random points, and kill and
-//! stop the server. `ownership` has the superseded owner.
-//! `a_failover_loses_a_suffix_and_nothing_worse` shows what a failover loses.
+//! records up to eight client processes under faults: cut connections, killed and stopped servers
+//! and clients, a full memory and disk, and a clock that jumps. Three judges compare each history
+//! with the specification: a search, porcupine, and a replay in the order of the server. It also
+//! cuts files off, promotes replicas and has a sentinel do so: the changes that are lost are the
+//! latest ones. `resends` and `network` lose, cut and delay calls at chosen points. `ownership` has
+//! the superseded owner.
 //!
 //! # Call by call
 //!

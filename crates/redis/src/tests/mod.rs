@@ -1,4 +1,5 @@
-//! Tests against a server that each of them starts. `apt-get install redis-server` has it.
+//! Tests against a server that each of them starts. `apt-get install redis-server
+//! redis-sentinel libfaketime` has them.
 
 mod conformance;
 pub(crate) mod faults;
