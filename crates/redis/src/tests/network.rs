@@ -424,14 +424,14 @@ fn a_resend_in_a_history_with_fewer_changes_takes_effect_once() {
         for number in 0..20 {
             jobs.note(id, format!("lost {number}")).await.unwrap();
         }
-        let (sent, resend) = jobs.state.store.faults.lose_answer_and_hold();
-        let (resent, resend_again) = jobs.state.store.faults.lose_answer_and_hold();
+        let (lost, resend) = jobs.state.store.faults.lose_answer_and_hold();
+        let (lost_twice, go_on) = jobs.state.store.faults.lose_answer_and_hold();
         let sender = jobs.clone();
         let noting = tokio::spawn(async move { sender.note(id, "mine").await });
-        sent.notified().await;
+        lost.notified().await;
         proxy.lead_to(new.port);
         resend.notify_one();
-        resent.notified().await;
+        lost_twice.notified().await;
         let other = new.jobs("deck").await;
         assert_eq!(
             other.details(id).await.unwrap().note.as_deref(),
@@ -439,7 +439,7 @@ fn a_resend_in_a_history_with_fewer_changes_takes_effect_once() {
         );
         other.note(id, "second").await.unwrap();
         other.note(id, "third").await.unwrap();
-        resend_again.notify_one();
+        go_on.notify_one();
         let unknown = Error::Unavailable(Unavailable::Unknown);
         assert_eq!(noting.await.unwrap(), Err(unknown));
         let note = other.details(id).await.unwrap().note;

@@ -65,7 +65,7 @@ pub(super) fn check(groups: &[Group], mut dice: Dice) {
                 "{}",
                 text()
             );
-            // What no order explains is not explained by that of the store.
+            // A history that no order explains is not explained by the order of the store.
             assert!(
                 verdict.search.is_none() || verdict.replay.is_some(),
                 "{}",
@@ -178,8 +178,8 @@ fn drop_write(group: &mut Group, dice: &mut Dice) -> bool {
     found.inspect(|at| remove(group, *at)).is_some()
 }
 
-/// Returns two effects on one job, where the call of the second one began after the end of the first
-/// one and needs its effect.
+/// Returns two effects on one job, where the call of the second one began after the end of the
+/// first one and needs its effect.
 fn two_steps(group: &Group, dice: &mut Dice) -> Option<(usize, usize)> {
     let is_step = |op: &Op| is_accepted(op) && matches!(op.verb, Verb::Start | Verb::Retry);
     let found = find(group, dice, is_step);

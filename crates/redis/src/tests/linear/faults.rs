@@ -122,7 +122,7 @@ impl Drop for Clients {
     }
 }
 
-/// What has struck, and when.
+/// The faults that have struck, and their times.
 #[derive(Debug, Default)]
 pub(super) struct Struck {
     pub(super) counts: BTreeMap<Fault, u64>,
@@ -174,7 +174,8 @@ pub(super) fn movable_clock(folder: &Path) -> Vec<(String, String)> {
     let libraries = format!("libc_malloc_debug.so.0 {}", library.display());
     let clock = folder.join("clock");
     [
-        // The server's own allocator reads the clock while libfaketime allocates. That of libc does not.
+        // The server's own allocator reads the clock while libfaketime allocates. That of libc does
+        // not.
         ("LD_PRELOAD", libraries.as_str()),
         ("FAKETIME_TIMESTAMP_FILE", &clock.to_string_lossy()),
         ("FAKETIME_NO_CACHE", "1"),
@@ -273,8 +274,8 @@ pub(super) async fn strike(
     *struck.counts.entry(fault).or_default() += 1;
 }
 
-/// Limits the size of the server's files until it ends, as it does with `appendfsync always`, or for
-/// a while.
+/// Limits the size of the server's files until it ends, as it does with `appendfsync always`, or
+/// for a while.
 async fn fill_disk(server: &mut Server, dice: &mut Dice, struck: &mut Struck) {
     let process = Pid::from_raw(i32::try_from(server.process()).expect("a process"));
     let files = std::fs::read_dir(server.folder().join("appendonlydir")).expect("the folder");

@@ -4,7 +4,7 @@ use super::log::logged;
 use crate::script::Parts;
 use crate::{Error, Unavailable};
 
-/// What is wrong.
+/// A mistake of the clients or the scripts of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     Nothing,
@@ -16,7 +16,7 @@ pub(super) enum Flaw {
     UnknownIsNotSent,
     /// The fence compares the number of the attempt alone.
     FenceByAttempt,
-    /// Reads are answered from what the process has read before.
+    /// Reads are answered from earlier reads of the process.
     CachedReads,
     /// The clock is that of the client, and the clients' clocks differ.
     ClientClock,

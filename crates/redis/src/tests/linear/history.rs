@@ -108,7 +108,7 @@ impl Recorded {
     }
 }
 
-/// Reads what the processes have recorded.
+/// Reads the records of all processes.
 pub(super) fn recorded(folder: &Path) -> Vec<Recorded> {
     let mut all = Vec::new();
     for file in std::fs::read_dir(folder).expect("the folder") {
@@ -203,7 +203,7 @@ fn abandonments(process: &str, text: &str) -> Vec<Recorded> {
     lines.map(abandonment).collect()
 }
 
-/// What the log says of the executions of each call.
+/// The executions of each call, by the log.
 #[derive(Default)]
 struct Witness {
     /// Times of all executions.
@@ -626,7 +626,7 @@ pub(super) fn divide(
             let mut late = call.clone();
             late.is_split = true;
             late.begun = late.begun.max(boundary.begin);
-            // What had been answered before was executed in the first history.
+            // A script that had been answered before was executed in the first history.
             late.sent.retain(|sent| {
                 sent.reply
                     .as_ref()

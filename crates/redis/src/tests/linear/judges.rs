@@ -6,7 +6,7 @@ use super::{opinion, replay, search, timeline};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What each judge says of one group.
+/// The verdicts of the judges on one group.
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// The call that the search does not explain.
@@ -30,7 +30,7 @@ impl Verdict {
         self.search.is_none() && self.opinion == Some(true) && self.replay.is_none()
     }
 
-    /// Returns what the judges say, with a timeline.
+    /// Returns the verdicts as a text, with a timeline.
     pub(super) fn text(&self, group: &Group) -> String {
         let replay = self.replay.as_ref().map(|(_, why)| why.as_str());
         let at = self.search.or(self.replay.as_ref().map(|(at, _)| *at));

@@ -1,5 +1,5 @@
-//! The log that the scripts of these tests keep in the store: every execution, and every effect in the
-//! order of the effects.
+//! The log that the scripts of these tests keep in the store: every execution, and every effect in
+//! the order of the effects.
 
 use super::client::bytes;
 use crate::script::Parts;

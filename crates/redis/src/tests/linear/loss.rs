@@ -44,7 +44,7 @@ pub(super) struct Setting {
     pub(super) flaw: Flaw,
 }
 
-/// The result: what was found, and what was counted.
+/// The findings of the judges, and the counters.
 pub(super) struct Judged {
     pub(super) found: Vec<String>,
     pub(super) counters: Counters,

@@ -1,15 +1,15 @@
 //! Histories of several client processes on the same jobs, under faults, are linearizable.
 //!
-//! Each process records its calls with the clock that all processes share. The scripts of these tests
-//! keep a log: the time of each execution, and each effect. Three judges compare the history of each
-//! job with the specification of the library, and have to agree:
+//! Each process records its calls with the clock that all processes share. The scripts of these
+//! tests keep a log: the time of each execution, and each effect. Three judges compare the history
+//! of each job with the specification of the library, and have to agree:
 //!
 //! 1. [`search`] looks for an order of the calls that keeps real time.
 //! 2. [`opinion`] has porcupine do the same.
 //! 3. [`replay`] takes the order of the store, in linear time.
 //!
-//! A call whose outcome its caller does not know may take effect once or never. `JOB_REGISTRY_REDIS_SEED`
-//! repeats the choices of a run, and not its interleavings.
+//! A call whose outcome its caller does not know may take effect once or never.
+//! `JOB_REGISTRY_REDIS_SEED` repeats the choices of a run, and not its interleavings.
 
 mod call;
 mod client;
@@ -57,7 +57,7 @@ fn history_of(setting: &Setting) -> (History, Counters) {
     result.expect("a history")
 }
 
-/// Runs a setting, judges its history, and returns what was counted.
+/// Runs a setting, judges its history, and returns the counters.
 fn check(setting: &Setting) -> Counters {
     let (history, counters) = history_of(setting);
     let judged = std::time::Instant::now();

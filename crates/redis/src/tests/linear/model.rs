@@ -8,7 +8,7 @@ use crate::tests::spec::{Call, Limits, Name, Refusal, Ret, Spec, View, Who};
 use job_registry::KeyLife;
 use std::collections::BTreeMap;
 
-/// The jobs of a group, with what the specification leaves to its caller: the nonces of the attempts,
+/// The jobs of a group, the nonces of their attempts,
 /// and the job to which the client's key leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
@@ -165,7 +165,8 @@ impl State {
     }
 }
 
-/// Returns the text of an answer. A state does not name its job, which each process names otherwise.
+/// Returns the text of an answer. A state does not name its job, which each process names
+/// otherwise.
 fn text(answer: Ret) -> String {
     let nameless = |view: View| View { job: 0, ..view };
     let answer = match answer {

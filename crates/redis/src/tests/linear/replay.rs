@@ -20,8 +20,8 @@ pub(super) fn judge(initial: &State, group: &Group) -> Result<(), (usize, String
         if next == *state {
             return Err((effect.op, format!("the effect should be none: {answer}")));
         }
-        // The reply to a removal names the change before it, and that to a registration that is sent
-        // again the last change of the job.
+        // The reply to a removal names the change before it, and that to a registration that is
+        // sent again the last change of the job.
         let named = op.seq.filter(|_| effect.seq > 0 && op.verb != Verb::Remove);
         let is_later = |seq| seq > effect.seq && op.verb.is_registration();
         if named.is_some_and(|seq| seq != effect.seq && !is_later(seq)) {

@@ -1,8 +1,8 @@
 //! The first judge: a search for an order of the calls that keeps real time.
 //!
 //! It goes through the beginnings and ends of the calls. It keeps every configuration that explains
-//! what has ended: a state, and the open calls that have taken effect. A call is made to take effect
-//! no earlier than some end needs it (Lowe's just-in-time linearization).
+//! the ended calls: a state, and the open calls that have taken effect. A call is made to take
+//! effect no earlier than some end needs it (Lowe's just-in-time linearization).
 
 use super::history::{Group, NEVER, Op};
 use super::model::State;
@@ -44,7 +44,8 @@ pub(super) fn judge(initial: &State, group: &Group) -> Result<(), usize> {
     Ok(())
 }
 
-/// Adds the configurations in which the call has taken effect, and removes it from their open calls.
+/// Adds the configurations in which the call has taken effect, and removes it from their open
+/// calls.
 fn until(
     call: usize,
     from: Configuration,

@@ -1,4 +1,5 @@
-//! A sentinel that watches a primary and promotes its replica. `apt-get install redis-sentinel` has it.
+//! A sentinel that watches a primary and promotes its replica. `apt-get install redis-sentinel` has
+//! it.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
