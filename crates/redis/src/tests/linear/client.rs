@@ -115,15 +115,7 @@ async fn run(plan: Plan) {
     let spawned = Lines::new(open(&plan.folder, &format!("spawned-{}", plan.number)));
     SPAWNED.set(spawned).expect("one run in a process");
     let flaw = Flaw::named(&plan.flaw);
-    let jobs: JobRegistry<u64> = builder(&plan.url, super::NAMESPACE, &flaw.parts(plan.number))
-        .retention(Duration::from_millis(RETENTION))
-        .stall_after(Duration::from_millis(STALL_AFTER))
-        .stop_grace(Duration::from_millis(STOP_GRACE))
-        .answer_within(Duration::from_millis(300))
-        .call_within(Duration::from_millis(1500))
-        .connect()
-        .await
-        .expect("a connection");
+    let jobs = connect(&plan, flaw).await;
     let mut dice = Dice(plan.seed);
     let mut callers = Vec::new();
     for caller in 0..plan.callers {
@@ -150,6 +142,27 @@ async fn run(plan: Plan) {
     spawned.write(&format!("s {resends} {links}"));
     // The owners of unknown registrations are abandoned.
     tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// Connects, also if a fault strikes meanwhile.
+async fn connect(plan: &Plan, flaw: Flaw) -> JobRegistry<u64> {
+    let mut tries = 0;
+    loop {
+        let connected = builder(&plan.url, super::NAMESPACE, &flaw.parts(plan.number))
+            .retention(Duration::from_millis(RETENTION))
+            .stall_after(Duration::from_millis(STALL_AFTER))
+            .stop_grace(Duration::from_millis(STOP_GRACE))
+            .answer_within(Duration::from_millis(300))
+            .call_within(Duration::from_millis(1500))
+            .connect()
+            .await;
+        match connected {
+            Ok(jobs) => return jobs,
+            Err(error) if tries == 40 => panic!("no connection: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+        tries += 1;
+    }
 }
 
 /// The jobs and attempts that all processes know, in a file.
