@@ -647,6 +647,11 @@ impl Recorded {
         self.answer().is_some() && !self.had_no_effect()
     }
 
+    /// Whether it has sent a script that may change a job.
+    pub(super) fn is_write(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     pub(super) fn nonce(&self) -> Option<Nonce> {
         self.sent.last().map(|sent| sent.nonce)
     }

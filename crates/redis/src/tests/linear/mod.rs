@@ -106,7 +106,7 @@ const REQUIRED: [&str; 10] = [
     "resends that met their own effect",
     "unknown",
     "scripts that were gone",
-    "kills of the server with calls in flight",
+    "kills of the server with writes in flight",
     "kills of clients with calls in flight",
     "never answered",
     "jumps of the clock in the log",
@@ -161,7 +161,7 @@ fn own(fault: Fault) -> &'static [&'static str] {
             "unknown",
         ],
         Fault::KillServer | Fault::DiskFull => &[
-            "kills of the server with calls in flight",
+            "kills of the server with writes in flight",
             "resends",
             "unknown",
         ],

@@ -137,10 +137,11 @@ fn count(
     let is_in_flight = |call: &&Recorded, at: u64| {
         call.begun < at && call.end.as_ref().is_none_or(|(ended, _)| *ended > at)
     };
+    let writes = || recorded.iter().filter(|call| call.is_write());
     let kills = struck.server_kills.iter();
-    let in_flight = kills.filter(|at| recorded.iter().any(|call| is_in_flight(&call, **at)));
+    let in_flight = kills.filter(|at| writes().any(|call| is_in_flight(&call, **at)));
     insert(
-        "kills of the server with calls in flight",
+        "kills of the server with writes in flight",
         in_flight.count() as u64,
     );
     let of = |process: u32| {
