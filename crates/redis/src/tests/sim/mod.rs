@@ -117,6 +117,8 @@ enum Action {
     LoseAnswer(usize),
     Lose(usize),
     Hold(usize),
+    /// The server is not ready, and says so.
+    Refuse(usize),
     /// A message that was held arrives.
     Release,
     /// Time passes, until a task does something.
@@ -190,6 +192,8 @@ struct Lab {
     /// Interpreter of the scripts with which the store is tried.
     memory: Arc<Memory>,
     faults: usize,
+    /// Time of a call with its resends.
+    call_within: Duration,
     /// Whether a restart loses the last effect.
     is_lossy: bool,
     seen: BTreeMap<String, u64>,
@@ -205,6 +209,7 @@ impl Lab {
             right,
             memory,
             faults,
+            call_within: Duration::from_millis(25),
             is_lossy: false,
             seen: BTreeMap::new(),
         }
@@ -284,7 +289,7 @@ impl Lab {
     async fn process(&self, network: &Arc<Network>) -> Jobs {
         let mut builder = builder::<Vec<u8>>("redis://simulated/", "deck", &self.parts);
         builder.network = Some(network.clone());
-        let builder = builder.call_within(Duration::from_millis(25));
+        let builder = builder.call_within(self.call_within);
         builder.connect().await.unwrap()
     }
 
@@ -320,6 +325,7 @@ impl Lab {
                         Action::LoseAnswer(*task),
                         Action::Lose(*task),
                         Action::Hold(*task),
+                        Action::Refuse(*task),
                     ]);
                 }
                 if !sent.is_empty() {
@@ -344,6 +350,7 @@ impl Lab {
                 Action::LoseAnswer(task) => network.lose_answer(task),
                 Action::Lose(task) => network.lose(task),
                 Action::Hold(task) => network.hold(task),
+                Action::Refuse(task) => network.refuse(task),
                 Action::Release => {
                     let before = network.effects().len();
                     network.release();
@@ -364,12 +371,8 @@ impl Lab {
                     }
                 }
             }
-            if matches!(
-                action,
-                Action::LoseAnswer(_) | Action::Lose(_) | Action::Hold(_) | Action::Restart
-            ) {
-                faults -= 1;
-            }
+            let is_free = matches!(action, Action::Answer(_) | Action::Release | Action::Pass);
+            faults -= usize::from(!is_free);
             poll(tasks);
         }
         if tasks.iter().any(Option::is_some) {
@@ -732,6 +735,33 @@ fn every_order_of_two_calls_and_a_fault_is_explained() {
         "Cancel -> unknown",
         "Retry -> superseded",
         "Start -> superseded",
+    ] {
+        assert!(lab.seen.contains_key(what), "no execution has {what}");
+    }
+}
+
+#[test]
+fn a_call_that_meets_two_faults_and_the_call_after_it_are_explained() {
+    let mut lab = Lab::new(&Parts::default(), 2);
+    let mut executions = 0;
+    // Time for a resend or two, or for none.
+    for millis in [25, 4] {
+        lab.call_within = Duration::from_millis(millis);
+        for (begin, step) in [
+            (Begin::Running, Step::Advance),
+            (Begin::Running, Step::Cancel),
+            (Begin::Failed, Step::Retry),
+        ] {
+            let tasks = vec![(By::Owner, vec![step, Step::Keep])];
+            executions += explored(lab.explore(&Program { begin, tasks }));
+        }
+    }
+    println!("{executions} executions: {:#?}", lab.seen);
+    for what in [
+        "a resend that meets its own effect",
+        "an unknown call that takes effect later",
+        "Cancel -> unknown",
+        "Cancel -> not_sent",
     ] {
         assert!(lab.seen.contains_key(what), "no execution has {what}");
     }

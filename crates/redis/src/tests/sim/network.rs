@@ -226,6 +226,13 @@ impl Network {
         let _ = self.execute(message.connection, &message.command);
     }
 
+    /// Answers the message of a task without executing it, as a server does that is not ready.
+    pub(crate) fn refuse(&self, task: usize) {
+        let mut message = self.take(task);
+        let answer = message.answer.take().expect("nobody has answered");
+        let _ = answer.send(Err(Failure::Later { reconnect: false }));
+    }
+
     /// Loses the message of a task.
     pub(crate) fn lose(&self, task: usize) {
         drop(self.take(task));
