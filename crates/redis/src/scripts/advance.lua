@@ -4,7 +4,7 @@
 --
 -- ARGV: 6 parts per million, 7 '1' with a note, 8 note.
 -- Replies: {'ok', seq, v, h, r}, {'not_started'}, {'stopping'}, {'ended', status}; and as in start.lua.
-local job, reply = admit()
+local job, reply = admit(read_step)
 if not job then return reply end
 if not is_live(job) then return ended(job) end -- guard
 if job.status == PENDING then return { 'not_started' } end -- guard
@@ -18,5 +18,5 @@ if has_note then
   -- Without a step, the note alone is a change.
   if not rises then set(job, 'r', text(tonumber(job.r) + 1)) end
 end
-commit(job)
+commit_step(job)
 return accepted(job)

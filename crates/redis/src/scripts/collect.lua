@@ -13,7 +13,8 @@ local reply = { 'ok', '' }
 local function is_over(time)
   return time and tonumber(time) <= began
 end
-local jobs, names = all_jobs(), {}
+check_shared()
+local jobs, names = all_jobs(check_job), {}
 for i, job in ipairs(jobs) do
   if job and job ~= 'unreadable' then
     local is_read, name = pcall(own_key, job)
@@ -26,7 +27,7 @@ for i, job in ipairs(jobs) do
     put_off(DUE, i, now)
     done = job
   elseif not job then
-    local id = string.match(KEYS[2 + 3 * i], '[^:]+$')
+    local id = id_in(KEYS[2 + 3 * i])
     if RESENT and redis.call('HGET', KEYS[4 + 3 * i], 'o') == CALL then done = 'removed' end
     redis.call('ZREM', DUE, id)
     redis.call('ZREM', ALL, id)

@@ -7,6 +7,7 @@
 -- 'unreadable'}.
 local now = clock()
 local reply = { 'ok', '' }
+redis.call('ZCARD', RUN) -- guard
 for i, job in ipairs(all_jobs()) do
   local attempt, nonce = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
   local code, status = 'ok', ''
@@ -21,7 +22,7 @@ for i, job in ipairs(all_jobs()) do
   elseif now > tonumber(job.h) then -- guard
     job.h = text(now)
     redis.call('HSET', job.key, 'h', job.h)
-    index(RUN, job, job.was.run, run_score(job))
+    index(RUN, job, job.was_run, run_score(job))
   end
   table.insert(reply, code)
   table.insert(reply, status)

@@ -3,7 +3,7 @@
 --
 -- ARGV: 6 milliseconds, empty for never.
 -- Replies: {'ok', seq, v, h, r}; and as in start.lua.
-local job, reply = admit()
+local job, reply = admit(read_job)
 if not job then return reply end
 if is_live(job) then
   set(job, 'k', ARGV[6])

@@ -47,9 +47,14 @@ local COUNT, RUN, DUE, ALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local RESENT, CALL, WITNESS = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3])
 local FENCE_ATTEMPT, FENCE_NONCE = ARGV[4], ARGV[5]
 
--- A Lua number becomes `3e+8` when Redis prints it.
+-- Returns a whole number as a text. A Lua number becomes `3e+8` when Redis prints it.
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
+end
+
+-- Returns the job that the name of its hash ends with. The name begins as that of the counts does.
+local function id_in(key)
+  return string.sub(key, #COUNT - 2)
 end
 
 -- Returns `time + delay` as a text, or nil if the delay is absent or empty, which is never.
@@ -60,7 +65,7 @@ end
 -- Whether the job is on another attempt than the one to which a call is fenced. A failover may rewind the
 -- number of the attempt, so that the nonce is compared as well.
 local function is_superseded(job, attempt, nonce)
-  return attempt ~= '' and (text(job.attempt) ~= attempt or job.n ~= nonce)
+  return attempt ~= '' and (job.attempt ~= tonumber(attempt) or job.n ~= nonce)
 end
 
 local function is_live(job)
@@ -70,13 +75,14 @@ end
 -- Returns the time from which the job is stalled, or nil.
 local function stall_time(job)
   if job.status ~= RUNNING and job.status ~= STOPPING then return nil end
-  return tonumber(after(tonumber(job.h), job.l))
+  return job.l and job.h + job.l
 end
 
 -- Returns the time, which may be nil, or that of the end of the lease if it is later: nobody else ends a
 -- leased job.
 local function not_leased(job, time)
-  return time and math.max(time, tonumber(job.m) or 0)
+  if not time or not job.m then return time end
+  return math.max(time, tonumber(job.m))
 end
 
 -- Returns the time at which a verdict has to look at the job, or nil.
@@ -86,8 +92,8 @@ end
 
 -- Returns the time at which a sweep has to look at the job, or nil.
 local function due_score(job)
-  if not is_live(job) then return tonumber(job.d) end
-  local deadline, stop = tonumber(job.y), tonumber(job.w)
+  if not is_live(job) then return job.d and tonumber(job.d) end
+  local deadline, stop = job.y and tonumber(job.y), job.w and tonumber(job.w)
   return not_leased(job, deadline and stop and math.min(deadline, stop) or deadline or stop)
 end
 
@@ -102,27 +108,35 @@ local function is_leased(job, now, token)
   return job.m ~= nil and now < tonumber(job.m) and job.f ~= token
 end
 
+-- Adds to the fields of a job what they say together, and the keys.
+local function parse(job, key, texts, final)
+  -- Replies have these. A time that is no number fails before the first write of a script of one job.
+  local state, is_whole = tonumber(job.v), tonumber(job.h) and tonumber(job.r)
+  if not (state and is_whole and job.q and job.e) then error('no job: ' .. key) end -- guard
+  local step = state % 8388608
+  job.ppm = step % 1048576
+  job.attempt, job.status = (state - step) / 8388608, (step - job.ppm) / 1048576
+  job.key, job.texts, job.final, job.id, job.changes = key, texts, final, id_in(key), {}
+  return job
+end
+
 -- Returns the job of these keys, or nil if it does not exist.
 local function read_job(key, texts, final)
   local raw = redis.call('HGETALL', key)
   if #raw == 0 then return nil end
   local job = {}
   for field = 1, #raw, 2 do job[raw[field]] = raw[field + 1] end
-  for _, field in ipairs({ 'v', 'h', 'r', 'u', 'a', 'q', 'e' }) do
-    if not tonumber(job[field]) then error('this hash is not a job: ' .. key) end -- guard
-  end
-  for _, field in ipairs({ 's', 'z', 'd', 't', 'l', 'g', 'w', 'x', 'y', 'm' }) do
-    if job[field] and not tonumber(job[field]) then error('this hash is not a job: ' .. key) end -- guard
-  end
-  local state = tonumber(job.v)
-  job.attempt = math.floor(state / 8388608)
-  job.status = math.floor(state / 1048576) % 8
-  job.ppm = state % 1048576
-  job.key, job.texts, job.final = key, texts, final
-  job.id = string.match(key, '[^:]+$')
-  job.changes, job.cleared, job.texts_set, job.texts_cleared = {}, {}, {}, {}
-  job.was = { status = job.status, run = run_score(job), due = due_score(job) }
+  parse(job, key, texts, final)
+  job.was_status, job.was_run, job.was_due = job.status, run_score(job), due_score(job)
   return job
+end
+
+-- Returns the job without its times and limits, for a change that is made by commit_step.
+local function read_step(key, texts, final)
+  local raw = redis.call('HMGET', key, 'v', 'n', 'o', 'q', 'e', 'h', 'r')
+  if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
+  local job = { v = raw[1], n = raw[2], o = raw[3], q = raw[4], e = raw[5], h = raw[6], r = raw[7] }
+  return parse(job, key, texts, final)
 end
 
 -- Returns the i-th job of the call, or nil if it does not exist.
@@ -134,14 +148,22 @@ end
 local function set(job, field, value)
   if job[field] == value then return end
   job[field] = value
-  table.insert(value and job.changes or job.cleared, field)
+  local list = job.changes
+  if not value then
+    list = job.cleared or {}
+    job.cleared = list
+  end
+  list[#list + 1] = field
+  if value then list[#list + 1] = value end
 end
 
 -- Sets a text of the job, or clears it if the value is nil.
 local function set_text(job, field, value)
-  local list = value and job.texts_set or job.texts_cleared
-  table.insert(list, field)
-  if value then table.insert(list, value) end
+  local name = value and 'texts_set' or 'texts_cleared'
+  local list = job[name] or {}
+  job[name] = list
+  list[#list + 1] = field
+  if value then list[#list + 1] = value end
 end
 
 -- Returns the time of a change of the job, which is not before an earlier change.
@@ -149,9 +171,13 @@ local function time_for(job, now)
   return math.max(now, tonumber(job.a), tonumber(job.s) or 0, tonumber(job.z) or 0)
 end
 
--- Raises an error if a key that all jobs share has another type. A script does not roll back: nothing
--- after its first write may fail.
+-- A script does not roll back: nothing after its first write may fail. A script of one job checks the keys
+-- that it is about to write, and a script of several jobs checks all keys first.
+local is_checked = false
+
+-- Raises an error if a key that all jobs share has another type.
 local function check_shared()
+  is_checked = true
   for _, count in ipairs(redis.call('HMGET', COUNT, 'seq', '1', '2', '3', '4', '5', '6')) do
     if count and not string.find(count, '^%-?%d+$') then error('the counts are not numbers') end -- guard
   end
@@ -160,10 +186,18 @@ local function check_shared()
   redis.call('ZCARD', ALL) -- guard
 end
 
--- Raises an error if a key that a script is about to write for a job has another type.
-local function check_types(texts, final)
-  redis.call('HLEN', texts) -- guard
-  redis.call('HLEN', final) -- guard
+-- Raises an error if what a script of several jobs may read or write of a job is not that of a job.
+local function check_job(job)
+  for _, field in ipairs({ 'a', 'u', 's', 'z', 'd', 't', 'l', 'g', 'w', 'x', 'y', 'm' }) do
+    if not tonumber(job[field] or field ~= 'a' and '0') then error('no job: ' .. job.key) end -- guard
+  end
+  redis.call('HLEN', job.texts) -- guard
+  redis.call('HLEN', job.final) -- guard
+end
+
+-- Raises an error if texts of the job are about to be written, and the key has another type.
+local function check_texts(job)
+  if job.texts_set or job.texts_cleared then redis.call('HLEN', job.texts) end -- guard
 end
 
 -- Moves the job to its score in a sorted set. `before` is its score there; false is unknown.
@@ -176,63 +210,70 @@ local function index(set_key, job, before, score)
   end
 end
 
--- Returns what the names of the namespace's keys begin with.
-local function prefix_of(job)
-  return string.sub(job.key, 1, -#job.id - 3)
-end
-
 -- Tells the watchers. It is a hint, and its failure changes nothing.
 local function publish(job)
-  redis.pcall('PUBLISH', prefix_of(job) .. 'c:' .. job.id, job.v)
+  redis.pcall('PUBLISH', string.sub(COUNT, 1, -6) .. 'c:' .. job.id, job.v)
 end
 
-local function count(status, by)
-  redis.call('HINCRBY', COUNT, text(status), by)
+-- Counts one more change, and a job that goes from one status to another. A new job comes from none, and a
+-- deleted job goes to none. Returns the number of changes. If it fails, it has written nothing.
+local function count(from, to)
+  if from == to then return text(redis.call('HINCRBY', COUNT, 'seq', 1)) end
+  local less, more = text(from or to), text(to or from)
+  local counts = redis.call('HMGET', COUNT, 'seq', less, more)
+  local seq = text((counts[1] or 0) + 1)
+  if from and to then
+    redis.call('HSET', COUNT, 'seq', seq, less, text((counts[2] or 0) - 1), more, text((counts[3] or 0) + 1))
+  else
+    redis.call('HSET', COUNT, 'seq', seq, more, text((counts[3] or 0) + (to and 1 or -1)))
+  end
+  return seq
+end
+
+-- Writes the changes of a job to its keys. Nothing in it can fail.
+local function write(job, seq)
+  set(job, 'v', text(job.attempt * 8388608 + job.status * 1048576 + job.ppm))
+  job.e, job.q = job.q, seq
+  redis.call('HSET', job.key, 'e', job.e, 'q', job.q, 'o', CALL, unpack(job.changes))
+  if job.cleared then redis.call('HDEL', job.key, unpack(job.cleared)) end
+  if job.texts_cleared then redis.call('HDEL', job.texts, unpack(job.texts_cleared)) end
+  if job.texts_set then redis.call('HSET', job.texts, unpack(job.texts_set)) end
+  publish(job)
 end
 
 -- Writes the changes of a job: the first write of a script, and everything that follows from it.
 local function commit(job)
-  local seq = text(redis.call('HINCRBY', COUNT, 'seq', 1))
-  set(job, 'v', text(job.attempt * 8388608 + job.status * 1048576 + job.ppm))
-  set(job, 'e', job.q)
-  set(job, 'q', seq)
-  set(job, 'o', CALL)
-  local pairs_of = {}
-  for _, field in ipairs(job.changes) do
-    if job[field] then
-      table.insert(pairs_of, field)
-      table.insert(pairs_of, job[field])
-    end
+  local run, due = run_score(job), due_score(job)
+  if not is_checked then
+    check_texts(job)
+    if run ~= job.was_run then redis.call('ZCARD', RUN) end -- guard
+    if due ~= job.was_due then redis.call('ZCARD', DUE) end -- guard
   end
-  redis.call('HSET', job.key, unpack(pairs_of))
-  if #job.cleared > 0 then redis.call('HDEL', job.key, unpack(job.cleared)) end
-  if #job.texts_cleared > 0 then redis.call('HDEL', job.texts, unpack(job.texts_cleared)) end
-  if #job.texts_set > 0 then redis.call('HSET', job.texts, unpack(job.texts_set)) end
-  index(RUN, job, job.was.run, run_score(job))
-  index(DUE, job, job.was.due, due_score(job))
-  if job.status ~= job.was.status then
-    if job.was.status then count(job.was.status, -1) end
-    count(job.status, 1)
-  end
-  publish(job)
+  write(job, count(job.was_status, job.status))
+  index(RUN, job, job.was_run, run)
+  index(DUE, job, job.was_due, due)
+end
+
+-- Writes the changes of a job whose status and times stay as they are.
+local function commit_step(job)
+  check_texts(job)
+  write(job, text(redis.call('HINCRBY', COUNT, 'seq', 1)))
 end
 
 -- Returns the name of the client's key that leads to the job, or nil. The caller cannot name it: it is in
 -- the job's hash, and has the same hash slot.
 local function own_key(job)
-  local name = job.i and prefix_of(job) .. 'k:' .. job.i
+  local name = job.i and string.sub(COUNT, 1, -6) .. 'k:' .. job.i
   return name and redis.call('HGET', name, 'id') == job.id and name or nil
 end
 
--- Deletes a job and leaves its final state for the watchers. `name` is its own key, or nil.
+-- Deletes an ended job and leaves its final state for the watchers. `name` is its own key, or nil.
 local function delete(job, name)
-  redis.call('HINCRBY', COUNT, 'seq', 1)
+  count(job.status, nil)
   redis.call('DEL', job.key, job.texts)
   if name then redis.call('DEL', name) end
   redis.call('ZREM', ALL, job.id)
-  redis.call('ZREM', RUN, job.id)
   redis.call('ZREM', DUE, job.id)
-  count(job.status, -1)
   redis.call('HSET', job.final, 'o', CALL, 'v', job.v, 'h', job.h, 'r', job.r)
   redis.call('EXPIRE', job.final, FINAL_SECONDS)
   publish(job)
@@ -242,14 +283,13 @@ local function accepted(job)
   return { 'ok', job.q, job.v, job.h, job.r }
 end
 
--- Returns all jobs of the call, with false for each that does not exist, and 'unreadable' for each whose
--- keys are not those of a job. All are checked before the first is written.
-local function all_jobs()
-  check_shared()
+-- Returns all jobs of the call, with false for each that does not exist, and 'unreadable' for each that is
+-- no job, or for which `check` raises an error.
+local function all_jobs(check)
   local jobs = {}
   for i = 1, (#KEYS - 4) / 3 do
     local is_read, job = pcall(job_at, i)
-    is_read = is_read and pcall(check_types, KEYS[3 + 3 * i], KEYS[4 + 3 * i]) -- guard
+    if is_read and job and check then is_read = pcall(check, job) end -- guard
     jobs[i] = is_read and (job or false) or not is_read and 'unreadable'
   end
   return jobs
@@ -257,12 +297,12 @@ end
 
 -- Puts off a job that cannot be read, so that it does not hide the others of a sorted set.
 local function put_off(set_key, i, now)
-  redis.call('ZADD', set_key, 'XX', text(now + UNREADABLE_MILLIS), string.match(KEYS[2 + 3 * i], '[^:]+$'))
+  redis.call('ZADD', set_key, 'XX', text(now + UNREADABLE_MILLIS), id_in(KEYS[2 + 3 * i]))
 end
 
--- Returns the job of a call on one job, or nil and the reply.
-local function admit()
-  local job = job_at(1)
+-- Returns the job of a call on one job, or nil and the reply. `read` is the function that reads the job.
+local function admit(read)
+  local job = read(KEYS[5], KEYS[6], KEYS[7])
   -- A resend may have changed a job that has been removed since.
   if not job then return nil, { RESENT and 'unknown' or 'absent' } end -- guard
   if RESENT then
@@ -272,8 +312,6 @@ local function admit()
     if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end -- guard
   end
   if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end -- guard
-  check_shared()
-  check_types(job.texts, job.final)
   return job
 end
 

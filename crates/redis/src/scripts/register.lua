@@ -10,7 +10,7 @@
 -- Replies: {'ok', seq, v, h, r}, {'full'}, {'taken'} if another job has the id, {'emptied'} if the store has
 -- been emptied and has other ids, {'existing'} and {'mismatch'} if the key leads to a job, {'moved'} if it
 -- leads to another one than the caller has seen.
-local known = job_at(1)
+local known = read_job(KEYS[5], KEYS[6], KEYS[7])
 if known then
   -- The id is the caller's own. The job may have been retried since.
   local is_own = known.n == ARGV[6] or known.attempt > 1
@@ -18,13 +18,15 @@ if known then
   return { 'taken' } -- guard
 end
 local key, texts, final = KEYS[5], KEYS[6], KEYS[7]
-check_shared()
-check_types(texts, final)
 if RESENT and redis.call('EXISTS', final) == 1 then -- guard
   local last = redis.call('HMGET', final, 'v', 'h', 'r')
   return { 'ok', '0', last[1], last[2], last[3] }
 end
-if redis.call('HGET', COUNT, 'store') ~= ARGV[15] then return { 'emptied' } end -- guard
+if redis.call('HGET', COUNT, 'store') ~= ARGV[15] then -- guard
+  -- Counts of another user are not emptied ones.
+  check_shared()
+  return { 'emptied' }
+end
 local name = KEYS[8]
 if name then
   local there = redis.call('HMGET', name, 'id', 'print')
@@ -40,9 +42,9 @@ local function given(i)
   return ARGV[i] ~= '' and ARGV[i] or nil
 end
 local job = {
-  key = key, texts = texts, final = final, id = string.match(key, '[^:]+$'),
+  key = key, texts = texts, final = final, id = id_in(key),
   attempt = 1, status = PENDING, ppm = 0, q = '0',
-  changes = {}, cleared = {}, texts_set = { 'd', ARGV[8], 'c', ARGV[9] }, texts_cleared = {}, was = {},
+  changes = {}, texts_set = { 'd', ARGV[8], 'c', ARGV[9] },
 }
 set(job, 'n', ARGV[6])
 set(job, 'h', text(now))

@@ -9,8 +9,13 @@ if RESENT and redis.call('EXISTS', KEYS[5]) == 0 then -- guard
   if final[1] ~= CALL then return { 'absent' } end -- guard
   return { 'ok', '0', final[2], final[3], final[4] }
 end
-local job, reply = admit()
+local job, reply = admit(read_job)
 if not job then return reply end
 if is_live(job) then return { 'live' } end -- guard
-delete(job, own_key(job))
+local name = own_key(job)
+redis.call('HLEN', job.texts) -- guard
+redis.call('HLEN', job.final) -- guard
+redis.call('ZCARD', ALL) -- guard
+redis.call('ZCARD', DUE) -- guard
+delete(job, name)
 return accepted(job)

@@ -5,7 +5,7 @@
 -- ARGV: 6 nonce of the new attempt.
 -- Replies: {'ok', seq, v, h, r}, {'not_retryable', status}, {'attempts_exhausted'}, {'leased'} for a stalled
 -- job; and as in start.lua.
-local job, reply = admit()
+local job, reply = admit(read_job)
 if not job then return reply end
 local now = clock()
 local is_over = job.status == FAILED or job.status == CANCELLED or is_stalled(job, now)

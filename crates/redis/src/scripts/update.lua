@@ -5,7 +5,7 @@
 -- ARGV: 6 `u` that the caller has read, empty without a payload; under a lease it is not compared; 7 payload, 8 codec, 9 '1' with a note,
 -- 10 note, 11 token of the caller's lease, 12 '1' to give it up.
 -- Replies: {'ok', seq, v, h, r}, {'conflict'}, {'leased'}, {'lost'}, {'ended', status}; and as in start.lua.
-local job, reply = admit()
+local job, reply = admit(ARGV[6] == '' and read_step or read_job)
 if not job then return reply end
 if not is_live(job) then return ended(job) end -- guard
 if ARGV[6] ~= '' then
@@ -23,5 +23,6 @@ if ARGV[6] ~= '' then
 end
 if ARGV[9] == '1' then set_text(job, 'n', ARGV[10]) end
 set(job, 'r', text(tonumber(job.r) + 1))
-commit(job)
+-- The times of a job depend on its lease.
+if ARGV[6] ~= '' and ARGV[12] == '1' then commit(job) else commit_step(job) end
 return accepted(job)

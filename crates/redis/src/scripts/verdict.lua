@@ -9,12 +9,13 @@ local now = clock()
 local trusted, latest = tonumber(ARGV[6]) or 0, tonumber(ARGV[7])
 local is_trusted = not latest or now <= latest
 local reply = { 'ok', '' }
-for i, job in ipairs(all_jobs()) do
+check_shared()
+for i, job in ipairs(all_jobs(check_job)) do
   local failed = false
   if job == 'unreadable' then -- guard
     put_off(RUN, i, now)
   elseif not job then
-    redis.call('ZREM', RUN, string.match(KEYS[2 + 3 * i], '[^:]+$'))
+    redis.call('ZREM', RUN, id_in(KEYS[2 + 3 * i]))
   elseif RESENT and job.o == CALL then -- guard
     failed = true
   elseif is_leased(job, now, '') or not is_trusted then -- guard
