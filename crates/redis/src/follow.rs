@@ -192,7 +192,6 @@ async fn read_on_hints(store: Arc<Store>, followed: Weak<Followed>, hint: Arc<No
 /// Reads a job, and the last state of one that was removed less than a minute ago.
 async fn read_last(store: &Store, id: JobId) -> Result<Seen, Error> {
     let mut reply = store.ask(Script::Read, &[id], &[b"w".to_vec()]).await?;
-    let _now = reply.required()?;
     let mut job = reply.list()?;
     if job.is_empty() {
         return Ok(Seen::Removed(None));
@@ -207,7 +206,7 @@ async fn read_last(store: &Store, id: JobId) -> Result<Seen, Error> {
 /// Reads a job for a new watch.
 pub(crate) async fn read_present(store: &Store, id: JobId) -> Result<Snapshot, Error> {
     store.admit(id)?;
-    let found = crate::state::snapshots(store, &[id], "s").await?;
+    let found = crate::state::snapshots(store, Script::Read, &[id]).await?;
     found.first().copied().ok_or(Refusal::Gone.into())
 }
 

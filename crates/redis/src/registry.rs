@@ -214,7 +214,7 @@ impl<T: Send + 'static> JobRegistry<T> {
                 passed: 0,
             };
             let walked = walk(&self.state.store, "all", from, "+inf", wanted).await?;
-            jobs.extend(snapshots(&self.state.store, &walked.ids, "s").await?);
+            jobs.extend(snapshots(&self.state.store, Script::Read, &walked.ids).await?);
             if !walked.ids.is_empty() {
                 passed = walked.next.score;
             }
@@ -553,7 +553,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub async fn stalled(&self) -> Result<Vec<Snapshot>, Error> {
         let store = &self.state.store;
         let silent = walk_all(store, "run", "now").await?;
-        snapshots(store, &silent, "t").await
+        snapshots(store, Script::Stalled, &silent).await
     }
 
     /// Fails the [stalled](Self::stalled) jobs (`stalled: no heartbeat for …`) and returns them as

@@ -17,6 +17,7 @@ pub(crate) enum Script {
     Verdict,
     Collect,
     Read,
+    Stalled,
     Walk,
     Counts,
     Lookup,
@@ -25,7 +26,7 @@ pub(crate) enum Script {
 }
 
 /// The scripts in the order of [`Script`], with their names and their own texts.
-const OWN: [(&str, &str); 19] = [
+const OWN: [(&str, &str); 20] = [
     ("register", include_str!("scripts/register.lua")),
     ("start", include_str!("scripts/start.lua")),
     ("advance", include_str!("scripts/advance.lua")),
@@ -40,6 +41,7 @@ const OWN: [(&str, &str); 19] = [
     ("verdict", include_str!("scripts/verdict.lua")),
     ("collect", include_str!("scripts/collect.lua")),
     ("read", include_str!("scripts/read.lua")),
+    ("stalled", include_str!("scripts/stalled.lua")),
     ("walk", include_str!("scripts/walk.lua")),
     ("counts", include_str!("scripts/counts.lua")),
     ("lookup", include_str!("scripts/lookup.lua")),
@@ -80,7 +82,8 @@ impl Scripts {
         let assemble = |(_, own): &(&str, String)| {
             // The line with the flags has to come first.
             let (flags, rest) = own.split_once('\n').unwrap_or((own, ""));
-            let text = format!("{flags}\n{}{}{rest}", parts.clock, parts.prelude);
+            let shared = format!("{}{}", parts.clock, parts.prelude);
+            let text = format!("{flags}\n{}{rest}", used(&shared, rest));
             let hash = redis::Script::new(&text).get_hash().to_owned();
             Assembled { text, hash }
         };
@@ -94,5 +97,76 @@ impl Scripts {
 
     pub(crate) fn get(&self, script: Script) -> &Assembled {
         &self.0[script as usize]
+    }
+}
+
+/// Returns those declarations of the shared text that a script uses, without comments.
+///
+/// The server runs the whole text in each call, and creates every function that it declares. A
+/// declaration begins with `local` at the start of a line and ends before the next one.
+fn used(shared: &str, own: &str) -> String {
+    let mut declarations: Vec<String> = Vec::new();
+    for line in shared.lines() {
+        if line.starts_with("local ") {
+            declarations.push(String::new());
+        }
+        // Comments are between the declarations.
+        if let Some(last) = declarations.last_mut().filter(|_| !line.starts_with("--")) {
+            *last += line;
+            *last += "\n";
+        }
+    }
+    let mut text = own.to_owned();
+    for declaration in declarations.iter().rev() {
+        let names = declaration
+            .trim_start_matches("local ")
+            .trim_start_matches("function ");
+        let names = names.split(['(', '=']).next().unwrap_or_default();
+        if names.split(',').any(|name| has_word(&text, name.trim())) {
+            text.insert_str(0, declaration);
+        }
+    }
+    text.truncate(text.len() - own.len());
+    text
+}
+
+/// Returns whether Lua code has a name outside of comments.
+fn has_word(code: &str, name: &str) -> bool {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut lines = code
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default());
+    lines.any(|line| {
+        line.split(|letter| !is_part(letter))
+            .any(|word| word == name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_has_the_declarations_that_it_uses() {
+        let shared = "-- A rule.\nlocal A, B = 1, 2\n\nlocal function f(x)\n  return x + B\nend\n
+local function g()\n  return f(1)\nend\n\nlocal function h() -- f, and no g\n  return g()\nend\n";
+        assert_eq!(used(shared, "return 1 -- A, f\n"), "");
+        assert_eq!(used(shared, "return job.A2\n"), "");
+        assert_eq!(used(shared, "return A\n"), "local A, B = 1, 2\n\n");
+        let with_g = used(shared, "return g()\n");
+        assert!(
+            !with_g.contains("function h") && with_g.contains("function f"),
+            "{with_g}"
+        );
+        assert!(with_g.starts_with("local A, B = 1, 2\n"), "{with_g}");
+        assert_eq!(used(shared, "h()\n").matches("local ").count(), 4);
+    }
+
+    #[test]
+    fn a_script_that_reads_has_no_function_that_writes() {
+        let scripts = Scripts::new(&Parts::default());
+        let has = |script, name| has_word(&scripts.get(script).text, name);
+        assert!(has(Script::Advance, "commit_step") && has(Script::Collect, "delete"));
+        assert!(!has(Script::Read, "write") && !has(Script::Advance, "delete"));
     }
 }

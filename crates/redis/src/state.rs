@@ -80,7 +80,6 @@ impl<T: Send + 'static> State<T> {
             .store
             .ask(Script::Read, &[id], &[b"d".to_vec()])
             .await?;
-        let _now = reply.required()?;
         let mut job = reply.list()?;
         if job.is_empty() {
             return Err(Refusal::Gone.into());
@@ -94,7 +93,6 @@ impl<T: Send + 'static> State<T> {
             .store
             .ask(Script::Read, &[id], &[b"r".to_vec()])
             .await?;
-        let _now = reply.required()?;
         let mut job = reply.list()?;
         if job.is_empty() {
             return Err(Refusal::Gone.into());
@@ -119,17 +117,16 @@ impl<T: Send + 'static> State<T> {
     }
 }
 
-/// Reads the states of jobs, in the order of the ids. Jobs that are gone are left out. `what` is
-/// the argument of `read.lua`.
+/// Reads the states of jobs by `read.lua` or `stalled.lua`, in the order of the ids. Jobs that the
+/// script leaves out are left out.
 pub(crate) async fn snapshots(
     store: &Store,
+    script: Script,
     ids: &[JobId],
-    what: &str,
 ) -> Result<Vec<Snapshot>, Error> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
-        let mut reply = store.ask(Script::Read, batch, &[what.into()]).await?;
-        let _now = reply.required()?;
+        let mut reply = store.ask(script, batch, &[b"s".to_vec()]).await?;
         for id in batch {
             let mut job = reply.list()?;
             if !job.is_empty() {
