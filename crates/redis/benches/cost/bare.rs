@@ -285,17 +285,19 @@ impl Bare {
             let key = format!("{}{kind}:{id}", self.prefix);
             let fields: HashMap<String, Vec<u8>> = connection.hgetall(key).await?;
             let fields = fields.iter();
-            shape
-                .extend(fields.map(|(field, value)| format!("{kind}.{field}: {}", value.len())));
+            shape.extend(fields.map(|(field, value)| format!("{kind}.{field}: {}", value.len())));
         }
         for set in ["run", "due", "all"] {
             let size: usize = connection.zcard(format!("{}{set}", self.prefix)).await?;
             shape.push(format!("{set}: {size}"));
         }
-        let counts: HashMap<String, String> = connection
-            .hgetall(format!("{}count", self.prefix))
-            .await?;
-        shape.extend(counts.iter().map(|(field, count)| format!("{field}: {count}")));
+        let counts: HashMap<String, String> =
+            connection.hgetall(format!("{}count", self.prefix)).await?;
+        shape.extend(
+            counts
+                .iter()
+                .map(|(field, count)| format!("{field}: {count}")),
+        );
         shape.sort();
         Ok(shape)
     }

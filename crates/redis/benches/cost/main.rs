@@ -5,6 +5,9 @@
 //! also with 1,000,000 jobs. The names of parts, such as `-- steps`, print these alone.
 
 mod bare;
+mod growth;
+mod heartbeats;
+mod memory;
 mod pairs;
 mod server;
 mod steps;
@@ -34,6 +37,15 @@ fn main() -> Result<()> {
         if is_chosen("steps") {
             steps::print(&server).await?;
         }
+        if is_chosen("heartbeats") {
+            heartbeats::print(&server).await?;
+        }
+        if is_chosen("memory") {
+            memory::print().await?;
+        }
+        if is_chosen("growth") {
+            growth::print(has("large")).await?;
+        }
         Ok(())
     })
 }
@@ -41,5 +53,8 @@ fn main() -> Result<()> {
 /// Returns a registry whose jobs have the limits of the benchmark.
 async fn registry(server: &Server, namespace: &str) -> Result<JobRegistry<String>> {
     let builder = JobRegistry::builder(server.url(), namespace);
-    Ok(builder.stall_after(Duration::from_secs(30)).connect().await?)
+    Ok(builder
+        .stall_after(Duration::from_secs(30))
+        .connect()
+        .await?)
 }

@@ -144,7 +144,10 @@ impl Sides {
     }
 
     fn side(&mut self, which: usize) -> &mut Vec<Lane> {
-        [&mut self.registry, &mut self.bare].into_iter().nth(which).expect("one of two")
+        [&mut self.registry, &mut self.bare]
+            .into_iter()
+            .nth(which)
+            .expect("one of two")
     }
 
     fn clear(&mut self) {
@@ -185,8 +188,7 @@ async fn check(server: &Server) -> Result<()> {
         }
         // A heartbeat in the same millisecond as the start would change nothing.
         tokio::time::sleep(Duration::from_millis(2)).await;
-        let (Lane::Registry(_, ours), Lane::Bare(_, theirs)) =
-            (&sides.registry[0], &sides.bare[0])
+        let (Lane::Registry(_, ours), Lane::Bare(_, theirs)) = (&sides.registry[0], &sides.bare[0])
         else {
             return Err("the sides are mixed up".into());
         };
@@ -196,7 +198,8 @@ async fn check(server: &Server) -> Result<()> {
         ];
         if ours != theirs {
             let step = step.name();
-            let text = format!("after {step}, the registry stores {ours:?}, its bare script {theirs:?}");
+            let text =
+                format!("after {step}, the registry stores {ours:?}, its bare script {theirs:?}");
             return Err(text.into());
         }
     }
