@@ -38,6 +38,13 @@ impl KeyNames {
         keys
     }
 
+    /// Returns the keys that every script gets, and the hash of each job.
+    pub(crate) fn of_hashes(&self, ids: &[JobId]) -> Vec<String> {
+        let mut keys = self.shared.to_vec();
+        keys.extend(ids.iter().map(|id| format!("{}j:{id}", self.prefix)));
+        keys
+    }
+
     /// Returns the keys of one job.
     pub(crate) fn of_job(&self, id: JobId) -> [String; 3] {
         ["j", "p", "f"].map(|kind| format!("{}{kind}:{id}", self.prefix))

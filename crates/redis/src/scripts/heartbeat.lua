@@ -2,16 +2,18 @@
 -- Records that up to 100 jobs are alive now. A heartbeat never moves backward, and is not a change that
 -- a client can see. It may be repeated: it is not marked, and its refusals are exact.
 --
+-- KEYS: 1 to 4 as always, then j of each job.
 -- ARGV: from 6 on, for each job the attempt and the nonce, both empty by id.
 -- Reply: {'ok', '', then for each job a code and a status: 'ok', 'absent', 'superseded', 'ended' or
 -- 'unreadable'}.
 local now = clock()
 local reply = { 'ok', '' }
 redis.call('ZCARD', RUN) -- guard
-for i, job in ipairs(all_jobs()) do
+for i = 1, #KEYS - 4 do
+  local is_read, job = pcall(read_beat, KEYS[4 + i])
   local attempt, nonce = ARGV[4 + 2 * i], ARGV[5 + 2 * i]
   local code, status = 'ok', ''
-  if job == 'unreadable' then -- guard
+  if not is_read then -- guard
     code = 'unreadable'
   elseif not job then
     code = 'absent'
@@ -24,7 +26,6 @@ for i, job in ipairs(all_jobs()) do
     redis.call('HSET', job.key, 'h', job.h)
     index(RUN, job, job.was_run, run_score(job))
   end
-  table.insert(reply, code)
-  table.insert(reply, status)
+  reply[1 + 2 * i], reply[2 + 2 * i] = code, status
 end
 return reply

@@ -108,15 +108,21 @@ local function is_leased(job, now, token)
   return job.m ~= nil and now < tonumber(job.m) and job.f ~= token
 end
 
--- Adds to the fields of a job what they say together, and the keys.
-local function parse(job, key, texts, final)
-  -- Replies have these. A time that is no number fails before the first write of a script of one job.
-  local state, is_whole = tonumber(job.v), tonumber(job.h) and tonumber(job.r)
-  if not (state and is_whole and job.q and job.e) then error('no job: ' .. key) end -- guard
+-- Adds to the fields of a job what its state says.
+local function parse(job, key)
+  local state = tonumber(job.v)
+  if not (state and tonumber(job.h)) then error('no job: ' .. key) end -- guard
   local step = state % 8388608
   job.ppm = step % 1048576
   job.attempt, job.status = (state - step) / 8388608, (step - job.ppm) / 1048576
-  job.key, job.texts, job.final, job.id, job.changes = key, texts, final, id_in(key), {}
+  job.key, job.id = key, id_in(key)
+  return job
+end
+
+-- Prepares a job for changes. A time that is no number fails before the first write of a script of one job.
+local function prepare(job, key, texts, final)
+  if not (tonumber(job.r) and job.q and job.e) then error('no job: ' .. key) end -- guard
+  job.texts, job.final, job.changes = texts, final, {}
   return job
 end
 
@@ -126,7 +132,7 @@ local function read_job(key, texts, final)
   if #raw == 0 then return nil end
   local job = {}
   for field = 1, #raw, 2 do job[raw[field]] = raw[field + 1] end
-  parse(job, key, texts, final)
+  prepare(parse(job, key), key, texts, final)
   job.was_status, job.was_run, job.was_due = job.status, run_score(job), due_score(job)
   return job
 end
@@ -136,7 +142,16 @@ local function read_step(key, texts, final)
   local raw = redis.call('HMGET', key, 'v', 'n', 'o', 'q', 'e', 'h', 'r')
   if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
   local job = { v = raw[1], n = raw[2], o = raw[3], q = raw[4], e = raw[5], h = raw[6], r = raw[7] }
-  return parse(job, key, texts, final)
+  return prepare(parse(job, key), key, texts, final)
+end
+
+-- Returns what a heartbeat needs of the job, or nil if it does not exist.
+local function read_beat(key)
+  local raw = redis.call('HMGET', key, 'v', 'n', 'h', 'l', 'm')
+  if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
+  local job = parse({ v = raw[1], n = raw[2], h = raw[3], l = raw[4], m = raw[5] }, key)
+  job.was_run = run_score(job)
+  return job
 end
 
 -- Returns the i-th job of the call, or nil if it does not exist.

@@ -51,8 +51,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "math.max(now, tonumber(job.a), tonumber(job.s) or 0, tonumber(job.z) or 0)",
         "now",
     ),
-    ("prelude", "  index(RUN, job, job.was.run, run)\n", ""),
-    ("prelude", "  index(DUE, job, job.was.due, due)\n", ""),
+    ("prelude", "  index(RUN, job, job.was_run, run)\n", ""),
+    ("prelude", "  index(DUE, job, job.was_due, due)\n", ""),
     ("prelude", "less, text((counts[2] or 0) - 1), ", ""),
     ("prelude", ", more, text((counts[3] or 0) + 1))", ")"),
     (

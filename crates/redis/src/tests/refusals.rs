@@ -81,7 +81,8 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
             let writes = |call: &str| match (&*kind, value) {
                 // A note reads no count of a status.
                 ("count", "part") => call != "note" && call != "heartbeat",
-                ("count", _) => call != "heartbeat",
+                // A heartbeat reads no revision.
+                ("count", _) | ("j", "part") => call != "heartbeat",
                 ("run", _) => ["start", "complete", "heartbeat"].contains(&call),
                 ("due", _) => !["start", "note", "heartbeat"].contains(&call),
                 ("all", _) => ["register", "remove"].contains(&call),
