@@ -291,13 +291,12 @@ impl Bare {
             let size: usize = connection.zcard(format!("{}{set}", self.prefix)).await?;
             shape.push(format!("{set}: {size}"));
         }
-        let counts: HashMap<String, String> =
+        let mut counts: HashMap<String, String> =
             connection.hgetall(format!("{}count", self.prefix)).await?;
-        shape.extend(
-            counts
-                .iter()
-                .map(|(field, count)| format!("{field}: {count}")),
-        );
+        // The name of the store is written once.
+        counts.remove("store");
+        let counts = counts.iter();
+        shape.extend(counts.map(|(field, count)| format!("{field}: {count}")));
         shape.sort();
         Ok(shape)
     }

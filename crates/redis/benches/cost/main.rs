@@ -1,14 +1,16 @@
 //! Costs of the registry on Redis, as tables of Markdown. It starts its own servers, with an
 //! append-only file. What is compared runs in turn on the same server.
 //!
-//! `cargo bench -p job-registry-redis`; with `-- peers` also beside job queues, and with `-- large`
-//! also with 1,000,000 jobs. The names of parts, such as `-- steps`, print these alone.
+//! `cargo bench -p job-registry-redis -- [PART…] [all] [large]`. The parts are `steps`,
+//! `heartbeats`, `memory`, `growth` and `peers`. By default all run but `peers`, which needs Node.js,
+//! npm and a registry of crates; with `all` that runs, too. `large` adds 1,000,000 jobs to `growth`.
 
 mod bare;
 mod growth;
 mod heartbeats;
 mod memory;
 mod pairs;
+mod peers;
 mod server;
 mod steps;
 
@@ -29,9 +31,11 @@ fn main() -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build()?;
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let parts = ["steps", "heartbeats", "memory", "growth"];
+    let parts = ["steps", "heartbeats", "memory", "growth", "peers"];
     let has = |word: &str| words.iter().any(|given| given == word);
-    let is_chosen = |part: &str| has(part) || !parts.iter().any(|part| has(part));
+    let is_named = parts.iter().any(|part| has(part));
+    // Job queues need other programs.
+    let is_chosen = |part: &str| has(part) || has("all") || !is_named && part != "peers";
     runtime.block_on(async {
         let server = Server::start()?;
         if is_chosen("steps") {
@@ -42,6 +46,9 @@ fn main() -> Result<()> {
         }
         if is_chosen("memory") {
             memory::print().await?;
+        }
+        if is_chosen("peers") {
+            peers::print(&server).await?;
         }
         if is_chosen("growth") {
             growth::print(has("large")).await?;

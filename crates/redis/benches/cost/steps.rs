@@ -108,7 +108,7 @@ impl Lane {
         Ok(())
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         match self {
             Self::Registry(_, jobs) => jobs.clear(),
             Self::Bare(_, jobs) => jobs.clear(),
