@@ -148,8 +148,8 @@ const SEEDED: &[(&str, &str, &str)] = &[
     ),
     (
         "prelude",
-        "time and math.max(time, tonumber(job.m) or 0)",
-        "time",
+        "return math.max(time, tonumber(job.m))",
+        "return time",
     ),
     (
         "prelude",
