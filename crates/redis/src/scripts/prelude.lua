@@ -108,20 +108,18 @@ local function is_leased(job, now, token)
   return job.m ~= nil and now < tonumber(job.m) and job.f ~= token
 end
 
--- Adds to the fields of a job what its state says.
+-- Adds to the fields of a job what its state says. Fails if it has none.
 local function parse(job, key)
-  local state = tonumber(job.v)
-  if not (state and tonumber(job.h)) then error('no job: ' .. key) end -- guard
-  local step = state % 8388608
+  local step = job.v % 8388608
   job.ppm = step % 1048576
-  job.attempt, job.status = (state - step) / 8388608, (step - job.ppm) / 1048576
+  job.attempt, job.status = (job.v - step) / 8388608, (step - job.ppm) / 1048576
   job.key, job.id = key, id_in(key)
   return job
 end
 
 -- Prepares a job for changes. A time that is no number fails before the first write of a script of one job.
 local function prepare(job, key, texts, final)
-  if not (tonumber(job.r) and job.q and job.e) then error('no job: ' .. key) end -- guard
+  if not (tonumber(job.h) and tonumber(job.r) and job.q and job.e) then error('no job: ' .. key) end -- guard
   job.texts, job.final, job.changes = texts, final, {}
   return job
 end
@@ -149,7 +147,7 @@ end
 local function read_beat(key)
   local raw = redis.call('HMGET', key, 'v', 'n', 'h', 'l', 'm')
   if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
-  local job = parse({ v = raw[1], n = raw[2], h = raw[3], l = raw[4], m = raw[5] }, key)
+  local job = parse({ v = raw[1], n = raw[2], h = raw[3] + 0, l = raw[4], m = raw[5] }, key)
   job.was_run = run_score(job)
   return job
 end

@@ -36,6 +36,14 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
     let (live, ended) = (begin().await, begin().await);
     ended.fail("over").await.unwrap();
     let pending = jobs.register_with(&Vec::new(), options).await.unwrap();
+    // What a sweep removes, and what a verdict fails.
+    let over = jobs.register_with(&Vec::new(), Options::new().retention(Duration::ZERO));
+    let over = over.await.unwrap();
+    over.cancel().await.unwrap();
+    let silent = jobs.register_with(&Vec::new(), Options::new().stall_after(Duration::ZERO));
+    let silent = silent.await.unwrap();
+    silent.start().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let of_job = |kind: &str, id: JobId| format!("jr1:{{deck/0}}:{kind}:{id}");
     let shared = |name: &str| format!("jr1:{{deck/0}}:{name}");
     let mut admin = server.admin();
@@ -118,6 +126,10 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
                 let registered = jobs.register_with(&Vec::new(), options).await;
                 results.push(("register", registered.map(|job| _ = job.detach())));
             }
+            if !key[13..].contains(':') {
+                results.push(("sweep", jobs.sweep().await.map(drop)));
+                results.push(("verdict", jobs.fail_stalled().await.map(drop)));
+            }
             // Only a removal writes `f`, and a start writes no text.
             let is_idle = kind == "f" || kind == "p" && touches(&pending);
             if results.is_empty() && !is_idle {
@@ -140,7 +152,21 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
             let _: () = admin.rename(&kept, &key).unwrap();
         }
     }
-    for job in [live, ended, pending] {
+    // One of two removals could be counted: neither is made.
+    let second = jobs.register_with(&Vec::new(), Options::new().retention(Duration::ZERO));
+    let second = second.await.unwrap();
+    second.start().await.unwrap();
+    second.complete().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let completed: String = admin.hget(shared("count"), "4").unwrap();
+    let _: () = admin.hset(shared("count"), "4", "x").unwrap();
+    let before = server.dump();
+    let swept = jobs.sweep().await;
+    if !matches!(swept, Err(Error::Rejected(_))) || server.dump() != before {
+        return Err(format!("a sweep that cannot count answers {swept:?}"));
+    }
+    let _: () = admin.hset(shared("count"), "4", completed).unwrap();
+    for job in [live, ended, pending, over, silent, second] {
         let _ = job.detach();
     }
     Ok(())
