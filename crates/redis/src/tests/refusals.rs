@@ -37,11 +37,12 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
     ended.fail("over").await.unwrap();
     let pending = jobs.register_with(&Vec::new(), options).await.unwrap();
     // What a sweep removes, and what a verdict fails.
-    let over = jobs.register_with(&Vec::new(), Options::new().retention(Duration::ZERO));
-    let over = over.await.unwrap();
+    let none = Vec::new();
+    let at_once = Options::new().retention(Duration::ZERO);
+    let over = jobs.register_with(&none, at_once).await.unwrap();
     over.cancel().await.unwrap();
-    let silent = jobs.register_with(&Vec::new(), Options::new().stall_after(Duration::ZERO));
-    let silent = silent.await.unwrap();
+    let stalls = Options::new().stall_after(Duration::ZERO);
+    let silent = jobs.register_with(&none, stalls).await.unwrap();
     silent.start().await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let of_job = |kind: &str, id: JobId| format!("jr1:{{deck/0}}:{kind}:{id}");
@@ -153,8 +154,7 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
         }
     }
     // One of two removals could be counted: neither is made.
-    let second = jobs.register_with(&Vec::new(), Options::new().retention(Duration::ZERO));
-    let second = second.await.unwrap();
+    let second = jobs.register_with(&none, at_once).await.unwrap();
     second.start().await.unwrap();
     second.complete().await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
