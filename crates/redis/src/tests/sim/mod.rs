@@ -817,7 +817,7 @@ fn a_wrong_script_is_noticed() {
             "",
         ),
         ("RESENT and 'unknown' or 'absent'", "'absent'"),
-        ("  set(job, 'e', job.q)\n", ""),
+        ("'e', job.e, ", ""),
         // An owner is known by the number of its attempt, or not at all.
         (
             "if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end",
