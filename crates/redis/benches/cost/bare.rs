@@ -238,7 +238,7 @@ impl Bare {
         if step == Step::Retry {
             job.attempt += 1;
         }
-        let version = (job.attempt << 23 | status << 20 | 500_000).to_string();
+        let version = ((job.attempt << 23 | status << 20) + 500_000).to_string();
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hashes[&step]).arg(keys(step).len());
         for key in keys(step) {

@@ -20,6 +20,9 @@ const JOBS: usize = 15;
 const SWEPT: usize = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Entry of `SLOWLOG`: number, time, microseconds, arguments, address and name.
+type Entry = (u64, u64, u32, Vec<Vec<u8>>, String, String);
+
 /// A server with a number of jobs.
 struct Filled {
     server: Server,
@@ -156,8 +159,6 @@ impl Filled {
             .exec(&mut self.server.admin()?)?;
         call.await?;
         slower_than("-1")?;
-        /// Number, time, microseconds, arguments, address and name.
-        type Entry = (u64, u64, u32, Vec<Vec<u8>>, String, String);
         let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
         let entries: Vec<Entry> = get.query(&mut self.server.admin()?)?;
         let mut times = [Vec::new(), Vec::new()];

@@ -1,4 +1,4 @@
-//! The registry beside job queues on the same server: BullMQ, and apalis-redis.
+//! The registry beside job queues on the same server: `BullMQ`, and apalis-redis.
 //!
 //! A queue runs in a process of its own, which makes its calls when it is told to. The work of a pair
 //! is the same for a client: a new job, a progress, and a job that is begun and completed.
@@ -83,7 +83,7 @@ impl Queue {
         })
     }
 
-    /// Installs BullMQ in a temporary folder, by the lock file of this repository.
+    /// Installs `BullMQ` in a temporary folder, by the lock file of this repository.
     fn bullmq(server: &Server) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bullmq");
