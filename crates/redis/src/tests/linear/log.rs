@@ -59,12 +59,12 @@ pub(super) fn logged(mut parts: Parts) -> Parts {
         *text = text.replace(from, to);
     };
     CLOCK.clone_into(&mut parts.clock);
-    let counted = "local seq = text(redis.call('HINCRBY', COUNT, 'seq', 1))\n";
+    let written = "local function write(job, seq)\n";
     let log = "  LOG('E', seq, job.id)\n";
-    replace(&mut parts.prelude, counted, &format!("{counted}{log}"));
-    let counted = "  redis.call('HINCRBY', COUNT, 'seq', 1)\n";
-    let log = "  LOG('D', text(redis.call('HINCRBY', COUNT, 'seq', 1)), job.id)\n";
-    replace(&mut parts.prelude, counted, log);
+    replace(&mut parts.prelude, written, &format!("{written}{log}"));
+    let deleted = "  count(job.status, nil)\n";
+    let log = "  LOG('D', count(job.status, nil), job.id)\n";
+    replace(&mut parts.prelude, deleted, log);
     let met = "if job.o == CALL then return nil, accepted(job) end";
     if parts.prelude.contains(met) {
         let log = "if job.o == CALL then LOG('M', '0', job.id) return nil, accepted(job) end";
