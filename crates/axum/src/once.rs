@@ -69,6 +69,17 @@ impl IdempotencyKey {
         self
     }
 
+    /// Returns the bytes that stand for the key and its scope, for a registry with keys of its own.
+    /// Returns `None` if the request has no key.
+    ///
+    /// A key that was sent before with another request is answered with [`Problem::reused_key`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        // The length keeps a scope and a key apart.
+        let text = |key| format!("{}:{}{key}", self.scope.len(), self.scope);
+        self.key.as_ref().map(|key| text(key).into_bytes())
+    }
+
     /// Registers a job and gives its owner to `begin`, which begins its work without waiting for
     /// it. If the key has been submitted before with the same body, nothing is registered, and the
     /// id is that of the key's job. A request without a key always registers a job.
@@ -84,17 +95,13 @@ impl IdempotencyKey {
         payload: T,
         begin: impl FnOnce(Job<T>),
     ) -> Result<JobId, Problem> {
-        let job = match &self.key {
+        let job = match self.to_bytes() {
             None => keys.registry().register(payload)?,
-            Some(key) => {
-                // The length keeps a scope and a key apart.
-                let key = Key::new(format!("{}:{}{key}", self.scope.len(), self.scope));
-                match keys.register(key.fingerprint(body), payload)? {
-                    Once::New(job) => job,
-                    Once::Existing { id, .. } => return Ok(id),
-                    Once::Mismatch { .. } => return Err(Problem::reused_key()),
-                }
-            }
+            Some(key) => match keys.register(Key::new(key).fingerprint(body), payload)? {
+                Once::New(job) => job,
+                Once::Existing { id, .. } => return Ok(id),
+                Once::Mismatch { .. } => return Err(Problem::reused_key()),
+            },
         };
         let id = job.id();
         begin(job);

@@ -143,7 +143,10 @@ impl Problem {
         )
     }
 
-    pub(crate) fn reused_key() -> Self {
+    /// Returns the problem of an `Idempotency-Key` that was sent before with another request: 422.
+    /// [`IdempotencyKey::submit`](crate::IdempotencyKey::submit) returns it by itself.
+    #[must_use]
+    pub fn reused_key() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "idempotency_key_reused",
