@@ -1,6 +1,6 @@
 //! The registry behind the routes of `job-registry-axum`.
 
-use crate::error::{Error, PayloadError};
+use crate::error::{Error, PayloadError, Unavailable};
 use crate::job::Job;
 use crate::page::Cursor;
 use crate::registry::JobRegistry;
@@ -109,7 +109,11 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Registry for JobRe
     }
 
     async fn retry(&self, id: JobId) -> Result<Job<T>, Error> {
-        self.retry(id).await
+        // A task goes on if the client disconnects. The new attempt then has an owner, which is
+        // dropped and fails it, and is not left pending for ever.
+        let jobs = self.clone();
+        let retried = tokio::spawn(async move { jobs.retry(id).await }).await;
+        retried.unwrap_or(Err(Unavailable::Unknown.into()))
     }
 
     /// The clock of this process: times of jobs are those of the server, since 1970.

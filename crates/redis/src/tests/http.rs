@@ -7,9 +7,12 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::StreamExt;
 use job_registry::Progress;
-use job_registry_axum::JobRoutes;
+use job_registry_axum::{JobRoutes, Registry};
 use serde_json::Value;
+use std::future::{Future, poll_fn};
 use std::sync::mpsc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
 type Deck = Vec<String>;
@@ -103,6 +106,32 @@ fn a_job_of_one_replica_is_served_by_another() {
         let unknown = "/jobs/AAAAAAAAAAAAAAAAAAAAAA";
         let answer = call(&replica, Method::GET, unknown, &[]).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    });
+}
+
+/// A client that disconnects while its retry is under way leaves no attempt without an owner, which
+/// nothing would ever end.
+#[test]
+fn a_retry_without_a_client_is_carried_out_and_abandoned() {
+    with_server(async |server| {
+        let jobs = server.jobs("decks").await;
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        let id = job.id();
+        job.cancel().await.unwrap();
+        let mut retry = Box::pin(Registry::retry(&jobs, id));
+        let polled = poll_fn(|cx| Poll::Ready(retry.as_mut().poll(cx).is_pending()));
+        assert!(polled.await, "the retry is under way");
+        drop(retry);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let seen = jobs.details(id).await.unwrap();
+            let (attempt, reason) = (seen.snapshot.attempt(), seen.reason);
+            if (attempt, reason.as_deref()) == (2, Some("abandoned")) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{:?}", seen.snapshot);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     });
 }
 
