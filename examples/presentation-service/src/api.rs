@@ -1,12 +1,12 @@
 //! The routes: those of `job-registry-axum`, and what the service adds to them.
 
 use crate::deck::Deck;
-use crate::download::Download;
+use crate::download::{self, Part};
 use crate::errors;
-use crate::jobs::Presentation;
 use crate::metrics::metrics;
 use crate::page;
 use crate::state::{AppState, BASE};
+use crate::store::{Store, Submitted};
 use crate::views::{About, Shown};
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
@@ -21,15 +21,15 @@ use utoipa::openapi::OpenApi;
 use utoipa::{OpenApi as _, PartialSchema, ToSchema};
 
 /// The service's routes.
-pub fn router(state: AppState) -> Router {
+pub fn router<S: Store>(state: AppState<S>) -> Router {
     Router::new()
         .route("/", get(page::page))
-        .route("/metrics", get(metrics))
-        .route("/api/openapi.json", get(openapi))
-        .route("/api/service", get(about))
-        .route(BASE, post(submit))
-        .route("/api/presentations/{id}/file", get(animation))
-        .route("/api/presentations/{id}/slides/{number}", get(picture))
+        .route("/metrics", get(metrics::<S>))
+        .route("/api/openapi.json", get(openapi::<S>))
+        .route("/api/service", get(about::<S>))
+        .route(BASE, post(submit::<S>))
+        .route("/api/presentations/{id}/file", get(animation::<S>))
+        .route("/api/presentations/{id}/slides/{number}", get(picture::<S>))
         .merge(state.routes.router())
         .fallback(async || errors::unknown_path())
         .method_not_allowed_fallback(async || errors::method())
@@ -49,7 +49,7 @@ pub fn router(state: AppState) -> Router {
 )]
 struct Description;
 
-async fn openapi(State(state): State<AppState>) -> Json<OpenApi> {
+async fn openapi<S: Store>(State(state): State<AppState<S>>) -> Json<OpenApi> {
     let mut description = Description::openapi();
     // The title is the service's own.
     description.merge(state.routes.openapi(Some(Shown::schema())));
@@ -58,8 +58,8 @@ async fn openapi(State(state): State<AppState>) -> Json<OpenApi> {
 
 /// Describes the service.
 #[utoipa::path(get, path = "/api/service", responses((status = 200, body = About)))]
-async fn about(State(state): State<AppState>) -> Json<About> {
-    Json(About::of(&state))
+async fn about<S: Store>(State(state): State<AppState<S>>) -> Json<About> {
+    Json(state.store.about())
 }
 
 /// A deck to be drawn.
@@ -94,8 +94,8 @@ struct Submission {
         (status = 503, description = "The service is shutting down.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
-async fn submit(
-    State(state): State<AppState>,
+async fn submit<S: Store>(
+    State(state): State<AppState<S>>,
     headers: HeaderMap,
     key: IdempotencyKey,
     submission: Result<Json<Submission>, JsonRejection>,
@@ -105,15 +105,19 @@ async fn submit(
     let read = move || {
         let deck = Deck::parse(&submission.title, &submission.deck, &limits);
         // Two texts, which are always JSON.
-        (deck, serde_json::to_vec(&submission).unwrap_or_default())
+        let body = serde_json::to_vec(&submission).unwrap_or_default();
+        (deck, submission.deck, body)
     };
     let read = tokio::task::spawn_blocking(read).await;
-    let (deck, body) = read.map_err(|error| errors::internal("a deck cannot be read", &error))?;
-    let payload = Presentation::new(deck?);
-    // There is no `await` between the registration and its work, so a client that disconnects
-    // cannot stop the handler there.
-    let painters = &state.painters;
-    let id = key.submit(&state.keys, &body, payload, |job| painters.draw(job));
+    let read = read.map_err(|error| errors::internal("a deck cannot be read", &error))?;
+    let (deck, markdown, body) = read;
+    let submitted = Submitted {
+        deck: deck?,
+        markdown,
+        body,
+        key,
+    };
+    let id = state.store.submit(submitted).await;
     let (capacity, retention) = (state.config.capacity, state.config.retention);
     let id = id.map_err(|problem| errors::of_submission(problem, capacity, retention))?;
     Ok(state.routes.accepted(&headers, id).await)
@@ -132,17 +136,13 @@ async fn submit(
         (status = 500, description = "The file cannot be read.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
-async fn animation(
-    State(state): State<AppState>,
+async fn animation<S: Store>(
+    State(state): State<AppState<S>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(id) = path.map_err(|_| job_registry::Error::NotFound)?;
     let id = parse(&id)?;
-    let open = |payload: &Presentation| payload.open_gif().map_err(errors::unreadable);
-    let (kind, name) = ("image/gif", format!("{id}.gif"));
-    Download { kind, name }
-        .send(&state.registry, id, open)
-        .await
+    download::send(&state.store, id, Part::Animation).await
 }
 
 /// Sends one slide of a presentation.
@@ -161,23 +161,14 @@ async fn animation(
         (status = 500, description = "The file cannot be read.", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json")
     )
 )]
-async fn picture(
-    State(state): State<AppState>,
+async fn picture<S: Store>(
+    State(state): State<AppState<S>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path((id, slide)) = path.map_err(|_| job_registry::Error::NotFound)?;
     let id = parse(&id)?;
     let number = slide.parse().unwrap_or(0);
-    let open = move |payload: &Presentation| match payload.slides() {
-        slides if (1..=slides).contains(&number) => {
-            payload.open_png(number).map_err(errors::unreadable)
-        }
-        slides => Err(errors::unknown_slide(slides)),
-    };
-    let (kind, name) = ("image/png", format!("{id}-{number}.png"));
-    Download { kind, name }
-        .send(&state.registry, id, open)
-        .await
+    download::send(&state.store, id, Part::Picture(number)).await
 }
 
 /// A malformed id is answered like one that was never issued.

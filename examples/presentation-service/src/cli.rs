@@ -1,10 +1,12 @@
 //! The command line.
 
-use crate::demo::{self, Failure};
+use crate::demo::{self, Failure, replicas};
 use crate::metrics::Metrics;
 use crate::render::{FontLibrary, PageSize, TextStudio};
+use crate::replica::Sharing;
 use crate::server::{Server, Stop};
 use crate::state::{AppState, Config};
+use crate::store::Store;
 use clap::{Args, Parser, Subcommand};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -27,7 +29,10 @@ pub struct Cli {
 pub enum Command {
     /// Run the service on 127.0.0.1 until it is interrupted.
     Serve(Serve),
-    /// Start the service, submit five decks at once, and check from outside that no race occurs.
+    /// Start the service, submit decks, and check from outside that no race occurs.
+    ///
+    /// With --replicas, it starts a Redis server and several replicas, kills one of them, restarts
+    /// the server, and checks that nothing is lost.
     Demo(Demo),
 }
 
@@ -53,7 +58,7 @@ pub struct Serve {
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     pub deadline: Duration,
     /// When stopped, let presentations end by themselves for four fifths of the deadline, and then
-    /// cancel the rest.
+    /// cancel the rest. Always so with --store.
     #[arg(long)]
     pub drain: bool,
     /// Level of the log on standard error: error, warn, info, debug, trace or off.
@@ -64,8 +69,31 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     pub fonts: Vec<PathBuf>,
     /// Directory for the files [default: the system's directory for temporary files].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "store")]
     pub output: Option<PathBuf>,
+    /// Redis server that has the presentations, like `redis://localhost:6379`. Processes with the
+    /// same store, namespace and files are replicas of one service: each answers for every
+    /// presentation. Without it, the presentations are in memory and end with the process.
+    #[arg(long, value_name = "URL", requires = "files")]
+    pub store: Option<String>,
+    /// Directory for the files, which all replicas share; with --store.
+    #[arg(long, value_name = "DIR", requires = "store")]
+    pub files: Option<PathBuf>,
+    /// Namespace of the presentations in the store, so that several services can share it.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "presentations",
+        requires = "store"
+    )]
+    pub namespace: String,
+    /// Silence of a replica above which its presentations fail as stalled and can be retried, at
+    /// least three times --heartbeat; with --store.
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration, requires = "store")]
+    pub stall_after: Duration,
+    /// Time after which an attempt that has not ended fails, waiting included; with --store.
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration, requires = "store")]
+    pub give_up_after: Duration,
 }
 
 /// Options of `demo`.
@@ -74,6 +102,10 @@ pub struct Demo {
     /// Decks or other Markdown documents; by default, documents of this repository.
     #[arg(value_name = "DECK.md")]
     pub decks: Vec<PathBuf>,
+    /// Number of replicas, from 3 to 9, on a Redis server that the demo starts and restarts. One of
+    /// them is killed while it draws.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(3..=9))]
+    pub replicas: Option<u8>,
 }
 
 /// Runs the subcommand.
@@ -86,7 +118,17 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(options) => serve(options).await,
         Command::Demo(options) => {
-            let passed = demo::run(&options.decks).await?;
+            let passed = match options.replicas {
+                None => demo::run(&options.decks).await?,
+                Some(replicas) => {
+                    // The processes that it has started end with it.
+                    let mut signals = Signals::new()?;
+                    tokio::select! {
+                        passed = replicas::run(&options.decks, replicas) => passed?,
+                        () = signals.wait() => return Err("interrupted".into()),
+                    }
+                }
+            };
             Ok(if passed {
                 ExitCode::SUCCESS
             } else {
@@ -105,7 +147,7 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
         .with_max_level(options.log)
         .init();
     // The handlers are installed before the address is printed, so that no signal comes too early.
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let mut config = Config {
         capacity: options.capacity,
         retention: options.retention,
@@ -113,30 +155,61 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
         heartbeat: options.heartbeat,
         ..Config::default()
     };
-    if let Some(output) = options.output {
-        tokio::fs::create_dir_all(&output).await?;
-        config.files = output;
+    if let Some(files) = options.output.as_ref().or(options.files.as_ref()) {
+        tokio::fs::create_dir_all(files).await?;
+        config.files.clone_from(files);
     }
     let page = PageSize::default();
     let fonts = FontLibrary::with_directories(&options.fonts)?;
-    let studio = TextStudio { page, fonts };
-    let retention = humantime::format_duration(config.retention);
-    let (capacity, files) = (config.capacity, config.files.display().to_string());
-    let state = AppState {
-        metrics: Some(Metrics::install()?),
-        ..AppState::new(config, Arc::new(studio))
-    };
-    let server = Server::start(options.port, state).await?;
+    let studio = Arc::new(TextStudio { page, fonts });
+    if let Some(sharing) = options.sharing()? {
+        let state = AppState::connect(sharing, config, studio).await?;
+        return run_service(state, &options, signals).await;
+    }
+    run_service(AppState::new(config, studio), &options, signals).await
+}
+
+impl Serve {
+    /// Returns the store that replicas share, if there is one.
+    fn sharing(&self) -> Result<Option<Sharing>, Failure> {
+        let Some(url) = &self.store else {
+            return Ok(None);
+        };
+        if self.stall_after / 3 < self.heartbeat {
+            return Err("--stall-after has to be at least three times --heartbeat".into());
+        }
+        Ok(Some(Sharing {
+            url: url.clone(),
+            namespace: self.namespace.clone(),
+            stall_after: self.stall_after,
+            give_up_after: self.give_up_after,
+        }))
+    }
+}
+
+/// Serves until a signal comes.
+async fn run_service<S: Store>(
+    state: AppState<S>,
+    options: &Serve,
+    mut signals: Signals,
+) -> Result<ExitCode, Failure> {
+    let (retention, capacity) = (state.config.retention, state.config.capacity);
+    let (retention, files) = (
+        humantime::format_duration(retention),
+        state.config.files.display().to_string(),
+    );
+    let metrics = Some(Metrics::install()?);
+    let server = Server::start(options.port, AppState { metrics, ..state }).await?;
     say(&format!("listening on http://{}/", server.address()));
     say(&format!(
         "at most {capacity} presentations, each kept for {retention} after its end, in {files}"
     ));
     signals.wait().await;
     let (deadline, drain) = (options.deadline, options.drain);
-    say(if drain {
-        "stopping: running presentations may end, then all files are deleted"
-    } else {
-        "stopping: running presentations are cancelled, all files are deleted"
+    say(match (&options.store, drain) {
+        (Some(_), _) => "stopping: own presentations may end; the store and the files stay",
+        (None, true) => "stopping: running presentations may end, then all files are deleted",
+        (None, false) => "stopping: running presentations are cancelled, all files are deleted",
     });
     let stopped = server.stop(Stop { deadline, drain }).await?;
     say(&format!("stopped: {stopped}"));

@@ -1,13 +1,14 @@
 //! `GET /metrics`: the registry's metrics, for Prometheus.
 
 use crate::errors;
-use crate::jobs::Presentation;
 use crate::state::AppState;
+use crate::store::Store;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use job_registry::JobRegistry;
+use job_registry::{Counts, Status};
 use job_registry_axum::Problem;
+use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt;
 
@@ -38,15 +39,36 @@ impl Metrics {
         Ok(Self(handle))
     }
 
-    fn text(&self, registry: &JobRegistry<Presentation>) -> String {
-        registry.publish_counts();
+    async fn text(&self, store: &impl Store) -> String {
+        store.publish_counts().await;
         self.0.run_upkeep();
         self.0.render()
     }
 }
 
-pub(crate) async fn metrics(State(state): State<AppState>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn metrics<S: Store>(
+    State(state): State<AppState<S>>,
+) -> Result<impl IntoResponse, Problem> {
     let metrics = state.metrics.as_ref().ok_or_else(errors::unknown_path)?;
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    Ok((kind, metrics.text(&state.registry)))
+    Ok((kind, metrics.text(&state.store).await))
+}
+
+/// Sets the gauges of the presentations in a shared store, by the names that the library has.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the conversion is exact up to 2^53"
+)]
+pub(crate) fn set_jobs(counts: &Counts) {
+    let by_status = [
+        (Status::Pending, counts.pending),
+        (Status::Running, counts.running),
+        (Status::Stopping, counts.stopping),
+        (Status::Completed, counts.completed),
+        (Status::Failed, counts.failed),
+        (Status::Cancelled, counts.cancelled),
+    ];
+    for (status, count) in by_status {
+        gauge!("job_registry_jobs", "status" => status.as_str()).set(count as f64);
+    }
 }

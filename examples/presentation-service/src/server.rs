@@ -1,9 +1,9 @@
 //! The service as a whole: a listener, the routes, the reaper, and an orderly shutdown.
 
 use crate::api::router;
-use crate::jobs::Presentation;
+use crate::memory::Memory;
 use crate::state::AppState;
-use job_registry::{JobRegistry, Phases};
+use crate::store::Store;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,8 @@ const DELETION: Duration = Duration::from_secs(10);
 pub struct Stop {
     /// How long requests and presentations may take to end.
     pub deadline: Duration,
-    /// Whether presentations may end by themselves, for four fifths of that time.
+    /// Whether presentations may end by themselves, for four fifths of that time. Those of a replica
+    /// always may.
     pub drain: bool,
 }
 
@@ -59,26 +60,23 @@ impl fmt::Display for Stopped {
 
 /// A running service.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<S: Store = Memory> {
     address: SocketAddr,
-    state: AppState,
+    state: AppState<S>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }
 
-impl Server {
+impl<S: Store> Server<S> {
     /// Starts the service on this machine's loopback address; port 0 chooses a free one.
     ///
     /// # Errors
     ///
     /// Returns the error of binding the port.
-    pub async fn start(port: u16, state: AppState) -> io::Result<Self> {
+    pub async fn start(port: u16, state: AppState<S>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        // The reaper lives as long as the registry, and need not be stopped.
-        state.registry.spawn_reaper()?;
-        // The retries of the trash end by themselves, too.
-        drop(state.trash.spawn(state.config.delete_again));
+        state.store.start()?;
         let (stop, stopped) = oneshot::channel();
         let routes = router(state.clone());
         let serving = tokio::spawn(async move {
@@ -106,7 +104,7 @@ impl Server {
 
     /// The registry of its presentations.
     #[must_use]
-    pub fn registry(&self) -> &JobRegistry<Presentation> {
+    pub fn registry(&self) -> &S::Registry {
         &self.state.registry
     }
 
@@ -121,8 +119,11 @@ impl Server {
     }
 
     /// Stops the service: it refuses new connections and presentations, announces the shutdown to
-    /// subscribers, ends or cancels running presentations, and deletes all files. Requests and runs that are
-    /// still busy at the deadline are left behind; their files are deleted as well.
+    /// subscribers, and ends or cancels running presentations. Requests and runs that are still busy
+    /// at the deadline are left behind.
+    ///
+    /// In memory, all files are then deleted. A replica ends its own presentations alone, and leaves
+    /// ended ones with their files to the others.
     ///
     /// # Errors
     ///
@@ -130,33 +131,19 @@ impl Server {
     /// ten seconds.
     pub async fn stop(self, how: Stop) -> io::Result<Stopped> {
         let state = &self.state;
-        state.registry.close();
+        state.store.close();
         // A stream announces the shutdown before it shows the cancel.
         state.stopping.cancel();
         // The receiver is dropped if the listener has failed; `serving` returns the error.
         let _ = self.stop.send(());
-        let finish = if how.drain {
-            how.deadline * 4 / 5
-        } else {
-            Duration::ZERO
-        };
-        let runs = state.registry.shutdown(Phases {
-            finish,
-            stop: Duration::ZERO,
-            cancel: how.deadline.saturating_sub(finish),
-        });
         let requests = timeout(how.deadline, self.serving);
-        let (served, runs) = tokio::join!(requests, runs);
-        let (registry, trash) = (state.registry.clone(), state.trash.clone());
-        let delete = tokio::task::spawn_blocking(move || {
-            registry.remove_ended();
-            trash.delete_again();
-            trash.left()
-        });
+        let (served, ended) = tokio::join!(requests, state.store.end_work(how));
+        let store = state.store.clone();
+        let delete = tokio::task::spawn_blocking(move || store.clear());
         let left = timeout(DELETION, delete).await.map_err(|_| too_slow())?;
         let stopped = Stopped {
-            cancelled: runs.cancelled,
-            painting: runs.working.len(),
+            cancelled: ended.cancelled,
+            painting: ended.painting,
             requests: served.is_err(),
             left: left.map_err(io::Error::other)?,
         };

@@ -1,13 +1,15 @@
-//! The state that handlers share: the registry, the painters, the limits.
+//! The state that handlers share: the presentations, the routes, the limits.
 
 use crate::deck::DeckLimits;
 use crate::files::Trash;
 use crate::jobs::Presentation;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::painters::{Painters, Workshop};
 use crate::render::Studio;
+use crate::replica::{Replica, Sharing};
+use crate::store::Store;
 use crate::views::Shown;
-use job_registry::{JobRegistry, KeyLife, Keys};
+use job_registry::JobRegistry;
 use job_registry_axum::JobRoutes;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,11 +28,12 @@ pub struct Config {
     pub retention: Duration,
     /// Interval of a running presentation's heartbeats.
     pub heartbeat: Duration,
-    /// Interval at which undeleted directories are tried again.
+    /// Interval at which undeleted directories are tried again, and files in a shared folder are
+    /// compared with the presentations in the store.
     pub delete_again: Duration,
     /// Maximum number of presentations that are drawn at a time; the others wait.
     pub painters: usize,
-    /// Parent of the directories of the files.
+    /// Parent of the directories of the files. Replicas share it.
     pub files: PathBuf,
     /// Limits of a deck.
     pub deck: DeckLimits,
@@ -54,17 +57,14 @@ impl Default for Config {
 }
 
 /// The state that handlers share. The registry has all state of the presentations.
-#[derive(Clone)]
-pub struct AppState {
-    /// The presentations.
-    pub registry: JobRegistry<Presentation>,
-    /// The presentations of repeated submissions.
-    pub keys: Keys<Presentation>,
+pub struct AppState<S: Store = Memory> {
+    /// The registry of the presentations.
+    pub registry: S::Registry,
+    /// The presentations, with their painters and files.
+    pub store: S,
     /// The routes to poll, follow, stop and retry presentations.
-    pub routes: JobRoutes<JobRegistry<Presentation>>,
-    /// The threads that draw presentations.
-    pub painters: Painters,
-    /// The directories that could not be deleted.
+    pub routes: JobRoutes<S::Registry>,
+    /// The directories of presentations in memory that could not be deleted.
     pub trash: Trash,
     /// Cancelled when the service is told to stop, for the open event streams.
     pub stopping: CancellationToken,
@@ -74,7 +74,21 @@ pub struct AppState {
     pub config: Arc<Config>,
 }
 
-impl std::fmt::Debug for AppState {
+impl<S: Store> Clone for AppState<S> {
+    fn clone(&self) -> Self {
+        Self {
+            registry: self.registry.clone(),
+            store: self.store.clone(),
+            routes: self.routes.clone(),
+            trash: self.trash.clone(),
+            stopping: self.stopping.clone(),
+            metrics: self.metrics.clone(),
+            config: Arc::clone(&self.config),
+        }
+    }
+}
+
+impl<S: Store> std::fmt::Debug for AppState<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AppState")
             .field("config", &self.config)
@@ -87,7 +101,8 @@ impl AppState {
     ///
     /// # Panics
     ///
-    /// Panics outside a tokio runtime, like [`Painters::start`].
+    /// Panics outside a tokio runtime, which the painters need, and if the system cannot start a
+    /// thread.
     #[must_use]
     pub fn new(config: Config, studio: Arc<dyn Studio>) -> Self {
         let registry = JobRegistry::builder()
@@ -109,29 +124,51 @@ impl AppState {
         studio: Arc<dyn Studio>,
     ) -> Self {
         let trash = Trash::default();
-        let workshop = Workshop {
-            studio,
-            files: config.files.clone(),
-            trash: trash.clone(),
-            heartbeat: config.heartbeat,
-        };
-        let painters = Painters::start(config.painters, &workshop);
+        let store = Memory::new(registry, &config, studio, &trash);
+        Self::with_store(store, config, trash)
+    }
+}
+
+impl AppState<Replica> {
+    /// Connects a replica to the shared store, and starts its painters.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the store is not reached or cannot be used.
+    ///
+    /// # Panics
+    ///
+    /// Like [`new`](AppState::new).
+    pub async fn connect(
+        sharing: Sharing,
+        config: Config,
+        studio: Arc<dyn Studio>,
+    ) -> Result<Self, job_registry_redis::Error> {
+        let store = Replica::connect(sharing, &config, studio).await?;
+        let mut state = Self::with_store(store, config, Trash::default());
+        // A stream may belong to a job of another replica, which does not end with this one.
+        state.routes = state.routes.end_streams(state.stopping.clone());
+        Ok(state)
+    }
+}
+
+impl<S: Store> AppState<S> {
+    fn with_store(store: S, config: Config, trash: Trash) -> Self {
         let stopping = CancellationToken::new();
-        let draw = painters.clone();
+        let (registry, draw) = (store.registry().clone(), store.clone());
         let routes = JobRoutes::new(registry.clone(), BASE)
             .show(|record| Shown::of(record, BASE))
             .retry(move |job| draw.draw(job))
             .keep_alive(config.heartbeat)
             .announce(stopping.clone());
         Self {
-            keys: Keys::new(registry.clone(), KeyLife::UntilRemoved),
+            registry,
+            store,
             routes,
-            painters,
             trash,
             stopping,
             metrics: None,
             config: Arc::new(config),
-            registry,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The JSON of the service: what it adds to the answers of `job-registry-axum`, and those answers as
 //! a client reads them.
 
-use crate::jobs::Presentation;
-use crate::state::AppState;
+use crate::store::Contents;
 use job_registry::{Record, Status};
 use job_registry_axum::Time;
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,7 @@ pub struct Shown {
 impl Shown {
     /// Returns what clients see of a presentation.
     #[must_use]
-    pub fn of(record: &Record<&Presentation>, base: &str) -> Self {
+    pub fn of(record: &Record<&impl Contents>, base: &str) -> Self {
         let (id, status) = (record.snapshot.id(), record.snapshot.status());
         let completed = status == Status::Completed;
         Self {
@@ -40,24 +39,12 @@ impl Shown {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct About {
     /// Start of the service. A different value means that it was restarted and has lost earlier
-    /// presentations.
-    pub since: Time,
+    /// presentations. Absent with a shared store, which loses none.
+    pub since: Option<Time>,
     /// Whether the service accepts decks; `false` while it is shutting down.
     pub open: bool,
     /// Maximum number of presentations.
     pub capacity: usize,
-}
-
-impl About {
-    /// Returns the present state of a service.
-    #[must_use]
-    pub fn of(state: &AppState) -> Self {
-        Self {
-            since: Time::from(state.registry.system_time(std::time::Duration::ZERO)),
-            open: !state.registry.is_closed(),
-            capacity: state.registry.capacity(),
-        }
-    }
 }
 
 /// One presentation, as a client reads it. Times are RFC 3339, in UTC.

@@ -1,8 +1,10 @@
 //! Checks the service from outside, by HTTP alone: it submits many decks at once, compares every
 //! answer with the previous one, and waits until everything is removed.
 
+mod checks;
 mod client;
 mod progress;
+pub mod replicas;
 mod report;
 mod sources;
 mod track;
@@ -38,7 +40,7 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 pub async fn run(documents: &[PathBuf]) -> Result<bool, Failure> {
     let began = Instant::now();
     let config = Config::default();
-    let decks = sources::decks(documents, &config.deck)?;
+    let decks = sources::decks(documents, &config.deck, &sources::LONG)?;
     let files = tempfile::tempdir()?;
     let config = Config {
         retention: RETENTION,

@@ -1,5 +1,6 @@
 //! The check list at the end of the demo.
 
+use super::checks::{Check, check, print};
 use super::sources::Source;
 use super::track::Followed;
 use std::time::Duration;
@@ -19,42 +20,16 @@ pub(super) struct Report<'a> {
     pub(super) retention: Duration,
 }
 
-/// One line of the list.
-struct Check {
-    passed: bool,
-    claim: String,
-    numbers: String,
-}
-
 impl Report<'_> {
     /// Prints the list, and returns whether every check passed.
     pub(super) fn print(&self) -> bool {
-        println!("\nchecks from outside:");
-        let checks = self.checks();
-        for check in &checks {
-            let mark = if check.passed { "ok  " } else { "FAIL" };
-            println!("  {mark}  {:<58} {}", check.claim, check.numbers);
-        }
-        for sentence in self
-            .followed
-            .iter()
-            .flat_map(|job| job.decreases.iter().chain(&job.revived))
-        {
-            println!("        {sentence}");
-        }
-        for error in self.followed.iter().filter_map(|job| job.error.as_ref()) {
-            println!("        a job failed: {error}");
-        }
-        let failed = checks.iter().filter(|check| !check.passed).count();
-        let seconds = self.took.as_secs_f64();
-        match failed {
-            0 => println!("\nall {} checks passed in {seconds:.1} s", checks.len()),
-            _ => println!(
-                "\n{failed} of {} checks FAILED ({seconds:.1} s)",
-                checks.len()
-            ),
-        }
-        failed == 0
+        let sentences = self.followed.iter().flat_map(|job| {
+            let error = job.error.as_ref();
+            let error = error.map(|error| format!("a job failed: {error}"));
+            let violations = job.decreases.iter().chain(&job.revived);
+            violations.cloned().chain(error)
+        });
+        print(&self.checks(), sentences, self.took)
     }
 
     fn checks(&self) -> Vec<Check> {
@@ -158,14 +133,5 @@ impl Report<'_> {
 
     fn count(&self, which: impl Fn(&Followed) -> bool) -> usize {
         self.followed.iter().filter(|job| which(job)).count()
-    }
-}
-
-fn check(passed: bool, claim: &str, numbers: String) -> Check {
-    let claim = claim.to_owned();
-    Check {
-        passed,
-        claim,
-        numbers,
     }
 }

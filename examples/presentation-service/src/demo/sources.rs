@@ -2,14 +2,15 @@
 
 use super::Failure;
 use crate::deck::{Deck, DeckLimits, split_document};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 /// Number of decks, unless more documents are given.
 const DECKS: usize = 5;
-/// A document with fewer slides is followed by the next one, so that a job lasts long enough to be
-/// watched. A longer deck is cut.
-const FEWEST: usize = 24;
-const MOST: usize = 36;
+/// Numbers of slides of a deck. A document with fewer is followed by the next one, so that a job
+/// lasts long enough to be watched. A longer deck is cut.
+pub(super) const LONG: RangeInclusive<usize> = 24..=36;
+pub(super) const SHORT: RangeInclusive<usize> = 6..=8;
 
 /// Documents of this repository, relative to its root. Missing ones are skipped.
 const DOCUMENTS: [&str; 6] = [
@@ -38,8 +39,12 @@ struct Document {
     slides: Vec<String>,
 }
 
-/// Decks from the given documents, or from the repository's.
-pub(super) fn decks(given: &[PathBuf], limits: &DeckLimits) -> Result<Vec<Source>, Failure> {
+/// Decks of so many slides from the given documents, or from the repository's.
+pub(super) fn decks(
+    given: &[PathBuf],
+    limits: &DeckLimits,
+    sizes: &RangeInclusive<usize>,
+) -> Result<Vec<Source>, Failure> {
     let mut documents = Vec::new();
     for path in given {
         let text = std::fs::read_to_string(path);
@@ -58,19 +63,24 @@ pub(super) fn decks(given: &[PathBuf], limits: &DeckLimits) -> Result<Vec<Source
         documents.extend(Document::read(EMBEDDED, Path::new("races.md")));
     }
     (0..DECKS.max(given.len()))
-        .map(|number| source(&documents, number, limits))
+        .map(|number| source(&documents, number, limits, sizes))
         .collect()
 }
 
 /// Returns deck number `number`: its document, and the following ones while it is too short.
-fn source(documents: &[Document], number: usize, limits: &DeckLimits) -> Result<Source, Failure> {
+fn source(
+    documents: &[Document],
+    number: usize,
+    limits: &DeckLimits,
+    sizes: &RangeInclusive<usize>,
+) -> Result<Source, Failure> {
     let at = |offset: usize| documents.get((number + offset) % documents.len().max(1));
     let first = at(0).ok_or("no document has a slide")?;
-    let most = MOST.min(limits.slides);
+    let most = limits.slides.min(*sizes.end());
     let mut slides: Vec<&str> = Vec::new();
     for document in (0..).map_while(at) {
         slides.extend(document.slides.iter().map(String::as_str));
-        if slides.len() >= FEWEST.min(most) {
+        if slides.len() >= most.min(*sizes.start()) {
             break;
         }
     }

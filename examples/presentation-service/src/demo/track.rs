@@ -161,7 +161,7 @@ fn version(view: &View) -> Result<Version, Failure> {
 }
 
 /// Decodes an animation, and returns its number of frames.
-fn frames(file: &[u8]) -> Result<usize, gif::DecodingError> {
+pub(super) fn frames(file: &[u8]) -> Result<usize, gif::DecodingError> {
     let mut reader = gif::DecodeOptions::new().read_info(file)?;
     let mut frames = 0;
     while reader.read_next_frame()?.is_some() {
