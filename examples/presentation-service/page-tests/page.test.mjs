@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Service, browser, deck } from "./service.mjs";
+import { Service, Store, browser, deck } from "./service.mjs";
 
 const SHOTS = process.env.SCREENSHOTS ?? new URL("../../../target/page-tests", import.meta.url).pathname;
 const SLOW = { timeout: 60_000 };
@@ -203,6 +203,38 @@ test("a restart of the service is shown", async (t) => {
   await card.waitFor({ state: "detached", ...SLOW });
   await shot(page, "restarted");
   await reaches(await submit(page, "After", deck(1)), "completed");
+});
+
+test("the page of one replica follows a presentation that another one draws", async (t) => {
+  const store = await Store.start();
+  t.after(() => store.stop());
+  const ours = await started(t, { store });
+  const theirs = await started(t, { store });
+  const page = await open(t, ours);
+  const submitted = await fetch(`${theirs.url}api/presentations`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ title: "Drawn elsewhere", deck: deck(40) }),
+  });
+  assert.equal(submitted.status, 202);
+  const card = page.locator(".card", { hasText: "Drawn elsewhere" });
+  await untilOver(card, 0);
+  await card.getByText(/^slide \d+ of 40$/).waitFor(SLOW);
+  await reaches(card, "completed");
+  assert.equal(await value(card), 100);
+  const bars = (await page.evaluate(() => window.bars)).map(([, , now]) => now);
+  assert.ok(bars.every((now, index) => index === 0 || now >= bars[index - 1]), String(bars));
+  assert.ok(bars.filter((now) => now > 0 && now < 100).length >= 5, String(bars));
+
+  // The replica that has drawn it stops. The page goes on, with the picture from the shared files.
+  const { code, left } = await theirs.stop();
+  assert.deepEqual([code, left.length], [0, 1]);
+  await page.reload();
+  await reaches(card, "completed");
+  const picture = card.locator("img");
+  await picture.scrollIntoViewIfNeeded();
+  await page.waitForFunction((img) => img.complete && img.naturalWidth > 0, await picture.elementHandle(), SLOW);
+  assert.ok(await page.locator("#service").isHidden());
 });
 
 test("the page fits a phone", async (t) => {

@@ -88,3 +88,52 @@ impl Folder {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Folder) -> Vec<u32> {
+        let mut found: Vec<u32> = folder.list().unwrap().iter().map(|it| it.1).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn a_removal_and_an_attempt_leave_later_attempts() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path());
+        let (id, other) = (JobId::from_bits(7), JobId::from_bits(8));
+        for attempt in 1..=4 {
+            std::fs::create_dir(folder.directory(id, attempt)).unwrap();
+        }
+        folder.delete_until(id, 1);
+        assert_eq!(names(&folder), [2, 3, 4]);
+        folder.begin(other, 1).unwrap();
+        // The directory of an attempt that is begun once more is emptied.
+        folder.create(id, 3, "old").unwrap();
+        folder.begin(id, 3).unwrap();
+        assert!(folder.open(id, 3, "old").is_err());
+        assert_eq!(names(&folder), [1, 3, 4]);
+        assert!(folder.create(id, 2, "late").is_err());
+    }
+
+    #[test]
+    fn only_names_of_attempts_are_listed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::new(root.path());
+        let id = JobId::from_bits(1 << 90);
+        folder.begin(id, 12).unwrap();
+        for name in [
+            "x",
+            "-1",
+            "x-1",
+            &format!("{id}"),
+            &format!("{id}-a"),
+            &format!("{id}-"),
+        ] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        assert_eq!(folder.list().unwrap(), [(id, 12)]);
+    }
+}

@@ -23,7 +23,7 @@ use folder::Folder;
 use futures_util::future::join_all;
 use job_registry::{JobId, KeyLife, Options, Status};
 use job_registry_axum::Problem;
-use job_registry_redis::{Error, Job, JobRegistry, Key, Keys, Once, Reaper};
+use job_registry_redis::{Durability, Error, Job, JobRegistry, Key, Keys, Once, Reaper};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -128,6 +128,11 @@ impl Replica {
             })
             .connect()
             .await?;
+        if jobs.durability() != Durability::Always {
+            tracing::warn!(
+                "the store may lose acknowledged changes when it is killed: set `appendfsync always`"
+            );
+        }
         let workshop = Workshop {
             studio,
             folder: folder.clone(),
