@@ -69,15 +69,17 @@ impl IdempotencyKey {
         self
     }
 
-    /// Returns the bytes that stand for the key and its scope, for a registry with keys of its own.
-    /// Returns `None` if the request has no key.
+    /// Returns the key for a registry, with the request's body as its fingerprint. Returns `None` if
+    /// the request has no key.
     ///
-    /// A key that was sent before with another request is answered with [`Problem::reused_key`].
+    /// [`submit`](Self::submit) uses it for a registry in memory. Another registry answers a key
+    /// that was sent before with another body by [`Problem::reused_key`].
     #[must_use]
-    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+    pub fn to_key(&self, body: &[u8]) -> Option<Key> {
+        let key = self.key.as_ref()?;
         // The length keeps a scope and a key apart.
-        let text = |key| format!("{}:{}{key}", self.scope.len(), self.scope);
-        self.key.as_ref().map(|key| text(key).into_bytes())
+        let key = Key::new(format!("{}:{}{key}", self.scope.len(), self.scope));
+        Some(key.fingerprint(body))
     }
 
     /// Registers a job and gives its owner to `begin`, which begins its work without waiting for
@@ -95,9 +97,9 @@ impl IdempotencyKey {
         payload: T,
         begin: impl FnOnce(Job<T>),
     ) -> Result<JobId, Problem> {
-        let job = match self.to_bytes() {
+        let job = match self.to_key(body) {
             None => keys.registry().register(payload)?,
-            Some(key) => match keys.register(Key::new(key).fingerprint(body), payload)? {
+            Some(key) => match keys.register(key, payload)? {
                 Once::New(job) => job,
                 Once::Existing { id, .. } => return Ok(id),
                 Once::Mismatch { .. } => return Err(Problem::reused_key()),

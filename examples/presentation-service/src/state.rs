@@ -130,7 +130,7 @@ impl AppState {
 }
 
 impl AppState<Replica> {
-    /// Connects a replica to the shared store, and starts its painters.
+    /// Connects a replica to the shared store.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl AppState<Replica> {
     ///
     /// # Panics
     ///
-    /// Like [`new`](AppState::new).
+    /// Panics outside a tokio runtime.
     pub async fn connect(
         sharing: Sharing,
         config: Config,

@@ -4,46 +4,45 @@
 //! A presentation is drawn by the replica that has registered or retried it.
 
 mod cleaner;
+mod drawing;
 mod folder;
 mod stored;
-mod turn;
-mod work;
 
 pub use stored::Stored;
 
+use crate::deck::DeckLimits;
 use crate::download::Part;
 use crate::errors;
-use crate::painters::Painters;
 use crate::render::Studio;
+use crate::run::draw;
 use crate::server::Stop;
 use crate::state::Config;
 use crate::store::{Ended, Store, Submitted};
 use crate::views::About;
+use drawing::Drawing;
 use folder::Folder;
-use futures_util::future::join_all;
-use job_registry::{JobId, KeyLife, Options, Status};
+use job_registry::{Failure, JobId, KeyLife, Options, Phases, Status};
 use job_registry_axum::Problem;
-use job_registry_redis::{Durability, Error, Job, JobRegistry, Key, Keys, Once, Reaper};
+use job_registry_redis::{Durability, Error, Job, JobRegistry, Keys, Once, Reaper};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 use tokio::time::{interval, sleep, timeout};
-use turn::{Turn, Workshop};
-use work::{Place, Work};
 
 /// Interval of the sweeps and stall verdicts.
 const REAP_EVERY: Duration = Duration::from_millis(500);
 /// Time for a call to the store, with all its resends.
 const LONGEST_CALL: Duration = Duration::from_secs(3);
+/// Maximum number of painters: half of the threads that may block.
+const MOST_PAINTERS: usize = 256;
 /// Number of times that a download waits for the removal of a job whose files are missing.
 const REMOVAL_CHECKS: usize = 20;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
-/// The reason of the stops and the cancellations of a shutdown.
-const SHUTDOWN: &str = "shutdown";
 
 /// The store that replicas share, and the limits of their attempts.
 #[derive(Debug, Clone)]
@@ -66,9 +65,12 @@ pub struct Replica(Arc<Inner>);
 struct Inner {
     jobs: JobRegistry<Stored>,
     keys: Keys<Stored>,
-    painters: Painters<Turn>,
-    work: Work,
+    studio: Arc<dyn Studio>,
+    /// One permit for each painter, in the order of the requests.
+    painters: Arc<Semaphore>,
+    all_painters: u32,
     folder: Folder,
+    limits: DeckLimits,
     capacity: usize,
     heartbeat: Duration,
     clean_every: Duration,
@@ -97,7 +99,7 @@ impl std::fmt::Debug for Replica {
 }
 
 impl Replica {
-    /// Connects to the store, and starts the painters.
+    /// Connects to the store.
     ///
     /// # Errors
     ///
@@ -105,7 +107,7 @@ impl Replica {
     ///
     /// # Panics
     ///
-    /// Panics outside a tokio runtime, and if the system cannot start a thread.
+    /// Panics outside a tokio runtime.
     pub async fn connect(
         sharing: Sharing,
         config: &Config,
@@ -133,18 +135,16 @@ impl Replica {
                 "the store may lose acknowledged changes when it is killed: set `appendfsync always`"
             );
         }
-        let workshop = Workshop {
-            studio,
-            folder: folder.clone(),
-            limits: config.deck,
-            runtime: Handle::current(),
-        };
+        let all_painters = config.painters.clamp(1, MOST_PAINTERS);
+        let all_painters = u32::try_from(all_painters).unwrap_or(1);
         Ok(Self(Arc::new(Inner {
             keys: Keys::new(jobs.clone(), KeyLife::UntilRemoved),
             jobs,
-            painters: Painters::start(config.painters, move |turn: Turn| turn.run(&workshop)),
-            work: Work::default(),
+            studio,
+            painters: Arc::new(Semaphore::new(all_painters as usize)),
+            all_painters,
             folder,
+            limits: config.deck,
             capacity: config.capacity,
             heartbeat: config.heartbeat,
             clean_every: config.delete_again,
@@ -153,35 +153,47 @@ impl Replica {
         })))
     }
 
-    /// Starts an attempt and sends it to the painters, in a task of its own.
-    fn take(&self, place: Place, job: Job<Stored>) {
-        let replica = self.clone();
-        tokio::spawn(async move {
-            let inner = replica.0;
-            if let Some(turn) = Turn::begin(place, job, inner.heartbeat).await {
-                inner.painters.draw(turn);
-            }
-        });
-    }
-
     async fn register(&self, submitted: Submitted) -> Result<JobId, Problem> {
-        let place = self.0.work.enter();
         let payload = Stored::new(&submitted.deck, submitted.markdown);
         let options = Options::new().deadline(self.0.give_up_after);
-        let job = match submitted.key.to_bytes() {
+        let job = match submitted.key.to_key(&submitted.body) {
             None => self.0.jobs.register_with(&payload, options).await?,
-            Some(key) => {
-                let key = Key::new(key).fingerprint(submitted.body);
-                match self.0.keys.register_with(&key, &payload, options).await? {
-                    Once::New(job) => job,
-                    Once::Existing { id } => return Ok(id),
-                    Once::Mismatch => return Err(Problem::reused_key()),
-                }
-            }
+            Some(key) => match self.0.keys.register_with(&key, &payload, options).await? {
+                Once::New(job) => job,
+                Once::Existing { id } => return Ok(id),
+                Once::Mismatch => return Err(Problem::reused_key()),
+            },
         };
         let id = job.id();
-        self.take(place, job);
+        self.draw(job);
         Ok(id)
+    }
+}
+
+impl Inner {
+    /// Waits for a painter, and draws the attempt on a thread that may block.
+    async fn paint(&self, job: Arc<Job<Stored>>) -> Result<(), Failure> {
+        // The attempt is running while it waits, with heartbeats. If the process is killed, the
+        // stall verdict therefore covers it. A pending job has no such verdict.
+        let _beating = job.heartbeat_every(self.heartbeat);
+        let painter = Arc::clone(&self.painters).acquire_owned().await?;
+        let studio = Arc::clone(&self.studio);
+        let drawing = Drawing {
+            job,
+            folder: self.folder.clone(),
+            limits: self.limits,
+            runtime: Handle::current(),
+        };
+        let drawn = spawn_blocking(move || {
+            // The painter is free when it returns, also if the attempt was over before.
+            let _painter = painter;
+            draw(&*studio, &drawing)
+        });
+        match drawn.await {
+            Ok(drawn) => Ok(drawn?),
+            // The registry contains the panic, and fails the job with its text.
+            Err(error) => std::panic::resume_unwind(error.try_into_panic()?),
+        }
     }
 }
 
@@ -200,7 +212,8 @@ impl Store for Replica {
     }
 
     fn draw(&self, job: Job<Stored>) {
-        self.take(self.0.work.enter(), job);
+        let inner = Arc::clone(&self.0);
+        job.spawn(async move |job| inner.paint(job).await);
     }
 
     async fn open(&self, id: JobId, part: Part) -> Result<File, Problem> {
@@ -261,28 +274,21 @@ impl Store for Replica {
     /// Lets the attempts of this process finish for four fifths of the deadline, asks those that are
     /// left to stop, and cancels those that are left then. Presentations of other replicas go on.
     async fn end_work(&self, how: Stop) -> Ended {
-        let work = &self.0.work;
-        let (finish, rest) = (how.deadline * 4 / 5, how.deadline / 10);
-        if timeout(finish, work.idle()).await.is_ok() {
-            return Ended::default();
-        }
-        let cancelled = work.len();
-        let stop = async {
-            join_all(work.all().iter().map(|job| job.request_stop(SHUTDOWN))).await;
-            work.idle().await;
+        let phases = Phases {
+            finish: how.deadline * 4 / 5,
+            stop: how.deadline / 10,
+            cancel: how.deadline / 10,
         };
-        if timeout(rest, stop).await.is_err() {
-            work.leave();
-            let cancel = async {
-                join_all(work.all().iter().map(|job| job.cancel_because(SHUTDOWN))).await;
-                work.idle().await;
-            };
-            // Attempts that cannot be cancelled are left to the stall verdict.
-            let _ = timeout(rest, cancel).await;
-        }
+        let (began, painters) = (Instant::now(), &self.0.painters);
+        let work = self.0.jobs.shutdown(phases).await;
+        // A painter may still draw an attempt that was ended or retried elsewhere.
+        let rest = how.deadline.saturating_sub(began.elapsed());
+        let _ = timeout(rest, painters.acquire_many(self.0.all_painters)).await;
+        let idle = u32::try_from(painters.available_permits()).unwrap_or(u32::MAX);
         Ended {
-            cancelled,
-            painting: work.len(),
+            // A job that was asked to stop may have been cancelled afterwards.
+            cancelled: work.stopped.max(work.cancelled),
+            painting: self.0.all_painters.saturating_sub(idle) as usize,
         }
     }
 

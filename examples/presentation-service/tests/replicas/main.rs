@@ -151,7 +151,9 @@ async fn forgotten_files_are_found_again() {
     create(&format!("{}-1", id(&path)));
     // An id that the namespace has not issued, and another name.
     let others = ["AAAAAAAAAAAAAAAAAAAAAA-1".to_owned(), "notes".to_owned()];
-    others.iter().for_each(|name| create(name));
+    for name in &others {
+        create(name);
+    }
     let mut kept = vec![format!("{}-2", id(&path))];
     kept.extend(others);
     kept.sort();
@@ -258,7 +260,7 @@ async fn an_attempt_that_waits_for_a_painter_is_running() {
         assert!(std::time::Instant::now() < deadline, "no heartbeats");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(ours.view(&waiting).await.progress, 0.0);
+    assert!(ours.view(&waiting).await.progress <= 0.0);
     gate.pass();
     gate.arrived().await;
     gate.pass();
