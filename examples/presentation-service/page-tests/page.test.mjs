@@ -207,9 +207,9 @@ test("a restart of the service is shown", async (t) => {
 
 test("the page of one replica follows a presentation that another one draws", async (t) => {
   const store = await Store.start();
-  t.after(() => store.stop());
   const ours = await started(t, { store });
   const theirs = await started(t, { store });
+  t.after(() => store.stop()); // after the replicas
   const page = await open(t, ours);
   const submitted = await fetch(`${theirs.url}api/presentations`, {
     method: "POST",

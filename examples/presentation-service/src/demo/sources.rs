@@ -10,7 +10,7 @@ const DECKS: usize = 5;
 /// Numbers of slides of a deck. A document with fewer is followed by the next one, so that a job
 /// lasts long enough to be watched. A longer deck is cut.
 pub(super) const LONG: RangeInclusive<usize> = 24..=36;
-pub(super) const SHORT: RangeInclusive<usize> = 6..=8;
+pub(super) const SHORT: RangeInclusive<usize> = 4..=5;
 
 /// Documents of this repository, relative to its root. Missing ones are skipped.
 const DOCUMENTS: [&str; 6] = [

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(200);
 /// Time for an answer. It is longer than a replica is paused.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Time limit for a request that is repeated until it is accepted.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One replica, as clients see it.
 #[derive(Debug, Clone)]

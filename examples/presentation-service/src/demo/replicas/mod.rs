@@ -36,7 +36,7 @@ const STALL_AFTER: Duration = Duration::from_secs(3);
 const NAMESPACE: &str = "demo";
 const PAINTERS: &str = "2";
 /// Time limit for an event that must happen, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Interval at which conditions are checked.
 const CHECK: Duration = Duration::from_millis(20);
 
