@@ -9,7 +9,7 @@
 //!    may begin a later one meanwhile.
 //! 3. Nobody deletes the directory of an attempt that may still be drawn or read.
 
-use job_registry::JobId;
+use job_registry::{JobId, Snapshot};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -54,9 +54,15 @@ impl Folder {
         File::open(self.directory(id, attempt).join(name))
     }
 
+    /// Deletes the files of a job that is about to be removed, and was seen so. A retry may have
+    /// begun a later attempt meanwhile, which keeps the job and its own files.
+    pub(super) fn remove(&self, seen: &Snapshot) {
+        self.delete_until(seen.id(), seen.attempt());
+    }
+
     /// Deletes the directories of a job up to this attempt. A directory that cannot be deleted is
     /// logged, and found again by [`list`](Self::list).
-    pub(super) fn delete_until(&self, id: JobId, attempt: u32) {
+    fn delete_until(&self, id: JobId, attempt: u32) {
         for attempt in 1..=attempt {
             self.delete(id, attempt);
         }
@@ -92,6 +98,8 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use job_registry::{Progress, Status, Version};
+    use std::time::Duration;
 
     fn names(folder: &Folder) -> Vec<u32> {
         let mut found: Vec<u32> = folder.list().unwrap().iter().map(|it| it.1).collect();
@@ -107,7 +115,8 @@ mod tests {
         for attempt in 1..=4 {
             std::fs::create_dir(folder.directory(id, attempt)).unwrap();
         }
-        folder.delete_until(id, 1);
+        let failed = Version::from_parts(1, Status::Failed, Progress::ZERO, 0).unwrap();
+        folder.remove(&Snapshot::from_parts(id, failed, Duration::ZERO));
         assert_eq!(names(&folder), [2, 3, 4]);
         folder.begin(other, 1).unwrap();
         // The directory of an attempt that is begun once more is emptied.

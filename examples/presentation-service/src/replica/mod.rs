@@ -124,10 +124,7 @@ impl Replica {
             // The body of a submission fits, with the warnings about it.
             .payload_limit(2 * config.body + (1 << 20))
             // The payload is not asked: it may not decode.
-            .on_remove(move |record| {
-                let seen = record.snapshot;
-                blocking(|| removed.delete_until(seen.id(), seen.attempt()));
-            })
+            .on_remove(move |record| blocking(|| removed.remove(&record.snapshot)))
             .connect()
             .await?;
         if jobs.durability() != Durability::Always {

@@ -266,3 +266,19 @@ async fn an_attempt_that_waits_for_a_painter_is_running() {
     gate.pass();
     ours.until(&waiting, "completed").await;
 }
+
+/// An attempt that does not end in time fails, which covers those whose replica was killed before
+/// their start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_has_a_time_limit() {
+    let store = Store::start();
+    let (studio, mut gate) = gated();
+    let mut sharing = store.sharing();
+    sharing.give_up_after = Duration::from_secs(1);
+    let ours = store.replica_of(sharing, studio, |_| {}).await;
+    let path = ours.submit(1, "one").await;
+    gate.arrived().await;
+    let reason = ours.until(&path, "failed").await.reason;
+    assert_eq!(reason.as_deref(), Some("deadline exceeded after 1s"));
+    gate.pass();
+}

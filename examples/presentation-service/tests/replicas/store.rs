@@ -77,6 +77,24 @@ impl Store {
         studio: Arc<dyn Studio>,
         change: impl FnOnce(&mut Config),
     ) -> Served {
+        self.replica_of(self.sharing(), studio, change).await
+    }
+
+    pub(crate) fn sharing(&self) -> Sharing {
+        Sharing {
+            url: self.url(),
+            namespace: NAMESPACE.to_owned(),
+            stall_after: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(3600),
+        }
+    }
+
+    pub(crate) async fn replica_of(
+        &self,
+        sharing: Sharing,
+        studio: Arc<dyn Studio>,
+        change: impl FnOnce(&mut Config),
+    ) -> Served {
         let mut config = Config {
             heartbeat: Duration::from_millis(200),
             painters: 2,
@@ -85,12 +103,6 @@ impl Store {
             ..Config::default()
         };
         change(&mut config);
-        let sharing = Sharing {
-            url: self.url(),
-            namespace: NAMESPACE.to_owned(),
-            stall_after: Duration::from_secs(60),
-            give_up_after: Duration::from_secs(3600),
-        };
         let state = AppState::connect(sharing, config, studio).await.unwrap();
         let server = Server::start(0, state).await.unwrap();
         let (url, http) = (format!("http://{}", server.address()), Client::new());
