@@ -51,7 +51,7 @@ impl Face {
         let body = json!({"title": deck.title, "deck": deck.markdown});
         let request = || self.http.post(&self.url).header("idempotency-key", key);
         let accepted = self
-            .answered(StatusCode::ACCEPTED, || request().json(&body))
+            .answered(&[StatusCode::ACCEPTED], || request().json(&body))
             .await?;
         Ok(accepted.json::<Accepted>().await?.id)
     }
@@ -59,7 +59,7 @@ impl Face {
     /// Retries a presentation, until the service accepts it.
     pub(super) async fn retry(&self, id: &str) -> Result<(), Failure> {
         let path = format!("{}/{id}/retry", self.url);
-        self.answered(StatusCode::ACCEPTED, || self.http.post(&path))
+        self.answered(&[StatusCode::ACCEPTED], || self.http.post(&path))
             .await?;
         Ok(())
     }
@@ -67,14 +67,14 @@ impl Face {
     /// Repeats a request while the store is away.
     async fn answered(
         &self,
-        expected: StatusCode,
+        expected: &[StatusCode],
         request: impl Fn() -> reqwest::RequestBuilder,
     ) -> Result<Response, Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let response = request().timeout(ANSWER).send().await?;
             match response.status() {
-                status if status == expected => return Ok(response),
+                status if expected.contains(&status) => return Ok(response),
                 StatusCode::SERVICE_UNAVAILABLE if Instant::now() < deadline => sleep(POLL).await,
                 status => {
                     let text = response.text().await?;
@@ -187,11 +187,17 @@ impl Face {
         Ok(false)
     }
 
-    /// Downloads the animation of a presentation, again while the store is away.
-    pub(super) async fn download(&self, id: &str) -> Result<Vec<u8>, Failure> {
+    /// Downloads the animation of a presentation, again while the store is away. Returns `None` if
+    /// the presentation is gone, because the replica was paused for longer than the retention.
+    pub(super) async fn download(&self, id: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = format!("{}/{id}/file", self.url);
-        let response = self.answered(StatusCode::OK, || self.http.get(&path));
-        Ok(response.await?.bytes().await?.into())
+        let expected = [StatusCode::OK, StatusCode::GONE];
+        let response = self.answered(&expected, || self.http.get(&path)).await?;
+        if response.status() == StatusCode::GONE {
+            self.ledger.gone(self.number, id);
+            return Ok(None);
+        }
+        Ok(Some(response.bytes().await?.into()))
     }
 
     /// Returns the ids of the list.

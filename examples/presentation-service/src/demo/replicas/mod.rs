@@ -420,6 +420,7 @@ async fn deliver(faces: Vec<Face>, ledger: Arc<Ledger>, id: String) -> Result<De
             Err(_) if face.left.is_cancelled() => continue,
             file => file?,
         };
+        let Some(file) = file else { continue };
         delivered.downloads += 1;
         delivered.same &= first.as_ref().is_none_or(|first| *first == file);
         first = Some(file);
