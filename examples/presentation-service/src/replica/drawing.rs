@@ -29,8 +29,8 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// Makes a call, again and again while the store does not answer. Heartbeats stop meanwhile, and
-    /// so do the stall verdicts: after an outage, every job gets its whole limit again.
+    /// Makes a call, again and again while the store does not answer. Heartbeats stop meanwhile,
+    /// and so do the stall verdicts: after an outage, every job gets its whole limit again.
     fn wait<R>(&self, call: impl AsyncFn() -> Result<R, Error>) -> Result<R, Error> {
         self.runtime.block_on(async {
             loop {

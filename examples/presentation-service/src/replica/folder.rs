@@ -1,13 +1,13 @@
 //! [`Folder`]: the files of all replicas.
 //!
 //! Each attempt has a directory, whose name is the job's id and the number of the attempt. Nothing
-//! else records it. Whoever finds a directory can therefore ask the store what has become of it,
-//! also if the process that created it was killed.
+//! else records it. A process that finds a directory asks the store what has become of it, also if
+//! the process that created it was killed.
 //!
 //! 1. An attempt writes to its own directory, and deletes those of earlier attempts.
 //! 2. A removal deletes the directories up to the attempt that has ended, because another replica
 //!    may begin a later one meanwhile.
-//! 3. Nobody deletes the directory of an attempt that may still be drawn or read.
+//! 3. No process deletes the directory of an attempt that may still be drawn or read.
 
 use job_registry::{JobId, Snapshot};
 use std::fs::File;

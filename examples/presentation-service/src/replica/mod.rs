@@ -1,7 +1,7 @@
 //! [`Replica`]: one of several processes that share their presentations.
 //!
-//! The jobs are in a store, and the files in a folder. Every replica answers for every presentation.
-//! A presentation is drawn by the replica that has registered or retried it.
+//! The jobs are in a store, and the files in a folder. Every replica answers for every
+//! presentation. A presentation is drawn by the replica that has registered or retried it.
 
 mod cleaner;
 mod drawing;
@@ -128,9 +128,7 @@ impl Replica {
             .connect()
             .await?;
         if jobs.durability() != Durability::Always {
-            tracing::warn!(
-                "the store may lose acknowledged changes when it is killed: set `appendfsync always`"
-            );
+            tracing::warn!("the store may lose acknowledged changes: set `appendfsync always`");
         }
         let all_painters = config.painters.clamp(1, MOST_PAINTERS);
         let all_painters = u32::try_from(all_painters).unwrap_or(1);
@@ -268,8 +266,9 @@ impl Store for Replica {
         self.0.jobs.close();
     }
 
-    /// Lets the attempts of this process finish for four fifths of the deadline, asks those that are
-    /// left to stop, and cancels those that are left then. Presentations of other replicas go on.
+    /// Lets the attempts of this process finish for four fifths of the deadline, asks those that
+    /// are left to stop, and cancels those that are left then. Other replicas and their
+    /// presentations go on.
     async fn end_work(&self, how: Stop) -> Ended {
         let phases = Phases {
             finish: how.deadline * 4 / 5,

@@ -103,7 +103,7 @@ async fn a_superseded_painter_leaves_the_files_of_the_next_attempt() {
     assert_eq!(files.count(), 4, "an animation and three pictures");
 }
 
-/// Whichever replica removes a presentation deletes its files, by its id alone.
+/// The replica that removes a presentation deletes its files, by the id alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removal_deletes_the_files_of_a_payload_that_does_not_decode() {
     let store = Store::start();

@@ -1,5 +1,5 @@
-//! Checks several replicas from outside, while one is killed, one is paused, and the store is killed
-//! and started again.
+//! Checks several replicas from outside, while one is killed, one is paused, and the store is
+//! killed and started again.
 //!
 //! | phase | what happens |
 //! |---|---|
