@@ -58,7 +58,7 @@ pub struct Serve {
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     pub deadline: Duration,
     /// When stopped, let presentations end by themselves for four fifths of the deadline, and then
-    /// cancel the rest. Always so with --store.
+    /// cancel the rest. A replica always does, for three fifths.
     #[arg(long)]
     pub drain: bool,
     /// Level of the log on standard error: error, warn, info, debug, trace or off.

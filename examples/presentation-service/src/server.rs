@@ -23,7 +23,7 @@ pub struct Stop {
     /// How long requests and presentations may take to end.
     pub deadline: Duration,
     /// Whether presentations may end by themselves, for four fifths of that time. Those of a replica
-    /// always may.
+    /// always may, for three fifths.
     pub drain: bool,
 }
 

@@ -71,7 +71,6 @@ struct Inner {
     all_painters: u32,
     folder: Folder,
     limits: DeckLimits,
-    capacity: usize,
     heartbeat: Duration,
     clean_every: Duration,
     give_up_after: Duration,
@@ -140,7 +139,6 @@ impl Replica {
             all_painters,
             folder,
             limits: config.deck,
-            capacity: config.capacity,
             heartbeat: config.heartbeat,
             clean_every: config.delete_again,
             give_up_after: sharing.give_up_after,
@@ -237,7 +235,7 @@ impl Store for Replica {
         About {
             since: None,
             open: !self.0.jobs.is_closed(),
-            capacity: self.0.capacity,
+            capacity: self.0.jobs.capacity(),
         }
     }
 
@@ -266,14 +264,14 @@ impl Store for Replica {
         self.0.jobs.close();
     }
 
-    /// Lets the attempts of this process finish for four fifths of the deadline, asks those that
+    /// Lets the attempts of this process finish for three fifths of the deadline, asks those that
     /// are left to stop, and cancels those that are left then. Other replicas and their
     /// presentations go on.
     async fn end_work(&self, how: Stop) -> Ended {
         let phases = Phases {
-            finish: how.deadline * 4 / 5,
-            stop: how.deadline / 10,
-            cancel: how.deadline / 10,
+            finish: how.deadline * 3 / 5,
+            stop: how.deadline / 5,
+            cancel: how.deadline / 5,
         };
         let (began, painters) = (Instant::now(), &self.0.painters);
         let work = self.0.jobs.shutdown(phases).await;

@@ -206,7 +206,7 @@ async fn work_that_outlasts_the_deadline_is_cancelled() {
     let (ours, theirs) = (store.replica(studio).await, store.replica(quick()).await);
     let path = ours.submit(2, "own").await;
     gate.arrived().await;
-    let stopped = ours.stop(Duration::from_secs(2)).await;
+    let stopped = ours.stop(Duration::from_secs(10)).await;
     assert_eq!((stopped.cancelled, stopped.painting), (1, 1));
     let view = theirs.view(&path).await;
     assert_eq!(

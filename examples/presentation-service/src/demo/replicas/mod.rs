@@ -20,6 +20,7 @@ use super::sources::{self, Source};
 use super::track::frames;
 use crate::state::Config;
 use clients::Face;
+use futures_util::future::join_all;
 use ledger::Ledger;
 use processes::{Process, Server};
 use report::{Delivered, Report};
@@ -411,11 +412,11 @@ async fn deliver(faces: Vec<Face>, ledger: Arc<Ledger>, id: String) -> Result<De
     let pictures = ledger.seen(&id).latest.map(|view| view.payload.slides);
     let mut delivered = Delivered::default();
     let mut first: Option<Vec<u8>> = None;
-    for face in &faces {
-        if face.left.is_cancelled() {
-            continue;
-        }
-        let file = match face.download(&id).await {
+    // At once, because one of them may be paused.
+    let living = faces.iter().filter(|face| !face.left.is_cancelled());
+    let downloads = living.map(async |face| (face, face.download(&id).await));
+    for (face, file) in join_all(downloads).await {
+        let file = match file {
             // The replica was killed meanwhile.
             Err(_) if face.left.is_cancelled() => continue,
             file => file?,
