@@ -39,7 +39,7 @@ impl Shown {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct About {
     /// Start of the service. A different value means that it was restarted and has lost earlier
-    /// presentations. Absent with a shared store, which loses none.
+    /// presentations. It is `null` with a shared store, which loses none.
     pub since: Option<Time>,
     /// Whether the service accepts decks; `false` while it is shutting down.
     pub open: bool,
