@@ -57,8 +57,10 @@
 //! and clients, a full memory and disk, and a clock that jumps. Three judges compare each history
 //! with the specification: a search, porcupine, and a replay in the order of the server. It also
 //! cuts files off, promotes replicas and has a sentinel do so: the changes that are lost are the
-//! latest ones. `resends` and `network` lose, cut and delay calls at chosen points. `ownership` has
-//! the superseded owner.
+//! latest ones. `sim` runs the scripts in memory, and tries every order of the messages of two
+//! clients, with a fault at every point: each answer is one that the script gives at an instant
+//! between the call and the answer. `resends` and `network` lose, cut and delay calls at chosen
+//! points. `ownership` has the superseded owner.
 //!
 //! # Call by call
 //!
