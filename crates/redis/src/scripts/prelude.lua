@@ -110,9 +110,10 @@ end
 
 -- Adds to the fields of a job what its state says. Fails if it has none.
 local function parse(job, key)
-  local step = job.v % 8388608
+  local state = tonumber(job.v) or error('no job: ' .. key)
+  local step = state % 8388608
   job.ppm = step % 1048576
-  job.attempt, job.status = (job.v - step) / 8388608, (step - job.ppm) / 1048576
+  job.attempt, job.status = (state - step) / 8388608, (step - job.ppm) / 1048576
   job.key, job.id = key, id_in(key)
   return job
 end

@@ -1,6 +1,6 @@
 //! Two replicas of a service over HTTP, with one namespace.
 
-use super::server::with_server;
+use super::server::{Server, with, with_server};
 use crate::JobRegistry;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -138,7 +138,7 @@ fn a_retry_without_a_client_is_carried_out_and_abandoned() {
 /// A store that does not answer is 503, and never 404.
 #[test]
 fn a_store_that_is_gone_is_no_statement_about_the_job() {
-    with_server(async |server| {
+    with(Server::lasting(), async |server| {
         let jobs = server.jobs("decks").await;
         let job = jobs.register(&Vec::new()).await.unwrap();
         let replica = routes(jobs);

@@ -235,8 +235,7 @@ fn a_server_that_stops_for_a_while_executes_a_call_once() {
 
 #[test]
 fn with_appendfsync_always_a_killed_server_loses_nothing_acknowledged() {
-    let options = ["--appendonly", "yes", "--appendfsync", "always"];
-    with(Server::with(&options), async |server| {
+    with(Server::lasting(), async |server| {
         let jobs = server.jobs("deck").await;
         let mut acknowledged = Vec::new();
         let mut unknown = 0;

@@ -1,7 +1,7 @@
 //! Calls whose answers, or which themselves, are lost once. Each takes effect once, and its answer is
 //! that of the first sending, or `Unknown`.
 
-use super::server::{MANUAL_CLOCK, Server, checks, with_server};
+use super::server::{MANUAL_CLOCK, Server, checks, with};
 use crate::script::{Parts, Script};
 use crate::{Error, Job, JobRegistry, Unavailable};
 use job_registry::{Error as Refusal, Options, Progress, Status};
@@ -89,7 +89,7 @@ async fn note_and_meanwhile(
 
 #[test]
 fn a_call_that_was_sent_to_a_server_that_dies_is_unknown() {
-    with_server(async |server| {
+    with(Server::lasting(), async |server| {
         let builder = server.builder::<Vec<String>>("deck", &Parts::default());
         let jobs = builder
             .call_within(Duration::from_millis(1500))

@@ -37,6 +37,11 @@ impl Server {
         Self::with(&["--appendonly", "yes"])
     }
 
+    /// Starts a server that loses nothing when it is killed.
+    pub(crate) fn lasting() -> Self {
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
     pub(crate) fn with(options: &[&str]) -> Self {
         Self::within(options, |_| Vec::new())
     }

@@ -1,6 +1,6 @@
 //! Watches: no change is missed, whatever happens to the messages, and one reader serves them all.
 
-use super::server::{Server, checks, with_server};
+use super::server::{Server, checks, with, with_server};
 use crate::script::Parts;
 use crate::{JobRegistry, Watch};
 use job_registry::{Progress, Status};
@@ -261,7 +261,7 @@ fn watches_end_when_their_registry_is_dropped() {
 
 #[test]
 fn a_watch_waits_while_the_server_is_away() {
-    with_server(async |server| {
+    with(Server::lasting(), async |server| {
         let jobs = server.jobs("deck").await;
         let job = jobs.register(&Vec::new()).await.unwrap();
         let mut watch = job.watch().await.unwrap();
