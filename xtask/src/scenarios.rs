@@ -73,18 +73,30 @@ pub fn tests() -> Vec<Test> {
 /// The doc comment and name of a test.
 const DOCUMENTED: &str =
     r"(?m)((?:^ *///.*\n)+)(?: *#\[.*\n)*? *#\[(?:tokio::)?test\b.*\n(?: *#\[.*\n)*.*\bfn (\w+)";
+/// The same of a test that also runs with wrong scripts.
+const CHECKED: &str = r"(?m)((?:^ *///.*\n)+) *async fn (\w+)\(server, parts\)";
 const CLAIMED: &str = r"claim!\(\s*(\w+),\s*\[([^\]]*)\],\s*\[([^\]]*)\]";
 const SEEDED: &str = r"(?m)^breaks: (.*)$";
 const PROPERTY: &str = r"\bP\d+\b";
-const SCENARIOS: &str = r"\bscenarios?\s+(?:\d+(?:,\s*|\s+and\s+)?)+";
+const SCENARIOS: &str = r"\b[Ss]cenarios?\s+(?:\d+(?:,\s*|\s+and\s+)?)+";
 
 /// Returns the tests in a text that name something, each with its ids.
 fn named(text: &str) -> BTreeMap<&str, BTreeSet<String>> {
-    static REGEXES: LazyLock<[Regex; 6]> = LazyLock::new(|| {
-        [DOCUMENTED, CLAIMED, SEEDED, PROPERTY, SCENARIOS, r"\d+"]
-            .map(|text| Regex::new(text).expect("it is a constant"))
+    static REGEXES: LazyLock<[Regex; 7]> = LazyLock::new(|| {
+        [
+            DOCUMENTED, CHECKED, CLAIMED, SEEDED, PROPERTY, SCENARIOS, r"\d+",
+        ]
+        .map(|text| Regex::new(text).expect("it is a constant"))
     });
-    let [documented, claimed, seeded, property, scenarios, number] = &*REGEXES;
+    let [
+        documented,
+        checked,
+        claimed,
+        seeded,
+        property,
+        scenarios,
+        number,
+    ] = &*REGEXES;
     let mut found = BTreeMap::<_, BTreeSet<_>>::new();
     let mut add = |name, text: &str| {
         let numbers = scenarios.find_iter(text).map(|it| it.as_str());
@@ -93,7 +105,10 @@ fn named(text: &str) -> BTreeMap<&str, BTreeSet<String>> {
         let of_test = found.entry(name).or_default();
         of_test.extend(ids.map(|id| id.as_str().to_owned()));
     };
-    for it in documented.captures_iter(text) {
+    for it in documented
+        .captures_iter(text)
+        .chain(checked.captures_iter(text))
+    {
         let (_, [docs, name]) = it.extract();
         add(name, &docs.replace("///", ""));
     }

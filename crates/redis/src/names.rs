@@ -94,6 +94,7 @@ impl KeyNames {
 mod tests {
     use super::*;
 
+    /// Scenarios 56 and 78.
     #[test]
     fn names_that_would_change_the_hash_slot_are_refused() {
         for name in ["", "a b", "{a}", "a/b", "ä", "a:b", "a*", &"a".repeat(65)] {

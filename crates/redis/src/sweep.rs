@@ -296,6 +296,7 @@ impl Trust {
 mod tests {
     use super::*;
 
+    /// Scenario 58.
     #[test]
     fn a_clock_is_trusted_until_it_jumps_or_the_server_changes() {
         let start = Instant::now();

@@ -635,6 +635,7 @@ const MUST_BE_MET: [&str; 30] = [
     "FailStalled -> Views",
 ];
 
+/// Scenario 68.
 #[test]
 fn both_registries_answer_as_the_specification_does() {
     let server = Server::start();

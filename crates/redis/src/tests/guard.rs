@@ -145,6 +145,7 @@ checks! {
         assert_eq!(jobs.details(id).await.unwrap().reason.as_deref(), Some("done with it"));
     }
 
+    /// Scenario 60.
     async fn a_lease_is_over_by_the_clock_of_the_server(server, parts) {
         let jobs = manual(server, parts).await;
         let job = jobs.register(&Vec::new()).await.unwrap();
@@ -188,6 +189,7 @@ checks! {
         next.lock(second).await.unwrap().release().await.unwrap();
     }
 
+    /// Scenario 65.
     async fn verdicts_deadlines_stops_and_retries_wait_for_a_lease(server, parts) {
         let jobs = manual(server, parts).await;
         let limit = Options::new().deadline(Duration::from_millis(200));

@@ -136,6 +136,7 @@ fn a_retry_without_a_client_is_carried_out_and_abandoned() {
 }
 
 /// A store that does not answer is 503, and never 404.
+/// Scenario 46.
 #[test]
 fn a_store_that_is_gone_is_no_statement_about_the_job() {
     with(Server::lasting(), async |server| {

@@ -5,6 +5,7 @@ use crate::{Error, JobRegistry};
 use job_registry::{Error as Refusal, Progress, Status};
 use std::time::Duration;
 
+/// Scenario 67.
 #[test]
 fn a_job_is_registered_worked_on_and_removed() {
     with_server(async |server| {
@@ -116,6 +117,29 @@ fn payloads_that_cannot_be_stored_or_read_are_refused() {
         assert!(other.details(id).await.is_ok());
         assert_eq!(other.start(id).await, Ok(()));
         job.complete().await.unwrap();
+    });
+}
+
+/// Scenario 54.
+#[test]
+fn values_do_not_fill_the_cache_of_scripts() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        for number in 0..100 {
+            let job = jobs.register(&vec![number.to_string()]).await.unwrap();
+            job.start().await.unwrap();
+            job.note(number.to_string()).await.unwrap();
+            job.complete().await.unwrap();
+        }
+        let memory: String = redis::cmd("INFO")
+            .arg("memory")
+            .query(&mut server.admin())
+            .unwrap();
+        let cached = memory
+            .lines()
+            .find_map(|line| line.strip_prefix("number_of_cached_scripts:"));
+        let cached: usize = cached.unwrap().trim().parse().unwrap();
+        assert!((4..=20).contains(&cached), "{cached} scripts are cached");
     });
 }
 

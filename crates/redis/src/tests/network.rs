@@ -233,6 +233,7 @@ fn a_server_that_stops_for_a_while_executes_a_call_once() {
     });
 }
 
+/// Scenario 69.
 #[test]
 fn with_appendfsync_always_a_killed_server_loses_nothing_acknowledged() {
     with(Server::lasting(), async |server| {
@@ -312,6 +313,7 @@ fn an_id_of_a_server_that_was_emptied_is_not_found() {
     });
 }
 
+/// Scenario 49.
 #[test]
 fn a_replica_that_accepts_writes_is_not_used() {
     with_server(async |primary| {
@@ -333,6 +335,7 @@ fn a_replica_that_accepts_writes_is_not_used() {
     });
 }
 
+/// Scenario 77.
 #[test]
 fn a_failover_loses_a_suffix_and_nothing_worse() {
     with_server(async |primary| {
@@ -378,6 +381,7 @@ fn a_failover_loses_a_suffix_and_nothing_worse() {
     });
 }
 
+/// Scenario 48.
 #[test]
 fn a_client_of_a_demoted_server_finds_the_new_primary() {
     with_server(async |old| {

@@ -18,6 +18,7 @@ async fn until(mut done: impl AsyncFnMut() -> bool, what: &str) {
     }
 }
 
+/// Scenario 62.
 #[test]
 fn a_superseded_owner_changes_nothing() {
     with_server(async |server| {
@@ -58,6 +59,7 @@ fn a_superseded_owner_changes_nothing() {
     });
 }
 
+/// Scenario 61.
 #[test]
 fn heartbeats_of_a_process_go_out_together_and_survive_an_error() {
     with_server(async |server| {
@@ -345,6 +347,7 @@ checks! {
     }
 
     // An attempt counter that was rewound, as after a failover: two owners of attempt 1.
+    /// Scenarios 63 and 64.
     async fn an_owner_of_a_lost_history_is_told_by_its_nonce(server, parts) {
         let jobs = server.builder::<Vec<String>>("deck", parts).connect().await.unwrap();
         let job = jobs.register(&Vec::new()).await.unwrap();
@@ -357,6 +360,7 @@ checks! {
         assert_eq!(job.note("late").await, Err(superseded));
     }
 
+    /// Scenario 59.
     async fn times_stay_in_order_when_the_clock_goes_back(server, parts) {
         let clock = MANUAL_CLOCK.to_owned();
         let parts = Parts { clock, ..parts.clone() };
@@ -381,6 +385,7 @@ checks! {
         assert_eq!((times.started, times.ended), (Some(at), Some(at)));
     }
 
+    /// Scenario 53.
     async fn far_times_and_odd_silences_are_exact(server, parts) {
         let clock = MANUAL_CLOCK.to_owned();
         let parts = Parts { clock, ..parts.clone() };
@@ -403,6 +408,7 @@ checks! {
         }
     }
 
+    /// Scenarios 51 and 52.
     async fn jobs_with_one_heartbeat_are_all_judged_and_swept(server, parts) {
         let clock = MANUAL_CLOCK.to_owned();
         let parts = Parts { clock, ..parts.clone() };

@@ -172,6 +172,7 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
     Ok(())
 }
 
+/// Scenario 71.
 #[test]
 fn a_server_that_is_out_of_memory_accepts_endings_and_no_jobs() {
     with_server(async |server| {
@@ -207,6 +208,7 @@ fn a_server_that_is_out_of_memory_accepts_endings_and_no_jobs() {
     });
 }
 
+/// Scenario 49.
 #[test]
 fn a_demoted_server_answers_nothing() {
     with_server(async |server| {
@@ -236,6 +238,7 @@ fn a_demoted_server_answers_nothing() {
     });
 }
 
+/// Scenarios 55 and 70.
 #[test]
 fn an_eviction_policy_and_another_layout_are_refused() {
     with_server(async |server| {
@@ -362,6 +365,7 @@ fn a_server_that_is_not_there_is_unusable_in_time() {
 }
 
 checks! {
+    /// Scenario 66.
     async fn a_job_that_cannot_be_read_hides_no_other(server, parts) {
         let builder = server.builder::<Vec<String>>("deck", parts);
         let builder = builder.stall_after(Duration::ZERO).retention(Duration::ZERO);
@@ -459,6 +463,7 @@ checks! {
         }
     }
 
+    /// Scenario 50.
     async fn keys_of_other_types_are_refused_before_the_first_write(server, parts) {
         keys_of_other_types(server, parts).await.unwrap();
     }

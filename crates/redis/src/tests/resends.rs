@@ -209,6 +209,7 @@ checks! {
         assert_eq!(last.retry().await.map(drop), exhausted);
     }
 
+    /// Scenarios 44 and 45.
     async fn every_change_takes_effect_once_and_has_its_first_answer(server, parts) {
         let jobs = jobs(server, parts).await;
         for answer in [true, false] {
@@ -412,6 +413,7 @@ checks! {
         let _ = job.detach();
     }
 
+    /// Scenario 47.
     async fn scripts_that_are_gone_are_loaded_again(server, parts) {
         let jobs = jobs(server, parts).await;
         let job = running(&jobs).await;

@@ -285,13 +285,14 @@ pub(crate) type Check<'a> = (&'static str, Pin<Box<dyn Future<Output = ()> + 'a>
 
 /// Declares tests that can also run with other scripts: each gets the server and the scripts' parts.
 macro_rules! checks {
-    ($(async fn $name:ident($server:ident, $parts:ident) $body:block)*) => {
+    ($($(#[$doc:meta])* async fn $name:ident($server:ident, $parts:ident) $body:block)*) => {
         mod checks {
             use super::*;
             $(pub(super) async fn $name($server: &Server, $parts: &Parts) $body)*
         }
 
         $(
+            $(#[$doc])*
             #[test]
             fn $name() {
                 $crate::tests::server::with_server(async |server| {

@@ -75,6 +75,7 @@ fn a_change_whose_message_is_lost_is_seen_all_the_same() {
     });
 }
 
+/// Scenario 73.
 #[test]
 fn a_change_during_a_reconnect_is_seen_after_it() {
     with_server(async |server| {
@@ -102,6 +103,7 @@ fn a_change_during_a_reconnect_is_seen_after_it() {
     });
 }
 
+/// Scenario 75.
 #[test]
 fn the_end_is_seen_although_the_job_has_been_removed() {
     with_server(async |server| {
@@ -141,6 +143,7 @@ fn a_watch_goes_on_through_retries_if_it_is_told_to() {
     });
 }
 
+/// Scenario 72.
 #[test]
 fn a_thousand_watches_of_a_job_share_one_reader() {
     with_server(async |server| {
@@ -293,6 +296,7 @@ fn a_stop_reaches_the_worker_that_waits_for_it() {
     });
 }
 
+/// Scenario 74.
 #[test]
 fn a_change_between_the_first_read_and_the_subscription_is_seen_at_once() {
     with_server(async |server| {

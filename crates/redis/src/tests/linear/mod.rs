@@ -114,6 +114,7 @@ const REQUIRED: [&str; 10] = [
     "rejected, memory is full",
 ];
 
+/// Scenario 57.
 #[test]
 fn histories_of_several_processes_with_faults_are_linearizable() {
     let counters = check(&setting(&Fault::ALL, 4, 2, 700));
@@ -277,6 +278,7 @@ fn check_loss(loss: Loss, processes: u32, calls: u32) -> Counters {
     judged.counters
 }
 
+/// Scenario 76.
 #[test]
 fn a_power_failure_loses_a_suffix_and_nothing_worse() {
     check_loss(Loss::PowerFailure("everysec"), 4, 200);
