@@ -87,6 +87,29 @@ checks! {
         }
     }
 
+    async fn a_key_that_moves_meanwhile_leads_to_its_new_job(server, parts) {
+        let here = keys(server, parts, KeyLife::UntilRemoved).await;
+        let there = keys(server, parts, KeyLife::UntilRemoved).await;
+        let (jobs, key) = (there.registry().clone(), Key::new("order 66"));
+        let register = async |keys: &Keys<_>| keys.register(&key, &Vec::new()).await.unwrap();
+        let Once::New(old) = register(&there).await else { panic!("a known key") };
+        // The key has been looked up, and the registration is on its way.
+        let faults = &here.registry().state.store.faults;
+        faults.plan([None]);
+        let (reached, resume) = faults.lose_call_and_hold();
+        let meanwhile = async {
+            reached.notified().await;
+            old.cancel().await.unwrap();
+            old.remove().await.unwrap();
+            let Once::New(new) = register(&there).await else { panic!("a known key") };
+            resume.notify_one();
+            new.detach()
+        };
+        let (once, new) = tokio::join!(register(&here), meanwhile);
+        assert!(matches!(once, Once::Existing { id } if id == new), "{once:?}");
+        jobs.cancel(new).await.unwrap();
+    }
+
     async fn of_many_registrations_with_one_key_one_is_new(server, parts) {
         let mut all = Vec::new();
         for _ in 0..8 {

@@ -148,7 +148,14 @@ fn an_interval_without_end_leaves_the_other_heartbeats_alone() {
         let _never = patient.heartbeat_every(Duration::MAX);
         let _often = other.heartbeat_every(Duration::from_millis(5));
         beats(&jobs, other.id()).await;
+        // Another interval of the same job, and one that is added later.
+        let _seldom = other.heartbeat_every(Duration::from_secs(3600));
         beats(&jobs, other.id()).await;
+        beats(&jobs, other.id()).await;
+        let silent = jobs.snapshot(patient.id()).await.unwrap().last_heartbeat();
+        sleep(Duration::from_millis(100)).await;
+        let seen = jobs.snapshot(patient.id()).await.unwrap();
+        assert_eq!(seen.last_heartbeat(), silent);
     });
 }
 
@@ -405,6 +412,25 @@ checks! {
             assert_eq!(times.removal, times.ended.map(|ended| ended + far));
             job.remove_after(Duration::from_millis(u64::MAX)).await.unwrap();
             assert_eq!(job.details().await.unwrap().times.removal, None);
+        }
+    }
+
+    async fn stalls_are_judged_by_the_clock_of_the_server_alone(server, parts) {
+        let clock = MANUAL_CLOCK.to_owned();
+        let parts = Parts { clock, ..parts.clone() };
+        let builder = server.builder::<Vec<String>>("deck", &parts);
+        let builder = builder.stall_after(Duration::from_millis(100));
+        let jobs = builder.connect().await.unwrap();
+        // In the year 1970, and in 2096.
+        for jump in [1_000, 4_000_000_000_000_u64] {
+            let _: u64 = server.admin().incr("jr1:{deck/0}:clock", jump).unwrap();
+            let job = jobs.register(&Vec::new()).await.unwrap();
+            job.start().await.unwrap();
+            assert_eq!(jobs.stalled().await, Ok(vec![]));
+            let _: u64 = server.admin().incr("jr1:{deck/0}:clock", 101).unwrap();
+            assert_eq!(jobs.stalled().await.unwrap().len(), 1);
+            assert_eq!(jobs.fail_stalled().await.unwrap().len(), 1);
+            let _ = job.detach();
         }
     }
 
