@@ -316,7 +316,7 @@ checks! {
 
     async fn the_hook_runs_before_the_removal_and_a_panic_in_it_keeps_nothing(server, parts) {
         let seen: Arc<Mutex<Vec<(String, Status)>>> = Arc::default();
-        let in_hook = seen.clone();
+        let (in_hook, admin) = (seen.clone(), Mutex::new(server.admin()));
         let builder = server.builder::<Vec<String>>("deck", parts);
         let builder = builder.retention(Duration::ZERO).on_remove(move |record| {
             let payload = record
@@ -327,6 +327,10 @@ checks! {
                 .lock()
                 .unwrap()
                 .push((payload.to_owned(), record.snapshot.status()));
+            // The job is still there.
+            let key = format!("jr1:{{deck/0}}:j:{}", record.snapshot.id());
+            let is_there: bool = admin.lock().unwrap().exists(key).unwrap();
+            assert!(is_there, "the job has been removed");
             assert!(payload != "b", "the hook of b");
         });
         let jobs = builder.connect().await.unwrap();

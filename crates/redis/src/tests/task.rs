@@ -42,6 +42,15 @@ async fn impatient(server: &Server) -> Jobs {
     builder.connect().await.unwrap()
 }
 
+/// Blocking work that hangs until this is dropped.
+struct Hung(Arc<AtomicBool>);
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 /// Tells that it is dropped.
 struct Told(Arc<Notify>);
 
@@ -288,8 +297,13 @@ fn a_shutdown_finishes_stops_and_cancels_the_jobs_of_its_process() {
         .await;
         let stubborn = begin(|_| Box::pin(std::future::pending())).await;
         let waiting = here.register(&Vec::new()).await.unwrap();
-        let hung = Arc::new(AtomicBool::new(true));
-        let hangs = hung.clone();
+        // Another process has begun an attempt that is none of this one.
+        let superseded = here.register(&Vec::new()).await.unwrap();
+        there.fail(superseded.id(), "lost").await.unwrap();
+        let others = there.retry(superseded.id()).await.unwrap();
+        others.start().await.unwrap();
+        let hung = Hung(Arc::new(AtomicBool::new(true)));
+        let hangs = hung.0.clone();
         let blocking = here
             .spawn_blocking(&Vec::new(), move |_| {
                 while hangs.load(Ordering::SeqCst) {
@@ -316,7 +330,9 @@ fn a_shutdown_finishes_stops_and_cancels_the_jobs_of_its_process() {
         // The other process goes on.
         other.advance(Progress::DONE).await.unwrap();
         other.complete().await.unwrap();
-        hung.store(false, Ordering::SeqCst);
+        others.advance(Progress::DONE).await.unwrap();
+        others.complete().await.unwrap();
+        drop(hung);
         timeout(SOON, here.idle()).await.unwrap();
     });
 }
