@@ -8,6 +8,7 @@ use job_registry::{Error as Refusal, JobId, Snapshot};
 use redis::aio::PubSubSink;
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -26,6 +27,13 @@ pub(crate) enum Seen {
     Present(Snapshot),
     /// Removed, with its last state if it is known.
     Removed(Option<Snapshot>),
+}
+
+/// What a reading of a watched job has found. Readings have numbers in the order of their begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    pub(crate) number: u64,
+    pub(crate) seen: Seen,
 }
 
 /// The followed jobs of a process.
@@ -49,7 +57,9 @@ struct Shared {
 pub(crate) struct Followed {
     id: JobId,
     shared: Weak<Shared>,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<Reading>,
+    /// Number of readings that have begun.
+    begun: AtomicU64,
     hint: Arc<Notify>,
     /// Wakes the reader when the last watch is gone.
     gone: Arc<Notify>,
@@ -88,7 +98,11 @@ impl Followers {
         let followed = Arc::new(Followed {
             id,
             shared: Arc::downgrade(&self.shared),
-            seen: watch::Sender::new(Seen::Nothing),
+            seen: watch::Sender::new(Reading {
+                number: 0,
+                seen: Seen::Nothing,
+            }),
+            begun: AtomicU64::new(0),
             hint: Arc::default(),
             gone: Arc::default(),
         });
@@ -132,14 +146,24 @@ impl Drop for Followers {
         };
         for followed in followed {
             followed.gone.notify_one();
-            followed.seen.send_replace(Seen::Removed(None));
+            followed.show(u64::MAX, Seen::Removed(None));
         }
     }
 }
 
 impl Followed {
-    pub(crate) fn receiver(&self) -> watch::Receiver<Seen> {
+    pub(crate) fn receiver(&self) -> watch::Receiver<Reading> {
         self.seen.subscribe()
+    }
+
+    /// Returns the number of readings that have begun. The store may have moved on since a reading
+    /// with this number or a smaller one.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    fn show(&self, number: u64, seen: Seen) {
+        self.seen.send_replace(Reading { number, seen });
     }
 }
 
@@ -167,7 +191,11 @@ impl Drop for Followed {
 /// Reads a job now, after each hint, and after a while without one.
 async fn read_on_hints(store: Arc<Store>, followed: Weak<Followed>, hint: Arc<Notify>) {
     loop {
-        let Some(id) = followed.upgrade().map(|followed| followed.id) else {
+        let begin = |followed: Arc<Followed>| {
+            let number = followed.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            (followed.id, number)
+        };
+        let Some((id, number)) = followed.upgrade().map(begin) else {
             return;
         };
         let seen = read_last(&store, id).await;
@@ -175,7 +203,7 @@ async fn read_on_hints(store: Arc<Store>, followed: Weak<Followed>, hint: Arc<No
             return;
         };
         if let Ok(seen) = seen {
-            followed.seen.send_replace(seen);
+            followed.show(number, seen);
             if matches!(seen, Seen::Removed(_)) {
                 return;
             }

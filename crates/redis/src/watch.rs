@@ -1,6 +1,6 @@
 //! [`Watch`]: following one job.
 
-use crate::follow::{Followed, Seen};
+use crate::follow::{Followed, Reading, Seen};
 use job_registry::{JobId, Snapshot, Status, Version};
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,10 @@ pub struct Watch {
     /// `None` before the first item.
     first: Option<Snapshot>,
     seen: Option<Version>,
-    receiver: Receiver<Seen>,
+    receiver: Receiver<Reading>,
+    /// Number of readings that began before this watch had its first item. They may show what was
+    /// there before it.
+    before: u64,
     through_retries: bool,
     finished: bool,
     /// Keeps the reader of the job.
@@ -38,6 +41,7 @@ impl Watch {
             first: Some(first),
             seen: None,
             receiver: followed.receiver(),
+            before: followed.begun(),
             through_retries: false,
             finished: false,
             _followed: followed,
@@ -62,15 +66,15 @@ impl Watch {
             if self.finished {
                 return None;
             }
-            let seen = *self.receiver.borrow_and_update();
-            let latest = match (seen, self.first.take()) {
-                (Seen::Nothing, first) => first,
-                // The reader of the job may have read it before this watch did.
-                (Seen::Present(seen), Some(first)) if first.version() > seen.version() => {
-                    Some(first)
-                }
-                (Seen::Present(seen), _) => Some(seen),
-                (Seen::Removed(last), first) => {
+            let Reading { number, seen } = *self.receiver.borrow_and_update();
+            let first = self.first.take();
+            let known = first.map(|first| first.version()).or(self.seen);
+            let is_old = |seen: Snapshot| number <= self.before && known > Some(seen.version());
+            let latest = match seen {
+                Seen::Nothing => first,
+                Seen::Present(seen) if is_old(seen) => first,
+                Seen::Present(seen) => Some(seen),
+                Seen::Removed(last) => {
                     self.finished = true;
                     last.or(first)
                 }

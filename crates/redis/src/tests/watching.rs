@@ -250,6 +250,32 @@ fn watches_go_on_after_the_runtime_of_the_first() {
 }
 
 #[test]
+fn a_watch_is_not_shown_what_another_has_read_before_it() {
+    with_server(async |server| {
+        // Scripts that publish nothing: the reader of the job reads it every 5 seconds.
+        let mut parts = Parts::default();
+        let publish = "redis.pcall('PUBLISH', ";
+        assert!(parts.prelude.contains(publish));
+        parts.prelude = parts.prelude.replace(publish, "tostring(");
+        let builder = server.builder::<Vec<String>>("deck", &parts);
+        let jobs = builder.connect().await.unwrap();
+        let job = jobs.register(&Vec::new()).await.unwrap();
+        job.fail("lost").await.unwrap();
+        let mut early = job.watch().await.unwrap();
+        until(&mut early, Status::Failed).await;
+        // The reading after the subscription is over.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let next = job.retry().await.unwrap();
+        let mut late = next.watch().await.unwrap();
+        until(&mut late, Status::Pending).await;
+        next.start().await.unwrap();
+        until(&mut late, Status::Running).await;
+        next.complete().await.unwrap();
+        drop(early);
+    });
+}
+
+#[test]
 fn watches_end_when_their_registry_is_dropped() {
     with_server(async |server| {
         let jobs: JobRegistry<Vec<String>> = server.jobs("deck").await;
