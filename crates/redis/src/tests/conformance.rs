@@ -457,8 +457,7 @@ impl Store {
     }
 
     async fn simulated(limits: &Limits, parts: &Parts) -> Self {
-        let network = Network::new(memory::Memory::with(&sim::scripts(parts)));
-        network.memory.keys().now = 0;
+        let network = Network::unrecorded(memory::Memory::with(&sim::scripts(parts)));
         let mut builder = builder("redis://simulated/", "deck", parts);
         builder.network = Some(network.clone());
         Self::connect(builder, limits, Clock::Simulated(network)).await

@@ -55,6 +55,8 @@ pub(crate) fn as_task<R>(task: usize, f: impl FnOnce() -> R) -> R {
 /// A store, and the messages that are on their way to it.
 pub(crate) struct Network {
     pub(crate) memory: Arc<Memory>,
+    /// Whether effects are recorded, which copies all keys for each command.
+    is_recorded: bool,
     state: Mutex<State>,
 }
 
@@ -123,8 +125,20 @@ impl Network {
             history: vec![keys],
             ..State::default()
         };
-        let state = Mutex::new(state);
-        Arc::new(Self { memory, state })
+        Arc::new(Self {
+            memory,
+            is_recorded: true,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Returns an empty store whose effects are not recorded.
+    pub(crate) fn unrecorded(memory: Arc<Memory>) -> Arc<Self> {
+        Arc::new(Self {
+            memory,
+            is_recorded: false,
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -196,6 +210,10 @@ impl Network {
                 keys,
                 arguments,
             } => {
+                if !self.is_recorded {
+                    let reply = self.memory.run(hash, keys, arguments);
+                    return reply.map_err(Failure::Rejected);
+                }
                 let before = self.memory.keys().clone();
                 let reply = self.memory.run(hash, keys, arguments);
                 let after = self.memory.keys().clone();
