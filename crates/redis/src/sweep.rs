@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// Maximum number of jobs that one call of a script ends or removes: it keeps others from the server
 /// for about a millisecond.
-const AT_ONCE: usize = 25;
+const AT_ONCE: usize = 16;
 
 impl<T: Send + 'static> State<T> {
     /// Carries out what is due. A job that cannot be read is an error once the others are done.
