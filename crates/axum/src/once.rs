@@ -69,8 +69,8 @@ impl IdempotencyKey {
         self
     }
 
-    /// Returns the key for a registry, with the request's body as its fingerprint. Returns `None` if
-    /// the request has no key.
+    /// Returns the key for a registry, with the request's body as its fingerprint. Returns `None`
+    /// if the request has no key.
     ///
     /// [`submit`](Self::submit) uses it for a registry in memory. Another registry answers a key
     /// that was sent before with another body by [`Problem::reused_key`].

@@ -29,7 +29,7 @@ pub(crate) enum Seen {
     Removed(Option<Snapshot>),
 }
 
-/// What a reading of a watched job has found. Readings have numbers in the order of their begins.
+/// Result of a reading of a watched job. Readings are numbered in the order in which they begin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) number: u64,

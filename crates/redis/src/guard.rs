@@ -28,8 +28,8 @@ const SHORTEST_LEASE: Duration = Duration::from_millis(1);
 /// lease up.
 ///
 /// The lease is over by the server's clock, once its time has passed since the lock was taken or
-/// [renewed](Self::renew). Another caller may take it then. Calls through the guard are refused with
-/// [`Error::LockLost`] from then on, and change nothing.
+/// [renewed](Self::renew). Another caller may take it then. Calls through the guard are refused
+/// with [`Error::LockLost`] from then on, and change nothing.
 ///
 /// ```no_run
 /// use job_registry_redis::{Error, JobRegistry};
@@ -271,8 +271,8 @@ impl<T: Send + 'static> JobGuard<T> {
     ///
     /// # Errors
     ///
-    /// As [`save`](Self::save), and [`NotStarted`](Refusal::NotStarted) for a pending job. The lease
-    /// is given up in every case.
+    /// As [`save`](Self::save), and [`NotStarted`](Refusal::NotStarted) for a pending job. The
+    /// lease is given up in every case.
     pub async fn complete(self) -> Result<(), Error> {
         self.end(Status::Completed, None).await
     }
@@ -286,8 +286,8 @@ impl<T: Send + 'static> JobGuard<T> {
         self.end(Status::Failed, Some(reason.into())).await
     }
 
-    /// Cancels the job, with the payload as it is in the guard, in one step. A stopping job keeps the
-    /// reason of its stop.
+    /// Cancels the job, with the payload as it is in the guard, in one step. A stopping job keeps
+    /// the reason of its stop.
     ///
     /// # Errors
     ///

@@ -254,8 +254,8 @@ impl<T: Send + 'static> Job<T> {
         Ok(())
     }
 
-    /// Waits until the attempt has ended or a later one has begun. While the store is not reached, it
-    /// waits.
+    /// Waits until the attempt has ended or a later one has begun. While the store is not reached,
+    /// it waits.
     pub(crate) async fn attempt_is_over(&self) {
         let mut pause = Duration::from_millis(50);
         let mut watch = loop {

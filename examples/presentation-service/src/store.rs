@@ -12,7 +12,7 @@ use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
-/// What clients see of a payload.
+/// The parts of a payload that clients see.
 pub trait Contents {
     /// The deck's title.
     fn title(&self) -> &str;

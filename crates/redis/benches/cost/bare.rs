@@ -1,10 +1,10 @@
 //! [`Bare`]: the bare script beside each step.
 //!
-//! A bare script gets the keys that the step reads or writes, and no others. It reads the job as the
-//! step does, writes the same fields with values of the same lengths, moves the job in the same
-//! sorted sets, counts it, and publishes a hint. It decides nothing: no check of a status, a fence, a
-//! resend or a type. Where the step stores a time, the script reads the server's clock. The client
-//! makes the names of a job's keys once, and not for each call.
+//! A bare script gets the keys that the step reads or writes, and no others. It reads the job as
+//! the step does, writes the same fields with values of the same lengths, moves the job in the same
+//! sorted sets, counts it, and publishes a hint. It decides nothing: no check of a status, a fence,
+//! a resend or a type. Where the step stores a time, the script reads the server's clock. The
+//! client makes the names of a job's keys once, and not for each call.
 
 use crate::Result;
 use crate::steps::Step;

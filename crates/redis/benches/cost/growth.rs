@@ -138,8 +138,8 @@ impl Filled {
         picked
     }
 
-    /// Returns the times of the scripts that a call runs, in microseconds: of those that walk over a
-    /// sorted set, and of those for many jobs.
+    /// Returns the times of the scripts that a call runs, in microseconds: of those that walk over
+    /// a sorted set, and of those for many jobs.
     async fn scripts<R>(&self, call: impl Future<Output = Result<R>>) -> Result<[Vec<f64>; 2]> {
         let mut admin = self.server.admin()?;
         let mut slower_than = |micros: &str| -> Result<()> {

@@ -2,8 +2,9 @@
 //! append-only file. What is compared runs in turn on the same server.
 //!
 //! `cargo bench -p job-registry-redis -- [PART…] [all] [large]`. The parts are `steps`,
-//! `heartbeats`, `memory`, `growth` and `peers`. By default all run but `peers`, which needs Node.js,
-//! npm and a registry of crates; with `all` that runs, too. `large` adds 1,000,000 jobs to `growth`.
+//! `heartbeats`, `memory`, `growth` and `peers`. By default all run but `peers`, which needs
+//! Node.js, npm and a registry of crates; with `all` that runs, too. `large` adds 1,000,000 jobs to
+//! `growth`.
 
 mod bare;
 mod growth;

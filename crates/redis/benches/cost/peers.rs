@@ -1,7 +1,7 @@
 //! The registry beside job queues on the same server: `BullMQ`, and apalis-redis.
 //!
-//! A queue runs in a process of its own, which makes its calls when it is told to. The work of a pair
-//! is the same for a client: a new job, a progress, and a job that is begun and completed.
+//! A queue runs in a process of its own, which makes its calls when it is told to. The work of a
+//! pair is the same for a client: a new job, a progress, and a job that is begun and completed.
 
 use crate::pairs::{Pairs, median, whole};
 use crate::server::Server;

@@ -62,8 +62,8 @@ pub(super) struct Trio {
     spec: Spec,
     memory: Memory,
     store: Store,
-    /// The same client and scripts, on the store in memory that the simulation uses. Wrong scripts
-    /// run on the server alone.
+    /// A registry on the simulated store. It is absent for wrong scripts, which only the server
+    /// runs.
     simulated: Option<Store>,
     /// Owners that have not been dropped.
     owners: BTreeSet<(Name, u32)>,

@@ -308,7 +308,7 @@ fn survivors(mutants: Vec<(String, Parts)>) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "takes five minutes: the checks run once for each guard"]
+#[ignore = "takes a quarter of an hour: the checks run once for each guard"]
 fn every_removed_guard_is_detected() {
     let (mutants, known) = (without_guards(), SURVIVORS.iter().map(|(name, _)| *name));
     assert!(mutants.len() > 40, "the guards are not found");
@@ -316,7 +316,7 @@ fn every_removed_guard_is_detected() {
 }
 
 #[test]
-#[ignore = "takes five minutes: the checks run once for each bug"]
+#[ignore = "takes a quarter of an hour: the checks run once for each bug"]
 fn every_seeded_bug_of_a_script_is_detected() {
     assert_eq!(survivors(seeded()), Vec::<String>::new());
 }

@@ -289,7 +289,7 @@ fn an_id_of_a_server_that_was_emptied_is_not_found() {
         assert_eq!(jobs.snapshot(id).await, Err(Refusal::Gone.into()));
         let other = server.jobs("deck").await;
         assert_eq!(other.snapshot(id).await, Err(Refusal::NotFound.into()));
-        // What it registers from now on has ids that the others know.
+        // The ids of its later registrations are known to the other processes.
         let job = jobs.register(&Vec::new()).await.unwrap();
         assert_eq!(
             other.snapshot(job.id()).await,

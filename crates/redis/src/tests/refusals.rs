@@ -81,7 +81,7 @@ async fn keys_of_other_types(server: &Server, parts: &Parts) -> Result<(), Strin
     let (live, ended) = (begin().await, begin().await);
     ended.fail("over").await.unwrap();
     let pending = jobs.register_with(&Vec::new(), options).await.unwrap();
-    // What a sweep removes, and what a verdict fails.
+    // One job whose removal is due, and one that has stalled.
     let none = Vec::new();
     let at_once = Options::new().retention(Duration::ZERO);
     let over = jobs.register_with(&none, at_once).await.unwrap();
@@ -439,7 +439,7 @@ checks! {
             assert_eq!(jobs.snapshot(job.id()).await, Err(Refusal::Gone.into()));
         }
         assert_eq!(jobs.stalled().await, Ok(vec![]));
-        // What is put off has been there before.
+        // A job that is not in a sorted set is not added to it.
         let ended = [taken[1].2];
         let judged = jobs.state.store.change_all(Script::Verdict, &ended, None, &[]);
         judged.await.unwrap();

@@ -1,8 +1,8 @@
 //! Calls of apalis-redis for the benchmark of the registry on Redis. The argument is the URL of the
 //! server.
 //!
-//! Each line of the input is a call, a number of jobs and a number of calls in flight. The answer is
-//! the time that the calls took, in microseconds.
+//! Each line of the input is a call, a number of jobs and a number of calls in flight. The answer
+//! is the time that the calls took, in microseconds.
 
 use apalis::prelude::*;
 use apalis_redis::{Config, RedisStorage};

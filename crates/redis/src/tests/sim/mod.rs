@@ -50,7 +50,7 @@ pub(crate) fn scripts(parts: &Parts) -> Arc<Scripts> {
 
 type Jobs = JobRegistry<Vec<u8>>;
 
-/// What a task does with the one job of an execution.
+/// A call that a task makes on the job of the execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Start,
@@ -84,7 +84,7 @@ const STEPS: [Step; 13] = [
     Step::Register,
 ];
 
-/// Who makes a step.
+/// The caller of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     /// The process that registered the job, by its owner.

@@ -69,7 +69,7 @@ struct State {
     connections: BTreeSet<u64>,
     last_connection: u64,
     run: u64,
-    /// What the scripts have done, in order.
+    /// The changes that the scripts have made, in order.
     effects: Vec<Effect>,
     /// The keys after each effect, and before the first.
     history: Vec<Keys>,

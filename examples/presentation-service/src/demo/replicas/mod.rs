@@ -53,7 +53,7 @@ pub async fn run(documents: &[PathBuf], replicas: u8) -> Result<bool, Failure> {
     let mut demo = Demo::start(usize::from(replicas))?;
     let result = demo.phases(&decks).await;
     if let Err(error) = &result {
-        // What was seen until then explains it.
+        // The last answers before the error help to explain it.
         for job in &demo.jobs {
             let latest = demo.ledger.seen(&job.id).latest;
             let shown = latest.map(|it| format!("{} {} {:?}", it.status, it.progress, it.reason));
