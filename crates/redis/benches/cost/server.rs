@@ -35,7 +35,8 @@ impl Server {
                 "--port {port} --bind 127.0.0.1 --save --appendonly yes \
                  --auto-aof-rewrite-percentage 0 --dir"
             );
-            let child = Command::new("redis-server")
+            let program = std::env::var("JOB_REGISTRY_REDIS_SERVER");
+            let child = Command::new(program.as_deref().unwrap_or("redis-server"))
                 .args(options.split_whitespace())
                 .arg(folder.path())
                 .stdout(Stdio::null())

@@ -70,7 +70,11 @@ impl Server {
                 };
             }
         }
-        panic!("the server does not start; see {}", folder.path().display());
+        panic!(
+            "{} does not start in {}; `apt-get install redis-server` has a server",
+            program(),
+            folder.path().display()
+        );
     }
 
     pub(crate) fn url(&self) -> String {
@@ -182,10 +186,21 @@ pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
     builder
 }
 
+/// Returns the program of the servers: that of Redis, unless `JOB_REGISTRY_REDIS_SERVER` names another
+/// one, for instance `valkey-server`.
+pub(crate) fn program() -> String {
+    std::env::var("JOB_REGISTRY_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// Whether the time of the servers can be moved. libfaketime works with the allocator of no other server.
+pub(crate) fn has_movable_clock() -> bool {
+    program().ends_with("redis-server")
+}
+
 fn launch(folder: &Path, port: u16, options: &[String], environment: &[(String, String)]) -> Child {
     // A write beyond the limit of a file's size fails, and does not end the server.
     let started = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", "redis-server"])
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", &program()])
         .envs(environment.iter().cloned())
         .args([
             "--port",
@@ -201,7 +216,7 @@ fn launch(folder: &Path, port: u16, options: &[String], environment: &[(String, 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    started.expect("these tests need a server of Redis: `apt-get install redis-server` has it")
+    started.expect("a shell")
 }
 
 /// Returns whether the server accepts commands. It does not if its port was taken.

@@ -82,6 +82,9 @@ fn check(setting: &Setting) -> Counters {
 
 fn require(counters: &Counters, required: &[&str]) {
     for name in required {
+        if name.starts_with("jumps") && !server::has_movable_clock() {
+            continue;
+        }
         let times = counters.get(*name).copied().unwrap_or(0);
         assert!(times > 0, "{name}: never seen in {counters:#?}");
     }
@@ -89,8 +92,9 @@ fn require(counters: &Counters, required: &[&str]) {
 
 /// Returns a setting with these faults.
 fn setting(faults: &[Fault], processes: u32, callers: u32, calls: u32) -> Setting {
+    let can_strike = |fault: &&Fault| **fault != Fault::ClockJump || server::has_movable_clock();
     Setting {
-        faults: faults.to_vec(),
+        faults: faults.iter().filter(can_strike).copied().collect(),
         processes,
         callers,
         calls,

@@ -1,6 +1,7 @@
 //! A sentinel that watches a primary and promotes its replica. `apt-get install redis-sentinel` has
 //! it.
 
+use crate::tests::server;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -29,7 +30,7 @@ impl Sentinel {
         );
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, settings).expect("a file");
-        let child = Command::new("redis-sentinel")
+        let child = Command::new(server::program().replace("-server", "-sentinel"))
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
