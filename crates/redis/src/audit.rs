@@ -18,9 +18,8 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
     let mut of_clients = Vec::new();
     ids.extend(jobs_of_keys(store, &mut found, &mut of_clients).await?);
     for name in of_clients {
-        let mut keys = store.keys.of_jobs(&[]);
-        keys.push(name.clone());
-        let id = store.ask_keys(Script::Lookup, &keys, &[]).await?.text()?;
+        let mut reply = store.ask(Script::Lookup, &[name.clone()], &[]).await?;
+        let id = reply.text()?;
         let id: Option<JobId> = id.and_then(|id| id.parse().ok());
         if id.is_none_or(|id| !ids.contains(&id)) {
             found.push(format!("the client's key {name} leads to no job"));
@@ -29,7 +28,13 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
     let ids: Vec<JobId> = ids.into_iter().collect();
     let mut statuses = BTreeMap::new();
     for batch in ids.chunks(BATCH) {
-        let mut reply = store.ask(Script::Audit, batch, &[]).await?;
+        let mut reply = store
+            .ask(
+                Script::Audit,
+                &store.keys.of_all(&["j", "p", "f"], batch),
+                &[],
+            )
+            .await?;
         for _ in batch {
             let (status, differences) = (reply.word()?, reply.word()?);
             *statuses.entry(status).or_insert(0) += 1;

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::script::Script;
-use crate::store::{Store, jittered, rest};
+use crate::store::{Part, Store, jittered, rest};
 use futures_util::StreamExt;
 use job_registry::{Error as Refusal, JobId, Snapshot};
 use redis::aio::PubSubSink;
@@ -219,7 +219,7 @@ async fn read_on_hints(store: Arc<Store>, followed: Weak<Followed>, hint: Arc<No
 
 /// Reads a job, and the last state of one that was removed less than a minute ago.
 async fn read_last(store: &Store, id: JobId) -> Result<Seen, Error> {
-    let mut reply = store.ask(Script::Read, &[id], &[b"w".to_vec()]).await?;
+    let mut reply = store.read(Part::LastState, &[id]).await?;
     let mut job = reply.list()?;
     if job.is_empty() {
         return Ok(Seen::Removed(None));

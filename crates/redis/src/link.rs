@@ -5,6 +5,7 @@ use crate::id::Secret;
 use crate::names::{ACL_RULES, KeyNames};
 use crate::reply::Reply;
 use crate::script::{Script, Scripts};
+use job_registry::JobId;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
 use std::collections::HashMap;
@@ -242,7 +243,7 @@ impl Link {
 
     /// Checks the permissions and reads the namespace's secret.
     async fn open(&mut self, keys: &KeyNames, scripts: &Scripts) -> Result<(), NoLink> {
-        let mut names = keys.of_jobs(&[job_registry::JobId::from_bits(0)]);
+        let mut names = keys.of_all(&["j", "p", "f"], &[JobId::from_bits(0)]);
         names.push(keys.meta());
         let new = || Secret::random().to_text().into_bytes();
         let arguments = [new(), LAYOUT.into(), new()];

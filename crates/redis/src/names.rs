@@ -11,8 +11,13 @@ pub(crate) const ACL_RULES: &str = "~jr1:* &jr1:* +@read +@write +@scripting +@p
 #[derive(Clone, Debug)]
 pub(crate) struct KeyNames {
     prefix: String,
-    shared: [String; 4],
 }
+
+/// The keys of a script of one job, in their order.
+const OF_ONE: [&str; 7] = ["count", "j", "p", "run", "due", "f", "all"];
+
+/// The keys that jobs share, in the order in which other scripts get them.
+const SHARED: [&str; 4] = ["count", "run", "due", "all"];
 
 impl KeyNames {
     /// Returns the names for a namespace of 1 to 64 letters, digits, hyphens and underscores.
@@ -27,27 +32,43 @@ impl KeyNames {
         }
         // The number is that of the shard. There is one.
         let prefix = format!("jr1:{{{namespace}/0}}:");
-        let shared = ["count", "run", "due", "all"].map(|name| format!("{prefix}{name}"));
-        Ok(Self { prefix, shared })
+        Ok(Self { prefix })
     }
 
-    /// Returns the keys that every script gets, and three for each job.
-    pub(crate) fn of_jobs(&self, ids: &[JobId]) -> Vec<String> {
-        let mut keys = self.shared.to_vec();
-        keys.extend(ids.iter().flat_map(|id| self.of_job(*id)));
+    /// Returns the first keys of [`OF_ONE`].
+    pub(crate) fn of_one(&self, id: JobId, number: usize) -> Vec<String> {
+        let names = OF_ONE.iter().take(number);
+        let key = |name: &&str| match *name {
+            "j" | "p" | "f" => self.of_job(name, id),
+            name => self.shared(name),
+        };
+        names.map(key).collect()
+    }
+
+    /// Returns the keys that the jobs share, and those of these kinds for each job.
+    pub(crate) fn of_all(&self, kinds: &[&str], ids: &[JobId]) -> Vec<String> {
+        let mut keys = SHARED.map(|name| self.shared(name)).to_vec();
+        keys.extend(self.of_jobs(kinds, ids));
         keys
     }
 
-    /// Returns the keys that every script gets, and the hash of each job.
-    pub(crate) fn of_hashes(&self, ids: &[JobId]) -> Vec<String> {
-        let mut keys = self.shared.to_vec();
-        keys.extend(ids.iter().map(|id| format!("{}j:{id}", self.prefix)));
+    /// Returns the keys of these kinds for each job.
+    pub(crate) fn of_jobs(&self, kinds: &[&str], ids: &[JobId]) -> Vec<String> {
+        let mut keys = Vec::with_capacity(ids.len() * kinds.len());
+        for id in ids {
+            keys.extend(kinds.iter().map(|kind| self.of_job(kind, *id)));
+        }
         keys
     }
 
-    /// Returns the keys of one job.
-    pub(crate) fn of_job(&self, id: JobId) -> [String; 3] {
-        ["j", "p", "f"].map(|kind| format!("{}{kind}:{id}", self.prefix))
+    /// Returns a key of a job: its hash `j`, its texts `p`, or its final state `f`.
+    pub(crate) fn of_job(&self, kind: &str, id: JobId) -> String {
+        format!("{}{kind}:{id}", self.prefix)
+    }
+
+    /// Returns a key that the jobs share.
+    fn shared(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// Returns the key for a client's key with this digest.
@@ -59,14 +80,14 @@ impl KeyNames {
         format!("{}meta", self.prefix)
     }
 
-    /// Returns the channel of a job's hints.
+    /// Returns the channel of a job's hints, which has the name of its hash.
     pub(crate) fn channel(&self, id: JobId) -> String {
-        format!("{}c:{id}", self.prefix)
+        self.of_job("j", id)
     }
 
     /// Returns the job of a channel.
     pub(crate) fn job_of_channel(&self, channel: &str) -> Option<JobId> {
-        let id = channel.strip_prefix(&self.prefix)?.strip_prefix("c:")?;
+        let id = channel.strip_prefix(&self.prefix)?.strip_prefix("j:")?;
         id.parse().ok()
     }
 
@@ -107,6 +128,6 @@ mod tests {
         let keys = KeyNames::new(&"aZ9_-".repeat(12)).unwrap();
         let id = JobId::from_bits(62);
         assert_eq!(keys.job_of_channel(&keys.channel(id)), Some(id));
-        assert_eq!(keys.job_of_channel("jr1:{other/0}:c:0"), None);
+        assert_eq!(keys.job_of_channel("jr1:{other/0}:j:0"), None);
     }
 }

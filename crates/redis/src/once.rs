@@ -113,10 +113,10 @@ impl<T: Send + 'static> Keys<T> {
             let name = store.keys.of_client(&digest);
             let known = self.look_up(&name).await?;
             let mut registration = Registration::new(&self.jobs, payload, options)?;
-            let mut keys = store.keys.of_jobs(&[registration.id]);
+            let mut keys = store.keys_of_one(Script::Register, registration.id);
             keys.push(name.clone());
             // The script reads only keys that it is given.
-            keys.extend(known.iter().flat_map(|id| store.keys.of_job(*id)));
+            keys.extend(known.map(|id| store.keys.of_job("j", id)));
             let known_text = known.map_or_else(String::new, |id| id.to_string());
             let of_key = [&digest, &print, outlives, &known_text];
             registration
@@ -149,9 +149,7 @@ impl<T: Send + 'static> Keys<T> {
     /// Returns the job to which a key leads, whatever its status.
     async fn look_up(&self, name: &str) -> Result<Option<JobId>, Error> {
         let store = &self.jobs.state.store;
-        let mut keys = store.keys.of_jobs(&[]);
-        keys.push(name.to_owned());
-        let mut reply = store.ask_keys(Script::Lookup, &keys, &[]).await?;
+        let mut reply = store.ask(Script::Lookup, &[name.to_owned()], &[]).await?;
         Ok(reply.text()?.map(|id| id.parse()).transpose()?)
     }
 }

@@ -112,7 +112,10 @@ impl<T: Send + 'static> JobRegistry<T> {
             if self.state.is_closed() {
                 return Err(Refusal::Closed.into());
             }
-            let keys = self.state.store.keys.of_jobs(&[registration.id]);
+            let keys = self
+                .state
+                .store
+                .keys_of_one(Script::Register, registration.id);
             let arguments = std::mem::take(&mut registration.arguments);
             let job = registration.into_job(self);
             match self.state.store.register(&keys, &arguments).await {
@@ -161,7 +164,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// Returns an error only if the store was not reached, or rejected the call.
     pub async fn now(&self) -> Result<Duration, Error> {
-        let mut reply = self.state.store.ask(Script::Counts, &[], &[]).await?;
+        let store = &self.state.store;
+        let keys = store.keys.of_all(&[], &[]);
+        let mut reply = store.ask(Script::Counts, &keys, &[]).await?;
         Ok(Duration::from_millis(reply.required()?))
     }
 
@@ -179,7 +184,9 @@ impl<T: Send + 'static> JobRegistry<T> {
     ///
     /// As [`now`](Self::now).
     pub async fn counts(&self) -> Result<Counts, Error> {
-        let mut reply = self.state.store.ask(Script::Counts, &[], &[]).await?;
+        let store = &self.state.store;
+        let keys = store.keys.of_all(&[], &[]);
+        let mut reply = store.ask(Script::Counts, &keys, &[]).await?;
         let (_now, _changes) = (reply.required()?, reply.number()?);
         let mut counts = Counts::default();
         for count in [

@@ -75,7 +75,15 @@ pub(crate) struct Scripts(Vec<Assembled>);
 pub(crate) struct Assembled {
     pub(crate) text: String,
     pub(crate) hash: String,
+    /// Number of the keys of [`OF_ONE`] or [`SHARED`] that the script gets.
+    pub(crate) keys: usize,
 }
+
+/// The keys of a script of one job by their names in the scripts, in the order of the call.
+const OF_ONE: [&str; 7] = ["COUNT", "JOB", "TEXTS", "RUN", "DUE", "FINAL", "ALL"];
+
+/// The keys that other scripts get first.
+const SHARED: [&str; 4] = ["COUNT", "RUN", "DUE", "ALL"];
 
 impl Scripts {
     pub(crate) fn new(parts: &Parts) -> Self {
@@ -83,9 +91,18 @@ impl Scripts {
             // The line with the flags has to come first.
             let (flags, rest) = own.split_once('\n').unwrap_or((own, ""));
             let shared = format!("{}{}", parts.clock, parts.prelude);
-            let text = format!("{flags}\n{}{rest}", used(&shared, rest));
+            let body = format!("{}{rest}", used(&shared, rest));
+            let is_used = |name: &&str| has_word(&body, name);
+            let keys = if is_used(&"JOB") {
+                let last = OF_ONE.iter().rposition(is_used).unwrap_or(0);
+                &OF_ONE[..=last]
+            } else {
+                &SHARED[..]
+            };
+            let text = format!("{flags}\n{}{body}", named(keys));
             let hash = redis::Script::new(&text).get_hash().to_owned();
-            Assembled { text, hash }
+            let keys = keys.len();
+            Assembled { text, hash, keys }
         };
         Self(parts.own.iter().map(assemble).collect())
     }
@@ -98,6 +115,12 @@ impl Scripts {
     pub(crate) fn get(&self, script: Script) -> &Assembled {
         &self.0[script as usize]
     }
+}
+
+/// Returns a line that names the first keys of a call.
+fn named(names: &[&str]) -> String {
+    let keys: Vec<_> = (1..=names.len()).map(|i| format!("KEYS[{i}]")).collect();
+    format!("local {} = {}\n", names.join(", "), keys.join(", "))
 }
 
 /// Returns those declarations of the shared text that a script uses, without comments.
@@ -168,5 +191,23 @@ local function g()\n  return f(1)\nend\n\nlocal function h() -- f, and no g\n  r
         let has = |script, name| has_word(&scripts.get(script).text, name);
         assert!(has(Script::Advance, "commit_step") && has(Script::Collect, "delete"));
         assert!(!has(Script::Read, "write") && !has(Script::Advance, "delete"));
+    }
+
+    #[test]
+    fn a_script_of_one_job_gets_the_keys_up_to_the_last_one_that_it_uses() {
+        let scripts = Scripts::new(&Parts::default());
+        let keys = |script| scripts.get(script).keys;
+        assert_eq!((keys(Script::Advance), keys(Script::Update)), (3, 5));
+        assert_eq!((keys(Script::Remove), keys(Script::Register)), (7, 7));
+        let start = &scripts.get(Script::Start).text;
+        assert!(
+            start.contains("local COUNT, JOB, TEXTS, RUN, DUE = KEYS[1], "),
+            "{start}"
+        );
+        let verdict = &scripts.get(Script::Verdict).text;
+        assert!(
+            verdict.contains("local COUNT, RUN, DUE, ALL = KEYS[1], "),
+            "{verdict}"
+        );
     }
 }

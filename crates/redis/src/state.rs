@@ -6,7 +6,7 @@ use crate::follow::Followers;
 use crate::owned::Owned;
 use crate::pulse::Pulse;
 use crate::script::Script;
-use crate::store::{BATCH, Store};
+use crate::store::{BATCH, Part, Store};
 use job_registry::{Details, Error as Refusal, JobId, Record, Snapshot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,10 +76,7 @@ impl<T: Send + 'static> State<T> {
 
     pub(crate) async fn details(&self, id: JobId) -> Result<Details, Error> {
         self.store.admit(id)?;
-        let mut reply = self
-            .store
-            .ask(Script::Read, &[id], &[b"d".to_vec()])
-            .await?;
+        let mut reply = self.store.read(Part::Details, &[id]).await?;
         let mut job = reply.list()?;
         if job.is_empty() {
             return Err(Refusal::Gone.into());
@@ -89,10 +86,7 @@ impl<T: Send + 'static> State<T> {
 
     pub(crate) async fn record(&self, id: JobId) -> Result<Read<T>, Error> {
         self.store.admit(id)?;
-        let mut reply = self
-            .store
-            .ask(Script::Read, &[id], &[b"r".to_vec()])
-            .await?;
+        let mut reply = self.store.read(Part::Record, &[id]).await?;
         let mut job = reply.list()?;
         if job.is_empty() {
             return Err(Refusal::Gone.into());
@@ -126,7 +120,12 @@ pub(crate) async fn snapshots(
 ) -> Result<Vec<Snapshot>, Error> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
-        let mut reply = store.ask(script, batch, &[b"s".to_vec()]).await?;
+        let mut reply = if script == Script::Read {
+            store.read(Part::State, batch).await?
+        } else {
+            let keys = store.keys.of_all(&["j", "p", "f"], batch);
+            store.ask(script, &keys, &[]).await?
+        };
         for id in batch {
             let mut job = reply.list()?;
             if !job.is_empty() {
@@ -166,7 +165,9 @@ pub(crate) async fn walk(
     let (first, passed) = (from.score.to_string(), from.passed.to_string());
     let arguments = [set, &first, until, &most.to_string(), &passed];
     let arguments = arguments.map(|text| text.as_bytes().to_vec());
-    let mut reply = store.ask(Script::Walk, &[], &arguments).await?;
+    let mut reply = store
+        .ask(Script::Walk, &store.keys.of_all(&[], &[]), &arguments)
+        .await?;
     let mut walked = Walked {
         now: reply.required()?,
         ids: Vec::new(),

@@ -228,8 +228,8 @@ pub(crate) async fn heartbeats(
     }
     #[cfg(test)]
     crate::tests::trace::mark(&ids, &mut arguments);
-    let keys = store.keys.of_hashes(&ids);
-    let mut reply = store.ask_keys(Script::Heartbeat, &keys, &arguments).await?;
+    let keys = store.keys.of_all(&["j"], &ids);
+    let mut reply = store.ask(Script::Heartbeat, &keys, &arguments).await?;
     let (_, _) = (reply.word()?, reply.text()?);
     let mut results = Vec::with_capacity(jobs.len());
     for (id, _) in jobs {

@@ -58,6 +58,17 @@ struct NoReply {
     error: Error,
 }
 
+/// What is read of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    State,
+    /// The state, also of a job that was removed less than a minute ago.
+    LastState,
+    Details,
+    /// The details and the payload.
+    Record,
+}
+
 /// Answer to a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registered {
@@ -127,7 +138,7 @@ impl Store {
         fence: Option<Fence>,
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let keys = self.keys.of_jobs(&[id]);
+        let keys = self.keys_of_one(script, id);
         let sent = self.send_change(script, &keys, fence, None, arguments);
         let (link, mut reply) = sent.await?;
         let code = reply.word()?;
@@ -143,11 +154,16 @@ impl Store {
         on: Option<&Origin>,
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let keys = self.keys.of_jobs(ids);
+        let keys = self.keys.of_all(&["j", "p", "f"], ids);
         let sent = self.send_change(script, &keys, None, on, arguments);
         let (link, mut reply) = sent.await?;
         let code = reply.word()?;
         self.accepted(&link, &code, reply)
+    }
+
+    /// Returns the keys of a script of one job.
+    pub(crate) fn keys_of_one(&self, script: Script, id: JobId) -> Vec<String> {
+        self.keys.of_one(id, self.scripts.get(script).keys)
     }
 
     /// Calls the script that registers a job.
@@ -236,19 +252,20 @@ impl Store {
         Unavailable::Unknown.into()
     }
 
-    /// Calls a script that changes nothing, or whose effect may be repeated.
-    pub(crate) async fn ask(
-        &self,
-        script: Script,
-        ids: &[JobId],
-        arguments: &[Vec<u8>],
-    ) -> Result<Reply, Error> {
-        self.ask_keys(script, &self.keys.of_jobs(ids), arguments)
-            .await
+    /// Reads a part of up to [`BATCH`] jobs.
+    pub(crate) async fn read(&self, part: Part, ids: &[JobId]) -> Result<Reply, Error> {
+        let (letter, kinds): (_, &[_]) = match part {
+            Part::State => ("s", &["j"]),
+            Part::LastState => ("w", &["j", "f"]),
+            Part::Details => ("d", &["j", "p"]),
+            Part::Record => ("r", &["j", "p"]),
+        };
+        let keys = self.keys.of_jobs(kinds, ids);
+        self.ask(Script::Read, &keys, &[letter.into()]).await
     }
 
-    /// Calls a script that changes nothing of these keys.
-    pub(crate) async fn ask_keys(
+    /// Calls a script that changes nothing, or whose effect may be repeated.
+    pub(crate) async fn ask(
         &self,
         script: Script,
         keys: &[String],

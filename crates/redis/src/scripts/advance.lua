@@ -4,9 +4,8 @@
 --
 -- ARGV: 6 parts per million, 7 '1' with a note, 8 note.
 -- Replies: {'ok', seq, v, h, r}, {'not_started'}, {'stopping'}, {'ended', status}; and as in start.lua.
-local job, reply = admit(read_step)
+local job, reply = admit_live(read_step)
 if not job then return reply end
-if not is_live(job) then return ended(job) end -- guard
 if job.status == PENDING then return { 'not_started' } end -- guard
 if job.status == STOPPING then return { 'stopping' } end -- guard
 local ppm, has_note = tonumber(ARGV[6]), ARGV[7] == '1'

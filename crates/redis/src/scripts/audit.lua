@@ -17,8 +17,9 @@ for i = 1, (#KEYS - 4) / 3 do
     end
   end
   if job then
-    expect('run', RUN, run_score(job))
-    expect('due', DUE, due_score(job))
+    local run, due = scores(job)
+    expect('run', RUN, run)
+    expect('due', DUE, due)
     if not redis.call('ZSCORE', ALL, id) then table.insert(found, 'all misses ' .. id) end
     if redis.call('HEXISTS', job.texts, 'd') == 0 then table.insert(found, 'no payload of ' .. id) end
     if redis.call('EXISTS', job.final) == 1 then table.insert(found, 'a final state of ' .. id) end

@@ -34,7 +34,7 @@ for i, job in ipairs(jobs) do
   elseif RESENT and job.o == CALL then -- guard
     done = job.status == CANCELLED and 'cancelled' or 'expired'
   elseif is_live(job) and is_leased(job, now, '') then -- guard
-    index(DUE, job, false, due_score(job))
+    index(DUE, job, job.was_due)
     done = 'leased'
   elseif is_live(job) and is_over(job.w) then -- guard
     finish(job, CANCELLED, nil, time_for(job, now))
@@ -52,7 +52,7 @@ for i, job in ipairs(jobs) do
       done = 'hook'
     end
   else
-    index(DUE, job, false, due_score(job))
+    index(DUE, job, job.was_due)
   end
   table.insert(reply, done)
 end

@@ -5,10 +5,9 @@
 -- 10 token of the caller's lease, 11 '1' with a payload, 12 payload, 13 codec.
 -- Replies: {'ok', seq, v, h, r}, {'not_started'} to a completion, {'leased'}, {'lost'}, {'ended', status}; and
 -- as in start.lua.
-local job, reply = admit(read_job)
+local job, reply = admit_live(read_job)
 if not job then return reply end
 local status, reason = tonumber(ARGV[6]), ARGV[7] == '1' and ARGV[8] or nil
-if not is_live(job) then return ended(job) end -- guard
 if status == COMPLETED and job.status == PENDING then return { 'not_started' } end -- guard
 local now, token = clock(), ARGV[10] or ''
 if is_leased(job, now, token) then return { token == '' and 'leased' or 'lost' } end -- guard

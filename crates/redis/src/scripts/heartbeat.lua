@@ -24,7 +24,8 @@ for i = 1, #KEYS - 4 do
   elseif now > tonumber(job.h) then -- guard
     job.h = text(now)
     redis.call('HSET', job.key, 'h', job.h)
-    index(RUN, job, job.was_run, run_score(job))
+    local run = scores(job)
+    if run ~= job.was_run then index(RUN, job, run) end
   end
   reply[1 + 2 * i], reply[2 + 2 * i] = code, status
 end

@@ -5,9 +5,8 @@
 -- no milliseconds.
 -- Replies: {'ok', seq, v, h, r}, {'leased'}, {'lost'} if the token does not hold the lease any more,
 -- {'ended', status}; and as in start.lua.
-local job, reply = admit(read_job)
+local job, reply = admit_live(read_job)
 if not job then return reply end
-if not is_live(job) then return ended(job) end -- guard
 local now, token = clock(), ARGV[6]
 if ARGV[8] == '1' then
   if not holds_lease(job, now, token) then return { 'lost' } end -- guard

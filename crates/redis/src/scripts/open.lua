@@ -12,8 +12,7 @@ local commands = {
   { 'HSET', KEYS[5], 'v', '1' }, { 'HSETNX', KEYS[8], 'secret', '1' }, { 'TIME' }, { 'TTL', KEYS[7] },
   { 'CLIENT', 'KILL', 'ID', '1' }, { 'ZADD', KEYS[2], '1', 'a' }, { 'ZCARD', KEYS[2] }, { 'ZRANGE', KEYS[2], '0', '1' },
   { 'ZREM', KEYS[2], 'a' }, { 'ZSCORE', KEYS[2], 'a' },
-  { 'PUBLISH', (string.gsub(KEYS[5], ':j:', ':c:')), '1' },
-  { 'SUBSCRIBE', (string.gsub(KEYS[5], ':j:', ':c:')) },
+  { 'PUBLISH', KEYS[5], '1' }, { 'SUBSCRIBE', KEYS[5] },
 }
 local denied = { 'denied' }
 for _, command in ipairs(commands) do

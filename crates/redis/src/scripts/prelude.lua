@@ -1,16 +1,19 @@
--- The rules that all scripts share. A script's text is its first line, the clock, this file, and the
--- rest of the script.
+-- The rules that all scripts share. A script's text is its first line, a line that names its keys, what
+-- it uses of the clock and of this file, and the rest of the script.
 --
--- KEYS of every script that names jobs:
---   1 count   hash: the number of jobs of each status (fields 1 to 6), `seq`, the number of changes
---             that scripts have made, and `store`, a random name that ends when the store is emptied
---   2 run     sorted set: the times from which running and stopping jobs are silent for too long
---   3 due     sorted set: the times of deadlines, of the ends of stops, and of removals
---   4 all     sorted set: all jobs, by the `seq` of their registration
---   then for each job:
---     j  hash, the truth; its fields are below
---     p  hash: payload `d`, its codec `c`, note `n`, reason `r`
---     f  hash that outlives a removed job for a minute: `o`, `v`, `h`, `r` as in j
+-- Keys of a namespace, as the scripts name them:
+--   COUNT   hash: the number of jobs of each status (fields 1 to 6), `seq`, the number of changes that
+--           scripts have made, and `store`, a random name that ends when the store is emptied
+--   RUN     sorted set: the times from which running and stopping jobs are silent for too long
+--   DUE     sorted set: the times of deadlines, of the ends of stops, and of removals
+--   ALL     sorted set: all jobs, by the `seq` of their registration
+-- Keys of a job:
+--   JOB     j, hash, the truth; its fields are below. Its name is also that of the channel of hints.
+--   TEXTS   p, hash: payload `d`, its codec `c`, note `n`, reason `r`
+--   FINAL   f, hash that outlives a removed job for a minute: `o`, `v`, `h`, `r` as in j
+--
+-- KEYS of a script of one job: COUNT, JOB, TEXTS, RUN, DUE, FINAL, ALL, up to the last one that the script
+-- uses. KEYS of other scripts: COUNT, RUN, DUE, ALL, and then what the script says.
 --
 -- Fields of j. Times are in milliseconds. An absent time or limit is never.
 --   v  attempt * 2^23 + status * 2^20 + parts per million, which only grows
@@ -43,8 +46,7 @@ local FINAL_SECONDS = 60
 -- Milliseconds after which a job that cannot be read is looked at again.
 local UNREADABLE_MILLIS = 60000
 
-local COUNT, RUN, DUE, ALL = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local RESENT, CALL, WITNESS = ARGV[1] == '1', ARGV[2], tonumber(ARGV[3])
+local RESENT, CALL, WITNESS = ARGV[1] == '1', ARGV[2], ARGV[3]
 local FENCE_ATTEMPT, FENCE_NONCE = ARGV[4], ARGV[5]
 
 -- Returns a whole number as a text. A Lua number becomes `3e+8` when Redis prints it.
@@ -72,29 +74,18 @@ local function is_live(job)
   return job.status <= STOPPING
 end
 
--- Returns the time from which the job is stalled, or nil.
-local function stall_time(job)
-  if job.status ~= RUNNING and job.status ~= STOPPING then return nil end
-  return job.l and job.h + job.l
-end
-
--- Returns the time, which may be nil, or that of the end of the lease if it is later: nobody else ends a
--- leased job.
-local function not_leased(job, time)
-  if not time or not job.m then return time end
-  return math.max(time, tonumber(job.m))
-end
-
--- Returns the time at which a verdict has to look at the job, or nil.
-local function run_score(job)
-  return not_leased(job, stall_time(job))
-end
-
--- Returns the time at which a sweep has to look at the job, or nil.
-local function due_score(job)
-  if not is_live(job) then return job.d and tonumber(job.d) end
+-- Returns the times at which a verdict and a sweep have to look at the job, each of them or nil. Nobody
+-- else ends a leased job.
+local function scores(job)
+  if job.status > STOPPING then return nil, job.d and tonumber(job.d) end
+  local run = job.l and job.status ~= PENDING and job.h + job.l or nil
   local deadline, stop = job.y and tonumber(job.y), job.w and tonumber(job.w)
-  return not_leased(job, deadline and stop and math.min(deadline, stop) or deadline or stop)
+  local due = deadline and stop and math.min(deadline, stop) or deadline or stop
+  if job.m then
+    local lease = tonumber(job.m)
+    run, due = run and math.max(run, lease), due and math.max(due, lease)
+  end
+  return run, due
 end
 
 -- Whether this token holds the lease.
@@ -112,36 +103,38 @@ end
 local function parse(job, key)
   local state = tonumber(job.v) or error('no job: ' .. key)
   local step = state % 8388608
-  job.ppm = step % 1048576
-  job.attempt, job.status = (state - step) / 8388608, (step - job.ppm) / 1048576
-  job.key, job.id = key, id_in(key)
+  local ppm = step % 1048576
+  job.attempt, job.status, job.ppm = (state - step) / 8388608, (step - ppm) / 1048576, ppm
+  job.key = key
   return job
 end
 
--- Prepares a job for changes. A time that is no number fails before the first write of a script of one job.
-local function prepare(job, key, texts, final)
-  if not (tonumber(job.h) and tonumber(job.r) and job.q and job.e) then error('no job: ' .. key) end -- guard
-  job.texts, job.final, job.changes = texts, final, {}
+-- Fails if the fields that every change needs are not there, before the first write of a script of one job.
+local function check_fields(job)
+  if not (tonumber(job.h) and tonumber(job.r) and job.q and job.e) then error('no job: ' .. job.key) end -- guard
   return job
 end
 
--- Returns the job of these keys, or nil if it does not exist.
-local function read_job(key, texts, final)
+-- Returns the job, or nil if it does not exist.
+local function read_job(key)
   local raw = redis.call('HGETALL', key)
   if #raw == 0 then return nil end
-  local job = {}
+  local job = { id = id_in(key), changes = {} }
   for field = 1, #raw, 2 do job[raw[field]] = raw[field + 1] end
-  prepare(parse(job, key), key, texts, final)
-  job.was_status, job.was_run, job.was_due = job.status, run_score(job), due_score(job)
+  check_fields(parse(job, key))
+  job.was_status, job.was_run, job.was_due = job.status, scores(job)
   return job
 end
 
--- Returns the job without its times and limits, for a change that is made by commit_step.
-local function read_step(key, texts, final)
-  local raw = redis.call('HMGET', key, 'v', 'n', 'o', 'q', 'e', 'h', 'r')
+-- Returns the job without its limits, for a change that is made by commit_step. Of its times it has the
+-- heartbeat; up to three more fields can be named: `u`, `m` and `f`.
+local function read_step(key, ...)
+  local raw = redis.call('HMGET', key, 'v', 'n', 'o', 'q', 'e', 'h', 'r', ...)
   if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
-  local job = { v = raw[1], n = raw[2], o = raw[3], q = raw[4], e = raw[5], h = raw[6], r = raw[7] }
-  return prepare(parse(job, key), key, texts, final)
+  return check_fields(parse({
+    v = raw[1], n = raw[2], o = raw[3], q = raw[4], e = raw[5], h = raw[6], r = raw[7],
+    u = raw[8], m = raw[9] or nil, f = raw[10] or nil, changes = {},
+  }, key))
 end
 
 -- Returns what a heartbeat needs of the job, or nil if it does not exist.
@@ -149,13 +142,15 @@ local function read_beat(key)
   local raw = redis.call('HMGET', key, 'v', 'n', 'h', 'l', 'm')
   if not raw[1] and redis.call('EXISTS', key) == 0 then return nil end
   local job = parse({ v = raw[1], n = raw[2], h = raw[3] + 0, l = raw[4], m = raw[5] }, key)
-  job.was_run = run_score(job)
+  job.id, job.was_run = id_in(key), scores(job)
   return job
 end
 
 -- Returns the i-th job of the call, or nil if it does not exist.
 local function job_at(i)
-  return read_job(KEYS[2 + 3 * i], KEYS[3 + 3 * i], KEYS[4 + 3 * i])
+  local job = read_job(KEYS[2 + 3 * i])
+  if job then job.texts, job.final = KEYS[3 + 3 * i], KEYS[4 + 3 * i] end
+  return job
 end
 
 -- Sets a field, or clears it if the value is nil.
@@ -214,9 +209,8 @@ local function check_texts(job)
   if job.texts_set or job.texts_cleared then redis.call('HLEN', job.texts) end -- guard
 end
 
--- Moves the job to its score in a sorted set. `before` is its score there; false is unknown.
-local function index(set_key, job, before, score)
-  if score == before then return end
+-- Gives the job its score in a sorted set.
+local function index(set_key, job, score)
   if score then
     redis.call('ZADD', set_key, text(score), job.id)
   else
@@ -226,29 +220,27 @@ end
 
 -- Tells the watchers. It is a hint, and its failure changes nothing.
 local function publish(job)
-  redis.pcall('PUBLISH', string.sub(COUNT, 1, -6) .. 'c:' .. job.id, job.v)
+  redis.pcall('PUBLISH', job.key, job.v)
 end
 
--- Counts one more change, and a job that goes from one status to another. A new job comes from none, and a
--- deleted job goes to none. Returns the number of changes. If it fails, it has written nothing.
-local function count(from, to)
-  if from == to then return text(redis.call('HINCRBY', COUNT, 'seq', 1)) end
+-- Returns `seq` and the counts after one more change, by which a job goes from one status to another, as the
+-- arguments of HSET. A new job comes from none, and a deleted job goes to none.
+local function counted(from, to)
   local less, more = text(from or to), text(to or from)
   local counts = redis.call('HMGET', COUNT, 'seq', less, more)
   local seq = text((counts[1] or 0) + 1)
+  if from == to then return { 'seq', seq } end
   if from and to then
-    redis.call('HSET', COUNT, 'seq', seq, less, text((counts[2] or 0) - 1), more, text((counts[3] or 0) + 1))
-  else
-    redis.call('HSET', COUNT, 'seq', seq, more, text((counts[3] or 0) + (to and 1 or -1)))
+    return { 'seq', seq, less, text((counts[2] or 0) - 1), more, text((counts[3] or 0) + 1) }
   end
-  return seq
+  return { 'seq', seq, more, text((counts[3] or 0) + (to and 1 or -1)) }
 end
 
 -- Writes the changes of a job to its keys. Nothing in it can fail.
 local function write(job, seq)
-  set(job, 'v', text(job.attempt * 8388608 + job.status * 1048576 + job.ppm))
+  job.v = text(job.attempt * 8388608 + job.status * 1048576 + job.ppm)
   job.e, job.q = job.q, seq
-  redis.call('HSET', job.key, 'e', job.e, 'q', job.q, 'o', CALL, unpack(job.changes))
+  redis.call('HSET', job.key, 'v', job.v, 'e', job.e, 'q', seq, 'o', CALL, unpack(job.changes))
   if job.cleared then redis.call('HDEL', job.key, unpack(job.cleared)) end
   if job.texts_cleared then redis.call('HDEL', job.texts, unpack(job.texts_cleared)) end
   if job.texts_set then redis.call('HSET', job.texts, unpack(job.texts_set)) end
@@ -257,15 +249,17 @@ end
 
 -- Writes the changes of a job: the first write of a script, and everything that follows from it.
 local function commit(job)
-  local run, due = run_score(job), due_score(job)
+  local run, due = scores(job)
+  local counts = counted(job.was_status, job.status)
   if not is_checked then
     check_texts(job)
-    if run ~= job.was_run then redis.call('ZCARD', RUN) end -- guard
     if due ~= job.was_due then redis.call('ZCARD', DUE) end -- guard
   end
-  write(job, count(job.was_status, job.status))
-  index(RUN, job, job.was_run, run)
-  index(DUE, job, job.was_due, due)
+  -- If the key has another type, nothing has been written yet.
+  if run ~= job.was_run then index(RUN, job, run) end
+  redis.call('HSET', COUNT, unpack(counts))
+  write(job, counts[2])
+  if due ~= job.was_due then index(DUE, job, due) end
 end
 
 -- Writes the changes of a job whose status and times stay as they are.
@@ -283,7 +277,7 @@ end
 
 -- Deletes an ended job and leaves its final state for the watchers. `name` is its own key, or nil.
 local function delete(job, name)
-  count(job.status, nil)
+  redis.call('HSET', COUNT, unpack(counted(job.status, nil)))
   redis.call('DEL', job.key, job.texts)
   if name then redis.call('DEL', name) end
   redis.call('ZREM', ALL, job.id)
@@ -314,31 +308,41 @@ local function put_off(set_key, i, now)
   redis.call('ZADD', set_key, 'XX', text(now + UNREADABLE_MILLIS), id_in(KEYS[2 + 3 * i]))
 end
 
--- Returns the job of a call on one job, or nil and the reply. `read` is the function that reads the job.
-local function admit(read)
-  local job = read(KEYS[5], KEYS[6], KEYS[7])
+-- Returns the job of a call on one job, or nil and the reply. `read` is the function that reads the job, and
+-- gets the arguments after it.
+local function admit(read, ...)
+  local job = read(JOB, ...)
   -- A resend may have changed a job that has been removed since.
   if not job then return nil, { RESENT and 'unknown' or 'absent' } end -- guard
   if RESENT then
     -- The first sending made the last change of the job: the reply is the same.
     if job.o == CALL then return nil, accepted(job) end -- guard
     -- A change since the first sending has been overwritten, and may have been the call's own.
-    if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end -- guard
+    if tonumber(job.e) > tonumber(WITNESS) then return nil, { 'unknown' } end -- guard
   end
   if is_superseded(job, FENCE_ATTEMPT, FENCE_NONCE) then return nil, { 'superseded' } end -- guard
+  job.texts = TEXTS
   return job
 end
 
-local function ended(job)
-  return { 'ended', text(job.status) }
+-- Returns the job as `admit` does. If it has ended, the call is refused.
+local function admit_live(read, ...)
+  local job, reply = admit(read, ...)
+  if job and job.status > STOPPING then return nil, { 'ended', text(job.status) } end -- guard
+  return job, reply
+end
+
+-- Ends the lease, whoever holds it.
+local function give_up_lease(job)
+  set(job, 'f', nil)
+  set(job, 'm', nil)
 end
 
 -- Ends a live job. Failing and cancelling leave the progress as it was. A cancelled job without a
 -- reason keeps that of the requested stop.
 local function finish(job, status, reason, time)
   job.status = status
-  set(job, 'f', nil)
-  set(job, 'm', nil)
+  give_up_lease(job)
   if status == COMPLETED then job.ppm = WHOLE end
   if reason or status ~= CANCELLED then set_text(job, 'r', reason) end
   set(job, 'z', text(time))
@@ -347,8 +351,8 @@ end
 
 -- Whether the silence of a job exceeds its limit. Silence before `trusted` does not count.
 local function is_stalled(job, now, trusted)
-  local limit = stall_time(job)
-  return limit ~= nil and now > limit and now > (trusted or 0) + tonumber(job.l)
+  if job.status ~= RUNNING and job.status ~= STOPPING or not job.l then return false end
+  return now > job.h + job.l and now > (trusted or 0) + tonumber(job.l)
 end
 
 -- Prints milliseconds as Rust prints a `Duration`.

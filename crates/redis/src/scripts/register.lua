@@ -1,8 +1,8 @@
 #!lua
 -- Registers a pending job, once for a client's key if one is given. Not allowed when memory is full.
 --
--- KEYS: 5 to 7 j, p, f of the new job; with a client's key, 8 its hash k with `id` and `print`, and 9 to 11
--- j, p, f of the job to which the caller has seen it lead.
+-- KEYS: 1 to 7 of the new job; with a client's key, 8 its hash k with `id` and `print`, and 9 the hash j of the
+-- job to which the caller has seen it lead.
 -- ARGV: 6 nonce of the attempt, 7 capacity, 8 payload, 9 codec, then milliseconds, empty for never:
 -- 10 delay of the removal, 11 silence that is a stall, 12 time to stop, 13 deadline; 14 the deadline
 -- as a text, 15 `store` of which the id is. With a client's key: 16 its digest, 17 digest of the fingerprint,
@@ -10,16 +10,15 @@
 -- Replies: {'ok', seq, v, h, r}, {'full'}, {'taken'} if another job has the id, {'emptied'} if the store has
 -- been emptied and has other ids, {'existing'} and {'mismatch'} if the key leads to a job, {'moved'} if it
 -- leads to another one than the caller has seen.
-local known = read_job(KEYS[5], KEYS[6], KEYS[7])
+local known = read_job(JOB)
 if known then
   -- The id is the caller's own. The job may have been retried since.
   local is_own = known.n == ARGV[6] or known.attempt > 1
   if RESENT and is_own then return accepted(known) end -- guard
   return { 'taken' } -- guard
 end
-local key, texts, final = KEYS[5], KEYS[6], KEYS[7]
-if RESENT and redis.call('EXISTS', final) == 1 then -- guard
-  local last = redis.call('HMGET', final, 'v', 'h', 'r')
+if RESENT and redis.call('EXISTS', FINAL) == 1 then -- guard
+  local last = redis.call('HMGET', FINAL, 'v', 'h', 'r')
   return { 'ok', '0', last[1], last[2], last[3] }
 end
 if redis.call('HGET', COUNT, 'store') ~= ARGV[15] then -- guard
@@ -31,7 +30,7 @@ local name = KEYS[8]
 if name then
   local there = redis.call('HMGET', name, 'id', 'print')
   if (there[1] or '') ~= ARGV[19] then return { 'moved' } end -- guard
-  local other = KEYS[9] and read_job(KEYS[9], KEYS[10], KEYS[11])
+  local other = KEYS[9] and read_job(KEYS[9])
   local leads = other and (ARGV[18] == '1' or is_live(other))
   if leads and there[2] ~= ARGV[17] then return { 'mismatch' } end -- guard
   if leads then return { 'existing' } end -- guard
@@ -42,7 +41,7 @@ local function given(i)
   return ARGV[i] ~= '' and ARGV[i] or nil
 end
 local job = {
-  key = key, texts = texts, final = final, id = id_in(key),
+  key = JOB, texts = TEXTS, id = id_in(JOB),
   attempt = 1, status = PENDING, ppm = 0, q = '0',
   changes = {}, texts_set = { 'd', ARGV[8], 'c', ARGV[9] },
 }

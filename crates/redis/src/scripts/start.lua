@@ -3,9 +3,8 @@
 --
 -- Replies: {'ok', seq, v, h, r}, {'already_started'}, {'ended', status}; and those of every call on one
 -- job: {'absent'}, {'superseded'}, {'unknown'} if it cannot be told whether the call was made.
-local job, reply = admit(read_job)
+local job, reply = admit_live(read_job)
 if not job then return reply end
-if not is_live(job) then return ended(job) end -- guard
 if job.status ~= PENDING then return { 'already_started' } end -- guard
 local now = clock()
 job.status = RUNNING

@@ -4,9 +4,8 @@
 -- ARGV: 6 reason.
 -- Replies: {'ok', seq, v, h, r}, {'stopping'} to a second request, {'leased'} for a pending job, {'ended',
 -- status}; and as in start.lua.
-local job, reply = admit(read_job)
+local job, reply = admit_live(read_job)
 if not job then return reply end
-if not is_live(job) then return ended(job) end -- guard
 if job.status == STOPPING then return { 'stopping' } end -- guard
 local now = clock()
 local time = time_for(job, now)

@@ -19,13 +19,13 @@ for i, job in ipairs(all_jobs(check_job)) do
   elseif RESENT and job.o == CALL then -- guard
     failed = true
   elseif is_leased(job, now, '') or not is_trusted then -- guard
-    index(RUN, job, false, run_score(job))
+    index(RUN, job, job.was_run)
   elseif is_stalled(job, now, trusted) then -- guard
     fail_stalled(job, now)
     commit(job)
     failed = true
   else
-    index(RUN, job, false, run_score(job))
+    index(RUN, job, job.was_run)
   end
   if job == 'unreadable' then
     table.insert(reply, { job })

@@ -220,8 +220,15 @@ fn a_job_with_a_payload_of_16_bytes_takes_less_than_600_bytes() {
         for _ in 0..JOBS {
             let _ = jobs.register(&payload).await.unwrap().detach();
         }
-        let bytes = (used() - before) / JOBS;
-        println!("{bytes} bytes for a job");
-        assert!(bytes < LIMIT, "a job takes {bytes} bytes");
+        // The server also has buffers, which it empties.
+        let mut bytes = u64::MAX;
+        for _ in 0..50 {
+            bytes = bytes.min((used() - before) / JOBS);
+            if bytes < LIMIT {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("a job takes {bytes} bytes");
     });
 }

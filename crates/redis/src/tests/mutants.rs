@@ -25,7 +25,7 @@ const SURVIVORS: &[(&str, &str)] = &[];
 /// Seeded bugs: the script, a text in it, and what replaces it.
 const SEEDED: &[(&str, &str, &str)] = &[
     ("prelude", " and now > (trusted or 0) + tonumber(job.l)", ""),
-    ("prelude", "now > limit and", "now >= limit and"),
+    ("prelude", "now > job.h + job.l", "now >= job.h + job.l"),
     ("prelude", "'e', job.e, ", ""),
     ("prelude", "'o', CALL, unpack", "unpack"),
     ("prelude", " or job.n ~= nonce)", ")"),
@@ -51,10 +51,18 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "math.max(now, tonumber(job.a), tonumber(job.s) or 0, tonumber(job.z) or 0)",
         "now",
     ),
-    ("prelude", "  index(RUN, job, job.was_run, run)\n", ""),
-    ("prelude", "  index(DUE, job, job.was_due, due)\n", ""),
+    (
+        "prelude",
+        "  if run ~= job.was_run then index(RUN, job, run) end\n",
+        "",
+    ),
+    (
+        "prelude",
+        "  if due ~= job.was_due then index(DUE, job, due) end\n",
+        "",
+    ),
     ("prelude", "less, text((counts[2] or 0) - 1), ", ""),
-    ("prelude", ", more, text((counts[3] or 0) + 1))", ")"),
+    ("prelude", ", more, text((counts[3] or 0) + 1) }", " }"),
     (
         "prelude",
         "  redis.call('DEL', job.key, job.texts)\n",
@@ -74,11 +82,7 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "text(number)\n  return tostring(number * 1e9 / 1e9)",
     ),
     ("prelude", "'%.?0+$', ''", "'x', ''"),
-    (
-        "prelude",
-        "redis.pcall('PUBLISH', string.sub(COUNT, 1, -6) .. 'c:' .. job.id, job.v)",
-        "",
-    ),
+    ("prelude", "redis.pcall('PUBLISH', job.key, job.v)", ""),
     ("heartbeat", "elseif now > tonumber(job.h) then", "else"),
     (
         "start",
@@ -146,22 +150,15 @@ const SEEDED: &[(&str, &str, &str)] = &[
         "now < tonumber(job.m) and job.f == token",
         "job.f == token",
     ),
-    (
-        "prelude",
-        "return math.max(time, tonumber(job.m))",
-        "return time",
-    ),
+    ("prelude", "run and math.max(run, lease)", "run"),
+    ("prelude", "due and math.max(due, lease)", "due"),
     (
         "prelude",
         "  set(job, 'f', nil)\n  set(job, 'm', nil)\n",
         "",
     ),
-    ("retry", "set(job, 'f', nil)\nset(job, 'm', nil)\n", ""),
-    (
-        "update",
-        "    set(job, 'f', nil)\n    set(job, 'm', nil)\n",
-        "",
-    ),
+    ("retry", "give_up_lease(job)\n", ""),
+    ("update", "  if gives_up then give_up_lease(job) end\n", ""),
     (
         "update",
         "token == '' and job.u ~= ARGV[6]",

@@ -60,14 +60,15 @@ pub(super) fn logged(mut parts: Parts) -> Parts {
     };
     CLOCK.clone_into(&mut parts.clock);
     let written = "local function write(job, seq)\n";
-    let log = "  LOG('E', seq, job.id)\n";
+    let log = "  LOG('E', seq, id_in(job.key))\n";
     replace(&mut parts.prelude, written, &format!("{written}{log}"));
-    let deleted = "  count(job.status, nil)\n";
-    let log = "  LOG('D', count(job.status, nil), job.id)\n";
-    replace(&mut parts.prelude, deleted, log);
+    let deleted = "  redis.call('HSET', COUNT, unpack(counted(job.status, nil)))\n";
+    let log = "  LOG('D', redis.call('HGET', COUNT, 'seq'), job.id)\n";
+    replace(&mut parts.prelude, deleted, &format!("{deleted}{log}"));
     let met = "if job.o == CALL then return nil, accepted(job) end";
     if parts.prelude.contains(met) {
-        let log = "if job.o == CALL then LOG('M', '0', job.id) return nil, accepted(job) end";
+        let log =
+            "if job.o == CALL then LOG('M', '0', id_in(job.key)) return nil, accepted(job) end";
         replace(&mut parts.prelude, met, log);
     }
     for (name, text) in &mut parts.own {

@@ -816,7 +816,7 @@ fn a_wrong_script_is_noticed() {
         // A resend is not told from a first sending.
         ("if job.o == CALL then return nil, accepted(job) end", ""),
         (
-            "if tonumber(job.e) > WITNESS then return nil, { 'unknown' } end",
+            "if tonumber(job.e) > tonumber(WITNESS) then return nil, { 'unknown' } end",
             "",
         ),
         ("RESENT and 'unknown' or 'absent'", "'absent'"),
