@@ -248,7 +248,7 @@ impl Link {
         let new = || Secret::random().to_text().into_bytes();
         let arguments = [new(), LAYOUT.into(), new()];
         let value = self
-            .evaluate(scripts, Script::Open, &names, &arguments)
+            .evaluate(scripts, Script::Open, &names, &[], &arguments)
             .await?;
         let mut reply = Reply::new(value).map_err(NoLink::Fatal)?;
         let unusable = |message: String| NoLink::Fatal(Error::Unusable(message));
@@ -276,12 +276,14 @@ impl Link {
         Ok(())
     }
 
-    /// Calls a script, and loads it first if the server does not have it.
+    /// Calls a script with the arguments of `head` and then the others. Loads it first if the
+    /// server does not have it.
     pub(crate) async fn evaluate(
         &self,
         scripts: &Scripts,
         script: Script,
         keys: &[String],
+        head: &[&[u8]],
         arguments: &[Vec<u8>],
     ) -> Result<Value, Failure> {
         let assembled = scripts.get(script);
@@ -290,6 +292,7 @@ impl Link {
             .arg(&assembled.hash)
             .arg(keys.len())
             .arg(keys)
+            .arg(head)
             .arg(arguments);
         match self.command(&command).await {
             // The script was not executed: this call is not a resend.

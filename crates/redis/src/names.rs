@@ -37,9 +37,10 @@ impl KeyNames {
 
     /// Returns the first keys of [`OF_ONE`].
     pub(crate) fn of_one(&self, id: JobId, number: usize) -> Vec<String> {
+        let id = id.to_string();
         let names = OF_ONE.iter().take(number);
         let key = |name: &&str| match *name {
-            "j" | "p" | "f" => self.of_job(name, id),
+            "j" | "p" | "f" => self.named(name, &id),
             name => self.shared(name),
         };
         names.map(key).collect()
@@ -56,19 +57,24 @@ impl KeyNames {
     pub(crate) fn of_jobs(&self, kinds: &[&str], ids: &[JobId]) -> Vec<String> {
         let mut keys = Vec::with_capacity(ids.len() * kinds.len());
         for id in ids {
-            keys.extend(kinds.iter().map(|kind| self.of_job(kind, *id)));
+            let id = id.to_string();
+            keys.extend(kinds.iter().map(|kind| self.named(kind, &id)));
         }
         keys
     }
 
     /// Returns a key of a job: its hash `j`, its texts `p`, or its final state `f`.
     pub(crate) fn of_job(&self, kind: &str, id: JobId) -> String {
-        format!("{}{kind}:{id}", self.prefix)
+        self.named(kind, &id.to_string())
+    }
+
+    fn named(&self, kind: &str, id: &str) -> String {
+        [&self.prefix, kind, ":", id].concat()
     }
 
     /// Returns a key that the jobs share.
     fn shared(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+        [&self.prefix, name].concat()
     }
 
     /// Returns the key for a client's key with this digest.

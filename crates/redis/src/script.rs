@@ -1,5 +1,7 @@
 //! The scripts: their texts, and the hashes by which they are called.
 
+use std::collections::HashSet;
+
 /// A script of `src/scripts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Script {
@@ -92,7 +94,8 @@ impl Scripts {
             let (flags, rest) = own.split_once('\n').unwrap_or((own, ""));
             let shared = format!("{}{}", parts.clock, parts.prelude);
             let body = format!("{}{rest}", used(&shared, rest));
-            let is_used = |name: &&str| has_word(&body, name);
+            let used: HashSet<&str> = words(&body).collect();
+            let is_used = |name: &&str| used.contains(name);
             let keys = if is_used(&"JOB") {
                 let last = OF_ONE.iter().rposition(is_used).unwrap_or(0);
                 &OF_ONE[..=last]
@@ -139,30 +142,29 @@ fn used(shared: &str, own: &str) -> String {
             *last += "\n";
         }
     }
-    let mut text = own.to_owned();
+    let mut used: HashSet<&str> = words(own).collect();
+    let mut kept = Vec::new();
     for declaration in declarations.iter().rev() {
         let names = declaration
             .trim_start_matches("local ")
             .trim_start_matches("function ");
         let names = names.split(['(', '=']).next().unwrap_or_default();
-        if names.split(',').any(|name| has_word(&text, name.trim())) {
-            text.insert_str(0, declaration);
+        if names.split(',').any(|name| used.contains(name.trim())) {
+            used.extend(words(declaration));
+            kept.push(&**declaration);
         }
     }
-    text.truncate(text.len() - own.len());
-    text
+    kept.reverse();
+    kept.concat()
 }
 
-/// Returns whether Lua code has a name outside of comments.
-fn has_word(code: &str, name: &str) -> bool {
+/// Returns the words of Lua code outside of comments.
+fn words(code: &str) -> impl Iterator<Item = &str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    let mut lines = code
+    let lines = code
         .lines()
         .map(|line| line.split("--").next().unwrap_or_default());
-    lines.any(|line| {
-        line.split(|letter| !is_part(letter))
-            .any(|word| word == name)
-    })
+    lines.flat_map(move |line| line.split(move |letter| !is_part(letter)))
 }
 
 #[cfg(test)]
@@ -188,7 +190,7 @@ local function g()\n  return f(1)\nend\n\nlocal function h() -- f, and no g\n  r
     #[test]
     fn a_script_that_reads_has_no_function_that_writes() {
         let scripts = Scripts::new(&Parts::default());
-        let has = |script, name| has_word(&scripts.get(script).text, name);
+        let has = |script, name| words(&scripts.get(script).text).any(|word| word == name);
         assert!(has(Script::Advance, "commit_step") && has(Script::Collect, "delete"));
         assert!(!has(Script::Read, "write") && !has(Script::Advance, "delete"));
     }

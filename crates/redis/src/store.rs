@@ -203,20 +203,7 @@ impl Store {
         let call = Nonce::random();
         #[cfg(test)]
         crate::tests::trace::sent(script, keys, call, arguments);
-        let fence = fence.map_or_else(Default::default, |fence| {
-            (
-                fence.attempt.to_string().into_bytes(),
-                fence.nonce.0.to_vec(),
-            )
-        });
-        let (fence_attempt, fence_nonce): (Vec<u8>, Vec<u8>) = fence;
-        let sent = self.send(script, keys, on, |marked, witness| {
-            let mark = if marked { b"1".to_vec() } else { Vec::new() };
-            let witness = witness.to_string().into_bytes();
-            let (attempt, nonce) = (fence_attempt.clone(), fence_nonce.clone());
-            let head = [mark, call.0.to_vec(), witness, attempt, nonce];
-            head.into_iter().chain(arguments.iter().cloned()).collect()
-        });
+        let sent = self.send(script, keys, on, Some((call, fence)), arguments);
         match sent.await {
             Ok((link, reply)) => {
                 #[cfg(test)]
@@ -271,8 +258,7 @@ impl Store {
         keys: &[String],
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let sent = self.send(script, keys, None, |_, _| arguments.to_vec());
-        let sent = sent.await;
+        let sent = self.send(script, keys, None, None, arguments).await;
         sent.map(|(_, reply)| reply).map_err(|none| {
             // A heartbeat may be repeated, and is no read.
             if none.sent && script == Script::Heartbeat {
@@ -309,14 +295,19 @@ impl Store {
     }
 
     /// Sends until there is an answer or the time is over, by the connection `on` alone if it is
-    /// given.
+    /// given. The nonce and the fence are those of a change.
     async fn send(
         &self,
         script: Script,
         keys: &[String],
         on: Option<&Origin>,
-        arguments: impl Fn(bool, u64) -> Vec<Vec<u8>>,
+        change: Option<(Nonce, Option<Fence>)>,
+        arguments: &[Vec<u8>],
     ) -> Result<(Arc<Link>, Reply), NoReply> {
+        let (call, fence) = change.unzip();
+        let fence = fence.flatten();
+        let attempt = fence.map_or_else(String::new, |fence| fence.attempt.to_string());
+        let fence_nonce = fence.map(|fence| fence.nonce.0);
         let deadline = Instant::now() + self.patience.call;
         let mut pause = FIRST_PAUSE;
         // The number of changes that was seen before the first sending, once there is one.
@@ -345,8 +336,18 @@ impl Store {
                         .resends
                         .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 }
-                let arguments = arguments(sent, before);
-                match self.evaluate(&link, script, keys, &arguments).await {
+                let witness_text = before.to_string();
+                let head = call.as_ref().map(|call| -> [&[u8]; 5] {
+                    [
+                        if sent { b"1" } else { b"" },
+                        &call.0,
+                        witness_text.as_bytes(),
+                        attempt.as_bytes(),
+                        fence_nonce.as_ref().map_or(&[], |nonce| nonce),
+                    ]
+                });
+                let head = head.as_ref().map_or(&[][..], |head| head);
+                match self.evaluate(&link, script, keys, head, arguments).await {
                     Ok(value) => {
                         return Reply::new(value).map(|reply| (link, reply)).map_err(failed);
                     }
@@ -374,9 +375,11 @@ impl Store {
         link: &Link,
         script: Script,
         keys: &[String],
+        head: &[&[u8]],
         arguments: &[Vec<u8>],
     ) -> Result<redis::Value, Failure> {
-        link.evaluate(&self.scripts, script, keys, arguments).await
+        link.evaluate(&self.scripts, script, keys, head, arguments)
+            .await
     }
 
     /// Calls a script, unless a test wants the call or its answer to be lost.
@@ -386,11 +389,14 @@ impl Store {
         link: &Link,
         script: Script,
         keys: &[String],
+        head: &[&[u8]],
         arguments: &[Vec<u8>],
     ) -> Result<redis::Value, Failure> {
         let fault = self.faults.take();
         if fault.as_ref().is_none_or(|fault| !fault.before) {
-            let value = link.evaluate(&self.scripts, script, keys, arguments).await;
+            let value = link
+                .evaluate(&self.scripts, script, keys, head, arguments)
+                .await;
             let Some(fault) = fault else {
                 return value;
             };
