@@ -18,7 +18,9 @@ pub(crate) async fn audit<T: Send + 'static>(jobs: &JobRegistry<T>) -> Result<Ve
     let mut of_clients = Vec::new();
     ids.extend(jobs_of_keys(store, &mut found, &mut of_clients).await?);
     for name in of_clients {
-        let mut reply = store.ask(Script::Lookup, &[name.clone()], &[]).await?;
+        let mut reply = store
+            .ask(Script::Lookup, std::slice::from_ref(&name), &[])
+            .await?;
         let id = reply.text()?;
         let id: Option<JobId> = id.and_then(|id| id.parse().ok());
         if id.is_none_or(|id| !ids.contains(&id)) {

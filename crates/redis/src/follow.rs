@@ -1,7 +1,6 @@
 //! [`Followers`]: one reader for each watched job of a process, and the subscription that wakes it.
 
 use crate::error::Error;
-use crate::script::Script;
 use crate::store::{Part, Store, jittered, rest};
 use futures_util::StreamExt;
 use job_registry::{Error as Refusal, JobId, Snapshot};
@@ -234,7 +233,7 @@ async fn read_last(store: &Store, id: JobId) -> Result<Seen, Error> {
 /// Reads a job for a new watch.
 pub(crate) async fn read_present(store: &Store, id: JobId) -> Result<Snapshot, Error> {
     store.admit(id)?;
-    let found = crate::state::snapshots(store, Script::Read, &[id]).await?;
+    let found = crate::state::snapshots(store, Part::State, &[id]).await?;
     found.first().copied().ok_or(Refusal::Gone.into())
 }
 

@@ -12,7 +12,7 @@ use crate::pulse::Heartbeat;
 use crate::script::Script;
 use crate::state::{Position, State, snapshots, walk, walk_all};
 use crate::steps::{Steps, encode, millis};
-use crate::store::{BATCH, Fence, Registered};
+use crate::store::{BATCH, Fence, Part, Registered};
 use crate::sweep::Reaper;
 use crate::watch::Watch;
 use job_registry::{
@@ -221,7 +221,7 @@ impl<T: Send + 'static> JobRegistry<T> {
                 passed: 0,
             };
             let walked = walk(&self.state.store, "all", from, "+inf", wanted).await?;
-            jobs.extend(snapshots(&self.state.store, Script::Read, &walked.ids).await?);
+            jobs.extend(snapshots(&self.state.store, Part::State, &walked.ids).await?);
             if !walked.ids.is_empty() {
                 passed = walked.next.score;
             }
@@ -560,7 +560,7 @@ impl<T: Send + 'static> JobRegistry<T> {
     pub async fn stalled(&self) -> Result<Vec<Snapshot>, Error> {
         let store = &self.state.store;
         let silent = walk_all(store, "run", "now").await?;
-        snapshots(store, Script::Stalled, &silent).await
+        snapshots(store, Part::Stalled, &silent).await
     }
 
     /// Fails the [stalled](Self::stalled) jobs (`stalled: no heartbeat for …`) and returns them as

@@ -111,21 +111,15 @@ impl<T: Send + 'static> State<T> {
     }
 }
 
-/// Reads the states of jobs by `read.lua` or `stalled.lua`, in the order of the ids. Jobs that the
-/// script leaves out are left out.
+/// Reads the states of jobs, in the order of the ids. Jobs that do not have the part are left out.
 pub(crate) async fn snapshots(
     store: &Store,
-    script: Script,
+    part: Part,
     ids: &[JobId],
 ) -> Result<Vec<Snapshot>, Error> {
     let mut found = Vec::with_capacity(ids.len());
     for batch in ids.chunks(BATCH) {
-        let mut reply = if script == Script::Read {
-            store.read(Part::State, batch).await?
-        } else {
-            let keys = store.keys.of_all(&["j", "p", "f"], batch);
-            store.ask(script, &keys, &[]).await?
-        };
+        let mut reply = store.read(part, batch).await?;
         for id in batch {
             let mut job = reply.list()?;
             if !job.is_empty() {

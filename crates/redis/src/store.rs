@@ -67,6 +67,8 @@ pub(crate) enum Part {
     Details,
     /// The details and the payload.
     Record,
+    /// The state of a job that is stalled.
+    Stalled,
 }
 
 /// Answer to a registration.
@@ -239,13 +241,17 @@ impl Store {
         Unavailable::Unknown.into()
     }
 
-    /// Reads a part of up to [`BATCH`] jobs.
+    /// Reads a part of up to [`BATCH`] jobs, each a list, which is empty if there is none.
     pub(crate) async fn read(&self, part: Part, ids: &[JobId]) -> Result<Reply, Error> {
         let (letter, kinds): (_, &[_]) = match part {
             Part::State => ("s", &["j"]),
             Part::LastState => ("w", &["j", "f"]),
             Part::Details => ("d", &["j", "p"]),
             Part::Record => ("r", &["j", "p"]),
+            Part::Stalled => {
+                let keys = self.keys.of_all(&["j", "p", "f"], ids);
+                return self.ask(Script::Stalled, &keys, &[]).await;
+            }
         };
         let keys = self.keys.of_jobs(kinds, ids);
         self.ask(Script::Read, &keys, &[letter.into()]).await
