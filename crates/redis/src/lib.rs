@@ -119,8 +119,8 @@
 //!
 //! # The server
 //!
-//! Redis 7.0 or later, with one primary. Tested with Redis 7.0.15. Valkey is expected to work, and
-//! untested. A cluster is refused. `connect` refuses an eviction policy of all keys, and
+//! Redis 7.0 or later, or Valkey, with one primary. Tested with Redis 7.0.15 and 8.0.2, and with
+//! Valkey 8.0.1. A cluster is refused. `connect` refuses an eviction policy of all keys, and
 //! [`durability`](JobRegistry::durability) says what a killed server keeps. A demoted server
 //! answers nothing, reads included. The client connects again until the URL leads to a primary.
 //!

@@ -5,10 +5,10 @@
 -- ARGV: 6 `u` that the caller has read, empty without a payload; under a lease it is not compared;
 -- 7 payload, 8 codec, 9 '1' with a note, 10 note, 11 token of the caller's lease, 12 '1' to give it up.
 -- Replies: {'ok', seq, v, h, r}, {'conflict'}, {'leased'}, {'lost'}, {'ended', status}; and as in start.lua.
--- The times at which somebody has to look at a job depend on its lease.
 local has_payload, gives_up = ARGV[6] ~= '', ARGV[12] == '1'
 local job, reply
 if gives_up then
+  -- The times at which somebody has to look at a job depend on its lease.
   job, reply = admit_live(read_job)
 elseif has_payload then
   job, reply = admit_live(read_step, 'u', 'm', 'f')
