@@ -3,13 +3,12 @@
 use crate::codec::{Codec, Json};
 use crate::error::Error;
 use crate::names::KeyNames;
+use crate::place::Place;
 use crate::registry::JobRegistry;
 use crate::script::Parts;
 use crate::state::{Hook, Limits, State};
 use crate::store::{Patience, Store};
 use job_registry::Record;
-use redis::io::tcp::TcpSettings;
-use redis::{Client, IntoConnectionInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -145,23 +144,13 @@ impl<T: Send + 'static> Builder<T> {
     /// If it is not called on a tokio runtime, or if the operating system's random generator fails.
     pub async fn connect(self) -> Result<JobRegistry<T>, Error> {
         let keys = KeyNames::new(&self.namespace)?;
-        let info = self.url.as_str().into_connection_info();
-        // Small calls are not held back until the answers of earlier ones have come.
-        let settings = TcpSettings::default().set_nodelay(true);
-        let client = info.and_then(|info| Client::open(info.set_tcp_settings(settings)));
-        let client = client.map_err(|error| {
-            // The URL may have a password.
-            Error::Unusable(format!(
-                "the URL is not one of a server: {}",
-                error.category()
-            ))
-        })?;
+        let place = Place::parse(&self.url)?;
         #[cfg(not(test))]
         let scripts = Arc::new(crate::script::Scripts::new(&self.parts));
         #[cfg(test)]
         let scripts = crate::tests::sim::scripts(&self.parts);
         let store = Store::connect(
-            client,
+            place,
             keys,
             scripts,
             self.patience,

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::store::{Part, Store, jittered, rest};
 use futures_util::StreamExt;
 use job_registry::{Error as Refusal, JobId, Snapshot};
-use redis::aio::PubSubSink;
+use redis::aio::{PubSub, PubSubSink};
 use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -319,7 +319,7 @@ async fn subscribe(store: Arc<Store>, wishes: mpsc::UnboundedReceiver<Wish>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let connected = {
-            let mut connecting = pin!(in_time(&store, store.client.get_async_pubsub()));
+            let mut connecting = pin!(connect(&store));
             loop {
                 tokio::select! {
                     connected = &mut connecting => break connected,
@@ -338,6 +338,12 @@ async fn subscribe(store: Arc<Store>, wishes: mpsc::UnboundedReceiver<Wish>) {
     }
 }
 
+async fn connect(store: &Store) -> Result<PubSub, Lost> {
+    let primary = store.place.primary(store.patience.answer).await;
+    let primary = primary.map_err(|_| Lost)?;
+    in_time(store, primary.get_async_pubsub()).await
+}
+
 /// Pause after a subscription that was lost, which doubles until one comes back.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -345,7 +351,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 async fn follow_wishes(
     store: &Store,
     wished: &mut Wished,
-    connected: redis::aio::PubSub,
+    connected: PubSub,
     pause: &mut Duration,
 ) -> Result<(), Lost> {
     let (mut sink, mut messages) = connected.split();

@@ -149,6 +149,7 @@ mod once;
 mod owned;
 mod page;
 mod panics;
+mod place;
 mod pulse;
 mod registry;
 mod reply;

@@ -3,11 +3,12 @@
 use crate::error::Error;
 use crate::id::Secret;
 use crate::names::{ACL_RULES, KeyNames};
+use crate::place::Place;
 use crate::reply::Reply;
 use crate::script::{Script, Scripts};
 use job_registry::JobId;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -113,7 +114,7 @@ impl Link {
     /// Connects and checks. `previous` is the last connection: commands that were sent by it and
     /// not answered are not executed any more once this returns.
     pub(crate) async fn connect(
-        client: &Client,
+        place: &Place,
         keys: &KeyNames,
         scripts: &Scripts,
         previous: Option<&Origin>,
@@ -122,6 +123,7 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(timeout))
             .set_response_timeout(Some(timeout));
+        let client = place.primary(timeout).await.map_err(NoLink::Transient)?;
         let connected = client
             .get_multiplexed_async_connection_with_config(&config)
             .await;

@@ -61,9 +61,12 @@ impl<T> Clone for JobRegistry<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> JobRegistry<T> {
-    /// Connects to a namespace with the defaults of the [builder](Self::builder). The URL is
-    /// `redis://[user:password@]host[:port][/database]`. The namespace has 1 to 64 letters, digits,
-    /// hyphens and underscores.
+    /// Connects to a namespace with the defaults of the [builder](Self::builder). The namespace has
+    /// 1 to 64 letters, digits, hyphens and underscores. The URL is one of these:
+    ///
+    /// * `redis://[user:password@]host[:port][/database]`
+    /// * `redis+sentinel://[user:password@]host:port,host:port/name[/database]`: the primary of this
+    ///   name, as sentinels say. They are asked at each connect. The password is that of the server.
     ///
     /// # Errors
     ///

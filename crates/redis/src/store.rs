@@ -4,10 +4,10 @@ use crate::error::{Error, Unavailable};
 use crate::id::{Nonce, Secret, random};
 use crate::link::{Durability, Failure, Link, NoLink, Origin};
 use crate::names::KeyNames;
+use crate::place::Place;
 use crate::reply::{Reply, status};
 use crate::script::{Script, Scripts};
 use job_registry::{Error as Refusal, JobId};
-use redis::Client;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -36,7 +36,7 @@ pub(crate) struct Patience {
 }
 
 pub(crate) struct Store {
-    pub(crate) client: Client,
+    pub(crate) place: Place,
     pub(crate) keys: KeyNames,
     pub(crate) patience: Patience,
     scripts: Arc<Scripts>,
@@ -97,14 +97,14 @@ pub(crate) struct Seen {
 impl Store {
     /// Makes the first connection.
     pub(crate) async fn connect(
-        client: Client,
+        place: Place,
         keys: KeyNames,
         scripts: Arc<Scripts>,
         patience: Patience,
         #[cfg(test)] network: Option<Arc<crate::tests::sim::network::Network>>,
     ) -> Result<Self, Error> {
         let store = Self {
-            client,
+            place,
             keys,
             patience,
             scripts,
@@ -441,7 +441,7 @@ impl Store {
             return Link::simulate(network, keys, scripts, last).await;
         }
         let answer = self.patience.answer;
-        Link::connect(&self.client, keys, scripts, last, answer).await
+        Link::connect(&self.place, keys, scripts, last, answer).await
     }
 
     fn present_link(&self) -> Option<Arc<Link>> {

@@ -15,6 +15,7 @@ mod ownership;
 mod proxy;
 mod refusals;
 mod resends;
+mod sentinel;
 mod server;
 pub(crate) mod sim;
 mod task;

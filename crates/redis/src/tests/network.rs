@@ -451,7 +451,7 @@ fn a_resend_in_a_history_with_fewer_changes_takes_effect_once() {
 }
 
 /// Waits until the replica has everything.
-async fn wait_for_replica(primary: &Server, replica: &Server) {
+pub(crate) async fn wait_for_replica(primary: &Server, replica: &Server) {
     let seq = |server: &Server| -> Option<u64> {
         server.admin().hget("jr1:{deck/0}:count", "seq").unwrap()
     };

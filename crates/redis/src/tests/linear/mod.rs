@@ -25,7 +25,6 @@ mod opinion;
 mod replay;
 mod run;
 mod search;
-mod sentinel;
 mod timeline;
 
 use self::faults::Fault;
