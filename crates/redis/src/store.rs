@@ -186,7 +186,7 @@ impl Store {
     ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
         #[cfg(test)]
-        crate::tests::trace::sent(script, keys, call, arguments);
+        crate::tests::trace::sent(script, keys, call, fence, arguments);
         let fence = fence.map_or_else(Default::default, |fence| {
             (
                 fence.attempt.to_string().into_bytes(),
@@ -204,7 +204,7 @@ impl Store {
         match sent.await {
             Ok((link, reply)) => {
                 #[cfg(test)]
-                crate::tests::trace::answered(&reply);
+                crate::tests::trace::answered(call, &reply);
                 Ok((link, reply))
             }
             Err(NoReply { sent: true, .. }) => Err(self.unknown()),

@@ -25,8 +25,10 @@ mod opinion;
 mod replay;
 mod run;
 mod search;
+mod sent;
 mod sentinel;
 mod timeline;
+mod work;
 
 use self::faults::Fault;
 use self::flaws::Flaw;
