@@ -3,6 +3,7 @@
 use super::call::{Dice, Outcome, PANIC, Verb, millis, text};
 use super::flaws::Flaw;
 use crate::id::Nonce;
+use crate::script::Script;
 use crate::store::Fence;
 use crate::tests::api::Progress;
 use crate::tests::conformance::refused;
@@ -29,8 +30,11 @@ pub(super) const RETENTION: u64 = 60;
 pub(super) const STALL_AFTER: u64 = 50;
 pub(super) const STOP_GRACE: u64 = 40;
 
+/// Text of the answer to a call that returns nothing.
+pub(super) const DONE: &str = "Done";
+
 /// Times of leases, in milliseconds. Calls through a guard meet the ends of most of them.
-const LEASES: [u64; 4] = [2, 10, 30, 100];
+const LEASES: [u64; 4] = [4, 20, 60, 200];
 /// Time after which a caller drops the future of a call on one job. A lease may last long after the
 /// server's clock has jumped back.
 const LONGEST_CALL: Duration = Duration::from_secs(2);
@@ -133,6 +137,7 @@ async fn run(plan: Plan) {
             share: Share::new(&plan.folder),
             cache: HashMap::new(),
             held: None,
+            own: None,
         };
         let lines = caller.lines.clone();
         callers.push(tokio::spawn(
@@ -254,6 +259,8 @@ struct Caller {
     /// The states that the caller has read, for a client that takes them for the present ones.
     cache: HashMap<Option<JobId>, String>,
     held: Option<Held>,
+    /// The attempt that the last call has begun.
+    own: Option<(JobId, Fence)>,
 }
 
 /// A guard of a caller.
@@ -281,12 +288,19 @@ impl Caller {
     async fn make(mut self, calls: u32, flaw: Flaw) {
         for _ in 0..calls {
             self.share.learn();
-            if self.held.is_some() && self.dice.below(5) < 2 {
-                self.use_guard().await;
+            if self.held.is_some() && self.dice.below(2) == 0 {
+                self.use_guard(flaw).await;
                 continue;
             }
-            let verb = self.draw();
-            let subject = self.share.choose(&mut self.dice, verb, flaw);
+            let own = self.own.take().filter(|_| self.dice.below(3) == 0);
+            let verb = if own.is_some() {
+                self.draw_work()
+            } else {
+                self.draw()
+            };
+            let subject = own
+                .map(|(id, fence)| (id, Some(fence)))
+                .or_else(|| self.share.choose(&mut self.dice, verb, flaw));
             let has_subject = !verb.is_of_all() && !verb.is_registration();
             let (id, fence) = match subject.filter(|_| has_subject) {
                 Some((id, fence)) => {
@@ -303,7 +317,15 @@ impl Caller {
                 (Some(_), _) if verb == Verb::Snapshot && cached.is_some() => {
                     Ok(cached.cloned().unwrap_or_default())
                 }
-                (None, _) => self.of_all(verb).await,
+                (None, _) => {
+                    // The job may not be due: what a list says may have changed since.
+                    let listed = subject.map(|(id, _)| id);
+                    match listed.filter(|_| self.dice.below(2) == 0) {
+                        Some(id) if verb == Verb::Sweep => self.sweep_one(id).await,
+                        Some(id) if verb == Verb::FailStalled => self.judge_one(id).await,
+                        _ => self.of_all(verb).await,
+                    }
+                }
                 (Some(id), fence) => match verb {
                     Verb::TryLock(lease) | Verb::Lock(lease) => {
                         self.lock(id, fence, verb, lease).await
@@ -320,16 +342,13 @@ impl Caller {
             };
             let ended = monotonic();
             let (of, first) = self.lines.last.lock().unwrap().clone();
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(error) => {
-                    if error == Error::Unavailable(Unavailable::Unknown) && verb.is_registration() {
-                        // Others can meet the job, if it exists.
-                        self.share.tell(&of[0], 0, b"");
-                    }
-                    failed(&flaw.told(error))
-                }
-            };
+            let is_unknown = answer == Err(Error::Unavailable(Unavailable::Unknown));
+            if is_unknown && verb.is_registration() {
+                // Others can meet the job, if it exists.
+                self.share.tell(&of[0], 0, b"");
+            }
+            let answer = flaw.told(verb, answer);
+            let answer = answer.unwrap_or_else(|error| failed(&error));
             self.lines.write(&format!("< {ended} {answer}"));
             if verb == Verb::Snapshot && answer.starts_with("View") {
                 self.cache.insert(id, answer.clone());
@@ -338,12 +357,19 @@ impl Caller {
                 && let (Some(id), Some(attempt)) = (id, answer.strip_prefix("Attempt("))
             {
                 let attempt = attempt.trim_end_matches(')').parse().expect("a number");
-                self.share.tell(&id.to_string(), attempt, &first);
+                self.began(id, attempt, &first);
             }
-            if verb.is_registration() && answer == "Done" {
-                self.share.tell(&of[0], 1, &first);
+            if verb.is_registration() && answer == DONE {
+                self.began(of[0].parse().expect("an id"), 1, &first);
             }
         }
+    }
+
+    /// Tells the others of an attempt that a call of this caller has begun.
+    fn began(&mut self, id: JobId, attempt: u32, nonce: &[u8]) {
+        self.share.tell(&id.to_string(), attempt, nonce);
+        let nonce = Nonce(nonce.try_into().expect("a nonce"));
+        self.own = Some((id, Fence { attempt, nonce }));
     }
 
     fn begin(&self, subject: Subject<'_>, verb: Verb) {
@@ -408,7 +434,7 @@ impl Caller {
     }
 
     /// Makes a call through the guard, or drops it.
-    async fn use_guard(&mut self) {
+    async fn use_guard(&mut self, flaw: Flaw) {
         let Some(mut held) = self.held.take() else {
             return;
         };
@@ -458,7 +484,8 @@ impl Caller {
             _ => held.guard.cancel().await,
         };
         let ended = monotonic();
-        let answer = answer.map_or_else(|error| failed(&error), |()| format!("{:?}", Ret::Done));
+        let answer = flaw.told(verb, answer.map(|()| DONE.to_owned()));
+        let answer = answer.unwrap_or_else(|error| failed(&error));
         self.lines.write(&format!("< {ended} {answer}"));
     }
 
@@ -471,17 +498,12 @@ impl Caller {
         let digit = u8::try_from(dice.below(10)).expect("small");
         let payload = dice.below(100);
         let lease = *dice.pick(&LEASES);
-        let outcome = match dice.below(5) {
-            0..2 => Outcome::Done,
-            2..4 => Outcome::Error(text),
-            _ => Outcome::Panic,
-        };
         let print = u8::try_from(dice.below(8))
             .expect("small")
             .saturating_sub(5);
-        match dice.below(120) {
+        match dice.below(128) {
             0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
-            3..5 => Verb::RegisterKey(2 * era + dice.below(2), payload, print),
+            3..5 | 117..120 => Verb::RegisterKey(2 * era + dice.below(2), payload, print),
             5..16 => Verb::Start,
             16..28 => Verb::Advance(ppm),
             28..32 => Verb::Report(ppm, text),
@@ -497,17 +519,51 @@ impl Caller {
             75..79 => Verb::Remove,
             79..82 => Verb::RemoveAfter([Some(0), Some(20), Some(1000), None][usize::from(text)]),
             82..88 => Verb::Snapshot,
-            88..92 => Verb::Details,
-            92..95 => Verb::Get,
-            95..97 => Verb::FailStalled,
-            97..99 => Verb::Sweep,
+            88..91 => Verb::Details,
+            91..95 => Verb::Get,
+            95..97 | 120..124 => Verb::FailStalled,
+            97..99 | 124.. => Verb::Sweep,
             99 => Verb::Stalled,
-            100..107 => Verb::TryLock(lease),
-            107..109 => Verb::Lock(lease),
-            109..114 => Verb::Run(outcome, text),
-            114..117 => Verb::Spawn(outcome, text),
-            _ => Verb::RegisterKey(2 * era + dice.below(2), payload, print),
+            100..109 => Verb::TryLock(lease),
+            109..112 => Verb::Lock(lease),
+            112..117 => self.draw_work(),
         }
+    }
+
+    fn draw_work(&mut self) -> Verb {
+        let note = u8::try_from(self.dice.below(4)).expect("small");
+        let outcome = match self.dice.below(5) {
+            0..2 => Outcome::Done,
+            2..4 => Outcome::Error(note),
+            _ => Outcome::Panic,
+        };
+        if self.dice.below(2) == 0 {
+            Verb::Run(outcome, note)
+        } else {
+            Verb::Spawn(outcome, note)
+        }
+    }
+
+    /// Carries out what is due of one job, as a sweep does that had listed it before.
+    async fn sweep_one(&self, id: JobId) -> Result<String, Error> {
+        let began = time(self.jobs.now().await?).to_string().into_bytes();
+        let store = &self.jobs.state.store;
+        let arguments = [began, b"*".to_vec()];
+        let mut reply = store
+            .change_all(Script::Collect, &[id], None, &arguments)
+            .await?;
+        reply.word()
+    }
+
+    /// Fails one job if it is stalled, as `fail_stalled` does that had listed it before.
+    async fn judge_one(&self, id: JobId) -> Result<String, Error> {
+        let store = &self.jobs.state.store;
+        let mut reply = store.change_all(Script::Verdict, &[id], None, &[]).await?;
+        let mut job = reply.list()?;
+        if job.is_empty() {
+            return Ok(list(&[]));
+        }
+        Ok(list(&[job.snapshot(id)?]))
     }
 
     async fn of_all(&self, verb: Verb) -> Result<String, Error> {
@@ -518,7 +574,7 @@ impl Caller {
                     Options::new().deadline(Duration::from_millis(deadline))
                 });
                 let _ = jobs.register_with(&payload, options).await?.detach();
-                format!("{:?}", Ret::Done)
+                DONE.to_owned()
             }
             Verb::RegisterKey(key, payload, print) => {
                 let keys = Keys::new(jobs.clone(), key_life(key));
@@ -529,7 +585,7 @@ impl Caller {
                 match keys.register(&key, &payload).await? {
                     Once::New(job) => {
                         let _ = job.detach();
-                        format!("{:?}", Ret::Done)
+                        DONE.to_owned()
                     }
                     Once::Existing { id } => format!("Existing {id}"),
                     Once::Mismatch => "Mismatch".to_owned(),
@@ -704,8 +760,8 @@ async fn work(
         job.spawn(work);
         return Ok("Spawned".to_owned());
     }
-    within(job.run(work)).await?;
-    Ok(format!("{:?}", Ret::Done))
+    within(Box::pin(job.run(work))).await?;
+    Ok(DONE.to_owned())
 }
 
 async fn on_handle(job: &Job<u64>, jobs: &JobRegistry<u64>, verb: Verb) -> Result<String, Error> {

@@ -11,6 +11,9 @@ use std::path::Path;
 /// The end of a call that was never answered.
 pub(super) const NEVER: u64 = u64::MAX;
 
+/// Counter of the leased jobs that sweeps have left alone.
+const LEASED: &str = "leased jobs in sweeps";
+
 /// A call on one job, or the part of a call that concerns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Op {
@@ -36,6 +39,7 @@ pub(super) struct Op {
     pub(super) begins: Nonce,
     /// Number of the change that the reply named.
     pub(super) seq: Option<u64>,
+    pub(super) is_of_task: bool,
 }
 
 /// An effect on a job of a group: the index of its call, and the number of the change.
@@ -273,6 +277,7 @@ pub(super) fn join_from(
         history: History::default(),
         of_id: BTreeMap::new(),
         of_key: BTreeMap::new(),
+        keys: BTreeSet::new(),
         witness: Witness::new(log),
     };
     joiner.names(all);
@@ -342,6 +347,8 @@ struct Joiner {
     history: History,
     of_id: BTreeMap<String, (usize, Name)>,
     of_key: BTreeMap<u64, usize>,
+    /// The keys with which a job was registered.
+    keys: BTreeSet<Option<u64>>,
     witness: Witness,
 }
 
@@ -389,7 +396,12 @@ impl Joiner {
         count("calls", 1);
         let busy = call.sent.iter().filter(|sent| sent.has_met_a_lease());
         count("busy because of a lease", busy.count());
-        let is_key = matches!(call.verb, Verb::RegisterKey(..));
+        let key = match call.verb {
+            Verb::RegisterKey(key, ..) => Some(key),
+            _ => None,
+        };
+        let is_new = key.is_some() && answer == "Done";
+        let is_again = is_new && !self.keys.insert(key);
         let is_of_guard = call.lease.is_some() && !call.is_of_task;
         let is_run = matches!(call.verb, Verb::Run(..));
         let is_save = call.lease.is_some_and(|lease| lease.payload.is_some());
@@ -401,11 +413,12 @@ impl Joiner {
                 "endings by guards",
                 is_of_guard && call.verb.is_ending() && answer == "Done",
             ),
-            ("new keys", is_key && answer == "Done"),
+            ("keys that led to a new job", is_new),
             (
                 "keys that led to a job",
-                is_key && answer.starts_with("Existing"),
+                key.is_some() && answer.starts_with("Existing"),
             ),
+            ("keys that led to a second new job", is_again),
             ("mismatches", answer == "Mismatch"),
             ("runs that ended", is_run && answer == "Done"),
             (
@@ -503,11 +516,11 @@ impl Joiner {
                 };
                 self.push(call, part, until);
             }
-            (Verb::Run(..), Some(answer)) => {
-                if work::answer(&call.sent).as_deref() != Some(answer) {
-                    let why = format!("a work answers {answer} after {:?}", call.sent);
-                    self.history.contradictions.push(why);
-                }
+            (Verb::Run(..), Some(answer))
+                if work::answer(&call.sent).as_deref() != Some(answer) =>
+            {
+                let why = format!("a work answers {answer} after {:?}", call.sent);
+                self.history.contradictions.push(why);
             }
             _ => {}
         }
@@ -616,6 +629,10 @@ impl Joiner {
                 let answer = answer.filter(|answer| answer != "none" || !is_resent);
                 let end = sent.reply.as_ref().map_or(NEVER, |(time, _)| *time);
                 let end = answer.as_ref().map_or(NEVER, |_| end);
+                if answer.as_deref() == Some("leased") {
+                    let counters = &mut self.history.counters;
+                    *counters.entry(LEASED.to_owned()).or_default() += 1;
+                }
                 let part = Part {
                     verb: Verb::Collect(began),
                     id,
@@ -673,6 +690,7 @@ impl Joiner {
                 _ => Nonce::default(),
             },
             seq: seq.filter(|seq| *seq > 0),
+            is_of_task: call.is_of_task,
         };
         let ops = &mut self.history.groups[group].ops;
         if verb == Verb::Heartbeat

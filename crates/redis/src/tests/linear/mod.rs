@@ -103,7 +103,7 @@ fn setting(faults: &[Fault], processes: u32, callers: u32, calls: u32) -> Settin
 }
 
 /// Counters that a run with all faults has to show.
-const REQUIRED: [&str; 10] = [
+const REQUIRED: [&str; 21] = [
     "cuts between send and reply",
     "resends that met their own effect",
     "unknown",
@@ -114,6 +114,17 @@ const REQUIRED: [&str; 10] = [
     "jumps of the clock in the log",
     "jumps back of the clock in the log",
     "rejected, memory is full",
+    "leases that were taken",
+    "leases that ended while held",
+    "busy because of a lease",
+    "leased jobs in sweeps",
+    "payloads of guards",
+    "endings by guards",
+    "keys that led to a job",
+    "keys that led to a second new job",
+    "mismatches",
+    "runs that ended",
+    "spawned works that ended",
 ];
 
 /// Scenario 57.
