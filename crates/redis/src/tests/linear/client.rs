@@ -34,7 +34,9 @@ pub(super) const STOP_GRACE: u64 = 40;
 pub(super) const DONE: &str = "Done";
 
 /// Times of leases, in milliseconds. Calls through a guard meet the ends of most of them.
-const LEASES: [u64; 4] = [4, 20, 60, 200];
+const LEASES: [u64; 4] = [5, 30, 100, 250];
+/// Time between the reading and the writing of some updates.
+const SLOW_UPDATE: Duration = Duration::from_millis(8);
 /// Time after which a caller drops the future of a call on one job. A lease may last long after the
 /// server's clock has jumped back.
 const LONGEST_CALL: Duration = Duration::from_secs(2);
@@ -501,7 +503,7 @@ impl Caller {
         let print = u8::try_from(dice.below(8))
             .expect("small")
             .saturating_sub(5);
-        match dice.below(128) {
+        match dice.below(132) {
             0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
             3..5 | 117..120 => Verb::RegisterKey(2 * era + dice.below(2), payload, print),
             5..16 => Verb::Start,
@@ -522,9 +524,9 @@ impl Caller {
             88..91 => Verb::Details,
             91..95 => Verb::Get,
             95..97 | 120..124 => Verb::FailStalled,
-            97..99 | 124.. => Verb::Sweep,
+            97..99 | 124..128 => Verb::Sweep,
             99 => Verb::Stalled,
-            100..109 => Verb::TryLock(lease),
+            100..109 | 128.. => Verb::TryLock(lease),
             109..112 => Verb::Lock(lease),
             112..117 => self.draw_work(),
         }
@@ -678,6 +680,16 @@ fn append(digit: u8) -> impl FnMut(&mut u64) -> u64 {
     }
 }
 
+/// Appends a digit. A large one takes a while, in which other processes lock and store the payload.
+fn append_slowly(digit: u8) -> impl FnMut(&mut u64) -> u64 {
+    move |payload| {
+        if digit > 6 {
+            std::thread::sleep(SLOW_UPDATE);
+        }
+        append(digit)(payload)
+    }
+}
+
 /// Makes a call by an id or by a handle, and returns the text of its answer.
 macro_rules! make {
     ($on:expr, $verb:expr, $get:expr $(, $id:expr)?) => {{
@@ -688,7 +700,7 @@ macro_rules! make {
             Verb::Advance(to) => Ret::Progress($on.advance($($id,)? ppm(to)).await?),
             Verb::Report(to, note) => $on.report($($id,)? ppm(to), text(note)).await.map(done)?,
             Verb::Note(note) => $on.note($($id,)? text(note)).await.map(done)?,
-            Verb::Update(digit) => Ret::Payload($on.update($($id,)? append(digit)).await?),
+            Verb::Update(digit) => Ret::Payload($on.update($($id,)? append_slowly(digit)).await?),
             Verb::Heartbeat => $on.heartbeat($($id)?).await.map(done)?,
             Verb::Complete => $on.complete($($id)?).await.map(done)?,
             Verb::Fail(why) => $on.fail($($id,)? text(why)).await.map(done)?,

@@ -43,7 +43,7 @@ const CORRUPTIONS: [(&str, By, Corruption); 25] = [
         busy_without_lease,
     ),
     (
-        "another caller writes, ends or locks a leased job",
+        "a call of another caller passes a lease",
         By::All,
         accepted_under_lease,
     ),
@@ -397,13 +397,20 @@ fn busy_without_lease(group: &mut Group, dice: &mut Dice) -> bool {
 
 fn accepted_under_lease(group: &mut Group, dice: &mut Dice) -> bool {
     let is_busy = |op: &Op| is_answered(op) && answer(op) == "Refused(Busy)";
-    let is_tried = |op: &Op| op.verb == Verb::Tried;
     let is_done = |op: &Op| {
         let is_lock = matches!(op.verb, Verb::TryLock(_) | Verb::Lock(_));
-        is_lock || op.verb.is_ending()
+        let is_of_work = matches!(op.verb, Verb::FailOrCancel(_) | Verb::FailForPanic);
+        is_lock || is_of_work || op.verb.is_ending() || op.verb == Verb::Abandon
     };
+    let is_swept = |op: &Op| is_answered(op) && answer(op) == "leased";
     answer_otherwise(group, dice, |op| is_busy(op) && is_done(op), "Done")
-        || answer_otherwise(group, dice, |op| is_busy(op) && is_tried(op), "Conflict")
+        || answer_otherwise(
+            group,
+            dice,
+            |op| is_busy(op) && op.verb == Verb::Tried,
+            "Conflict",
+        )
+        || answer_otherwise(group, dice, is_swept, "none")
 }
 
 fn held_too_long(group: &mut Group, dice: &mut Dice) -> bool {

@@ -193,7 +193,7 @@ fn own(fault: Fault) -> &'static [&'static str] {
 
 #[test]
 fn the_judges_detect_corrupted_histories() {
-    let setting = setting(&[Fault::Cuts, Fault::DropConnections], 3, 1, 1_200);
+    let setting = setting(&[Fault::Cuts, Fault::DropConnections], 3, 2, 700);
     let (history, _) = history_of(&setting);
     let bad = judges::judge(&history);
     assert!(
