@@ -72,12 +72,12 @@ pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<Strin
         };
         let later = &scripts[start + 1..];
         let is_known = later.iter().all(|(_, sent)| sent.answer().is_some());
-        let is_over = later.iter().any(|(verb, sent)| {
+        let is_over = later.iter().any(|(_, sent)| {
             let answer = sent.answer().unwrap_or_default();
             let is_refused = ["Refused(Ended", "Refused(Superseded", "Refused(Gone"]
                 .iter()
                 .any(|refusal| answer.starts_with(refusal));
-            is_refused || sent.is_ending() && answer == "Done" && *verb != Verb::Start
+            is_refused || sent.is_ending() && answer == "Done"
         });
         if idle.contains(&of.0) && is_known && !is_over {
             found.push(format!("the work on {of:?} has not ended"));
