@@ -110,6 +110,13 @@ impl Recorded {
                 .any(|no| answer.starts_with(no))
     }
 
+    /// Whether the client was told that this script had no effect. The outcome of an earlier script
+    /// of the call may be unknown.
+    fn has_not_made(&self, sent: &Sent) -> bool {
+        let is_last = self.nonce() == Some(sent.nonce);
+        self.had_no_effect() && is_last && sent.reply.is_none()
+    }
+
     /// Whether it may have sent several scripts, one after the other.
     fn may_send_several(&self) -> bool {
         self.verb.is_of_scripts() || matches!(self.verb, Verb::Update(_))
@@ -286,7 +293,7 @@ pub(super) fn join_from(
     for (call, until) in recorded.iter().zip(limits) {
         joiner.count(call);
         if call.had_no_effect() && !call.verb.is_of_all() {
-            let is_silent = |sent: &&Sent| !call.may_send_several() || sent.reply.is_none();
+            let is_silent = |sent: &&Sent| !call.may_send_several() || call.has_not_made(sent);
             let sent = call.sent.iter().filter(is_silent);
             silent.extend(sent.map(|sent| sent.nonce));
             if !call.may_send_several() {
@@ -478,7 +485,7 @@ impl Joiner {
     /// Adds each script of a call, or of a task, as a call of its own.
     fn add_scripts(&mut self, call: &Recorded, until: u64) {
         for sent in &call.sent {
-            if sent.reply.is_none() && call.had_no_effect() {
+            if call.has_not_made(sent) {
                 continue;
             }
             let of_task = || sent.of_task().expect("a step of a task");
