@@ -413,6 +413,10 @@ impl Joiner {
         let is_run = matches!(call.verb, Verb::Run(..));
         let is_save = call.lease.is_some_and(|lease| lease.payload.is_some());
         for (name, is_so) in [
+            (
+                "leases that tasks have given up",
+                call.is_of_task && call.verb == Verb::Release,
+            ),
             ("leases that were taken", answer.starts_with("Locked")),
             ("leases that ended while held", answer == "LockLost"),
             ("payloads of guards", is_save && answer == "Done"),

@@ -106,7 +106,7 @@ fn setting(faults: &[Fault], processes: u32, callers: u32, calls: u32) -> Settin
 }
 
 /// Counters that a run with all faults has to show.
-const REQUIRED: [&str; 21] = [
+const REQUIRED: [&str; 22] = [
     "cuts between send and reply",
     "resends that met their own effect",
     "unknown",
@@ -119,6 +119,7 @@ const REQUIRED: [&str; 21] = [
     "rejected, memory is full",
     "leases that were taken",
     "leases that ended while held",
+    "leases that tasks have given up",
     "busy because of a lease",
     "leased jobs in sweeps",
     "payloads of guards",

@@ -1,4 +1,4 @@
-//! What is promised of the works of `run` and `spawn`, beyond the steps that they make.
+//! What is promised of the tasks of a process, beyond the steps that they make.
 
 use super::call::{Outcome, Verb};
 use super::history::Recorded;
@@ -35,6 +35,30 @@ pub(super) fn answer(sent: &[Sent]) -> Option<String> {
     Some(if is_own { "Done".to_owned() } else { answer })
 }
 
+/// Returns the leases that tasks give up and that their processes have not taken.
+fn foreign_leases(recorded: &[Recorded]) -> Vec<String> {
+    let locks = recorded
+        .iter()
+        .filter(|call| matches!(call.verb, Verb::TryLock(_) | Verb::Lock(_)));
+    let taken: BTreeSet<(&str, &[u8])> = locks
+        .flat_map(|call| {
+            call.sent
+                .iter()
+                .map(|sent| (call.process(), sent.argument(0)))
+        })
+        .collect();
+    let given_up = recorded
+        .iter()
+        .filter(|call| call.is_of_task && call.verb == Verb::Release);
+    let foreign = given_up.filter(|call| {
+        let mut sent = call.sent.iter();
+        sent.any(|sent| !taken.contains(&(call.process(), sent.argument(0))))
+    });
+    foreign
+        .map(|call| format!("a task gives up the lease of another: {call:?}"))
+        .collect()
+}
+
 /// Compares the tasks of the processes with the works that they were given. In the processes that
 /// have become idle, each work that has started has ended its job or was refused.
 pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<String> {
@@ -50,7 +74,7 @@ pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<Strin
             sent.extend(call.sent.iter().map(|script| (call.verb, script)));
         }
     }
-    let mut found = Vec::new();
+    let mut found = foreign_leases(recorded);
     for (of, scripts) in &sent {
         let given = given.get(of).map(Vec::as_slice).unwrap_or_default();
         let is_given = |verb: Verb| {
