@@ -453,7 +453,9 @@ impl Caller {
             84..88 => Verb::CancelBecause(why),
             _ => return,
         };
-        if verb != (Verb::Renew(held.lease)) && dice.below(3) > 0 {
+        // A payload that could not be stored is stored later as it is, most of the time.
+        let writes = if held.is_written { 1 } else { 4 };
+        if verb != (Verb::Renew(held.lease)) && dice.below(6) < writes {
             append(digit)(&mut held.guard);
             held.is_written = true;
         }

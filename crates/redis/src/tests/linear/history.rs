@@ -492,14 +492,17 @@ impl Joiner {
             if call.has_not_made(sent) {
                 continue;
             }
-            let of_task = || sent.of_task().expect("a step of a task");
             let (verb, lease) = match call.verb {
                 Verb::TryLock(_) | Verb::Lock(_) => {
                     let token = sent.argument(0).try_into().expect("a token");
                     let payload = None;
                     (call.verb, Some(Lease { token, payload }))
                 }
-                _ => of_task(),
+                _ => match sent.of_task() {
+                    Some(step) => step,
+                    // A contradiction.
+                    None => continue,
+                },
             };
             let answer = sent.answer();
             self.push_script(call, verb, lease, sent, answer, until);
@@ -535,10 +538,14 @@ impl Joiner {
             }
             _ => {}
         }
-        if let Verb::Run(outcome, note) = call.verb {
-            let other = work::against_outcome(outcome, note, &call.sent);
-            self.history.contradictions.extend(other);
-        }
+        let against = match call.verb {
+            Verb::Run(outcome, note) => work::against_outcome(outcome, note, &call.sent),
+            Verb::TryLock(_) | Verb::Lock(_) => work::against_lock(call.verb, &call.sent),
+            _ => None,
+        };
+        // Of a split call, not all scripts are here.
+        let against = against.filter(|_| !call.is_split);
+        self.history.contradictions.extend(against);
     }
 
     /// Adds an update, and the scripts by which it was tried before.

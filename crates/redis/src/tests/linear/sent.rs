@@ -62,6 +62,10 @@ impl Sent {
         self.has_met_a_lease() || self.code() == Some("conflict")
     }
 
+    pub(super) fn is_start(&self) -> bool {
+        self.script == "Start"
+    }
+
     pub(super) fn is_ending(&self) -> bool {
         self.script == "End"
     }

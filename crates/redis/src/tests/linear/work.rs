@@ -16,8 +16,36 @@ pub(super) fn against_outcome(outcome: Outcome, note: u8, sent: &[Sent]) -> Opti
         sent.of_task()
             .is_some_and(|(verb, _)| expected.contains(&verb))
     };
-    let other = sent.iter().find(|sent| !is_one(sent))?;
-    Some(format!("a work that returns {outcome:?} sends {other:?}"))
+    if let Some(other) = sent.iter().find(|sent| !is_one(sent)) {
+        return Some(format!("a work that returns {outcome:?} sends {other:?}"));
+    }
+    let first = sent.iter().position(|sent| !sent.is_start())?;
+    let is_started = has_started(&sent[..first]);
+    (!is_started).then(|| format!("a work goes on without a start: {sent:?}"))
+}
+
+/// Returns what contradicts the rules of `lock` and `try_lock` in the scripts that one has sent:
+/// each has the same token, and all but the last one have found the lease of another.
+pub(super) fn against_lock(verb: Verb, sent: &[Sent]) -> Option<String> {
+    let (last, before) = sent.split_last()?;
+    let is_once = matches!(verb, Verb::Lock(_)) || before.is_empty();
+    let is_right = before
+        .iter()
+        .all(|sent| sent.has_met_a_lease() && sent.argument(0) == last.argument(0));
+    (!is_once || !is_right).then(|| format!("{verb} sends {sent:?}"))
+}
+
+/// Whether the work may go on after these starts: one was accepted, or the last one found that an
+/// earlier one may have been.
+fn has_started(starts: &[Sent]) -> bool {
+    let Some((last, before)) = starts.split_last() else {
+        return false;
+    };
+    let may_be_own = before.iter().any(|sent| sent.answer().is_none());
+    match last.answer().as_deref() {
+        Some("Refused(AlreadyStarted)") => may_be_own,
+        answer => answer == Some("Done"),
+    }
 }
 
 /// Returns the answer of `run` after these scripts, if it may return then.
@@ -88,14 +116,19 @@ pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<Strin
                 found.push(format!("no work of {of:?} does {verb}"));
             }
         }
-        let is_start = |(verb, sent): &(Verb, &Sent)| {
-            *verb == Verb::Start && sent.answer().as_deref() == Some("Done")
+        let is_start = |(_, sent): &(Verb, &Sent)| {
+            sent.is_start() && sent.answer().is_none_or(|answer| answer == "Done")
         };
         let Some(start) = scripts.iter().position(is_start) else {
+            if scripts.iter().any(|(_, sent)| !sent.is_start()) {
+                found.push(format!("a work on {of:?} goes on without a start"));
+            }
             continue;
         };
         let later = &scripts[start + 1..];
-        let is_known = later.iter().all(|(_, sent)| sent.answer().is_some());
+        let is_known = scripts[start..]
+            .iter()
+            .all(|(_, sent)| sent.answer().is_some());
         let is_over = later.iter().any(|(_, sent)| {
             let answer = sent.answer().unwrap_or_default();
             let is_refused = ["Refused(Ended", "Refused(Superseded", "Refused(Gone"]
