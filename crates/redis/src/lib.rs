@@ -127,8 +127,8 @@
 //!
 //! A server that is killed within a write keeps the beginning of a script in its file. Redis 7.0.15
 //! leaves a part of it there when it starts again, so that the start after that may lose
-//! acknowledged changes, and execute the part. Run `redis-check-aof --fix` before a killed server
-//! is started again.
+//! acknowledged changes, and execute the part. Run `redis-check-aof --fix` before you start a killed
+//! server.
 //!
 //! A user needs the rules `~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info +config|get
 //! +client|id +client|kill +time`. A missing right is an error of `connect`. Rights that are taken

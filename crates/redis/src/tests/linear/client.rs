@@ -320,8 +320,9 @@ impl Caller {
                     Ok(cached.cloned().unwrap_or_default())
                 }
                 (None, _) => {
-                    // The job may not be due: what a list says may have changed since.
-                    let listed = subject.map(|(id, _)| id);
+                    // The job may not be due, or be leased: a list may be an old one.
+                    let held = self.held.as_ref().map(|held| held.id);
+                    let listed = held.or(subject.map(|(id, _)| id));
                     match listed.filter(|_| self.dice.below(2) == 0) {
                         Some(id) if verb == Verb::Sweep => self.sweep_one(id).await,
                         Some(id) if verb == Verb::FailStalled => self.judge_one(id).await,

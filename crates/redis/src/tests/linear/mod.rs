@@ -134,7 +134,7 @@ const REQUIRED: [&str; 22] = [
 /// Scenario 57.
 #[test]
 fn histories_of_several_processes_with_faults_are_linearizable() {
-    let counters = check(&setting(&Fault::ALL, 4, 2, 700));
+    let counters = check(&setting(&Fault::ALL, 4, 2, 580));
     require(&counters, &REQUIRED);
     assert!(counters["calls"] > 5_000, "{counters:#?}");
 }
