@@ -197,7 +197,7 @@ fn own(fault: Fault) -> &'static [&'static str] {
 
 #[test]
 fn the_judges_detect_corrupted_histories() {
-    let setting = setting(&[Fault::Cuts, Fault::DropConnections], 3, 2, 700);
+    let setting = setting(&[Fault::Cuts, Fault::DropConnections], 3, 2, 500);
     let (history, _) = history_of(&setting);
     let bad = judges::judge(&history);
     assert!(
