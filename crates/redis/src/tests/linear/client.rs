@@ -444,7 +444,9 @@ impl Caller {
         let dice = &mut self.dice;
         let why = u8::try_from(dice.below(4)).expect("small");
         let digit = u8::try_from(dice.below(10)).expect("small");
-        let verb = match dice.below(100) {
+        // A payload that a save could not store is stored by the last call, most of the time as it is.
+        let (first, writes) = if held.is_written { (52, 1) } else { (0, 4) };
+        let verb = match first + dice.below(100 - first) {
             0..40 => Verb::Save,
             40..52 => Verb::Renew(held.lease),
             52..66 => Verb::Release,
@@ -454,8 +456,6 @@ impl Caller {
             84..88 => Verb::CancelBecause(why),
             _ => return,
         };
-        // A payload that could not be stored is stored later as it is, most of the time.
-        let writes = if held.is_written { 1 } else { 4 };
         if verb != (Verb::Renew(held.lease)) && dice.below(6) < writes {
             append(digit)(&mut held.guard);
             held.is_written = true;
