@@ -83,7 +83,7 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     };
     let mut clients = Clients::start(plans, spare);
     let mut struck = Struck::default();
-    sleep(Duration::from_millis(600)).await;
+    wait_for_calls(folder.path(), setting.processes).await;
     let mut turns = Vec::new();
     while clients.are_running() {
         sleep(Duration::from_millis(20 + dice.below(300))).await;
@@ -125,6 +125,21 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     counters.insert("cuts between send and reply".to_owned(), between as u64);
     counters.insert("scripts that were gone".to_owned(), struck.forgotten);
     (history, counters)
+}
+
+/// Waits until every process has begun to make calls.
+async fn wait_for_calls(folder: &Path, processes: u32) {
+    let has_begun = |number: &u32| {
+        let calls = std::fs::metadata(folder.join(format!("calls-{number}-0")));
+        calls.is_ok_and(|calls| calls.len() > 0)
+    };
+    for _ in 0..1_000 {
+        if (0..processes).all(|number| has_begun(&number)) {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the clients make no calls");
 }
 
 fn logs(failed: &[u32], folder: &std::path::Path) -> String {
