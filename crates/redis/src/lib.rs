@@ -41,7 +41,7 @@
 //! | claim | condition |
 //! |---|---|
 //! | linearizable, job by job | one primary |
-//! | nothing acknowledged is lost when the server is killed | `appendfsync always` |
+//! | nothing acknowledged is lost when the server is killed | `appendfsync always`, and a [repaired file](#the-server) |
 //! | a step is never applied twice, whatever is resent | always |
 //! | a superseded owner changes nothing | always |
 //! | progress never falls, one ending | within one history of the store |
@@ -54,13 +54,14 @@
 //! The tests of `src/tests` show the claims. `conformance` compares random histories with the
 //! library's sequential specification and with a registry in memory, one client at a time. `linear`
 //! records up to eight client processes under faults: cut connections, killed and stopped servers
-//! and clients, a full memory and disk, and a clock that jumps. Three judges compare each history
-//! with the specification: a search, porcupine, and a replay in the order of the server. It also
-//! cuts files off, promotes replicas and has a sentinel do so: the changes that are lost are the
-//! latest ones. `sim` runs the scripts in memory, and tries every order of the messages of two
-//! clients, with a fault at every point: each answer is one that the script gives at an instant
-//! between the call and the answer. `resends` and `network` lose, cut and delay calls at chosen
-//! points. `ownership` has the superseded owner.
+//! and clients, a full memory and disk, and a clock that jumps. Some of the calls are made under
+//! leases that end meanwhile, for the keys of clients, or by the tasks of `run` and `spawn`. Three
+//! judges compare each history with the specification: a search, porcupine, and a replay in the
+//! order of the server. It also cuts files off, promotes replicas and has a sentinel do so: the
+//! changes that are lost are the latest ones. `sim` runs the scripts in memory, and tries every
+//! order of the messages of two clients, with a fault at every point: each answer is one that the
+//! script gives at an instant between the call and the answer. `resends` and `network` lose, cut
+//! and delay calls at chosen points. `ownership` has the superseded owner.
 //!
 //! # Call by call
 //!
@@ -123,6 +124,11 @@
 //! Valkey 8.0.1. A cluster is refused. `connect` refuses an eviction policy of all keys, and
 //! [`durability`](JobRegistry::durability) says what a killed server keeps. A demoted server
 //! answers nothing, reads included. The client connects again until the URL leads to a primary.
+//!
+//! A server that is killed within a write keeps the beginning of a script in its file. Redis 7.0.15
+//! leaves a part of it there when it starts again, so that the start after that may lose
+//! acknowledged changes, and execute the part. Run `redis-check-aof --fix` before you start a killed
+//! server.
 //!
 //! A user needs the rules `~jr1:* &jr1:* +@read +@write +@scripting +@pubsub +info +config|get
 //! +client|id +client|kill +time`. A missing right is an error of `connect`. Rights that are taken

@@ -204,12 +204,12 @@ impl Store {
     ) -> Result<(Arc<Link>, Reply), Error> {
         let call = Nonce::random();
         #[cfg(test)]
-        crate::tests::trace::sent(script, keys, call, arguments);
+        crate::tests::trace::sent(script, keys, call, fence, arguments);
         let sent = self.send(script, keys, on, Some((call, fence)), arguments);
         match sent.await {
             Ok((link, reply)) => {
                 #[cfg(test)]
-                crate::tests::trace::answered(&reply);
+                crate::tests::trace::answered(call, &reply);
                 Ok((link, reply))
             }
             Err(NoReply { sent: true, .. }) => Err(self.unknown()),

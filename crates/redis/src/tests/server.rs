@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::pin::Pin;
@@ -138,12 +139,39 @@ impl Server {
     }
 
     pub(crate) fn restart(&mut self) {
+        self.repair();
         let folder = self.folder.path();
         self.child = launch(folder, self.port, &self.options, &self.environment);
         assert!(
             wait_for(&mut self.child, self.port),
             "the server does not start again"
         );
+    }
+
+    /// Removes the transaction that a killed server has not written to its end. The server itself
+    /// may leave the beginning of it in its file, and execute that with what follows it when it is
+    /// started once more.
+    fn repair(&self) {
+        let manifest = self
+            .folder
+            .path()
+            .join("appendonlydir/appendonly.aof.manifest");
+        if !manifest.exists() {
+            return;
+        }
+        let mut check = Command::new("redis-check-aof")
+            .arg("--fix")
+            .arg(manifest)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("`apt-get install redis-tools` has it");
+        let mut input = check.stdin.take().expect("a pipe");
+        // It does not read an answer if there is nothing to remove.
+        let _ = input.write_all(b"y\n");
+        drop(input);
+        let ended = check.wait().expect("it ends");
+        assert!(ended.success(), "the file cannot be repaired");
     }
 
     /// Returns every key with its value, as texts that can be compared.
@@ -335,3 +363,31 @@ macro_rules! checks {
     };
 }
 pub(crate) use checks;
+
+#[test]
+fn a_script_that_a_killed_server_has_half_written_has_no_effect() {
+    let mut server = Server::lasting();
+    let script = "redis.call('SET', 'a', '1') redis.call('SET', 'b', '1')";
+    let run = |server: &Server| {
+        let ran = redis::cmd("EVAL")
+            .arg(script)
+            .arg(0)
+            .query(&mut server.admin());
+        let () = ran.expect("a script that runs");
+    };
+    run(&server);
+    server.kill();
+    let folder = server.folder().join("appendonlydir");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(folder.join("appendonly.aof.1.incr.aof"))
+        .expect("the file");
+    let size = file.metadata().expect("a size").len();
+    // The end of the second write, and that of the transaction.
+    file.set_len(size - 20).expect("a shorter file");
+    server.restart();
+    let () = server.admin().set("c", "1").expect("a write");
+    server.kill_and_restart();
+    let seen: Vec<Option<u8>> = server.admin().mget(&["a", "b", "c"]).expect("values");
+    assert_eq!(seen, [None, None, Some(1)]);
+}

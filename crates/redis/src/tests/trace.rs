@@ -6,6 +6,7 @@
 use crate::id::Nonce;
 use crate::reply::Reply;
 use crate::script::Script;
+use crate::store::Fence;
 use job_registry::JobId;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -70,7 +71,13 @@ fn with_lines(write: impl Fn(&Lines)) {
 }
 
 /// Traces a script that is about to be sent for the first time.
-pub(crate) fn sent(script: Script, keys: &[String], call: Nonce, arguments: &[Vec<u8>]) {
+pub(crate) fn sent(
+    script: Script,
+    keys: &[String],
+    call: Nonce,
+    fence: Option<Fence>,
+    arguments: &[Vec<u8>],
+) {
     with_lines(|lines| {
         let jobs = keys.iter().filter_map(|key| key.split_once(":j:"));
         let mut jobs: Vec<String> = jobs.map(|(_, id)| id.to_owned()).collect();
@@ -79,15 +86,22 @@ pub(crate) fn sent(script: Script, keys: &[String], call: Nonce, arguments: &[Ve
             jobs.truncate(1);
         }
         let first = arguments.first().cloned().unwrap_or_default();
-        let (time, nonce) = (monotonic(), hex(&call.0));
-        let (of, argument) = (jobs.join(","), hex(&first));
-        lines.write(&format!("n {time} {nonce} {script:?} {of} {argument}"));
+        let (time, nonce, of) = (monotonic(), hex(&call.0), jobs.join(","));
+        let fence = fence.map_or_else(
+            || "- -".to_owned(),
+            |fence| format!("{} {}", fence.attempt, hex(&fence.nonce.0)),
+        );
+        let arguments: Vec<String> = arguments.iter().map(|bytes| hex(bytes)).collect();
+        let arguments = arguments.join(",");
+        lines.write(&format!(
+            "n {time} {nonce} {script:?} {of} {fence} {arguments}"
+        ));
         *lines.last.lock().unwrap() = (jobs, first);
     });
 }
 
-/// Traces the words of a reply.
-pub(crate) fn answered(reply: &Reply) {
+/// Traces the words of the reply to a call.
+pub(crate) fn answered(call: Nonce, reply: &Reply) {
     with_lines(|lines| {
         let (mut reply, mut words) = (reply.clone(), Vec::new());
         while !reply.is_empty() {
@@ -99,7 +113,8 @@ pub(crate) fn answered(reply: &Reply) {
                 word
             });
         }
-        lines.write(&format!("r {} {}", monotonic(), words.join(",")));
+        let (time, nonce) = (monotonic(), hex(&call.0));
+        lines.write(&format!("r {time} {nonce} {}", words.join(",")));
     });
 }
 
@@ -108,7 +123,7 @@ pub(crate) fn mark(ids: &[JobId], arguments: &mut [Vec<u8>]) {
     if CALLER.try_with(|_| ()).is_ok() {
         let nonce = Nonce::random();
         let keys: Vec<String> = ids.iter().map(|id| format!(":j:{id}")).collect();
-        sent(Script::Heartbeat, &keys, nonce, &[]);
+        sent(Script::Heartbeat, &keys, nonce, None, &[]);
         arguments[1] = nonce.0.to_vec();
     }
 }

@@ -1,5 +1,6 @@
 //! The calls of the histories, as words of a line.
 
+use super::log::Nonce;
 use crate::tests::api::Progress;
 use crate::tests::spec::{Call, Who};
 use std::fmt;
@@ -7,14 +8,62 @@ use std::time::Duration;
 
 /// Texts of notes and reasons, by number.
 const TEXTS: [&str; 4] = ["", "a", "ä b", "the user left"];
+/// Message of the panic of a work, and the reason of the failure that follows.
+pub(super) const PANIC: &str = "boom";
+pub(super) const PANICKED: &str = "panicked: boom";
+pub(super) const ABANDONED: &str = "abandoned";
+
+/// The lease of a call through a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lease {
+    pub(super) token: Nonce,
+    /// The payload that the call stores.
+    pub(super) payload: Option<u64>,
+}
+
+/// How a work returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// An error with a text.
+    Error(u8),
+    Panic,
+}
+
+impl Outcome {
+    /// Returns the ending that the work's task makes.
+    pub(super) fn ending(self) -> Verb {
+        match self {
+            Self::Done => Verb::Complete,
+            Self::Error(why) => Verb::FailOrCancel(why),
+            Self::Panic => Verb::FailForPanic,
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Done => 100,
+            Self::Error(why) => why,
+            Self::Panic => 101,
+        }
+    }
+
+    fn of(number: u8) -> Self {
+        match number {
+            100 => Self::Done,
+            101 => Self::Panic,
+            why => Self::Error(why),
+        }
+    }
+}
 
 /// A call on a job, without its subject. Numbers of texts are those of [`TEXTS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
     /// With a payload, and a deadline in milliseconds.
     Register(u64, Option<u64>),
-    /// For the key of this number.
-    RegisterKey(u64, u64),
+    /// For the key of this number, with a payload, and a fingerprint; 0 is none.
+    RegisterKey(u64, u64, u8),
     Start,
     Advance(u32),
     Report(u32, u8),
@@ -26,6 +75,18 @@ pub(super) enum Verb {
     Cancel,
     CancelBecause(u8),
     RequestStop(u8),
+    /// Takes the lease for a time in milliseconds, once.
+    TryLock(u64),
+    /// Takes the lease, and tries again while another caller has it.
+    Lock(u64),
+    Save,
+    /// For a time in milliseconds.
+    Renew(u64),
+    Release,
+    /// Works on the job: starts it, replaces its note, and ends it as the work returns.
+    Run(Outcome, u8),
+    /// Begins a task that does the same.
+    Spawn(Outcome, u8),
     Retry,
     Remove,
     /// In milliseconds; `None` is never.
@@ -42,14 +103,36 @@ pub(super) enum Verb {
     Collect(u64),
     /// The job of a list that `stalled` returned.
     Listed,
-    /// The owner was dropped, because the answer to its registration was lost.
+    /// A task fails the job, because the owner was dropped.
     Abandon,
+    /// The failure of a work, which cancels the job if a stop was requested.
+    FailOrCancel(u8),
+    FailForPanic,
+    /// An update found the job leased, or its payload changed.
+    Tried,
+    /// A guard reads the payload once it has the lease.
+    Payload,
 }
 
 impl Verb {
     /// Whether it concerns all jobs.
     pub(super) fn is_of_all(self) -> bool {
         matches!(self, Self::FailStalled | Self::Sweep | Self::Stalled)
+    }
+
+    pub(super) fn is_work(self) -> bool {
+        matches!(self, Self::Run(..) | Self::Spawn(..))
+    }
+
+    /// Whether it is an ending that a guard can make.
+    pub(super) fn is_ending(self) -> bool {
+        let is_cancellation = matches!(self, Self::Cancel | Self::CancelBecause(_));
+        is_cancellation || matches!(self, Self::Complete | Self::Fail(_))
+    }
+
+    /// Whether it sends several scripts, each of which takes effect for itself.
+    pub(super) fn is_of_scripts(self) -> bool {
+        self.is_work() || matches!(self, Self::TryLock(_) | Self::Lock(_))
     }
 
     pub(super) fn is_registration(self) -> bool {
@@ -68,7 +151,8 @@ impl Verb {
             Self::Heartbeat => Call::Heartbeat(who),
             Self::Complete => Call::Complete(who),
             Self::Fail(why) => Call::Fail(who, text(why)),
-            Self::Abandon => Call::Fail(who, "abandoned"),
+            Self::Abandon => Call::Fail(who, ABANDONED),
+            Self::FailForPanic => Call::Fail(who, PANICKED),
             Self::Cancel => Call::Cancel(who),
             Self::CancelBecause(why) => Call::CancelBecause(who, text(why)),
             Self::RequestStop(why) => Call::RequestStop(who, text(why)),
@@ -87,7 +171,7 @@ impl Verb {
         let ppm = |i| u32::try_from(n(i)).expect("parts per million");
         match name {
             "register" => Self::Register(n(0), at(1)),
-            "register_key" => Self::RegisterKey(n(0), n(1)),
+            "register_key" => Self::RegisterKey(n(0), n(1), byte(2)),
             "start" => Self::Start,
             "advance" => Self::Advance(ppm(0)),
             "report" => Self::Report(ppm(0), byte(1)),
@@ -99,6 +183,13 @@ impl Verb {
             "cancel" => Self::Cancel,
             "cancel_because" => Self::CancelBecause(byte(0)),
             "request_stop" => Self::RequestStop(byte(0)),
+            "try_lock" => Self::TryLock(n(0)),
+            "lock" => Self::Lock(n(0)),
+            "save" => Self::Save,
+            "renew" => Self::Renew(n(0)),
+            "release" => Self::Release,
+            "run" => Self::Run(Outcome::of(byte(0)), byte(1)),
+            "spawn" => Self::Spawn(Outcome::of(byte(0)), byte(1)),
             "retry" => Self::Retry,
             "remove" => Self::Remove,
             "remove_after" => Self::RemoveAfter(at(0)),
@@ -120,7 +211,9 @@ impl fmt::Display for Verb {
             Self::Register(payload, deadline) => {
                 write!(f, "register {payload} {}", number(deadline))
             }
-            Self::RegisterKey(key, payload) => write!(f, "register_key {key} {payload}"),
+            Self::RegisterKey(key, payload, print) => {
+                write!(f, "register_key {key} {payload} {print}")
+            }
             Self::Start => f.write_str("start"),
             Self::Advance(to) => write!(f, "advance {to}"),
             Self::Report(to, note) => write!(f, "report {to} {note}"),
@@ -132,6 +225,13 @@ impl fmt::Display for Verb {
             Self::Cancel => f.write_str("cancel"),
             Self::CancelBecause(why) => write!(f, "cancel_because {why}"),
             Self::RequestStop(why) => write!(f, "request_stop {why}"),
+            Self::TryLock(lease) => write!(f, "try_lock {lease}"),
+            Self::Lock(lease) => write!(f, "lock {lease}"),
+            Self::Save => f.write_str("save"),
+            Self::Renew(lease) => write!(f, "renew {lease}"),
+            Self::Release => f.write_str("release"),
+            Self::Run(outcome, note) => write!(f, "run {} {note}", outcome.number()),
+            Self::Spawn(outcome, note) => write!(f, "spawn {} {note}", outcome.number()),
             Self::Retry => f.write_str("retry"),
             Self::Remove => f.write_str("remove"),
             Self::RemoveAfter(delay) => write!(f, "remove_after {}", number(delay)),
@@ -145,12 +245,22 @@ impl fmt::Display for Verb {
             Self::Collect(began) => write!(f, "collect {began}"),
             Self::Listed => f.write_str("listed"),
             Self::Abandon => f.write_str("abandon"),
+            Self::FailOrCancel(why) => write!(f, "fail_or_cancel {why}"),
+            Self::FailForPanic => f.write_str("fail_for_panic"),
+            Self::Tried => f.write_str("tried"),
+            Self::Payload => f.write_str("payload"),
         }
     }
 }
 
 pub(super) fn text(number: u8) -> &'static str {
     TEXTS[usize::from(number) % TEXTS.len()]
+}
+
+/// Returns the number of a text.
+pub(super) fn text_number(of: &[u8]) -> Option<u8> {
+    let at = TEXTS.iter().position(|text| text.as_bytes() == of)?;
+    u8::try_from(at).ok()
 }
 
 pub(super) fn millis(millis: Option<u64>) -> Duration {

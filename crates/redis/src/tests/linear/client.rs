@@ -1,16 +1,17 @@
 //! A client process: makes random calls on jobs that it shares with others, and records them.
 
-use super::call::{Dice, Verb, millis, text};
+use super::call::{Dice, Outcome, PANIC, Verb, millis, text};
 use super::flaws::Flaw;
 use crate::id::Nonce;
+use crate::script::Script;
 use crate::store::Fence;
 use crate::tests::api::Progress;
 use crate::tests::conformance::refused;
 use crate::tests::server::builder;
-use crate::tests::spec::{Record, Ret, View, revision};
+use crate::tests::spec::{Record, Refusal, Ret, View, revision};
 use crate::tests::trace::{CALLER, Lines, SPAWNED, hex, monotonic};
-use crate::{Error, Job, JobRegistry, Keys, Once, Unavailable};
-use job_registry::{Details, JobId, Key, KeyLife, Options, Snapshot, Times};
+use crate::{Error, Job, JobGuard, JobRegistry, Keys, Once, Unavailable};
+use job_registry::{Details, Failure, JobId, Key, KeyLife, Options, Snapshot, Times};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -28,6 +29,17 @@ const WINDOW: usize = 4;
 pub(super) const RETENTION: u64 = 60;
 pub(super) const STALL_AFTER: u64 = 50;
 pub(super) const STOP_GRACE: u64 = 40;
+
+/// Text of the answer to a call that returns nothing.
+pub(super) const DONE: &str = "Done";
+
+/// Times of leases, in milliseconds. Calls through a guard meet the ends of most of them.
+const LEASES: [u64; 4] = [5, 30, 100, 250];
+/// Time between the reading and the writing of some updates.
+const SLOW_UPDATE: Duration = Duration::from_millis(8);
+/// Time after which a caller drops the future of a call on one job. A lease may last long after the
+/// server's clock has jumped back.
+const LONGEST_CALL: Duration = Duration::from_secs(2);
 
 /// Assignment of a process.
 #[derive(Clone, Debug)]
@@ -126,6 +138,8 @@ async fn run(plan: Plan) {
             dice: dice.split(),
             share: Share::new(&plan.folder),
             cache: HashMap::new(),
+            held: None,
+            own: None,
         };
         let lines = caller.lines.clone();
         callers.push(tokio::spawn(
@@ -135,13 +149,15 @@ async fn run(plan: Plan) {
     for caller in callers {
         caller.await.expect("a caller that does not panic");
     }
+    // The owners of unknown registrations are abandoned, and leases are given up.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let idle = tokio::time::timeout(LONGEST_CALL, jobs.idle()).await;
     let store = &jobs.state.store.seen;
     let resends = store.resends.load(std::sync::atomic::Ordering::SeqCst);
     let links = store.links.load(std::sync::atomic::Ordering::SeqCst);
+    let is_idle = u8::from(idle.is_ok());
     let spawned = SPAWNED.get().expect("it is set");
-    spawned.write(&format!("s {resends} {links}"));
-    // The owners of unknown registrations are abandoned.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    spawned.write(&format!("s {resends} {links} {is_idle}"));
 }
 
 /// Connects, also if a fault strikes meanwhile.
@@ -208,10 +224,19 @@ impl Share {
     }
 
     /// Chooses a job, mostly one of the latest.
-    fn choose(&self, dice: &mut Dice, flaw: Flaw) -> Option<(JobId, Option<Fence>)> {
+    fn choose(&self, dice: &mut Dice, verb: Verb, flaw: Flaw) -> Option<(JobId, Option<Fence>)> {
         // The owners of rewound attempts have been among the latest for a while.
         let is_wide = dice.below(20) == 0 || flaw == Flaw::FenceByAttempt;
         let window = if is_wide { 30 } else { WINDOW };
+        if verb.is_work() {
+            // A work begins with a pending job, which a new attempt is.
+            let latest = self.known.iter().rev().take(window);
+            let owned: Vec<_> = latest
+                .filter(|(_, fence)| fence.is_some())
+                .take(2)
+                .collect();
+            return (!owned.is_empty()).then(|| **dice.pick(&owned));
+        }
         let from = self.known.len().saturating_sub(window);
         let latest = &self.known[from..];
         (!latest.is_empty()).then(|| *dice.pick(latest))
@@ -235,51 +260,98 @@ struct Caller {
     share: Share,
     /// The states that the caller has read, for a client that takes them for the present ones.
     cache: HashMap<Option<JobId>, String>,
+    held: Option<Held>,
+    /// The attempt that the last call has begun.
+    own: Option<(JobId, Fence)>,
+}
+
+/// A guard of a caller.
+struct Held {
+    guard: JobGuard<u64>,
+    id: JobId,
+    fence: Option<Fence>,
+    token: Vec<u8>,
+    /// Time for which the lease was taken, in milliseconds.
+    lease: u64,
+    /// Whether the payload has been written and not stored.
+    is_written: bool,
+}
+
+/// The subject of a call.
+#[derive(Clone, Copy, Default)]
+struct Subject<'a> {
+    id: Option<JobId>,
+    fence: Option<Fence>,
+    /// The guard's token, and the payload that the call stores.
+    lease: Option<(&'a [u8], Option<u64>)>,
 }
 
 impl Caller {
     async fn make(mut self, calls: u32, flaw: Flaw) {
         for _ in 0..calls {
             self.share.learn();
-            let verb = self.draw();
-            let subject = self.share.choose(&mut self.dice, flaw);
+            if self.held.is_some() && self.dice.below(2) == 0 {
+                self.use_guard(flaw).await;
+                continue;
+            }
+            let own = self.own.take().filter(|_| self.dice.below(3) == 0);
+            let verb = if own.is_some() {
+                self.draw_work()
+            } else {
+                self.draw()
+            };
+            let subject = own
+                .map(|(id, fence)| (id, Some(fence)))
+                .or_else(|| self.share.choose(&mut self.dice, verb, flaw));
             let has_subject = !verb.is_of_all() && !verb.is_registration();
             let (id, fence) = match subject.filter(|_| has_subject) {
-                Some((id, fence)) => (Some(id), fence.filter(|_| self.dice.below(2) == 0)),
+                Some((id, fence)) => {
+                    let is_fenced = verb.is_work() || self.dice.below(2) == 0;
+                    (Some(id), fence.filter(|_| is_fenced))
+                }
                 None if has_subject => continue,
                 None => (None, None),
             };
-            let (id_text, fence_text) = (
-                id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-                fence.map_or_else(
-                    || "- -".to_owned(),
-                    |fence| format!("{} {}", fence.attempt, hex(&fence.nonce.0)),
-                ),
-            );
-            let begun = monotonic();
-            self.lines
-                .write(&format!("> {begun} {id_text} {fence_text} {verb}"));
+            let lease = None;
+            self.begin(Subject { id, fence, lease }, verb);
             let cached = self.cache.get(&id).filter(|_| flaw == Flaw::CachedReads);
             let answer = match (id, fence) {
                 (Some(_), _) if verb == Verb::Snapshot && cached.is_some() => {
                     Ok(cached.cloned().unwrap_or_default())
                 }
-                (None, _) => self.of_all(verb).await,
-                (Some(id), None) => by_id(&self.jobs, id, verb).await,
-                (Some(id), Some(fence)) => by_handle(&self.jobs, id, fence, verb).await,
+                (None, _) => {
+                    // The job may not be due, or be leased: a list may be an old one.
+                    let held = self.held.as_ref().map(|held| held.id);
+                    let listed = held.or(subject.map(|(id, _)| id));
+                    match listed.filter(|_| self.dice.below(2) == 0) {
+                        Some(id) if verb == Verb::Sweep => self.sweep_one(id).await,
+                        Some(id) if verb == Verb::FailStalled => self.judge_one(id).await,
+                        _ => self.of_all(verb).await,
+                    }
+                }
+                (Some(id), fence) => match verb {
+                    Verb::TryLock(lease) | Verb::Lock(lease) => {
+                        self.lock(id, fence, verb, lease).await
+                    }
+                    Verb::Run(outcome, note) | Verb::Spawn(outcome, note) => {
+                        // Without a fence there is no owner.
+                        let fence = fence.expect("a fence");
+                        let job = Job::new(self.jobs.clone(), id, fence);
+                        let pause = Duration::from_millis(self.dice.below(8));
+                        work(job, verb, outcome, note, pause).await
+                    }
+                    _ => within(on_one(&self.jobs, id, fence, verb)).await,
+                },
             };
             let ended = monotonic();
             let (of, first) = self.lines.last.lock().unwrap().clone();
-            let answer = match answer {
-                Ok(answer) => answer,
-                Err(error) => {
-                    if error == Error::Unavailable(Unavailable::Unknown) && verb.is_registration() {
-                        // Others can meet the job, if it exists.
-                        self.share.tell(&of[0], 0, b"");
-                    }
-                    failed(&flaw.told(error))
-                }
-            };
+            let is_unknown = answer == Err(Error::Unavailable(Unavailable::Unknown));
+            if is_unknown && verb.is_registration() {
+                // Others can meet the job, if it exists.
+                self.share.tell(&of[0], 0, b"");
+            }
+            let answer = flaw.told(verb, answer);
+            let answer = answer.unwrap_or_else(|error| failed(&error));
             self.lines.write(&format!("< {ended} {answer}"));
             if verb == Verb::Snapshot && answer.starts_with("View") {
                 self.cache.insert(id, answer.clone());
@@ -288,12 +360,138 @@ impl Caller {
                 && let (Some(id), Some(attempt)) = (id, answer.strip_prefix("Attempt("))
             {
                 let attempt = attempt.trim_end_matches(')').parse().expect("a number");
-                self.share.tell(&id.to_string(), attempt, &first);
+                self.began(id, attempt, &first);
             }
-            if verb.is_registration() && answer == "Done" {
-                self.share.tell(&of[0], 1, &first);
+            if verb.is_registration() && answer == DONE {
+                self.began(of[0].parse().expect("an id"), 1, &first);
             }
         }
+    }
+
+    /// Tells the others of an attempt that a call of this caller has begun.
+    fn began(&mut self, id: JobId, attempt: u32, nonce: &[u8]) {
+        self.share.tell(&id.to_string(), attempt, nonce);
+        let nonce = Nonce(nonce.try_into().expect("a nonce"));
+        self.own = Some((id, Fence { attempt, nonce }));
+    }
+
+    fn begin(&self, subject: Subject<'_>, verb: Verb) {
+        let id = subject
+            .id
+            .map_or_else(|| "-".to_owned(), |id| id.to_string());
+        let fence = subject.fence.map_or_else(
+            || "- -".to_owned(),
+            |fence| format!("{} {}", fence.attempt, hex(&fence.nonce.0)),
+        );
+        let lease = subject.lease.map_or_else(
+            || "- -".to_owned(),
+            |(token, payload)| {
+                let payload = payload.map_or_else(|| "-".to_owned(), |payload| payload.to_string());
+                format!("{} {payload}", hex(token))
+            },
+        );
+        let begun = monotonic();
+        self.lines
+            .write(&format!("> {begun} {id} {fence} {lease} {verb}"));
+    }
+
+    /// Takes a lease, and keeps the guard.
+    async fn lock(
+        &mut self,
+        id: JobId,
+        fence: Option<Fence>,
+        verb: Verb,
+        lease: u64,
+    ) -> Result<String, Error> {
+        let (jobs, time) = (&self.jobs, Duration::from_millis(lease));
+        let is_patient = matches!(verb, Verb::Lock(_));
+        let guard = within(async {
+            match fence {
+                None if is_patient => jobs.lock(id, time).await,
+                None => jobs.try_lock(id, time).await,
+                Some(fence) => {
+                    let job = Job::new(jobs.clone(), id, fence);
+                    let guard = if is_patient {
+                        job.lock(time).await
+                    } else {
+                        job.try_lock(time).await
+                    };
+                    let _ = job.detach();
+                    guard
+                }
+            }
+        });
+        let guard = guard.await?;
+        let answer = format!("Locked {}", *guard);
+        let (_, token) = self.lines.last.lock().unwrap().clone();
+        // An earlier guard is dropped.
+        self.held = Some(Held {
+            guard,
+            id,
+            fence,
+            token,
+            lease,
+            is_written: false,
+        });
+        Ok(answer)
+    }
+
+    /// Makes a call through the guard, or drops it.
+    async fn use_guard(&mut self, flaw: Flaw) {
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        let dice = &mut self.dice;
+        let why = u8::try_from(dice.below(4)).expect("small");
+        let digit = u8::try_from(dice.below(10)).expect("small");
+        // A payload that a save could not store is stored by the last call, most of the time as it is.
+        let (first, writes) = if held.is_written { (52, 1) } else { (0, 4) };
+        let verb = match first + dice.below(100 - first) {
+            0..40 => Verb::Save,
+            40..52 => Verb::Renew(held.lease),
+            52..66 => Verb::Release,
+            66..74 => Verb::Complete,
+            74..80 => Verb::Fail(why),
+            80..84 => Verb::Cancel,
+            84..88 => Verb::CancelBecause(why),
+            _ => return,
+        };
+        if verb != (Verb::Renew(held.lease)) && dice.below(6) < writes {
+            append(digit)(&mut held.guard);
+            held.is_written = true;
+        }
+        let is_stored = match verb {
+            Verb::Save => true,
+            Verb::Renew(_) => false,
+            _ => held.is_written,
+        };
+        let subject = Subject {
+            id: Some(held.id),
+            fence: held.fence,
+            lease: Some((&held.token, is_stored.then_some(*held.guard))),
+        };
+        self.begin(subject, verb);
+        let answer = match verb {
+            Verb::Save | Verb::Renew(_) => {
+                let answer = if verb == Verb::Save {
+                    held.guard.save().await
+                } else {
+                    held.guard.renew().await
+                };
+                held.is_written &= verb != Verb::Save || answer.is_err();
+                self.held = Some(held);
+                answer
+            }
+            Verb::Release => held.guard.release().await,
+            Verb::Complete => held.guard.complete().await,
+            Verb::Fail(why) => held.guard.fail(text(why)).await,
+            Verb::CancelBecause(why) => held.guard.cancel_because(text(why)).await,
+            _ => held.guard.cancel().await,
+        };
+        let ended = monotonic();
+        let answer = flaw.told(verb, answer.map(|()| DONE.to_owned()));
+        let answer = answer.unwrap_or_else(|error| failed(&error));
+        self.lines.write(&format!("< {ended} {answer}"));
     }
 
     fn draw(&mut self) -> Verb {
@@ -304,9 +502,13 @@ impl Caller {
         let ppm = u32::try_from(dice.below(5)).expect("small") * 250_000;
         let digit = u8::try_from(dice.below(10)).expect("small");
         let payload = dice.below(100);
-        match dice.below(100) {
+        let lease = *dice.pick(&LEASES);
+        let print = u8::try_from(dice.below(8))
+            .expect("small")
+            .saturating_sub(5);
+        match dice.below(132) {
             0..3 => Verb::Register(payload, (dice.below(2) == 0).then_some(100)),
-            3..5 => Verb::RegisterKey(2 * era + dice.below(2), payload),
+            3..5 | 117..120 => Verb::RegisterKey(2 * era + dice.below(2), payload, print),
             5..16 => Verb::Start,
             16..28 => Verb::Advance(ppm),
             28..32 => Verb::Report(ppm, text),
@@ -322,12 +524,51 @@ impl Caller {
             75..79 => Verb::Remove,
             79..82 => Verb::RemoveAfter([Some(0), Some(20), Some(1000), None][usize::from(text)]),
             82..88 => Verb::Snapshot,
-            88..92 => Verb::Details,
-            92..95 => Verb::Get,
-            95..97 => Verb::FailStalled,
-            97..99 => Verb::Sweep,
-            _ => Verb::Stalled,
+            88..91 => Verb::Details,
+            91..95 => Verb::Get,
+            95..97 | 120..124 => Verb::FailStalled,
+            97..99 | 124..128 => Verb::Sweep,
+            99 => Verb::Stalled,
+            100..109 | 128.. => Verb::TryLock(lease),
+            109..112 => Verb::Lock(lease),
+            112..117 => self.draw_work(),
         }
+    }
+
+    fn draw_work(&mut self) -> Verb {
+        let note = u8::try_from(self.dice.below(4)).expect("small");
+        let outcome = match self.dice.below(5) {
+            0..2 => Outcome::Done,
+            2..4 => Outcome::Error(note),
+            _ => Outcome::Panic,
+        };
+        if self.dice.below(2) == 0 {
+            Verb::Run(outcome, note)
+        } else {
+            Verb::Spawn(outcome, note)
+        }
+    }
+
+    /// Carries out what is due of one job, as a sweep does that had listed it before.
+    async fn sweep_one(&self, id: JobId) -> Result<String, Error> {
+        let began = time(self.jobs.now().await?).to_string().into_bytes();
+        let store = &self.jobs.state.store;
+        let arguments = [began, b"*".to_vec()];
+        let mut reply = store
+            .change_all(Script::Collect, &[id], None, &arguments)
+            .await?;
+        reply.word()
+    }
+
+    /// Fails one job if it is stalled, as `fail_stalled` does that had listed it before.
+    async fn judge_one(&self, id: JobId) -> Result<String, Error> {
+        let store = &self.jobs.state.store;
+        let mut reply = store.change_all(Script::Verdict, &[id], None, &[]).await?;
+        let mut job = reply.list()?;
+        if job.is_empty() {
+            return Ok(list(&[]));
+        }
+        Ok(list(&[job.snapshot(id)?]))
     }
 
     async fn of_all(&self, verb: Verb) -> Result<String, Error> {
@@ -338,14 +579,18 @@ impl Caller {
                     Options::new().deadline(Duration::from_millis(deadline))
                 });
                 let _ = jobs.register_with(&payload, options).await?.detach();
-                format!("{:?}", Ret::Done)
+                DONE.to_owned()
             }
-            Verb::RegisterKey(key, payload) => {
+            Verb::RegisterKey(key, payload, print) => {
                 let keys = Keys::new(jobs.clone(), key_life(key));
-                match keys.register(&Key::new(key.to_string()), &payload).await? {
+                let mut key = Key::new(key.to_string());
+                if print > 0 {
+                    key = key.fingerprint(print.to_string());
+                }
+                match keys.register(&key, &payload).await? {
                     Once::New(job) => {
                         let _ = job.detach();
-                        format!("{:?}", Ret::Done)
+                        DONE.to_owned()
                     }
                     Once::Existing { id } => format!("Existing {id}"),
                     Once::Mismatch => "Mismatch".to_owned(),
@@ -370,12 +615,15 @@ pub(super) fn key_life(key: u64) -> KeyLife {
 }
 
 /// Returns the text of an answer without a value.
-fn failed(error: &Error) -> String {
+pub(super) fn failed(error: &Error) -> String {
     match error {
         Error::Unavailable(Unavailable::Unknown) => "Unknown".to_owned(),
         Error::Unavailable(Unavailable::NotSent) => "NotSent".to_owned(),
         Error::Rejected(message) => format!("Rejected {}", message.replace('\n', " ")),
-        Error::Refused(job_registry::Error::Busy) => "Busy".to_owned(),
+        Error::Refused(job_registry::Error::Busy) => {
+            format!("{:?}", Ret::Refused(Refusal::Busy))
+        }
+        Error::LockLost => "LockLost".to_owned(),
         error => refused(error).map_or_else(
             |_| format!("Rejected {error}"),
             |refused| format!("{refused:?}"),
@@ -435,6 +683,16 @@ fn append(digit: u8) -> impl FnMut(&mut u64) -> u64 {
     }
 }
 
+/// Appends a digit. A large one takes a while, in which other processes lock and store the payload.
+fn append_slowly(digit: u8) -> impl FnMut(&mut u64) -> u64 {
+    move |payload| {
+        if digit > 6 {
+            std::thread::sleep(SLOW_UPDATE);
+        }
+        append(digit)(payload)
+    }
+}
+
 /// Makes a call by an id or by a handle, and returns the text of its answer.
 macro_rules! make {
     ($on:expr, $verb:expr, $get:expr $(, $id:expr)?) => {{
@@ -445,7 +703,7 @@ macro_rules! make {
             Verb::Advance(to) => Ret::Progress($on.advance($($id,)? ppm(to)).await?),
             Verb::Report(to, note) => $on.report($($id,)? ppm(to), text(note)).await.map(done)?,
             Verb::Note(note) => $on.note($($id,)? text(note)).await.map(done)?,
-            Verb::Update(digit) => Ret::Payload($on.update($($id,)? append(digit)).await?),
+            Verb::Update(digit) => Ret::Payload($on.update($($id,)? append_slowly(digit)).await?),
             Verb::Heartbeat => $on.heartbeat($($id)?).await.map(done)?,
             Verb::Complete => $on.complete($($id)?).await.map(done)?,
             Verb::Fail(why) => $on.fail($($id,)? text(why)).await.map(done)?,
@@ -472,20 +730,53 @@ macro_rules! make {
     }};
 }
 
-async fn by_id(jobs: &JobRegistry<u64>, id: JobId, verb: Verb) -> Result<String, Error> {
-    make!(jobs, verb, jobs.get(id), id)
-}
-
-async fn by_handle(
+/// Makes a call on one job, by its id or by the handle of an attempt.
+async fn on_one(
     jobs: &JobRegistry<u64>,
     id: JobId,
-    fence: Fence,
+    fence: Option<Fence>,
     verb: Verb,
 ) -> Result<String, Error> {
+    let Some(fence) = fence else {
+        return make!(jobs, verb, jobs.get(id), id);
+    };
     let job = Job::new(jobs.clone(), id, fence);
     let answer = on_handle(&job, jobs, verb).await;
     let _ = job.detach();
     answer
+}
+
+/// Waits for a call, and drops its future if it takes too long.
+async fn within<R>(call: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+    let unknown = Error::Unavailable(Unavailable::Unknown);
+    let called = tokio::time::timeout(LONGEST_CALL, call).await;
+    called.unwrap_or(Err(unknown))
+}
+
+/// Works on a job, or begins a task that does.
+async fn work(
+    job: Job<u64>,
+    verb: Verb,
+    outcome: Outcome,
+    note: u8,
+    pause: Duration,
+) -> Result<String, Error> {
+    let work = async move |job: Arc<Job<u64>>| {
+        tokio::time::sleep(pause).await;
+        // The job may have ended.
+        let _ = job.note(text(note)).await;
+        match outcome {
+            Outcome::Done => Ok(()),
+            Outcome::Error(why) => Err(Failure::from(text(why))),
+            Outcome::Panic => panic!("{PANIC}"),
+        }
+    };
+    if matches!(verb, Verb::Spawn(..)) {
+        job.spawn(work);
+        return Ok("Spawned".to_owned());
+    }
+    within(Box::pin(job.run(work))).await?;
+    Ok(DONE.to_owned())
 }
 
 async fn on_handle(job: &Job<u64>, jobs: &JobRegistry<u64>, verb: Verb) -> Result<String, Error> {

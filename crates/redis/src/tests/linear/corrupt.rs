@@ -16,7 +16,7 @@ enum By {
     Replay,
 }
 
-const CORRUPTIONS: [(&str, By, Corruption); 15] = [
+const CORRUPTIONS: [(&str, By, Corruption); 25] = [
     ("two answers are swapped", By::All, swap_answers),
     ("a write is dropped", By::All, drop_write),
     (
@@ -37,6 +37,32 @@ const CORRUPTIONS: [(&str, By, Corruption); 15] = [
     ("a superseded owner is accepted", By::All, superseded),
     ("a heartbeat is lost", By::All, lost_heartbeat),
     ("a time is wrong", By::All, wrong_time),
+    (
+        "a call is refused for a lease that nobody has",
+        By::All,
+        busy_without_lease,
+    ),
+    (
+        "a call of another caller passes a lease",
+        By::All,
+        accepted_under_lease,
+    ),
+    ("a lease that is over is held", By::All, held_too_long),
+    ("a lease that is held is over", By::All, lost_too_early),
+    (
+        "a guard stores another payload",
+        By::All,
+        other_payload_of_guard,
+    ),
+    ("a key leads to a second job", By::All, second_job_of_key),
+    ("a key leads to another job", By::All, other_job_of_key),
+    ("a fingerprint is not compared", By::All, any_fingerprint),
+    ("the ending of a work is lost", By::All, lost_ending_of_work),
+    (
+        "a work ends its job after others have seen the end",
+        By::All,
+        late_ending_of_work,
+    ),
     ("the log misses an effect", By::Replay, missing_in_log),
     ("the log has an effect twice", By::Replay, twice_in_log),
     (
@@ -345,6 +371,136 @@ fn wrong_time(group: &mut Group, dice: &mut Dice) -> bool {
         return false;
     };
     renumber(&mut group.ops[*at].answer, "registered: ", |time| time + 1);
+    true
+}
+
+/// Replaces the answer of a call by another one. Returns whether there is such a call.
+fn answer_otherwise(
+    group: &mut Group,
+    dice: &mut Dice,
+    which: impl Fn(&Op) -> bool,
+    with: &str,
+) -> bool {
+    let found = find(group, dice, which);
+    let Some(at) = found.first() else {
+        return false;
+    };
+    group.ops[*at].answer = Some(with.to_owned());
+    true
+}
+
+fn busy_without_lease(group: &mut Group, dice: &mut Dice) -> bool {
+    let is_forbidden = |op: &Op| op.verb.is_ending() || matches!(op.verb, Verb::Update(_));
+    let which = |op: &Op| is_forbidden(op) && is_accepted(op) && op.lease.is_none();
+    answer_otherwise(group, dice, which, "Refused(Busy)")
+}
+
+fn accepted_under_lease(group: &mut Group, dice: &mut Dice) -> bool {
+    let is_busy = |op: &Op| is_answered(op) && answer(op) == "Refused(Busy)";
+    let is_done = |op: &Op| {
+        let is_lock = matches!(op.verb, Verb::TryLock(_) | Verb::Lock(_));
+        let is_of_work = matches!(op.verb, Verb::FailOrCancel(_) | Verb::FailForPanic);
+        is_lock || is_of_work || op.verb.is_ending() || op.verb == Verb::Abandon
+    };
+    let is_swept = |op: &Op| is_answered(op) && answer(op) == "leased";
+    answer_otherwise(group, dice, |op| is_busy(op) && is_done(op), "Done")
+        || answer_otherwise(
+            group,
+            dice,
+            |op| is_busy(op) && op.verb == Verb::Tried,
+            "Conflict",
+        )
+        || answer_otherwise(group, dice, is_swept, "none")
+}
+
+fn held_too_long(group: &mut Group, dice: &mut Dice) -> bool {
+    let which = |op: &Op| is_answered(op) && answer(op) == "LockLost";
+    answer_otherwise(group, dice, which, "Done")
+}
+
+fn lost_too_early(group: &mut Group, dice: &mut Dice) -> bool {
+    let is_kept = |op: &Op| matches!(op.verb, Verb::Save | Verb::Renew(_) | Verb::Release);
+    let which = |op: &Op| is_kept(op) && is_answered(op) && answer(op) == "Done";
+    answer_otherwise(group, dice, which, "LockLost")
+}
+
+fn other_payload_of_guard(group: &mut Group, dice: &mut Dice) -> bool {
+    let payload = |op: &Op| op.lease.and_then(|lease| lease.payload);
+    let found = find(group, dice, |op| payload(op).is_some() && is_accepted(op));
+    let is_read_later = |at: &usize| {
+        let op = &group.ops[*at];
+        let payload = payload(op).unwrap_or_default();
+        group.ops.iter().any(|other| {
+            let answer = answer(other);
+            let is_shown = match other.verb {
+                Verb::Update(digit) => {
+                    let next = payload.wrapping_mul(10).wrapping_add(digit.into());
+                    answer == format!("Payload({next})")
+                }
+                Verb::Payload => answer == format!("Payload({payload})"),
+                _ => answer.contains(&format!("payload: {payload} ")),
+            };
+            other.job == op.job && other.begun > op.ended && is_shown
+        })
+    };
+    let Some(at) = found.into_iter().find(is_read_later) else {
+        return false;
+    };
+    let lease = group.ops[at].lease.as_mut().expect("a lease");
+    lease.payload = lease.payload.map(|payload| payload + 1);
+    true
+}
+
+fn second_job_of_key(group: &mut Group, dice: &mut Dice) -> bool {
+    let which = |op: &Op| is_answered(op) && answer(op).starts_with("Existing");
+    answer_otherwise(group, dice, which, "Done")
+}
+
+fn other_job_of_key(group: &mut Group, dice: &mut Dice) -> bool {
+    let found = find(group, dice, |op| {
+        is_answered(op) && answer(op).starts_with("Existing")
+    });
+    let Some(at) = found.first() else {
+        return false;
+    };
+    renumber(&mut group.ops[*at].answer, "Existing(", |name| name + 1);
+    true
+}
+
+fn any_fingerprint(group: &mut Group, dice: &mut Dice) -> bool {
+    let job = u64::from(group.ops.first().map_or(0, |op| op.job));
+    let which = |op: &Op| is_answered(op) && answer(op) == "Mismatch";
+    answer_otherwise(group, dice, which, &format!("Existing({job})"))
+}
+
+/// Returns an ending that a task or only a work makes, and a read of the job that began after it.
+fn ending_of_work(group: &Group, dice: &mut Dice) -> Option<(usize, usize)> {
+    let found = find(group, dice, |op| {
+        let is_of_work = matches!(op.verb, Verb::FailOrCancel(_) | Verb::FailForPanic);
+        is_accepted(op) && (is_of_work || op.is_of_task && op.verb == Verb::Complete)
+    });
+    found.into_iter().find_map(|ending| {
+        let op = &group.ops[ending];
+        let is_later = |read: &Op| is_read(read) && read.job == op.job && read.begun > op.ended;
+        let read = group.ops.iter().position(is_later)?;
+        Some((ending, read))
+    })
+}
+
+fn lost_ending_of_work(group: &mut Group, dice: &mut Dice) -> bool {
+    let found = ending_of_work(group, dice);
+    found
+        .inspect(|(ending, _)| remove(group, *ending))
+        .is_some()
+}
+
+fn late_ending_of_work(group: &mut Group, dice: &mut Dice) -> bool {
+    let Some((ending, read)) = ending_of_work(group, dice) else {
+        return false;
+    };
+    let ended = group.ops[read].ended;
+    let ending = &mut group.ops[ending];
+    (ending.begun, ending.ended, ending.until) = (ended + 1, ended + 2, ended + 2);
     true
 }
 

@@ -267,8 +267,10 @@ pub(super) async fn strike(
         }
         Fault::DiskFull => fill_disk(server, dice, struck).await,
         Fault::ClockJump => {
-            let seconds = [-20, -3, 0, 1, 10, 25][usize::try_from(dice.below(6)).expect("small")];
-            set_clock(server.folder(), seconds);
+            // It jumps forward and backward in turn.
+            let jumps = struck.counts.get(&fault).copied().unwrap_or(0);
+            let times = [[1, 10, 25], [-20, -3, 0]][usize::from(jumps % 2 == 1)];
+            set_clock(server.folder(), *dice.pick(&times));
         }
     }
     *struck.counts.entry(fault).or_default() += 1;

@@ -1,8 +1,11 @@
 //! Wrong clients and wrong scripts, which the judges have to detect.
 
+use super::call::Verb;
+use super::client::DONE;
 use super::log::logged;
 use crate::script::Parts;
 use crate::{Error, Unavailable};
+use job_registry::Error as Refusal;
 
 /// A mistake of the clients or the scripts of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +33,33 @@ pub(super) enum Flaw {
     SecondEnding,
     /// A key leads to a second job.
     ForgetfulKey,
+    /// Whoever knows any token holds the lease.
+    SharedLease,
+    /// A guard holds the lease after its time, until another takes it.
+    LongLease,
+    /// An ending does not look at the lease.
+    EndingOfLeased,
+    /// A retry does not look at the lease.
+    RetryOfLeased,
+    /// A verdict does not look at the lease.
+    VerdictOnLeased,
+    /// A sweep does not look at the lease.
+    SweepOfLeased,
+    /// The last payload of a guard is not stored.
+    ForgottenPayload,
+    /// The fingerprint of a key is not compared.
+    AnyFingerprint,
+    /// The failure of a work is told although a stop was requested.
+    FailureOfStopped,
+    /// A guard whose lease is over is told that its payload is stored.
+    LostIsStored,
+    /// A work whose job another caller has ended is told that it has ended the job.
+    RefusedIsEnded,
 }
 
 impl Flaw {
     /// Those that a history of one primary shows.
-    pub(super) const IN_ONE_HISTORY: [Self; 10] = [
+    pub(super) const IN_ONE_HISTORY: [Self; 21] = [
         Self::UnmarkedResend,
         Self::NoWitness,
         Self::UnknownIsNotSent,
@@ -45,6 +70,17 @@ impl Flaw {
         Self::HintedVerdict,
         Self::SecondEnding,
         Self::ForgetfulKey,
+        Self::SharedLease,
+        Self::LongLease,
+        Self::EndingOfLeased,
+        Self::RetryOfLeased,
+        Self::VerdictOnLeased,
+        Self::SweepOfLeased,
+        Self::ForgottenPayload,
+        Self::AnyFingerprint,
+        Self::FailureOfStopped,
+        Self::LostIsStored,
+        Self::RefusedIsEnded,
     ];
 
     pub(super) fn named(name: &str) -> Self {
@@ -62,7 +98,12 @@ impl Flaw {
     pub(super) fn parts(self, process: u32) -> Parts {
         let mut parts = Parts::default();
         let change = match self {
-            Self::Nothing | Self::UnknownIsNotSent | Self::CachedReads | Self::ClientClock => None,
+            Self::Nothing
+            | Self::UnknownIsNotSent
+            | Self::CachedReads
+            | Self::ClientClock
+            | Self::LostIsStored
+            | Self::RefusedIsEnded => None,
             Self::UnmarkedResend => Some(("prelude", "ARGV[1] == '1'", "false")),
             Self::NoWitness => Some(("prelude", "tonumber(job.e) > WITNESS", "false")),
             Self::FenceByAttempt => Some(("prelude", " or job.n ~= nonce)", ")")),
@@ -75,6 +116,19 @@ impl Flaw {
             )),
             Self::SecondEnding => Some(("end", "not is_live(job)", "false")),
             Self::ForgetfulKey => Some(("register", "if leads then", "if false then")),
+            Self::SharedLease => Some(("prelude", "(job.m) and job.f == token", "(job.m)")),
+            Self::LongLease => Some((
+                "prelude",
+                "now < tonumber(job.m) and job.f == token",
+                "job.f == token",
+            )),
+            Self::EndingOfLeased => Some(("end", "is_leased(job, now, token)", "false")),
+            Self::RetryOfLeased => Some(("retry", "is_leased(job, now, '')", "false")),
+            Self::VerdictOnLeased => Some(("verdict", "is_leased(job, now, '')", "false")),
+            Self::SweepOfLeased => Some(("collect", "is_leased(job, now, '')", "false")),
+            Self::ForgottenPayload => Some(("end", "set_text(job, 'd', ARGV[12])", "")),
+            Self::AnyFingerprint => Some(("register", "there[2] ~= ARGV[17]", "false")),
+            Self::FailureOfStopped => Some(("end", "ARGV[9] == '1'", "false")),
         };
         if let Some((name, from, to)) = change {
             let text = if name == "prelude" {
@@ -94,12 +148,20 @@ impl Flaw {
         parts
     }
 
-    /// Returns the error that the caller is told.
-    pub(super) fn told(self, error: Error) -> Error {
+    /// Returns what the caller of a call is told.
+    pub(super) fn told(self, verb: Verb, answer: Result<String, Error>) -> Result<String, Error> {
         let unknown = Error::Unavailable(Unavailable::Unknown);
-        if self == Self::UnknownIsNotSent && error == unknown {
-            return Error::Unavailable(Unavailable::NotSent);
+        match answer {
+            Err(error) if self == Self::UnknownIsNotSent && error == unknown => {
+                Err(Error::Unavailable(Unavailable::NotSent))
+            }
+            Err(Error::LockLost) if self == Self::LostIsStored => Ok(DONE.to_owned()),
+            Err(Error::Refused(Refusal::Ended(_)))
+                if self == Self::RefusedIsEnded && verb.is_work() =>
+            {
+                Ok(DONE.to_owned())
+            }
+            answer => answer,
         }
-        error
     }
 }

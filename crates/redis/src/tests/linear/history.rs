@@ -1,13 +1,18 @@
 //! A history: the calls of all processes, by groups of jobs that are judged apart.
 
-use super::call::Verb;
+use super::call::{Lease, Verb};
 use super::log::{Entry, Kind, Nonce, nonce};
+use super::sent::Sent;
+use super::work;
 use crate::tests::spec::Name;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 /// The end of a call that was never answered.
 pub(super) const NEVER: u64 = u64::MAX;
+
+/// Counter of the leased jobs that sweeps have left alone.
+const LEASED: &str = "leased jobs in sweeps";
 
 /// A call on one job, or the part of a call that concerns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub(super) struct Op {
     pub(super) until: u64,
     pub(super) job: Name,
     pub(super) fence: Option<(u32, Nonce)>,
+    /// The lease that it takes, or that its guard has.
+    pub(super) lease: Option<Lease>,
     pub(super) verb: Verb,
     /// Text of the answer; `None` if it is unknown.
     pub(super) answer: Option<String>,
@@ -32,6 +39,7 @@ pub(super) struct Op {
     pub(super) begins: Nonce,
     /// Number of the change that the reply named.
     pub(super) seq: Option<u64>,
+    pub(super) is_of_task: bool,
 }
 
 /// An effect on a job of a group: the index of its call, and the number of the change.
@@ -64,29 +72,22 @@ pub(super) struct History {
     pub(super) counters: Counters,
 }
 
-/// A script that was sent.
-#[derive(Clone, Debug)]
-struct Sent {
-    time: u64,
-    nonce: Nonce,
-    ids: Vec<String>,
-    argument: Vec<u8>,
-    reply: Option<(u64, Vec<String>)>,
-}
-
 /// A call as it was recorded.
 #[derive(Clone, Debug)]
 pub(super) struct Recorded {
     caller: String,
     pub(super) begun: u64,
-    id: Option<String>,
-    fence: Option<(u32, Nonce)>,
-    verb: Verb,
-    sent: Vec<Sent>,
+    pub(super) id: Option<String>,
+    pub(super) fence: Option<(u32, Nonce)>,
+    lease: Option<Lease>,
+    pub(super) verb: Verb,
+    pub(super) sent: Vec<Sent>,
     /// `None` if the process was killed.
     pub(super) end: Option<(u64, String)>,
     /// Whether a part of it may have been executed in another history of the store.
     pub(super) is_split: bool,
+    /// Whether a task has made it, which tells nobody the answer.
+    pub(super) is_of_task: bool,
 }
 
 impl Recorded {
@@ -102,9 +103,23 @@ impl Recorded {
     /// Whether the client was told that nothing has happened.
     fn had_no_effect(&self) -> bool {
         let answer = self.answer().unwrap_or_default();
-        ["NotSent", "Rejected", "Busy"]
-            .iter()
-            .any(|no| answer.starts_with(no))
+        let is_busy = answer == "Refused(Busy)" && self.verb.is_registration();
+        is_busy
+            || ["NotSent", "Rejected"]
+                .iter()
+                .any(|no| answer.starts_with(no))
+    }
+
+    /// Whether the client was told that this script had no effect. The outcome of an earlier script
+    /// of the call may be unknown.
+    fn has_not_made(&self, sent: &Sent) -> bool {
+        let is_last = self.nonce() == Some(sent.nonce);
+        self.had_no_effect() && is_last && sent.reply.is_none()
+    }
+
+    /// Whether it may have sent several scripts, one after the other.
+    fn may_send_several(&self) -> bool {
+        self.verb.is_of_scripts() || matches!(self.verb, Verb::Update(_))
     }
 }
 
@@ -122,7 +137,7 @@ pub(super) fn recorded(folder: &Path) -> Vec<Recorded> {
         if let Some(caller) = name.strip_prefix("calls-") {
             all.extend(calls(&caller.replace('-', "."), &text()));
         } else if let Some(process) = name.strip_prefix("spawned-") {
-            all.extend(abandonments(process, &text()));
+            all.extend(by_tasks(process, &text()));
         }
     }
     all.sort_by_key(|call| call.begun);
@@ -132,7 +147,7 @@ pub(super) fn recorded(folder: &Path) -> Vec<Recorded> {
 fn calls(caller: &str, text: &str) -> Vec<Recorded> {
     let mut calls: Vec<Recorded> = Vec::new();
     for line in text.lines() {
-        let mut words = line.splitn(6, ' ');
+        let mut words = line.splitn(8, ' ');
         let mut word = || words.next().expect("a word");
         match word() {
             ">" => {
@@ -140,22 +155,32 @@ fn calls(caller: &str, text: &str) -> Vec<Recorded> {
                 let id = Some(word()).filter(|id| *id != "-").map(str::to_owned);
                 let attempt = word().parse().ok();
                 let of = word();
+                let (token, payload) = (word(), word());
+                let lease = (token != "-").then(|| Lease {
+                    token: nonce(token),
+                    payload: payload.parse().ok(),
+                });
                 calls.push(Recorded {
                     caller: caller.to_owned(),
                     begun,
                     id,
                     fence: attempt.map(|attempt| (attempt, nonce(of))),
+                    lease,
                     verb: Verb::parse(word()),
                     sent: Vec::new(),
                     end: None,
                     is_split: false,
+                    is_of_task: false,
                 });
             }
-            "n" => calls.last_mut().expect("a call").sent.push(sent(line)),
+            "n" => calls
+                .last_mut()
+                .expect("a call")
+                .sent
+                .push(Sent::parse(line)),
             "r" => {
-                let reply = (word().parse().expect("a time"), split(word()));
-                let call = calls.last_mut().expect("a call");
-                call.sent.last_mut().expect("a script").reply = Some(reply);
+                let sent = &mut calls.last_mut().expect("a call").sent;
+                Sent::add_reply(line, sent.iter_mut().rev());
             }
             _ => {
                 let (_, rest) = line.split_once(' ').expect("a time");
@@ -168,39 +193,32 @@ fn calls(caller: &str, text: &str) -> Vec<Recorded> {
     calls
 }
 
-fn split(words: &str) -> Vec<String> {
-    words.split(',').map(str::to_owned).collect()
-}
-
-fn sent(line: &str) -> Sent {
-    let words: Vec<&str> = line.split(' ').collect();
-    Sent {
-        time: words[1].parse().expect("a time"),
-        nonce: nonce(words[2]),
-        ids: split(words[4]),
-        argument: super::client::bytes(words[5]),
-        reply: None,
-    }
-}
-
-/// The owners of registrations of which the answers were lost fail their jobs.
-fn abandonments(process: &str, text: &str) -> Vec<Recorded> {
-    let lines = text.lines().filter(|line| line.starts_with("n "));
-    let abandonment = |line| {
-        let sent = sent(line);
-        Recorded {
-            caller: format!("{process}.s"),
-            begun: sent.time,
-            id: Some(sent.ids[0].clone()),
-            // The fence is that of the registration.
-            fence: None,
-            verb: Verb::Abandon,
-            sent: vec![sent],
-            end: None,
-            is_split: false,
+/// Returns the scripts that the tasks of a process have sent, each as a call.
+fn by_tasks(process: &str, text: &str) -> Vec<Recorded> {
+    let mut all: Vec<Recorded> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("r ") {
+            let sent = all.iter_mut().rev().flat_map(|call| &mut call.sent);
+            Sent::add_reply(line, sent);
+        } else if line.starts_with("n ") {
+            let sent = Sent::parse(line);
+            let of_task = sent.of_task();
+            let (verb, lease) = of_task.unwrap_or_else(|| panic!("a task sends {sent:?}"));
+            all.push(Recorded {
+                caller: format!("{process}.s"),
+                begun: sent.time,
+                id: Some(sent.ids[0].clone()),
+                fence: sent.fence,
+                lease,
+                verb,
+                sent: vec![sent],
+                end: None,
+                is_split: false,
+                is_of_task: true,
+            });
         }
-    };
-    lines.map(abandonment).collect()
+    }
+    all
 }
 
 /// The executions of each call, by the log.
@@ -266,8 +284,8 @@ pub(super) fn join_from(
         history: History::default(),
         of_id: BTreeMap::new(),
         of_key: BTreeMap::new(),
+        keys: BTreeSet::new(),
         witness: Witness::new(log),
-        attempts: HashMap::new(),
     };
     joiner.names(all);
     let limits = limits(recorded);
@@ -275,8 +293,12 @@ pub(super) fn join_from(
     for (call, until) in recorded.iter().zip(limits) {
         joiner.count(call);
         if call.had_no_effect() && !call.verb.is_of_all() {
-            silent.extend(call.sent.iter().map(|sent| sent.nonce));
-            continue;
+            let is_silent = |sent: &&Sent| !call.may_send_several() || call.has_not_made(sent);
+            let sent = call.sent.iter().filter(is_silent);
+            silent.extend(sent.map(|sent| sent.nonce));
+            if !call.may_send_several() {
+                continue;
+            }
         }
         joiner.add(call, until);
     }
@@ -291,6 +313,8 @@ fn limits(recorded: &[Recorded]) -> Vec<u64> {
         if let Some((ended, answer)) = &call.end
             && answer != "Unknown"
             && answer != "NotSent"
+            // A task begins without an answer of the store.
+            && !matches!(call.verb, Verb::Spawn(..))
         {
             let of_process = answered.entry(call.process()).or_default();
             of_process.push((call.begun, *ended));
@@ -315,13 +339,24 @@ fn limits(recorded: &[Recorded]) -> Vec<u64> {
     recorded.iter().map(limit).collect()
 }
 
+/// A part of a call that concerns one job.
+struct Part<'a> {
+    verb: Verb,
+    id: &'a str,
+    lease: Option<Lease>,
+    sent: Option<&'a Sent>,
+    /// Beginning and end.
+    times: (u64, u64),
+    answer: Option<String>,
+}
+
 struct Joiner {
     history: History,
     of_id: BTreeMap<String, (usize, Name)>,
     of_key: BTreeMap<u64, usize>,
+    /// The keys with which a job was registered.
+    keys: BTreeSet<Option<u64>>,
     witness: Witness,
-    /// Nonce of the first attempt of each job.
-    attempts: HashMap<String, Nonce>,
 }
 
 impl Joiner {
@@ -331,7 +366,7 @@ impl Joiner {
             for sent in &call.sent {
                 let groups = &mut self.history.groups;
                 let group = match call.verb {
-                    Verb::RegisterKey(key, _) => *self.of_key.entry(key).or_insert(groups.len()),
+                    Verb::RegisterKey(key, ..) => *self.of_key.entry(key).or_insert(groups.len()),
                     _ => groups.len(),
                 };
                 if group == groups.len() {
@@ -341,9 +376,6 @@ impl Joiner {
                 let ids = &mut groups[group].ids;
                 let name = Name::try_from(ids.len()).expect("few jobs");
                 ids.push(id.clone());
-                if let Ok(begins) = sent.argument.clone().try_into() {
-                    self.attempts.insert(id.clone(), begins);
-                }
                 self.of_id.insert(id, (group, name));
             }
         }
@@ -351,19 +383,62 @@ impl Joiner {
 
     fn count(&mut self, call: &Recorded) {
         let name = match call.end.as_ref().map(|(_, answer)| answer.as_str()) {
-            None if call.verb == Verb::Abandon => "abandoned",
+            None if call.is_of_task => "scripts of tasks",
             None => "never answered",
             Some("Unknown") => "unknown",
             Some("NotSent") => "not sent",
             Some(answer) if answer.starts_with("Rejected OOM") => "rejected, memory is full",
             Some(answer) if answer.starts_with("Rejected MISCONF") => "rejected, disk is full",
             Some(answer) if answer.starts_with("Rejected") => "rejected",
-            Some("Busy") => "busy",
+            Some("Refused(Busy)") => "busy",
             Some(answer) if answer.starts_with("Refused") => "refused",
             Some(_) => "accepted",
         };
-        *self.history.counters.entry(name.to_owned()).or_default() += 1;
-        *self.history.counters.entry("calls".to_owned()).or_default() += 1;
+        let answer = call.answer().unwrap_or_default();
+        let mut count = |name: &str, times: usize| {
+            let counter = self.history.counters.entry(name.to_owned()).or_default();
+            *counter += times as u64;
+        };
+        count(name, 1);
+        count("calls", 1);
+        let busy = call.sent.iter().filter(|sent| sent.has_met_a_lease());
+        count("busy because of a lease", busy.count());
+        let key = match call.verb {
+            Verb::RegisterKey(key, ..) => Some(key),
+            _ => None,
+        };
+        let is_new = key.is_some() && answer == "Done";
+        let is_again = is_new && !self.keys.insert(key);
+        let is_of_guard = call.lease.is_some() && !call.is_of_task;
+        let is_run = matches!(call.verb, Verb::Run(..));
+        let is_save = call.lease.is_some_and(|lease| lease.payload.is_some());
+        for (name, is_so) in [
+            (
+                "leases that tasks have given up",
+                call.is_of_task && call.verb == Verb::Release,
+            ),
+            ("leases that were taken", answer.starts_with("Locked")),
+            ("leases that ended while held", answer == "LockLost"),
+            ("payloads of guards", is_save && answer == "Done"),
+            (
+                "endings by guards",
+                is_of_guard && call.verb.is_ending() && answer == "Done",
+            ),
+            ("keys that led to a new job", is_new),
+            (
+                "keys that led to a job",
+                key.is_some() && answer.starts_with("Existing"),
+            ),
+            ("keys that led to a second new job", is_again),
+            ("mismatches", answer == "Mismatch"),
+            ("runs that ended", is_run && answer == "Done"),
+            (
+                "runs that were refused",
+                is_run && answer.starts_with("Refused"),
+            ),
+        ] {
+            count(name, usize::from(is_so));
+        }
         if name == "rejected" {
             let (_, answer) = call.end.as_ref().expect("an answer");
             eprintln!("{}: {answer}", call.verb);
@@ -376,18 +451,19 @@ impl Joiner {
             Verb::Sweep => self.add_collected(call, until),
             Verb::Stalled => {
                 for (id, view) in listed(call.answer().unwrap_or_default()) {
-                    let answer = Some(view.to_owned());
-                    self.push(
-                        call,
-                        Verb::Listed,
+                    let part = Part {
+                        verb: Verb::Listed,
                         id,
-                        None,
-                        (call.begun, call.end()),
-                        answer,
-                        until,
-                    );
+                        lease: None,
+                        sent: None,
+                        times: (call.begun, call.end()),
+                        answer: Some(view.to_owned()),
+                    };
+                    self.push(call, part, until);
                 }
             }
+            verb if call.is_of_task || verb.is_of_scripts() => self.add_scripts(call, until),
+            Verb::Update(_) => self.add_update(call, until),
             _ => {
                 let id = match &call.id {
                     Some(id) => id.clone(),
@@ -397,11 +473,128 @@ impl Joiner {
                         None => return,
                     },
                 };
-                let answer = call.answer().map(|answer| self.localised(answer));
-                let times = (call.begun, call.end());
-                self.push(call, call.verb, &id, call.sent.last(), times, answer, until);
+                let part = Part {
+                    verb: call.verb,
+                    id: &id,
+                    lease: call.lease,
+                    sent: call.sent.last(),
+                    times: (call.begun, call.end()),
+                    answer: call.answer().map(|answer| self.localised(answer)),
+                };
+                self.push(call, part, until);
             }
         }
+    }
+
+    /// Adds each script of a call, or of a task, as a call of its own.
+    fn add_scripts(&mut self, call: &Recorded, until: u64) {
+        for sent in &call.sent {
+            if call.has_not_made(sent) {
+                continue;
+            }
+            let (verb, lease) = match call.verb {
+                Verb::TryLock(_) | Verb::Lock(_) => {
+                    let token = sent.argument(0).try_into().expect("a token");
+                    let payload = None;
+                    (call.verb, Some(Lease { token, payload }))
+                }
+                _ => match sent.of_task() {
+                    Some(step) => step,
+                    // A contradiction.
+                    None => continue,
+                },
+            };
+            let answer = sent.answer();
+            self.push_script(call, verb, lease, sent, answer, until);
+        }
+        let last = call.sent.last();
+        let reply = last.and_then(|sent| sent.reply.as_ref());
+        let is_known = call.answer().is_some() && !call.had_no_effect() && !call.is_split;
+        let answer = call.answer().filter(|_| is_known);
+        match (call.verb, answer) {
+            (Verb::TryLock(_) | Verb::Lock(_), Some(answer)) => {
+                let is_taken = last.and_then(Sent::answer).as_deref() == Some("Done");
+                let (true, Some((time, _))) = (is_taken, reply) else {
+                    return;
+                };
+                // The payload is read afterwards.
+                let read = answer.strip_prefix("Locked ");
+                let answer = read.map(|payload| format!("Payload({payload})"));
+                let part = Part {
+                    verb: Verb::Payload,
+                    id: call.id.as_deref().expect("a job"),
+                    lease: None,
+                    sent: None,
+                    times: (*time, call.end()),
+                    answer: answer.or(call.answer().map(str::to_owned)),
+                };
+                self.push(call, part, until);
+            }
+            (Verb::Run(..), Some(answer))
+                if work::answer(&call.sent).as_deref() != Some(answer) =>
+            {
+                let why = format!("a work answers {answer} after {:?}", call.sent);
+                self.history.contradictions.push(why);
+            }
+            _ => {}
+        }
+        let against = match call.verb {
+            Verb::Run(outcome, note) => work::against_outcome(outcome, note, &call.sent),
+            Verb::TryLock(_) | Verb::Lock(_) => work::against_lock(call.verb, &call.sent),
+            _ => None,
+        };
+        // Of a split call, not all scripts are here.
+        let against = against.filter(|_| !call.is_split);
+        self.history.contradictions.extend(against);
+    }
+
+    /// Adds an update, and the scripts by which it was tried before.
+    fn add_update(&mut self, call: &Recorded, until: u64) {
+        let mut begun = call.begun;
+        for sent in call.sent.iter().filter(|sent| sent.is_tried_again()) {
+            let answer = sent.answer();
+            self.push_script(call, Verb::Tried, None, sent, answer, until);
+            begun = sent.reply.as_ref().map_or(begun, |(time, _)| *time);
+        }
+        let last = call.sent.last();
+        let was_tried = last.is_some_and(Sent::is_tried_again);
+        let is_over = was_tried && [None, Some("Refused(Busy)")].contains(&call.answer());
+        if is_over || call.had_no_effect() {
+            return;
+        }
+        let part = Part {
+            verb: call.verb,
+            id: call.id.as_deref().expect("a job"),
+            lease: None,
+            // After a try, the job was read, and is gone.
+            sent: last.filter(|_| !was_tried),
+            times: (begun, call.end()),
+            answer: call.answer().map(str::to_owned),
+        };
+        self.push(call, part, until);
+    }
+
+    /// Adds a script by its times and its reply.
+    fn push_script(
+        &mut self,
+        call: &Recorded,
+        verb: Verb,
+        lease: Option<Lease>,
+        sent: &Sent,
+        answer: Option<String>,
+        until: u64,
+    ) {
+        let ended = sent.reply.as_ref().map_or(NEVER, |(time, _)| *time);
+        let ended = answer.as_ref().map_or(NEVER, |_| ended);
+        let part = Part {
+            verb,
+            id: &sent.ids[0],
+            lease,
+            sent: Some(sent),
+            times: (sent.time, ended),
+            answer,
+        };
+        self.push(call, part, until);
     }
 
     /// Names the job of an answer as its group does.
@@ -428,15 +621,23 @@ impl Joiner {
                     None => call.answer().map(|_| "none".to_owned()),
                 };
                 let end = answer.as_ref().map_or(NEVER, |_| call.end());
-                let times = (sent.time, end);
-                self.push(call, Verb::Verdict, id, Some(sent), times, answer, until);
+                let part = Part {
+                    verb: Verb::Verdict,
+                    id,
+                    lease: None,
+                    sent: Some(sent),
+                    times: (sent.time, end),
+                    answer,
+                };
+                self.push(call, part, until);
             }
         }
     }
 
     fn add_collected(&mut self, call: &Recorded, until: u64) {
         for sent in &call.sent {
-            let began = String::from_utf8_lossy(&sent.argument).parse().unwrap_or(0);
+            let began = String::from_utf8_lossy(sent.argument(0));
+            let began = began.parse().unwrap_or(0);
             if call.had_no_effect() && sent.reply.is_none() {
                 continue;
             }
@@ -446,30 +647,38 @@ impl Joiner {
                 let answer = answer.filter(|answer| answer != "none" || !is_resent);
                 let end = sent.reply.as_ref().map_or(NEVER, |(time, _)| *time);
                 let end = answer.as_ref().map_or(NEVER, |_| end);
-                let verb = Verb::Collect(began);
-                self.push(call, verb, id, Some(sent), (sent.time, end), answer, until);
+                if answer.as_deref() == Some("leased") {
+                    let counters = &mut self.history.counters;
+                    *counters.entry(LEASED.to_owned()).or_default() += 1;
+                }
+                let part = Part {
+                    verb: Verb::Collect(began),
+                    id,
+                    lease: None,
+                    sent: Some(sent),
+                    times: (sent.time, end),
+                    answer,
+                };
+                self.push(call, part, until);
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // the parts of a call
-    fn push(
-        &mut self,
-        call: &Recorded,
-        verb: Verb,
-        id: &str,
-        sent: Option<&Sent>,
-        (begun, ended): (u64, u64),
-        answer: Option<String>,
-        until: u64,
-    ) {
+    fn push(&mut self, call: &Recorded, part: Part<'_>, until: u64) {
+        let Part {
+            verb,
+            id,
+            lease,
+            sent,
+            times: (begun, ended),
+            answer,
+        } = part;
         let Some(&(group, job)) = self.of_id.get(id) else {
             let why = format!("{} {id} {verb}: the job was never registered", call.caller);
             self.history.contradictions.push(why);
             return;
         };
         let nonce = sent.map(|sent| sent.nonce);
-        let first = self.attempts.get(id).copied().unwrap_or_default();
         let seq = sent
             .and_then(|sent| sent.reply.as_ref())
             .and_then(|(_, words)| {
@@ -483,11 +692,8 @@ impl Joiner {
             ended,
             until: if ended == NEVER { until } else { ended },
             job,
-            fence: if verb == Verb::Abandon {
-                Some((1, first))
-            } else {
-                call.fence
-            },
+            fence: call.fence,
+            lease,
             verb: match verb {
                 Verb::Collect(time) => Verb::Collect(time.min(now)),
                 verb => verb,
@@ -497,11 +703,12 @@ impl Joiner {
             nonce,
             begins: match verb {
                 Verb::Retry | Verb::Register(..) | Verb::RegisterKey(..) => sent
-                    .and_then(|sent| sent.argument.clone().try_into().ok())
+                    .and_then(|sent| sent.argument(0).try_into().ok())
                     .unwrap_or_default(),
                 _ => Nonce::default(),
             },
             seq: seq.filter(|seq| *seq > 0),
+            is_of_task: call.is_of_task,
         };
         let ops = &mut self.history.groups[group].ops;
         if verb == Verb::Heartbeat
@@ -611,8 +818,12 @@ pub(super) fn divide(
             .is_some_and(|sent| kept.contains(&sent.nonce));
         let is_single = !call.verb.is_of_all();
         if ended < boundary.begin || is_kept && is_single {
-            // A call that was sent again has found its own effect.
-            first.push(call.clone());
+            // A call that was sent again has found its own effect. A guard reads the payload later.
+            let is_split = call.is_split || ended >= boundary.begin;
+            first.push(Recorded {
+                is_split,
+                ..call.clone()
+            });
         } else if call.begun >= boundary.end {
             second.push(call.clone());
         } else {

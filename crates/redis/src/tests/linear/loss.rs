@@ -105,6 +105,8 @@ pub(super) async fn run(setting: &Setting) -> Judged {
     let end = monotonic();
     let first = log::read(&mut primary.admin(), NAMESPACE);
     primary.kill();
+    // The answers that the slowest cut has held up arrive before the next history begins.
+    sleep(Duration::from_millis(600)).await;
     let server: &Server = match (&replica, &sentinel) {
         (Some(replica), Some(sentinel)) => {
             sentinel.wait_for(replica.port).await;

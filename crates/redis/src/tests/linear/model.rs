@@ -4,6 +4,7 @@ use super::call::{Verb, millis};
 use super::client::{RETENTION, STALL_AFTER, STOP_GRACE, key_life};
 use super::history::Op;
 use super::log::Nonce;
+use crate::tests::api::Status;
 use crate::tests::spec::{Call, Limits, Name, Refusal, Ret, Spec, View, Who};
 use job_registry::KeyLife;
 use std::collections::BTreeMap;
@@ -14,8 +15,24 @@ use std::collections::BTreeMap;
 pub(super) struct State {
     spec: Spec,
     nonces: BTreeMap<Name, Nonce>,
-    key: Option<Name>,
+    /// The job, and the number of the fingerprint.
+    key: Option<(Name, u8)>,
+    leases: BTreeMap<Name, Held>,
 }
+
+/// A lease that was taken, and not given up. It may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Held {
+    token: Nonce,
+    /// Time at which it is over.
+    until: u64,
+    /// A renewal is a change, also within the same millisecond.
+    renewals: u32,
+}
+
+/// Answers of calls that a lease forbids.
+const BUSY: &str = "Refused(Busy)";
+const LOST: &str = "LockLost";
 
 fn limits() -> Limits {
     Limits {
@@ -32,6 +49,7 @@ impl Default for State {
             spec: Spec::new(limits()),
             nonces: BTreeMap::new(),
             key: None,
+            leases: BTreeMap::new(),
         }
     }
 }
@@ -53,7 +71,38 @@ impl State {
         is_the_same.then_some(next)
     }
 
+    /// Performs a call, unless a lease forbids it: that of another caller, or that of the caller's
+    /// guard, which is over. Nobody else writes the payload of a leased job, ends it or retries it.
     fn perform(&mut self, op: &Op) -> String {
+        let before = self.clone();
+        let answer = self.perform_without_lease(op);
+        let attempt = |of: &Self| {
+            let job = of.spec.jobs.get(&op.job);
+            job.map(|job| (job.attempt(), job.status().is_ended()))
+        };
+        let (was, is) = (attempt(&before), attempt(self));
+        let was_live = matches!(was, Some((_, false)));
+        let is_ending = was_live && was != is;
+        let is_update = matches!(op.verb, Verb::Update(_)) && !answer.starts_with("Refused");
+        let is_sweep = matches!(op.verb, Verb::Collect(_)) && was_live;
+        if (is_ending || is_update || is_sweep) && before.is_forbidden(op) {
+            *self = before;
+            return match op.verb {
+                Verb::Verdict => "none",
+                Verb::Collect(_) => "leased",
+                _ if op.lease.is_some() => LOST,
+                _ => BUSY,
+            }
+            .to_owned();
+        }
+        if is_ending {
+            self.leases.remove(&op.job);
+            self.store_payload(op);
+        }
+        answer
+    }
+
+    fn perform_without_lease(&mut self, op: &Op) -> String {
         let name = op.job;
         match op.verb {
             Verb::Register(payload, deadline) => {
@@ -63,16 +112,42 @@ impl State {
                 };
                 self.register(op, &call)
             }
-            Verb::RegisterKey(key, payload) => {
-                if let Some(other) = self
-                    .key
-                    .filter(|other| self.is_led_to(*other, key_life(key)))
-                {
-                    return format!("Existing({other})");
+            Verb::RegisterKey(key, payload, print) => {
+                let leads = |(other, _): &(Name, u8)| self.is_led_to(*other, key_life(key));
+                match self.key.filter(leads) {
+                    Some((_, other)) if other != print => return "Mismatch".to_owned(),
+                    Some((other, _)) => return format!("Existing({other})"),
+                    None => {}
                 }
                 let answer = self.register(op, &Call::Register(name, payload));
-                self.key = Some(name);
+                self.key = Some((name, print));
                 answer
+            }
+            Verb::TryLock(_) | Verb::Lock(_) | Verb::Save | Verb::Renew(_) | Verb::Release => {
+                self.use_lease(op)
+            }
+            Verb::Tried => self.refusal(op).unwrap_or_else(|| {
+                let answer = if self.is_forbidden(op) {
+                    BUSY
+                } else {
+                    "Conflict"
+                };
+                answer.to_owned()
+            }),
+            Verb::Payload => match self.at(0, &Call::Get(name)) {
+                Ret::Record(record) => text(Ret::Payload(record.payload)),
+                answer => text(answer),
+            },
+            Verb::FailOrCancel(why) => {
+                let job = self.spec.jobs.get(&name);
+                let is_stopping = job.is_some_and(|job| job.status() == Status::Stopping);
+                let who = self.who(op);
+                let call = if is_stopping {
+                    Call::Cancel(who)
+                } else {
+                    Call::Fail(who, super::call::text(why))
+                };
+                text(self.at(self.ordered(op), &call))
             }
             Verb::Verdict => match self.at(op.now, &Call::Verdict(Who::Id(name))) {
                 Ret::Views(failed) => failed
@@ -103,6 +178,77 @@ impl State {
                     answer => text(answer),
                 }
             }
+        }
+    }
+
+    /// Takes, keeps or gives up a lease.
+    fn use_lease(&mut self, op: &Op) -> String {
+        if let Some(refusal) = self.refusal(op) {
+            return refusal;
+        }
+        let token = op.lease.expect("a token").token;
+        let is_taken = matches!(op.verb, Verb::TryLock(_) | Verb::Lock(_));
+        let holder = self.holder(op);
+        if is_taken && holder.is_some_and(|holder| holder != token) {
+            return BUSY.to_owned();
+        }
+        if !is_taken && holder != Some(token) {
+            return LOST.to_owned();
+        }
+        self.store_payload(op);
+        match op.verb {
+            Verb::TryLock(lease) | Verb::Lock(lease) => {
+                let (until, renewals) = (op.now + lease, 0);
+                let held = Held {
+                    token,
+                    until,
+                    renewals,
+                };
+                self.leases.insert(op.job, held);
+            }
+            Verb::Renew(lease) => {
+                let held = self.leases.get_mut(&op.job).expect("a lease");
+                held.until = op.now + lease;
+                held.renewals += 1;
+            }
+            Verb::Release => {
+                self.leases.remove(&op.job);
+            }
+            _ => {}
+        }
+        text(Ret::Done)
+    }
+
+    /// Stores the payload of a guard.
+    fn store_payload(&mut self, op: &Op) {
+        let payload = op.lease.and_then(|lease| lease.payload);
+        if let (Some(payload), Some(job)) = (payload, self.spec.jobs.get_mut(&op.job)) {
+            job.record.payload = payload;
+            // An ending is a visible change itself.
+            if !job.status().is_ended() {
+                job.revise();
+            }
+        }
+    }
+
+    /// Returns the refusal of every step of the caller, if there is one.
+    fn refusal(&self, op: &Op) -> Option<String> {
+        let answer = self.spec.clone().apply(&Call::Note(self.who(op), ""));
+        matches!(answer, Ret::Refused(_)).then(|| text(answer))
+    }
+
+    /// Returns the token that holds the lease of a job.
+    fn holder(&self, op: &Op) -> Option<Nonce> {
+        let held = self.leases.get(&op.job).filter(|held| op.now < held.until);
+        held.map(|held| held.token)
+    }
+
+    /// Whether the lease, or the loss of it, forbids the call.
+    fn is_forbidden(&self, op: &Op) -> bool {
+        let holder = self.holder(op);
+        match op.lease {
+            Some(lease) => holder != Some(lease.token),
+            None => holder.is_some(),
         }
     }
 

@@ -6,9 +6,11 @@ use super::client::Plan;
 use super::faults::{Clients, Fault, Struck, movable_clock, plan_cuts, set_clock, strike};
 use super::flaws::Flaw;
 use super::history::{self, Counters, History, Recorded};
-use super::log;
+use super::{log, work};
 use crate::tests::proxy::{Cut, Proxy};
 use crate::tests::server::{self, Server};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -81,7 +83,7 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     };
     let mut clients = Clients::start(plans, spare);
     let mut struck = Struck::default();
-    sleep(Duration::from_millis(600)).await;
+    wait_for_calls(folder.path(), setting.processes).await;
     let mut turns = Vec::new();
     while clients.are_running() {
         sleep(Duration::from_millis(20 + dice.below(300))).await;
@@ -109,8 +111,13 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     if setting.flaw == Flaw::Nothing {
         server::audit(&server).await;
     }
-    let history = history::join(&recorded, &log);
+    let mut history = history::join(&recorded, &log);
+    let idle = idle(folder.path());
+    history.contradictions.extend(work::check(&recorded, &idle));
     let mut counters = history.counters.clone();
+    let works = work::ended(&recorded);
+    counters.insert("spawned works that ended".to_owned(), works);
+    counters.insert("idle processes".to_owned(), idle.len() as u64);
     count(&mut counters, &recorded, &struck, &log, folder.path());
     let cuts = proxies.iter().flat_map(Proxy::struck);
     let between = [Cut::BeforeTheAnswer, Cut::WithinTheAnswer, Cut::HalfClosed];
@@ -118,6 +125,21 @@ pub(super) async fn run(setting: &Setting) -> (History, Counters) {
     counters.insert("cuts between send and reply".to_owned(), between as u64);
     counters.insert("scripts that were gone".to_owned(), struck.forgotten);
     (history, counters)
+}
+
+/// Waits until every process has begun to make calls.
+async fn wait_for_calls(folder: &Path, processes: u32) {
+    let has_begun = |number: &u32| {
+        let calls = std::fs::metadata(folder.join(format!("calls-{number}-0")));
+        calls.is_ok_and(|calls| calls.len() > 0)
+    };
+    for _ in 0..1_000 {
+        if (0..processes).all(|number| has_begun(&number)) {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the clients make no calls");
 }
 
 fn logs(failed: &[u32], folder: &std::path::Path) -> String {
@@ -176,15 +198,32 @@ fn count(
             insert(&format!("struck: {fault:?}"), *times);
         }
     }
-    let mut resends = 0;
-    for file in std::fs::read_dir(folder).expect("the folder") {
-        let path = file.expect("a file").path();
-        if path.to_string_lossy().contains("spawned-") {
-            let text = std::fs::read_to_string(path).expect("a text");
-            let line = text.lines().rfind(|line| line.starts_with("s "));
-            let word = line.and_then(|line| line.split(' ').nth(1));
-            resends += word.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-        }
-    }
+    let resends = summaries(folder).map(|(_, numbers)| numbers[0]).sum();
     insert("resends", resends);
+}
+
+/// Returns the last line of every process that was not killed: its resends, its connections, and
+/// whether it has become idle.
+fn summaries(folder: &Path) -> impl Iterator<Item = (String, Vec<u64>)> {
+    let files = std::fs::read_dir(folder).expect("the folder");
+    files.filter_map(|file| {
+        let path = file.expect("a file").path();
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let process = name.strip_prefix("spawned-")?.to_owned();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let line = text.lines().rfind(|line| line.starts_with("s "))?;
+        let numbers = line
+            .split(' ')
+            .skip(1)
+            .map(|word| word.parse().expect("a number"));
+        Some((process, numbers.collect()))
+    })
+}
+
+fn idle(folder: &Path) -> BTreeSet<String> {
+    let is_idle = |(_, numbers): &(String, Vec<u64>)| numbers[2] == 1;
+    summaries(folder)
+        .filter(is_idle)
+        .map(|(process, _)| process)
+        .collect()
 }
