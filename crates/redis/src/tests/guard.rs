@@ -219,6 +219,10 @@ checks! {
             }
         }
         assert_eq!(jobs.fail_stalled().await.unwrap(), []);
+        // The next verdict looks at the job when the lease is over, and not again and again.
+        let of_silent = silent.id().to_string();
+        let next: f64 = server.admin().zscore("jr1:{deck/0}:run", of_silent).unwrap();
+        assert!(next >= 2_000.0, "{next}");
         let swept = jobs.sweep().await.unwrap();
         assert_eq!((swept.expired, swept.cancelled, swept.busy), (0, 0, 3));
         assert_eq!(jobs.sweep().await.unwrap().busy, 0);
