@@ -256,7 +256,7 @@ impl Lab {
         if program.begin == Begin::Failed {
             there.fail(id, "lost").await.unwrap();
         }
-        let (owner, log) = (Rc::new(job), Log::default());
+        let (owner, log, guards) = (Rc::new(job), Log::default(), Guards::default());
         let mut tasks: Vec<UnderWay> = Vec::new();
         for (number, (by, steps)) in program.tasks.iter().enumerate() {
             let jobs = if *by == By::Other { &there } else { &here };
@@ -269,6 +269,7 @@ impl Lab {
                 id,
                 network: network.clone(),
                 log: log.clone(),
+                guards: guards.clone(),
             };
             tasks.push(Some(Box::pin(task.run(steps.clone()))));
         }
@@ -581,7 +582,11 @@ struct Task {
     id: JobId,
     network: Arc<Network>,
     log: Log,
+    guards: Guards,
 }
+
+/// Guards that are held to the end of an execution.
+type Guards = Rc<RefCell<Vec<JobGuard<Vec<u8>>>>>;
 
 impl Task {
     async fn run(self, steps: Vec<Step>) {
@@ -618,7 +623,7 @@ impl Task {
             Step::Retry => job.retry().await.map(|job| _ = job.detach()),
             Step::Remove => job.remove().await,
             Step::Keep => job.remove_after(Duration::from_secs(1)).await,
-            Step::Lock => forget(job.try_lock(Duration::from_secs(60)).await),
+            Step::Lock => self.hold(job.try_lock(Duration::from_secs(60)).await),
             Step::Snapshot => job.snapshot().await.map(drop),
             Step::Register => self.register().await,
         }
@@ -637,10 +642,15 @@ impl Task {
             Step::Retry => jobs.retry(id).await.map(|job| _ = job.detach()),
             Step::Remove => jobs.remove(id).await,
             Step::Keep => jobs.remove_after(id, Duration::from_secs(1)).await,
-            Step::Lock => forget(jobs.try_lock(id, Duration::from_secs(60)).await),
+            Step::Lock => self.hold(jobs.try_lock(id, Duration::from_secs(60)).await),
             Step::Snapshot => jobs.snapshot(id).await.map(drop),
             Step::Register => self.register().await,
         }
+    }
+
+    /// Leaves a lease that was taken to its end.
+    fn hold(&self, locked: Result<JobGuard<Vec<u8>>, Error>) -> Result<(), Error> {
+        locked.map(|guard| self.guards.borrow_mut().push(guard))
     }
 
     async fn register(&self) -> Result<(), Error> {
@@ -653,11 +663,6 @@ impl Task {
 
 fn half() -> Progress {
     Progress::from_ppm(500_000).unwrap()
-}
-
-/// Leaves a lease that was taken to its end.
-fn forget(locked: Result<JobGuard<Vec<u8>>, Error>) -> Result<(), Error> {
-    locked.map(std::mem::forget)
 }
 
 /// Returns the first word of a reply.
