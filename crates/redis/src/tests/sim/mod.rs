@@ -718,6 +718,12 @@ fn is_one_call((one, other): &(Step, Step)) -> bool {
     is_one(one) && is_one(other)
 }
 
+/// An update waits for a lease by twenty readings and writings: these have too many orders.
+#[allow(clippy::trivially_copy_pass_by_ref)] // for `filter`
+fn is_short((one, other): &(Step, Step)) -> bool {
+    ![(Step::Update, Step::Lock), (Step::Lock, Step::Update)].contains(&(*one, *other))
+}
+
 fn explored(executions: Result<u64, String>) -> u64 {
     executions.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -782,7 +788,8 @@ fn every_order_of_many_calls_and_faults_is_explained() {
     let mut executions = 0;
     for begin in BEGINS {
         for by in [(By::Owner, By::Other), (By::Owner, By::Owning)] {
-            executions += explored(pairs(&mut lab, begin, by, with_each(&STEPS)));
+            let steps = with_each(&STEPS).into_iter().filter(is_short);
+            executions += explored(pairs(&mut lab, begin, by, steps));
         }
     }
     println!("{executions} executions of pairs with a fault");
