@@ -150,7 +150,12 @@ impl<T: Send + 'static> JobGuard<T> {
                 }
             }
         }
-        let (_, payload, _) = registry.state.record(id).await?;
+        let read = registry.state.record(id).await;
+        let (_, payload, _) = read.map_err(|error| match error {
+            // The lease has been taken, and a task gives it up.
+            Error::Unavailable(_) => Unavailable::Unknown.into(),
+            error => error,
+        })?;
         Ok(Self {
             payload: payload?,
             held,

@@ -206,7 +206,8 @@ impl Store {
         #[cfg(test)]
         crate::tests::trace::sent(script, keys, call, fence, arguments);
         let sent = self.send(script, keys, on, Some((call, fence)), arguments);
-        match sent.await {
+        // The futures of callers stay small, and the compiler can lay them out.
+        match Box::pin(sent).await {
             Ok((link, reply)) => {
                 #[cfg(test)]
                 crate::tests::trace::answered(call, &reply);
@@ -264,7 +265,7 @@ impl Store {
         keys: &[String],
         arguments: &[Vec<u8>],
     ) -> Result<Reply, Error> {
-        let sent = self.send(script, keys, None, None, arguments).await;
+        let sent = Box::pin(self.send(script, keys, None, None, arguments)).await;
         sent.map(|(_, reply)| reply).map_err(|none| {
             // A heartbeat may be repeated, and is no read.
             if none.sent && script == Script::Heartbeat {

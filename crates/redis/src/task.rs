@@ -301,7 +301,7 @@ impl<T: Send + 'static> Job<T> {
     }
 
     /// Ends the job with the outcome of its work, and tries again while the store is not reached or
-    /// another caller holds the lease.
+    /// rejects calls, and while another caller holds the lease.
     async fn finish(&self, outcome: Result<Result<(), Failure>, String>) -> Result<(), Error> {
         let (mut pause, mut may_be_own) = (PAUSE, false);
         loop {
@@ -312,7 +312,10 @@ impl<T: Send + 'static> Job<T> {
             };
             match ended {
                 Err(Error::Unavailable(how)) => may_be_own |= how == Unavailable::Unknown,
-                Err(Error::Refused(Refusal::Busy)) => {}
+                // For instance because its disk is full.
+                Err(Error::Rejected(_)) => {}
+                // The lease may last longer than the silence that is a stall.
+                Err(Error::Refused(Refusal::Busy)) => drop(self.heartbeat().await),
                 Err(Error::Refused(Refusal::Ended(_))) if may_be_own => return Ok(()),
                 ended => return ended,
             }

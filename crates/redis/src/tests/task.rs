@@ -212,6 +212,52 @@ fn a_completion_waits_for_the_lease_of_another() {
     });
 }
 
+/// The heartbeats of the work have ended with it.
+#[test]
+fn work_that_is_done_is_not_judged_stalled_while_another_holds_the_lease() {
+    with_server(async |server| {
+        let silence = Duration::from_secs(1);
+        let builder = server.builder::<Vec<String>>("deck", &Parts::default());
+        let here = builder.stall_after(silence).connect().await.unwrap();
+        let there = server.jobs("deck").await;
+        let job = here.register(&Vec::new()).await.unwrap();
+        let guard = there.lock(job.id(), Duration::from_secs(60)).await.unwrap();
+        let id = job.spawn(async |_| Ok(()));
+        sleep(silence * 2).await;
+        guard.release().await.unwrap();
+        assert_eq!(there.fail_stalled().await.unwrap(), []);
+        assert_eq!(end_of(&here, id).await, (Status::Completed, None));
+    });
+}
+
+#[test]
+fn work_that_is_done_while_the_store_rejects_calls_is_completed_after_it() {
+    with_server(async |server| {
+        let jobs = server.jobs("deck").await;
+        let go_on = Arc::new(Notify::new());
+        let at_work = go_on.clone();
+        let id = jobs
+            .spawn(&Vec::new(), async move |_| {
+                at_work.notified().await;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let allow = |rule: &str| {
+            let mut command = redis::cmd("ACL");
+            command.arg(&["SETUSER", "default", rule]);
+            let _: () = command.query(&mut server.admin()).unwrap();
+        };
+        while jobs.snapshot(id).await.unwrap().status() != Status::Running {}
+        allow("-hset");
+        go_on.notify_one();
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(jobs.snapshot(id).await.unwrap().status(), Status::Running);
+        allow("+hset");
+        assert_eq!(end_of(&jobs, id).await, (Status::Completed, None));
+    });
+}
+
 #[test]
 fn a_future_of_work_that_is_dropped_abandons_the_job() {
     with_server(async |server| {
