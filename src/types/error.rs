@@ -203,7 +203,7 @@ errors! {
         /// The job has ended, with this status. An ended job's payload is read, not locked.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// Another thread holds the lock. Returned by `try_lock` only.
-        Busy = "busy" => "another thread holds the job's lock",
+        Busy = "busy" => "another caller holds the job's lock",
         /// This thread already holds a job's lock.
         WouldDeadlock = "would_deadlock" => "this thread holds a job's lock already",
     }
@@ -341,7 +341,7 @@ errors! {
         /// The job ended before this call, with this status.
         Ended(status: Status) = "ended" => "the job has already ended ({status})",
         /// Another thread holds the lock. Returned by `try_lock` only.
-        Busy = "busy" => "another thread holds the job's lock",
+        Busy = "busy" => "another caller holds the job's lock",
         /// The job has not ended. Only an ended job is removed.
         Live = "live" => "the job has not ended",
         /// The job has completed, or is live and has not stalled.

@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Interval, MissedTickBehavior, interval_at, timeout};
 
 /// Tells an nginx proxy to forward each event immediately.
 const UNBUFFERED: (HeaderName, HeaderValue) = (
@@ -87,8 +87,13 @@ enum Next {
     Announcement,
     Change(Snapshot),
     Tick,
+    /// The streams are told to end.
+    Last,
     End,
 }
+
+/// Time for the last look at a job before its stream ends.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 impl<R: Registry> Follower<R> {
     fn new(
@@ -121,7 +126,7 @@ impl<R: Registry> Follower<R> {
         while !self.finished {
             if let Some(seen) = self.held.take() {
                 if self.routes.end_streams.is_cancelled() {
-                    return None;
+                    return self.last().await;
                 }
                 let event = self.changed(&seen).await;
                 if event.is_some() {
@@ -144,10 +149,26 @@ impl<R: Registry> Follower<R> {
                     }
                 }
                 Next::Tick => return Some(self.tick().await),
+                Next::Last => return self.last().await,
                 Next::End => return None,
             }
         }
         None
+    }
+
+    /// Returns the end of the job if the client does not have it yet. The stream ends then.
+    async fn last(&mut self) -> Option<Event> {
+        let look = async {
+            let seen = self.routes.snapshot(self.id).await.ok()?;
+            if seen.status().is_ended() {
+                self.changed(&seen).await
+            } else {
+                None
+            }
+        };
+        let event = timeout(LAST_LOOK, look).await.ok().flatten();
+        self.finished = true;
+        event
     }
 
     fn must_announce(&self) -> bool {
@@ -160,7 +181,7 @@ impl<R: Registry> Follower<R> {
             biased;
             () = routes.announce.cancelled(), if !self.announced => Next::Announcement,
             // Before the changes, so that a job that always changes cannot keep its streams.
-            () = routes.end_streams.cancelled() => Next::End,
+            () = routes.end_streams.cancelled() => Next::Last,
             changed = self.watch.next() => changed.map_or(Next::End, Next::Change),
             _ = self.ticks.tick() => Next::Tick,
         }

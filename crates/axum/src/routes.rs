@@ -42,7 +42,7 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 ///
 /// | route | answer |
 /// |---|---|
-/// | `GET {base}` | 200: a part of the list of all jobs. `?limit=` (1 to 1,000, default 100), `?cursor=` |
+/// | `GET {base}` | 200: a part of the list of all jobs. `?limit=` (default 100; a part has at most 1,000), `?cursor=` |
 /// | `GET {base}/{id}` | 200: the job, with its `ETag`. 304 if `If-None-Match` has it |
 /// | `GET {base}/{id}/events` | 200: server-sent events. 204 if the client has seen the end |
 /// | `DELETE {base}/{id}` | requests a stop. 202 while the worker cleans up, 200 if the job has ended. A second one, or `?force`, cancels the job at once |
@@ -249,9 +249,10 @@ impl<R: Registry> JobRoutes<R> {
         self
     }
 
-    /// Ends every stream when the token is cancelled, and answers requests that wait. A client that
-    /// reconnects to another replica goes on there. The same token may be given to
-    /// [`announce`](Self::announce): the event `shutdown` is then the last one.
+    /// Ends every stream when the token is cancelled, and answers requests that wait. A client gets
+    /// the end of a job that has ended before. A client that reconnects to another replica goes on
+    /// there. The same token may be given to [`announce`](Self::announce): the event `shutdown` then
+    /// precedes the end of a stream.
     #[must_use]
     pub fn end_streams(mut self, token: CancellationToken) -> Self {
         self.end_streams = token;

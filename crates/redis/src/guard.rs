@@ -90,7 +90,7 @@ impl<T: Send + 'static> Drop for Held<T> {
 
 impl<T: Send + 'static> JobRegistry<T> {
     /// Takes the lease of a live job's payload, and reads the payload. While another caller has the
-    /// lease, it tries again, up to 20 times within about seven seconds. The lease is between a
+    /// lease, it tries again, up to 20 times within five to seven seconds. The lease is between a
     /// millisecond and an hour; a value outside of that is the nearest of them.
     ///
     /// # Errors

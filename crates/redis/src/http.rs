@@ -2,15 +2,17 @@
 
 use crate::error::{Error, PayloadError, Unavailable};
 use crate::job::Job;
+use crate::once::{Keys, Once};
 use crate::page::Cursor;
 use crate::registry::JobRegistry;
 use axum::http::StatusCode;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use job_registry::{Counts, Details, Error as Refusal, JobId, Record, Snapshot};
-use job_registry_axum::{Part, Problem, Registry, WallClock};
+use job_registry::{Counts, Details, Error as Refusal, JobId, Options, Record, Snapshot};
+use job_registry_axum::{IdempotencyKey, Part, Problem, Registry, WallClock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
@@ -51,6 +53,93 @@ impl From<Error> for Problem {
             problem.retry_after(LATER)
         } else {
             problem
+        }
+    }
+}
+
+/// With the feature `axum`.
+impl<T: Send + Sync + 'static> Keys<T> {
+    /// Registers a job for a request and gives its owner to `begin`, as
+    /// [`IdempotencyKey::submit`] does for a registry in memory. A request without a key always
+    /// registers a job.
+    ///
+    /// Give jobs a deadline. If this process dies before a job is started, no stall verdict covers
+    /// it, and the key leads to it until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Returns a problem with the status 422 for a known key with another body, 429 if the registry
+    /// is full, 413 for a payload that is too large, and 503 if the registry is closed or the store
+    /// does not answer. `begin` is not called then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A task makes the call, and goes on if the future is dropped because the client disconnects.
+    ///
+    /// ```no_run
+    /// use axum::extract::State;
+    /// use axum::http::HeaderMap;
+    /// use axum::response::Response;
+    /// use job_registry::{Options, Progress};
+    /// use job_registry_axum::{IdempotencyKey, JobRoutes, Problem};
+    /// use job_registry_redis::{JobRegistry, Keys};
+    /// use std::time::Duration;
+    ///
+    /// #[derive(Clone)]
+    /// struct App {
+    ///     keys: Keys<String>,
+    ///     jobs: JobRoutes<JobRegistry<String>>,
+    /// }
+    ///
+    /// async fn submit(
+    ///     State(app): State<App>,
+    ///     key: IdempotencyKey,
+    ///     headers: HeaderMap,
+    ///     deck: String,
+    /// ) -> Result<Response, Problem> {
+    ///     let options = Options::new().deadline(Duration::from_secs(600));
+    ///     let body = deck.clone();
+    ///     let submitted = app.keys.submit(&key, body.as_bytes(), deck, options, |job| {
+    ///         job.spawn(async |job| {
+    ///             let _beats = job.heartbeat_every(Duration::from_secs(5));
+    ///             job.advance(Progress::percent(50.0)?).await?;
+    ///             Ok(())
+    ///         });
+    ///     });
+    ///     let id = submitted.await?;
+    ///     Ok(app.jobs.accepted(&headers, id).await) // 202, with `Location`
+    /// }
+    /// # let _: axum::Router<App> = axum::Router::new().route("/", axum::routing::post(submit));
+    /// ```
+    pub async fn submit(
+        &self,
+        key: &IdempotencyKey,
+        body: &[u8],
+        payload: T,
+        options: Options,
+        begin: impl FnOnce(Job<T>) + Send + 'static,
+    ) -> Result<JobId, Problem> {
+        let (keys, key) = (self.clone(), key.to_key(body));
+        let submitted = tokio::spawn(async move {
+            let job = match key {
+                None => keys.registry().register_with(&payload, options).await?,
+                Some(key) => match keys.register_with(&key, &payload, options).await? {
+                    Once::New(job) => job,
+                    Once::Existing { id } => return Ok(id),
+                    Once::Mismatch => return Err(Problem::reused_key()),
+                },
+            };
+            let id = job.id();
+            begin(job);
+            Ok(id)
+        });
+        match submitted.await {
+            Ok(submitted) => submitted,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime shuts down.
+                Err(_) => Err(Error::from(Unavailable::Unknown).into()),
+            },
         }
     }
 }

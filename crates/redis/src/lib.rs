@@ -71,8 +71,8 @@
 //! | `register`, `register_with` | The same, with the payload by reference. Limits are stored with the job, and hold in every process. |
 //! | `retry` | The same answers. A stalled job is retried in one step, and is never seen failed. |
 //! | `Keys::register` | The same, for all processes of the namespace. `Once` has no payload. |
-//! | `update` | The same answers. It is optimistic: `f` runs again if another writer came first, and `Busy` follows after 20 times. A panic of `f` changes nothing. |
-//! | `lock`, `try_lock` and the guard | A lease, with a copy of the payload that is stored by `save`, `release` and the endings. It ends by the server's clock, and its holder gets `LockLost` then. A dropped guard stores nothing. `lock` tries for about seven seconds, and returns `Busy` then. |
+//! | `update` | The same answers. It is optimistic: `f` runs again if another writer came first. `Busy` follows after 20 times, which are five to seven seconds, also while another caller has the lease. A panic of `f` changes nothing. |
+//! | `lock`, `try_lock` and the guard | A lease, with a copy of the payload that is stored by `save`, `release` and the endings. It ends by the server's clock, and its holder gets `LockLost` then. A dropped guard stores nothing. `lock` tries for five to seven seconds, and returns `Busy` then. |
 //! | `snapshot`, `details`, `get` | The same answers. `get` needs no `Clone`. |
 //! | `read` | The same answers. `f` runs under no lock. |
 //! | `watch` | A watch is no `Stream`, and has no `wait`. The same items, but not at once: a lost message delays a change by up to 7.5 seconds. The last item of a job that was removed more than a minute ago may be missing. |
@@ -83,15 +83,16 @@
 //! | `sweep` | The same, by any process. A job whose keys are another user's is an error once the others are done. |
 //! | `on_remove` | Runs before the removal and at least once, in the process that sweeps. The payload is `None` if it does not decode. |
 //! | `stalled`, `fail_stalled` | The same, by the server's clock. |
-//! | `spawn_reaper` | A task with an interval. `last_error` tells whether the store answers. It also guards stall verdicts against a clock that jumps. |
+//! | `spawn_reaper` | A task with an interval, which ends when its handle is dropped. `last_error` tells whether the store answers. It also guards stall verdicts against a clock that jumps. |
 //! | `heartbeat_every` | The heartbeats of a process are sent together. By id, they are for whichever attempt exists. |
 //! | `close` | Of this process alone. |
-//! | dropping a `Job` | Starts a task that fails the job as `abandoned`. A killed process leaves the job to the stall verdict. |
+//! | dropping a `Job` | Starts a task that fails the job as `abandoned`. A killed process leaves a running job to the stall verdict, and a pending one to its deadline. |
 //! | `now`, `system_time` | The server's time since 1970, and not the time since the registry was built. |
 //! | `spawn`, `spawn_blocking`, `Job::run` | The same. While the store is away, the work goes on, and its end is told later. `Job::run` is a future. |
 //! | `idle`, `shutdown` | Of the jobs that this process owns or works on. A shutdown begins when its future is polled. |
 //! | `remove_ended` | Not available: other processes may serve the ended jobs. |
 //! | `when_full`, `sweep_on_register`, `clock` | Not available. |
+//! | events of `tracing`, metrics | Not available. |
 //!
 //! Every call may also return [`Error::Unavailable`], [`Error::Rejected`] or [`Error::Unusable`].
 //! None of them is a statement about the job.

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -106,9 +106,20 @@ fn unusable(message: &str) -> Error {
 
 /// Parses the URL of a server.
 fn info(url: &str) -> Result<ConnectionInfo, Error> {
+    match url.split_once("://") {
+        None => return Err(unusable("the URL has no scheme, such as redis://")),
+        Some(("rediss" | "valkeys", _)) => {
+            return Err(unusable("the URL is one for TLS, which is not built in"));
+        }
+        Some(_) => {}
+    }
     let info = url.into_connection_info().map_err(no_server)?;
+    // The replies are read in the older form, which every server has.
+    let settings = info.redis_settings().clone();
+    let settings = settings.set_protocol(ProtocolVersion::RESP2);
     // Small calls are not held back until the answers of earlier ones have come.
-    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    let tcp = TcpSettings::default().set_nodelay(true);
+    Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
 fn client(info: ConnectionInfo) -> Result<Client, Error> {
@@ -165,6 +176,8 @@ mod tests {
             "redis+sentinel://one:26379/jobs/third",
             "redis+sentinel://ann:secret@/jobs",
             "one:26379",
+            "rediss://one",
+            "http://one",
         ] {
             let Err(refused) = Place::parse(url) else {
                 panic!("{url} is accepted");
@@ -172,5 +185,14 @@ mod tests {
             assert_eq!(refused.name(), "unusable", "{url}");
             assert!(!refused.to_string().contains("secret"), "{refused}");
         }
+    }
+
+    #[test]
+    fn the_protocol_is_the_one_that_the_client_reads() {
+        let Ok(Place::Server(client)) = Place::parse("redis://one/?protocol=resp3") else {
+            panic!("it is the URL of a server");
+        };
+        let settings = client.get_connection_info().redis_settings();
+        assert_eq!(settings.protocol(), ProtocolVersion::RESP2);
     }
 }

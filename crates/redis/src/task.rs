@@ -185,7 +185,9 @@ impl<T: Send + 'static> Job<T> {
     /// If another call, in any process, ends or retries the job, the future is dropped at its next
     /// `await` once this process has learned of it, which a lost message delays by up to 7.5
     /// seconds. While the store is not reached, the task tries again to start and to end the job,
-    /// and the work goes on. Send heartbeats by [`heartbeat_every`](Self::heartbeat_every) if jobs
+    /// and the work goes on. A step of the work returns [`Error::Unavailable`] after
+    /// [`call_within`](crate::Builder::call_within); work that returns this error fails the job.
+    /// Send heartbeats by [`heartbeat_every`](Self::heartbeat_every) if jobs
     /// can be judged stalled.
     ///
     /// # Panics

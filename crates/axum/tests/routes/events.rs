@@ -376,3 +376,20 @@ async fn streams_end_when_they_are_told_to() {
     let mut late = follow(&service, &job).await;
     assert_eq!(late.next().await.unwrap().name, "shutdown");
 }
+
+/// A service ends its streams once its jobs have ended. The end of a job may not have been read yet.
+#[tokio::test]
+async fn streams_that_are_told_to_end_send_the_end_of_the_job() {
+    let token = CancellationToken::new();
+    let service = Service::with(
+        |builder| builder,
+        |routes| routes.end_streams(token.clone()),
+    );
+    let job = service.register("");
+    let mut stream = follow(&service, &job).await;
+    assert_eq!(stream.next().await.unwrap().name, "state");
+    job.cancel().unwrap();
+    token.cancel();
+    assert_eq!(stream.next().await.unwrap().json()["status"], "cancelled");
+    assert_eq!(stream.next().await, None);
+}

@@ -53,7 +53,7 @@ async fn every_error_of_the_registry_is_a_problem() {
         {"detail":"the job has been started already","status":409,"title":"The job does not permit this","type":"urn:problem-type:job-registry:already_started"}
         {"detail":"the job has been asked to stop","status":409,"title":"The job is stopping","type":"urn:problem-type:job-registry:stopping"}
         {"detail":"the job has already ended (completed)","job_status":"completed","status":409,"title":"The job has ended","type":"urn:problem-type:job-registry:ended"}
-        {"detail":"another thread holds the job's lock","status":503,"title":"The job is in use","type":"urn:problem-type:job-registry:busy"} Retry-After: 5
+        {"detail":"another caller holds the job's lock","status":503,"title":"The job is in use","type":"urn:problem-type:job-registry:busy"} Retry-After: 5
         {"detail":"the job has not ended","status":409,"title":"The job does not permit this","type":"urn:problem-type:job-registry:live"}
         {"detail":"the job is running: only a failed, cancelled or stalled one is retried","job_status":"running","status":409,"title":"The job cannot be retried now","type":"urn:problem-type:job-registry:not_retryable"}
         {"detail":"the job has no attempts left","status":409,"title":"The job has no attempts left","type":"urn:problem-type:job-registry:attempts_exhausted"}

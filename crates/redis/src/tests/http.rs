@@ -1,13 +1,14 @@
 //! Two replicas of a service over HTTP, with one namespace.
 
 use super::server::{Server, with, with_server};
-use crate::JobRegistry;
+use crate::{JobRegistry, Keys};
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::FromRequestParts;
 use axum::http::{Method, Request, Response, StatusCode};
 use futures_util::StreamExt;
-use job_registry::Progress;
-use job_registry_axum::{JobRoutes, Registry};
+use job_registry::{KeyLife, Options, Progress};
+use job_registry_axum::{IdempotencyKey, JobRoutes, Registry};
 use serde_json::Value;
 use std::future::{Future, poll_fn};
 use std::sync::mpsc;
@@ -137,6 +138,48 @@ fn a_retry_without_a_client_is_carried_out_and_abandoned() {
             assert!(Instant::now() < deadline, "{:?}", seen.snapshot);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    });
+}
+
+/// Returns the key of a request.
+async fn key(text: &str) -> IdempotencyKey {
+    let request = Request::get("/").header("idempotency-key", text);
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    let key = IdempotencyKey::from_request_parts(&mut parts, &()).await;
+    key.unwrap()
+}
+
+#[test]
+fn a_request_is_submitted_once_for_its_key_at_all_replicas() {
+    with_server(async |server| {
+        let replica = async || Keys::new(server.jobs("decks").await, KeyLife::UntilRemoved);
+        let (here, there) = (replica().await, replica().await);
+        let (begun, jobs) = mpsc::channel();
+        let submit = async |keys: &Keys<_>, text: &str, body: &[u8]| {
+            let begun = begun.clone();
+            let begin = move |job| begun.send(job).unwrap();
+            let (key, options) = (key(text).await, Options::new());
+            keys.submit(&key, body, Vec::new(), options, begin).await
+        };
+        let id = submit(&here, "one", b"deck").await.unwrap();
+        let job = jobs.try_recv().unwrap();
+        assert_eq!(job.id(), id);
+        assert_eq!(submit(&there, "one", b"deck").await.unwrap(), id);
+        let reused = submit(&there, "one", b"other").await.unwrap_err();
+        assert_eq!(reused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(jobs.try_recv().is_err(), "a job is begun twice");
+        here.registry().close();
+        let closed = submit(&here, "two", b"deck").await.unwrap_err();
+        assert_eq!(closed.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // A client that disconnects at once has its job begun all the same.
+        let mut gone = Box::pin(submit(&there, "three", b"deck"));
+        let _ = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx))).await;
+        drop(gone);
+        let begun =
+            tokio::task::spawn_blocking(move || (jobs.recv_timeout(Duration::from_secs(20)), jobs));
+        let (begun, _jobs) = begun.await.unwrap();
+        begun.unwrap().cancel().await.unwrap();
+        job.cancel().await.unwrap();
     });
 }
 

@@ -23,7 +23,7 @@ use drawing::Drawing;
 use folder::Folder;
 use job_registry::{Failure, JobId, KeyLife, Options, Phases, Status};
 use job_registry_axum::Problem;
-use job_registry_redis::{Durability, Error, Job, JobRegistry, Keys, Once, Reaper};
+use job_registry_redis::{Durability, Error, Job, JobRegistry, Keys, Reaper};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -145,22 +145,6 @@ impl Replica {
             background: Mutex::default(),
         })))
     }
-
-    async fn register(&self, submitted: Submitted) -> Result<JobId, Problem> {
-        let payload = Stored::new(&submitted.deck, submitted.markdown);
-        let options = Options::new().deadline(self.0.give_up_after);
-        let job = match submitted.key.to_key(&submitted.body) {
-            None => self.0.jobs.register_with(&payload, options).await?,
-            Some(key) => match self.0.keys.register_with(&key, &payload, options).await? {
-                Once::New(job) => job,
-                Once::Existing { id } => return Ok(id),
-                Once::Mismatch => return Err(Problem::reused_key()),
-            },
-        };
-        let id = job.id();
-        self.draw(job);
-        Ok(id)
-    }
 }
 
 impl Inner {
@@ -198,10 +182,15 @@ impl Store for Replica {
     }
 
     async fn submit(&self, submitted: Submitted) -> Result<JobId, Problem> {
+        let payload = Stored::new(&submitted.deck, submitted.markdown);
+        let options = Options::new().deadline(self.0.give_up_after);
         let replica = self.clone();
-        // The task goes on if the client disconnects, so that a registered job gets its painter.
-        let registered = tokio::spawn(async move { replica.register(submitted).await }).await;
-        registered.map_err(|error| errors::internal("a deck cannot be registered", &error))?
+        let begin = move |job| replica.draw(job);
+        let Submitted { key, body, .. } = submitted;
+        self.0
+            .keys
+            .submit(&key, &body, payload, options, begin)
+            .await
     }
 
     fn draw(&self, job: Job<Stored>) {
