@@ -227,7 +227,7 @@ pub(crate) async fn heartbeats(
         arguments.extend([attempt.into_bytes(), nonce]);
     }
     #[cfg(test)]
-    crate::tests::trace::mark(&ids, &mut arguments);
+    crate::tests::trace::mark(jobs, &mut arguments);
     let keys = store.keys.of_all(&["j"], &ids);
     let mut reply = store.ask(Script::Heartbeat, &keys, &arguments).await?;
     let (_, _) = (reply.word()?, reply.text()?);

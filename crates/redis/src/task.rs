@@ -316,7 +316,8 @@ impl<T: Send + 'static> Job<T> {
                 Err(Error::Unavailable(how)) => may_be_own |= how == Unavailable::Unknown,
                 // For instance because its disk is full.
                 Err(Error::Rejected(_)) => {}
-                // The lease may last longer than the silence that is a stall.
+                // The lease may last longer than the silence that is a stall, and the heartbeats of
+                // the work have ended with it.
                 Err(Error::Refused(Refusal::Busy)) => drop(self.heartbeat().await),
                 Err(Error::Refused(Refusal::Ended(_))) if may_be_own => return Ok(()),
                 ended => return ended,

@@ -1,6 +1,7 @@
 //! Two replicas of a service over HTTP, with one namespace.
 
 use super::server::{Server, with, with_server};
+use crate::script::Parts;
 use crate::{JobRegistry, Keys};
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -154,10 +155,10 @@ fn a_request_is_submitted_once_for_its_key_at_all_replicas() {
     with_server(async |server| {
         let replica = async || Keys::new(server.jobs("decks").await, KeyLife::UntilRemoved);
         let (here, there) = (replica().await, replica().await);
-        let (begun, jobs) = mpsc::channel();
+        let (owners, jobs) = mpsc::channel();
         let submit = async |keys: &Keys<_>, text: &str, body: &[u8]| {
-            let begun = begun.clone();
-            let begin = move |job| begun.send(job).unwrap();
+            let owners = owners.clone();
+            let begin = move |job| owners.send(job).unwrap();
             let (key, options) = (key(text).await, Options::new());
             keys.submit(&key, body, Vec::new(), options, begin).await
         };
@@ -175,10 +176,9 @@ fn a_request_is_submitted_once_for_its_key_at_all_replicas() {
         let mut gone = Box::pin(submit(&there, "three", b"deck"));
         let _ = poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx))).await;
         drop(gone);
-        let begun =
-            tokio::task::spawn_blocking(move || (jobs.recv_timeout(Duration::from_secs(20)), jobs));
-        let (begun, _jobs) = begun.await.unwrap();
-        begun.unwrap().cancel().await.unwrap();
+        let begun = move || jobs.recv_timeout(Duration::from_secs(20)).unwrap();
+        let begun = tokio::task::spawn_blocking(begun).await.unwrap();
+        begun.cancel().await.unwrap();
         job.cancel().await.unwrap();
     });
 }
@@ -188,7 +188,9 @@ fn a_request_is_submitted_once_for_its_key_at_all_replicas() {
 #[test]
 fn a_store_that_is_gone_is_no_statement_about_the_job() {
     with(Server::lasting(), async |server| {
-        let jobs = server.jobs("decks").await;
+        let builder = server.builder("decks", &Parts::default());
+        let builder = builder.call_within(Duration::from_secs(1));
+        let jobs = builder.connect().await.unwrap();
         let job = jobs.register(&Vec::new()).await.unwrap();
         let replica = routes(jobs);
         let path = replica.path(job.detach());

@@ -119,11 +119,12 @@ pub(crate) fn answered(call: Nonce, reply: &Reply) {
 }
 
 /// Gives heartbeats a nonce, by which the test finds them in the log of the store.
-pub(crate) fn mark(ids: &[JobId], arguments: &mut [Vec<u8>]) {
-    if CALLER.try_with(|_| ()).is_ok() {
+pub(crate) fn mark(jobs: &[(JobId, Option<Fence>)], arguments: &mut [Vec<u8>]) {
+    if CALLER.try_with(|_| ()).is_ok() || SPAWNED.get().is_some() {
         let nonce = Nonce::random();
-        let keys: Vec<String> = ids.iter().map(|id| format!(":j:{id}")).collect();
-        sent(Script::Heartbeat, &keys, nonce, None, &[]);
+        let keys: Vec<String> = jobs.iter().map(|(id, _)| format!(":j:{id}")).collect();
+        let fence = jobs.first().and_then(|(_, fence)| *fence);
+        sent(Script::Heartbeat, &keys, nonce, fence, &[]);
         arguments[1] = nonce.0.to_vec();
     }
 }

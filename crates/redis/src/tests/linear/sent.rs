@@ -91,6 +91,7 @@ impl Sent {
         let is_failure = first == b"5" && !self.argument(1).is_empty();
         let verb = match self.script.as_str() {
             "Start" => Verb::Start,
+            "Heartbeat" => Verb::Heartbeat,
             "Update" if first.is_empty() => Verb::Note(text_number(self.argument(4))?),
             "End" if first == b"4" => Verb::Complete,
             "End" if is_failure && self.argument(3) == b"1" => {

@@ -16,8 +16,14 @@ pub(super) fn against_outcome(outcome: Outcome, note: u8, sent: &[Sent]) -> Opti
         sent.of_task()
             .is_some_and(|(verb, _)| expected.contains(&verb))
     };
-    if let Some(other) = sent.iter().find(|sent| !is_one(sent)) {
-        return Some(format!("a work that returns {outcome:?} sends {other:?}"));
+    let mut waits = false;
+    for script in sent {
+        // A work whose end waits for a lease says that it is alive.
+        let is_beat = waits && script.of_task() == Some((Verb::Heartbeat, None));
+        if !is_beat && !is_one(script) {
+            return Some(format!("a work that returns {outcome:?} sends {script:?}"));
+        }
+        waits = is_beat || script.is_ending() && script.has_met_a_lease();
     }
     let first = sent.iter().position(|sent| !sent.is_start())?;
     let is_started = has_started(&sent[..first]);
@@ -108,7 +114,8 @@ pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<Strin
         let is_given = |verb: Verb| {
             let mut given = given.iter();
             given.any(|(outcome, note)| {
-                [Verb::Start, Verb::Note(*note), outcome.ending()].contains(&verb)
+                let of_work = [Verb::Start, Verb::Note(*note), outcome.ending()];
+                verb == Verb::Heartbeat || of_work.contains(&verb)
             })
         };
         for (verb, _) in scripts {
@@ -126,9 +133,11 @@ pub(super) fn check(recorded: &[Recorded], idle: &BTreeSet<String>) -> Vec<Strin
             continue;
         };
         let later = &scripts[start + 1..];
-        let is_known = scripts[start..]
+        // The replies to heartbeats are not traced.
+        let mut steps = scripts[start..]
             .iter()
-            .all(|(_, sent)| sent.answer().is_some());
+            .filter(|(verb, _)| *verb != Verb::Heartbeat);
+        let is_known = steps.all(|(_, sent)| sent.answer().is_some());
         let is_over = later.iter().any(|(_, sent)| {
             let answer = sent.answer().unwrap_or_default();
             let is_refused = ["Refused(Ended", "Refused(Superseded", "Refused(Gone"]
