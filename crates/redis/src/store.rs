@@ -322,14 +322,14 @@ impl Store {
         loop {
             let sent = witness.is_some();
             let failed = |error| NoReply { sent, error };
-            if Instant::now() >= deadline {
-                return Err(failed(Unavailable::NotSent.into()));
-            }
-            let link = match timeout_at(deadline, self.link()).await {
-                Err(_) => return Err(failed(Unavailable::NotSent.into())),
-                Ok(Err(NoLink::Fatal(error))) => return Err(failed(error)),
-                Ok(Err(NoLink::Transient(_))) => None,
-                Ok(Ok(link)) => Some(link),
+            let link = match self.sound_link() {
+                Some(link) => Some(link),
+                None => match timeout_at(deadline, self.link()).await {
+                    Err(_) => return Err(failed(Unavailable::NotSent.into())),
+                    Ok(Err(NoLink::Fatal(error))) => return Err(failed(error)),
+                    Ok(Err(NoLink::Transient(_))) => None,
+                    Ok(Ok(link)) => Some(link),
+                },
             };
             if let Some(link) = link {
                 if on.is_some_and(|on| *on != link.origin) {
@@ -373,6 +373,11 @@ impl Store {
                 }
             }
             rest(&mut pause).await;
+            if Instant::now() >= deadline {
+                let sent = witness.is_some();
+                let error = Unavailable::NotSent.into();
+                return Err(NoReply { sent, error });
+            }
         }
     }
 
@@ -416,12 +421,12 @@ impl Store {
 
     /// Returns the connection, and makes a new one if it is broken.
     pub(crate) async fn link(&self) -> Result<Arc<Link>, NoLink> {
-        if let Some(link) = self.present_link().filter(|link| !link.is_broken()) {
+        if let Some(link) = self.sound_link() {
             return Ok(link);
         }
         let mut last = self.last.lock().await;
         // Another call may have connected meanwhile.
-        if let Some(link) = self.present_link().filter(|link| !link.is_broken()) {
+        if let Some(link) = self.sound_link() {
             return Ok(link);
         }
         let link = self.new_link(last.as_ref()).await?;
@@ -443,6 +448,10 @@ impl Store {
         }
         let answer = self.patience.answer;
         Link::connect(&self.place, keys, scripts, last, answer).await
+    }
+
+    fn sound_link(&self) -> Option<Arc<Link>> {
+        self.present_link().filter(|link| !link.is_broken())
     }
 
     fn present_link(&self) -> Option<Arc<Link>> {

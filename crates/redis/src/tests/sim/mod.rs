@@ -782,7 +782,7 @@ fn a_call_that_meets_two_faults_and_the_call_after_it_are_explained() {
 }
 
 #[test]
-#[ignore = "takes more than ten minutes: all pairs of calls, and two faults"]
+#[ignore = "takes eleven minutes with optimization: all pairs of calls, and two faults"]
 fn every_order_of_many_calls_and_faults_is_explained() {
     let mut lab = Lab::new(&Parts::default(), 1);
     let mut executions = 0;
