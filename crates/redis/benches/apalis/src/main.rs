@@ -63,7 +63,8 @@ async fn work(storage: RedisStorage<String>, count: usize, in_flight: usize) -> 
     let size = redis::cmd("SCARD").arg(&done).to_owned();
     let before: usize = size.query_async(&mut connection).await?;
     let began = Instant::now();
-    let worker = WorkerBuilder::new("benchmark")
+    // A worker of a name that has been used waits until the earlier one is forgotten.
+    let worker = WorkerBuilder::new(format!("benchmark {before}"))
         .backend(storage)
         .concurrency(in_flight)
         .build(async |_: String| Ok::<_, BoxDynError>(()));
