@@ -22,7 +22,7 @@ fn errors_say_what_is_wrong() {
         (&StepError::Stopping, "asked to stop"),
         (&StepError::Ended(Status::Cancelled), "(cancelled)"),
         (&StepError::WouldDeadlock, "holds a job's lock"),
-        (&LockError::Busy, "another thread"),
+        (&LockError::Busy, "another caller"),
         (&ReadError::Gone, "removed"),
         (&RemoveError::Live, "not ended"),
         (&RetryError::NotRetryable(Status::Running), "is running"),

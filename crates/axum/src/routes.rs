@@ -251,8 +251,8 @@ impl<R: Registry> JobRoutes<R> {
 
     /// Ends every stream when the token is cancelled, and answers requests that wait. A client gets
     /// the end of a job that has ended before. A client that reconnects to another replica goes on
-    /// there. The same token may be given to [`announce`](Self::announce): the event `shutdown` then
-    /// precedes the end of a stream.
+    /// there. The same token may be given to [`announce`](Self::announce): the event `shutdown`
+    /// then precedes the end of a stream.
     #[must_use]
     pub fn end_streams(mut self, token: CancellationToken) -> Self {
         self.end_streams = token;

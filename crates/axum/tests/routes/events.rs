@@ -377,7 +377,7 @@ async fn streams_end_when_they_are_told_to() {
     assert_eq!(late.next().await.unwrap().name, "shutdown");
 }
 
-/// A service ends its streams once its jobs have ended. The end of a job may not have been read yet.
+/// A service ends its streams once its jobs have ended. The end of a job may not have been read.
 #[tokio::test]
 async fn streams_that_are_told_to_end_send_the_end_of_the_job() {
     let token = CancellationToken::new();

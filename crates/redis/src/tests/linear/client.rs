@@ -444,7 +444,7 @@ impl Caller {
         let dice = &mut self.dice;
         let why = u8::try_from(dice.below(4)).expect("small");
         let digit = u8::try_from(dice.below(10)).expect("small");
-        // A payload that a save could not store is stored by the last call, most of the time as it is.
+        // A payload that a save could not store is stored by the last call, mostly as it is.
         let (first, writes) = if held.is_written { (52, 1) } else { (0, 4) };
         let verb = match first + dice.below(100 - first) {
             0..40 => Verb::Save,
