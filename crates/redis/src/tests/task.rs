@@ -216,14 +216,14 @@ fn a_completion_waits_for_the_lease_of_another() {
 #[test]
 fn work_that_is_done_is_not_judged_stalled_while_another_holds_the_lease() {
     with_server(async |server| {
-        let silence = Duration::from_secs(1);
+        let silence = Duration::from_secs(3);
         let builder = server.builder::<Vec<String>>("deck", &Parts::default());
         let here = builder.stall_after(silence).connect().await.unwrap();
         let there = server.jobs("deck").await;
         let job = here.register(&Vec::new()).await.unwrap();
         let guard = there.lock(job.id(), Duration::from_secs(60)).await.unwrap();
         let id = job.spawn(async |_| Ok(()));
-        sleep(silence * 2).await;
+        sleep(silence + Duration::from_millis(1500)).await;
         guard.release().await.unwrap();
         assert_eq!(there.fail_stalled().await.unwrap(), []);
         assert_eq!(end_of(&here, id).await, (Status::Completed, None));
