@@ -214,7 +214,11 @@ impl Store {
                 Ok((link, reply))
             }
             Err(NoReply { sent: true, .. }) => Err(self.unknown()),
-            Err(NoReply { error, .. }) => Err(error),
+            Err(NoReply { error, .. }) => {
+                #[cfg(test)]
+                crate::tests::trace::not_executed(call);
+                Err(error)
+            }
         }
     }
 

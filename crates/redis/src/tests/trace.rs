@@ -118,6 +118,11 @@ pub(crate) fn answered(call: Nonce, reply: &Reply) {
     });
 }
 
+/// Traces that a script was not executed.
+pub(crate) fn not_executed(call: Nonce) {
+    with_lines(|lines| lines.write(&format!("x {}", hex(&call.0))));
+}
+
 /// Gives heartbeats a nonce, by which the test finds them in the log of the store.
 pub(crate) fn mark(jobs: &[(JobId, Option<Fence>)], arguments: &mut [Vec<u8>]) {
     if CALLER.try_with(|_| ()).is_ok() || SPAWNED.get().is_some() {

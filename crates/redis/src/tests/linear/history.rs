@@ -182,6 +182,14 @@ fn calls(caller: &str, text: &str) -> Vec<Recorded> {
                 let sent = &mut calls.last_mut().expect("a call").sent;
                 Sent::add_reply(line, sent.iter_mut().rev());
             }
+            "x" => {
+                let call = calls.last_mut().expect("a call");
+                // The answer of another call says so. A work goes on.
+                if matches!(call.verb, Verb::Run(..)) {
+                    let not_executed = nonce(word());
+                    call.sent.retain(|sent| sent.nonce != not_executed);
+                }
+            }
             _ => {
                 let (_, rest) = line.split_once(' ').expect("a time");
                 let (time, answer) = rest.split_once(' ').expect("an answer");
@@ -200,6 +208,9 @@ fn by_tasks(process: &str, text: &str) -> Vec<Recorded> {
         if line.starts_with("r ") {
             let sent = all.iter_mut().rev().flat_map(|call| &mut call.sent);
             Sent::add_reply(line, sent);
+        } else if let Some(not_executed) = line.strip_prefix("x ") {
+            let not_executed = nonce(not_executed);
+            all.retain(|call| call.sent.iter().all(|sent| sent.nonce != not_executed));
         } else if line.starts_with("n ") {
             let sent = Sent::parse(line);
             let of_task = sent.of_task();
