@@ -42,7 +42,7 @@ type Retry<J> = dyn Fn(J) + Send + Sync;
 ///
 /// | route | answer |
 /// |---|---|
-/// | `GET {base}` | 200: a part of the list of all jobs. `?limit=` (default 100; a part has at most 1,000), `?cursor=` |
+/// | `GET {base}` | 200: a part of the list of all jobs. `?limit=` (default 100, at most 1,000), `?cursor=` |
 /// | `GET {base}/{id}` | 200: the job, with its `ETag`. 304 if `If-None-Match` has it |
 /// | `GET {base}/{id}/events` | 200: server-sent events. 204 if the client has seen the end |
 /// | `DELETE {base}/{id}` | requests a stop. 202 while the worker cleans up, 200 if the job has ended. A second one, or `?force`, cancels the job at once |

@@ -65,8 +65,9 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> JobRegistry<T> {
     /// 1 to 64 letters, digits, hyphens and underscores. The URL is one of these:
     ///
     /// * `redis://[user:password@]host[:port][/database]`
-    /// * `redis+sentinel://[user:password@]host:port,host:port/name[/database]`: the primary of this
-    ///   name, as sentinels say. They are asked at each connect. The password is that of the server.
+    /// * `redis+sentinel://[user:password@]host:port,host:port/name[/database]`: the primary of
+    ///   this name, as sentinels say. They are asked at each connect. The password is that of the
+    ///   server.
     ///
     /// # Errors
     ///

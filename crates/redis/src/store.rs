@@ -58,7 +58,7 @@ struct NoReply {
     error: Error,
 }
 
-/// What is read of a job.
+/// A part of a job that a call reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     State,

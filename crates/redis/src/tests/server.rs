@@ -214,8 +214,8 @@ pub(crate) fn builder<T: Serialize + DeserializeOwned + Send + 'static>(
     builder
 }
 
-/// Returns the program of the servers: that of Redis, unless `JOB_REGISTRY_REDIS_SERVER` names another
-/// one, for instance `valkey-server`.
+/// Returns the program of the servers: that of Redis, unless `JOB_REGISTRY_REDIS_SERVER` names
+/// another one, for instance `valkey-server`.
 pub(crate) fn program() -> String {
     std::env::var("JOB_REGISTRY_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }

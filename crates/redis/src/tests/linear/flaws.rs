@@ -33,7 +33,7 @@ pub(super) enum Flaw {
     SecondEnding,
     /// A key leads to a second job.
     ForgetfulKey,
-    /// Whoever knows any token holds the lease.
+    /// Every token holds the lease.
     SharedLease,
     /// A guard holds the lease after its time, until another takes it.
     LongLease,

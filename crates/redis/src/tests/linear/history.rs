@@ -554,7 +554,7 @@ impl Joiner {
             Verb::TryLock(_) | Verb::Lock(_) => work::against_lock(call.verb, &call.sent),
             _ => None,
         };
-        // Of a split call, not all scripts are here.
+        // A split call has scripts in another history.
         let against = against.filter(|_| !call.is_split);
         self.history.contradictions.extend(against);
     }

@@ -9,8 +9,8 @@
 //! 3. [`replay`] takes the order of the store, in linear time.
 //!
 //! A call whose outcome its caller does not know may take effect once or never. A call that sends
-//! several scripts, such as `lock` or `run`, is judged as one call for each script, by the reply. So
-//! is each script of a task.
+//! several scripts, such as `lock` or `run`, is judged as one call for each script, by the reply.
+//! So is each script of a task.
 //!
 //! `JOB_REGISTRY_REDIS_SEED` repeats the choices of a run, and not its interleavings.
 

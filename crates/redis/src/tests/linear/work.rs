@@ -1,4 +1,4 @@
-//! What is promised of the tasks of a process, beyond the steps that they make.
+//! The rules for the tasks of a process, beyond the steps that they make.
 
 use super::call::{Outcome, Verb};
 use super::history::Recorded;
