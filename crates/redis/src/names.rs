@@ -13,11 +13,24 @@ pub(crate) struct KeyNames {
     prefix: String,
 }
 
-/// The keys of a script of one job, in their order.
-const OF_ONE: [&str; 7] = ["count", "j", "p", "run", "due", "f", "all"];
+/// The keys of a script of one job, in the order of the call, each with its name in the scripts.
+pub(crate) const OF_ONE: [(&str, &str); 7] = [
+    ("COUNT", "count"),
+    ("JOB", "j"),
+    ("TEXTS", "p"),
+    ("RUN", "run"),
+    ("DUE", "due"),
+    ("FINAL", "f"),
+    ("ALL", "all"),
+];
 
-/// The keys that jobs share, in the order in which other scripts get them.
-const SHARED: [&str; 4] = ["count", "run", "due", "all"];
+/// The keys that other scripts get first, in the same form.
+pub(crate) const SHARED: [(&str, &str); 4] = [
+    ("COUNT", "count"),
+    ("RUN", "run"),
+    ("DUE", "due"),
+    ("ALL", "all"),
+];
 
 impl KeyNames {
     /// Returns the names for a namespace of 1 to 64 letters, digits, hyphens and underscores.
@@ -39,7 +52,7 @@ impl KeyNames {
     pub(crate) fn of_one(&self, id: JobId, number: usize) -> Vec<String> {
         let id = id.to_string();
         let names = OF_ONE.iter().take(number);
-        let key = |name: &&str| match *name {
+        let key = |(_, name): &(&str, &str)| match *name {
             "j" | "p" | "f" => self.named(name, &id),
             name => self.shared(name),
         };
@@ -48,7 +61,7 @@ impl KeyNames {
 
     /// Returns the keys that the jobs share, and those of these kinds for each job.
     pub(crate) fn of_all(&self, kinds: &[&str], ids: &[JobId]) -> Vec<String> {
-        let mut keys = SHARED.map(|name| self.shared(name)).to_vec();
+        let mut keys = SHARED.map(|(_, name)| self.shared(name)).to_vec();
         keys.extend(self.of_jobs(kinds, ids));
         keys
     }

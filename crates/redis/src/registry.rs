@@ -556,9 +556,9 @@ impl<T: Send + 'static> JobRegistry<T> {
         Ok(Job::new(self.clone(), id, fence))
     }
 
-    /// Returns the running and stopping jobs whose last heartbeat is older than their limit. After a
-    /// time in which the server was away, or a jump of its clock, live jobs are among them. Let the
-    /// [reaper](Self::spawn_reaper) judge, and retry what it has failed.
+    /// Returns the running and stopping jobs whose last heartbeat is older than their limit. After
+    /// a time in which the server was away, or a jump of its clock, live jobs are among them. Let
+    /// the [reaper](Self::spawn_reaper) judge, and retry what it has failed.
     ///
     /// # Errors
     ///

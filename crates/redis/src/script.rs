@@ -1,5 +1,6 @@
 //! The scripts: their texts, and the hashes by which they are called.
 
+use crate::names::{OF_ONE, SHARED};
 use std::collections::HashSet;
 
 /// A script of `src/scripts`.
@@ -81,12 +82,6 @@ pub(crate) struct Assembled {
     pub(crate) keys: usize,
 }
 
-/// The keys of a script of one job by their names in the scripts, in the order of the call.
-const OF_ONE: [&str; 7] = ["COUNT", "JOB", "TEXTS", "RUN", "DUE", "FINAL", "ALL"];
-
-/// The keys that other scripts get first.
-const SHARED: [&str; 4] = ["COUNT", "RUN", "DUE", "ALL"];
-
 impl Scripts {
     pub(crate) fn new(parts: &Parts) -> Self {
         let assemble = |(_, own): &(&str, String)| {
@@ -95,8 +90,8 @@ impl Scripts {
             let shared = format!("{}{}", parts.clock, parts.prelude);
             let body = format!("{}{rest}", used(&shared, rest));
             let used: HashSet<&str> = words(&body).collect();
-            let is_used = |name: &&str| used.contains(name);
-            let keys = if is_used(&"JOB") {
+            let keys = if used.contains("JOB") {
+                let is_used = |(name, _): &(&str, &str)| used.contains(name);
                 let last = OF_ONE.iter().rposition(is_used).unwrap_or(0);
                 &OF_ONE[..=last]
             } else {
@@ -121,8 +116,9 @@ impl Scripts {
 }
 
 /// Returns a line that names the first keys of a call.
-fn named(names: &[&str]) -> String {
-    let keys: Vec<_> = (1..=names.len()).map(|i| format!("KEYS[{i}]")).collect();
+fn named(keys: &[(&str, &str)]) -> String {
+    let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
+    let keys: Vec<_> = (1..=keys.len()).map(|i| format!("KEYS[{i}]")).collect();
     format!("local {} = {}\n", names.join(", "), keys.join(", "))
 }
 

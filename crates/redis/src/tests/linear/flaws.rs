@@ -105,7 +105,7 @@ impl Flaw {
             | Self::LostIsStored
             | Self::RefusedIsEnded => None,
             Self::UnmarkedResend => Some(("prelude", "ARGV[1] == '1'", "false")),
-            Self::NoWitness => Some(("prelude", "tonumber(job.e) > WITNESS", "false")),
+            Self::NoWitness => Some(("prelude", "tonumber(job.e) > tonumber(WITNESS)", "false")),
             Self::FenceByAttempt => Some(("prelude", " or job.n ~= nonce)", ")")),
             Self::BlindUpdate => Some(("update", "job.u ~= ARGV[6]", "false")),
             Self::FallingProgress => Some(("advance", "math.max(ppm, job.ppm)", "ppm")),
@@ -114,7 +114,7 @@ impl Flaw {
                 "elseif is_stalled(job, now, trusted) then",
                 "elseif is_live(job) then",
             )),
-            Self::SecondEnding => Some(("end", "not is_live(job)", "false")),
+            Self::SecondEnding => Some(("end", "admit_live", "admit")),
             Self::ForgetfulKey => Some(("register", "if leads then", "if false then")),
             Self::SharedLease => Some(("prelude", "(job.m) and job.f == token", "(job.m)")),
             Self::LongLease => Some((
